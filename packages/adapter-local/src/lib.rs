@@ -1,0 +1,1 @@
+//! The embedded adapter: SQLite for queue and ledger, a folder for media.

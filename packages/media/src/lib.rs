@@ -1,0 +1,1 @@
+//! ffmpeg and ffprobe under supervision: probe, index, cut, encode, join, verify.

@@ -1,0 +1,1 @@
+//! The roles: chunker, worker, reassembler and sweeper.

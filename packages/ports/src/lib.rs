@@ -1,0 +1,1 @@
+//! What the roles need from the world, with in-memory adapters and conformance suites.

@@ -1,0 +1,1 @@
+//! Composition root: config, environment table, URL to adapter, telemetry, shutdown.

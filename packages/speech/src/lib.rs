@@ -1,0 +1,1 @@
+//! Voice activity, speech windows, whisper engines, subtitle formats.
