@@ -1,0 +1,115 @@
+//! Names of things, each a type of its own so that none is taken for another.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DomainError;
+
+/// Longest id that is taken, in bytes: keys stay far below the 1,024 that S3 allows.
+const ID_MAX: usize = 96;
+
+fn check_id(what: &'static str, text: &str) -> Result<(), DomainError> {
+    let ok = !text.is_empty()
+        && text.len() <= ID_MAX
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if ok { Ok(()) } else { Err(DomainError::Id { what, text: text.chars().take(ID_MAX).collect() }) }
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as text: 1 to 96 of `[A-Za-z0-9_-]`.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = DomainError;
+
+            fn from_str(text: &str) -> Result<Self, DomainError> {
+                check_id($what, text)?;
+                Ok($name(text.to_owned()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = DomainError;
+
+            fn try_from(text: String) -> Result<Self, DomainError> {
+                check_id($what, &text)?;
+                Ok($name(text))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id!(
+    /// One request to make outputs from one source by one recipe.
+    JobId,
+    "job id"
+);
+text_id!(
+    /// One unit of map work within a job, e.g. `transcribe-00003`.
+    TaskId,
+    "task id"
+);
+text_id!(
+    /// A process that holds leases; never used twice by two processes.
+    HolderId,
+    "holder id"
+);
+
+impl TaskId {
+    /// The id of the task of `kind` on segment `index`: `{kind}-{index:05}`.
+    pub fn of(kind: crate::plan::TaskKind, index: u32) -> TaskId {
+        TaskId(format!("{}-{index:05}", kind.as_str()))
+    }
+}
+
+/// Grows with each holder of a lease. Every commit carries it, so that a holder whose
+/// lease was taken over loses at the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Term(pub u64);
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_only_plain_ids() {
+        for good in ["a", "018f-Ab_9", &"x".repeat(96)] {
+            assert_eq!(good.parse::<JobId>().unwrap().as_str(), good);
+        }
+        for bad in ["", "a/b", "..", "a b", "ü", "a+b", &"x".repeat(97)] {
+            assert!(bad.parse::<JobId>().is_err(), "{bad:?} was taken");
+        }
+        assert!(serde_json::from_str::<JobId>("\"a/b\"").is_err());
+    }
+}

@@ -1,0 +1,284 @@
+//! The plan: what the chunker derives from a source and a recipe.
+//!
+//! A plan is sealed once, never changes afterwards, and is named by the hash of its
+//! bytes. Tasks do not depend on each other: what has an order belongs to the reduce.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DomainError;
+use crate::id::{JobId, TaskId};
+use crate::recipe::Recipe;
+use crate::time::{TickRange, Timebase};
+
+/// Newest plan document this build reads and the one it writes.
+pub const PLAN_VERSION: u32 = 1;
+
+/// What a task does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskKind {
+    /// Read the packets that a segment owns and take their digests; nothing is written.
+    Carry,
+    /// Cut a segment and run the user's own program on it.
+    Map,
+    /// Encode the frames that a segment owns.
+    Encode,
+    /// Encode the sound, once, for the whole length.
+    Sound,
+    /// Transcribe the speech windows that start in a segment.
+    Transcribe,
+    /// Make the still picture.
+    Thumbnail,
+}
+
+impl TaskKind {
+    /// Every kind, in the order of their names in ids.
+    pub const ALL: [TaskKind; 6] = [
+        TaskKind::Carry,
+        TaskKind::Map,
+        TaskKind::Encode,
+        TaskKind::Sound,
+        TaskKind::Transcribe,
+        TaskKind::Thumbnail,
+    ];
+
+    /// The name in task ids, logs and progress.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TaskKind::Carry => "carry",
+            TaskKind::Map => "map",
+            TaskKind::Encode => "encode",
+            TaskKind::Sound => "sound",
+            TaskKind::Transcribe => "transcribe",
+            TaskKind::Thumbnail => "thumbnail",
+        }
+    }
+}
+
+impl fmt::Display for TaskKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A half-open range of the source's timeline that one worker owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Segment {
+    /// Position in the timeline, from 0.
+    pub index: u32,
+    /// The owned range, in ticks of [`Plan::timebase`] on the source's own clock.
+    pub range: TickRange,
+    /// Number of pictures it owns; 0 where the source has no picture.
+    pub frames: u64,
+    /// Bytes of picture it owns, where the index tells.
+    pub bytes: u64,
+}
+
+/// One unit of map work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Its name within the job.
+    pub id: TaskId,
+    /// What it does.
+    pub kind: TaskKind,
+    /// The segment it works on; absent for work on the whole length.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<u32>,
+    /// Predicted work, in thousandths of a second of one core. A prediction orders and
+    /// shows progress; nothing depends on it being right.
+    pub work_ms: u64,
+}
+
+/// What the chunker decided, once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Document version, [`PLAN_VERSION`].
+    pub version: u32,
+    /// The job it is for.
+    pub job: JobId,
+    /// The recipe, with every default filled in.
+    pub recipe: Recipe,
+    /// Key of the source in the media store.
+    pub source_key: String,
+    /// Size of the source in bytes.
+    pub source_bytes: u64,
+    /// Length of a tick of the segments' ranges.
+    pub timebase: Timebase,
+    /// The segments in order; they touch each other and leave no gap.
+    pub segments: Vec<Segment>,
+    /// The tasks, in the order in which to start them.
+    pub tasks: Vec<Task>,
+    /// Files that the chunker made for the workers: name to key.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// Names and versions of the tools that the plan was made with; a worker with other
+    /// tools refuses rather than mix two encoders in one rendition.
+    #[serde(default)]
+    pub tools: BTreeMap<String, String>,
+    /// What the engines found out about the source and will want again. The roles carry
+    /// it and do not look inside.
+    pub engine: serde_json::Value,
+}
+
+/// The name of a plan: the BLAKE3 of its bytes, in hex.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlanHash(pub String);
+
+impl fmt::Display for PlanHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl PlanHash {
+    /// The hash of a plan document's bytes.
+    pub fn of(bytes: &[u8]) -> PlanHash {
+        PlanHash(blake3::hash(bytes).to_hex().to_string())
+    }
+}
+
+impl Plan {
+    /// The document as it is stored, and its name.
+    pub fn encode(&self) -> (Vec<u8>, PlanHash) {
+        // every map in a plan is a BTreeMap and every struct has a fixed order of fields
+        let bytes = serde_json::to_vec(self).expect("a plan has no key that is not a string");
+        let hash = PlanHash::of(&bytes);
+        (bytes, hash)
+    }
+
+    /// Reads a stored plan and checks that it is the one that was sealed and sound.
+    ///
+    /// # Errors
+    /// Bytes that do not hash to `expected`, a newer version, or a plan that breaks
+    /// the rules of [`Plan::check`].
+    pub fn decode(bytes: &[u8], expected: &PlanHash) -> Result<Plan, DomainError> {
+        let found = PlanHash::of(bytes);
+        if found != *expected {
+            let why = format!("its bytes hash to {found}, the sealed plan is {expected}");
+            return Err(DomainError::Invalid { document: "plan", why });
+        }
+        crate::wire::check_version("plan", bytes, PLAN_VERSION)?;
+        let plan: Plan = serde_json::from_slice(bytes)
+            .map_err(|e| DomainError::Document { document: "plan", why: e.to_string() })?;
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// Whether segments partition the timeline and tasks are distinct and point at
+    /// segments that exist.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), DomainError> {
+        let bad = |why: String| Err(DomainError::Invalid { document: "plan", why });
+        for (position, segment) in self.segments.iter().enumerate() {
+            if segment.index as usize != position {
+                return bad(format!("segment {} stands at place {position}", segment.index));
+            }
+            if segment.range.end < segment.range.start {
+                return bad(format!("segment {position} ends before it starts"));
+            }
+        }
+        for pair in self.segments.windows(2) {
+            if pair[0].range.end != pair[1].range.start {
+                return bad(format!("segments {} and {} do not touch", pair[0].index, pair[1].index));
+            }
+        }
+        if self.tasks.is_empty() {
+            return bad("it has no tasks".to_owned());
+        }
+        let mut seen = HashSet::new();
+        for task in &self.tasks {
+            if !seen.insert(&task.id) {
+                return bad(format!("task {} stands twice", task.id));
+            }
+            if task.segment.is_some_and(|index| index as usize >= self.segments.len()) {
+                return bad(format!("task {} names a segment that is not there", task.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// The task of that name.
+    pub fn task(&self, id: &TaskId) -> Option<&Task> {
+        self.tasks.iter().find(|task| task.id == *id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn plan(segments: usize) -> Plan {
+        Plan {
+            version: PLAN_VERSION,
+            job: "j".parse().unwrap(),
+            recipe: Recipe::built_in("rejoin").unwrap(),
+            source_key: "input/j/source.mp4".into(),
+            source_bytes: 1,
+            timebase: Timebase { num: 1, den: 1000 },
+            segments: (0..segments as i64)
+                .map(|i| Segment {
+                    index: i as u32,
+                    range: TickRange { start: i * 10, end: i * 10 + 10 },
+                    frames: 1,
+                    bytes: 1,
+                })
+                .collect(),
+            tasks: (0..segments as u32)
+                .map(|i| Task {
+                    id: TaskId::of(TaskKind::Carry, i),
+                    kind: TaskKind::Carry,
+                    segment: Some(i),
+                    work_ms: 1,
+                })
+                .collect(),
+            files: BTreeMap::new(),
+            tools: BTreeMap::new(),
+            engine: serde_json::Value::Null,
+        }
+    }
+
+    #[test]
+    fn a_plan_is_named_by_its_bytes() {
+        let (bytes, hash) = plan(3).encode();
+        assert_eq!(Plan::decode(&bytes, &hash).unwrap(), plan(3));
+        let mut other = bytes.clone();
+        let at = other.iter().position(|b| *b == b'1').unwrap();
+        other[at] = b'2';
+        assert!(Plan::decode(&other, &hash).is_err());
+    }
+
+    #[test]
+    fn broken_plans_are_refused() {
+        type Break = fn(&mut Plan);
+        let cases: [(&str, Break); 5] = [
+            ("do not touch", |p| p.segments[1].range.start += 1),
+            ("stands at place", |p| p.segments[1].index = 7),
+            ("stands twice", |p| p.tasks[1].id = p.tasks[0].id.clone()),
+            ("not there", |p| p.tasks[1].segment = Some(9)),
+            ("no tasks", |p| p.tasks.clear()),
+        ];
+        for (expected, breaks) in cases {
+            let mut p = plan(3);
+            breaks(&mut p);
+            let said = p.check().unwrap_err().to_string();
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = Plan::decode(&bytes, &PlanHash::of(&bytes));
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What crosses a queue: small versioned documents that only name things.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DomainError;
+use crate::id::{JobId, TaskId};
+
+/// Newest message version this build reads and the one it writes.
+pub const MESSAGE_VERSION: u32 = 1;
+
+/// Something for a role to do. Every message may come twice, late, or after the work is
+/// done; the ledger decides.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Message {
+    /// For a chunker: plan this job.
+    Chunk {
+        /// The job.
+        job: JobId,
+    },
+    /// For a worker: do this task.
+    Task {
+        /// The job.
+        job: JobId,
+        /// The task.
+        task: TaskId,
+    },
+    /// For a reassembler: all parts of this job are in.
+    Reassemble {
+        /// The job.
+        job: JobId,
+    },
+}
+
+#[derive(Serialize)]
+struct EnvelopeOut<'a> {
+    version: u32,
+    message: &'a Message,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnvelopeIn {
+    #[expect(dead_code, reason = "checked before by check_version")]
+    version: u32,
+    message: Message,
+}
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    version: u32,
+}
+
+/// Reads nothing but the version of a document, so that a newer one is told from a
+/// broken one.
+///
+/// # Errors
+/// [`DomainError::Version`] when it is newer, [`DomainError::Document`] when there is none.
+pub fn check_version(document: &'static str, bytes: &[u8], newest: u32) -> Result<(), DomainError> {
+    let found = serde_json::from_slice::<VersionOnly>(bytes)
+        .map_err(|e| DomainError::Document { document, why: e.to_string() })?
+        .version;
+    if found == 0 || found > newest {
+        return Err(DomainError::Version { document, found, newest });
+    }
+    Ok(())
+}
+
+impl Message {
+    /// The job it is about.
+    pub fn job(&self) -> &JobId {
+        match self {
+            Message::Chunk { job } | Message::Task { job, .. } | Message::Reassemble { job } => job,
+        }
+    }
+
+    /// The text that goes on the queue.
+    pub fn encode(&self) -> String {
+        let envelope = EnvelopeOut { version: MESSAGE_VERSION, message: self };
+        serde_json::to_string(&envelope).expect("a message has no key that is not a string")
+    }
+
+    /// Reads a text from the queue.
+    ///
+    /// # Errors
+    /// [`DomainError::Version`] for a message of a newer build, which is to be left on the
+    /// queue for a newer worker; [`DomainError::Document`] for anything else.
+    pub fn decode(text: &str) -> Result<Message, DomainError> {
+        check_version("message", text.as_bytes(), MESSAGE_VERSION)?;
+        let envelope: EnvelopeIn = serde_json::from_str(text)
+            .map_err(|e| DomainError::Document { document: "message", why: e.to_string() })?;
+        Ok(envelope.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_past_version_is_read() {
+        // golden texts: never change one, add a version
+        let job: JobId = "j-1".parse().unwrap();
+        let golden = [
+            (r#"{"version":1,"message":{"kind":"chunk","job":"j-1"}}"#, Message::Chunk { job: job.clone() }),
+            (
+                r#"{"version":1,"message":{"kind":"task","job":"j-1","task":"carry-00000"}}"#,
+                Message::Task { job: job.clone(), task: "carry-00000".parse().unwrap() },
+            ),
+            (r#"{"version":1,"message":{"kind":"reassemble","job":"j-1"}}"#, Message::Reassemble { job }),
+        ];
+        for (text, message) in golden {
+            assert_eq!(Message::decode(text).unwrap(), message);
+            assert_eq!(message.encode(), text);
+        }
+    }
+
+    #[test]
+    fn a_newer_message_is_told_from_a_broken_one() {
+        let newer = Message::decode(r#"{"version":2,"message":{"kind":"dance"}}"#).unwrap_err();
+        assert!(matches!(newer, DomainError::Version { found: 2, .. }), "{newer}");
+        for broken in ["", "{}", "[1]", r#"{"version":1,"message":{"kind":"chunk","job":"../x"}}"#] {
+            assert!(matches!(Message::decode(broken), Err(DomainError::Document { .. })), "{broken}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_never_panics(text in ".*") {
+            let _ = Message::decode(&text);
+        }
+    }
+}
