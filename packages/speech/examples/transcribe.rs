@@ -1,0 +1,67 @@
+//! A WAV file through the map and the reduce step, as so many segments.
+//!
+//! usage: transcribe WAV OUT.txt [--segments 1] [--workers 2] [--threads 1] [--beam 0] [--json OUT.json]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use segue_speech::{
+    DecodeOptions, MemorySound, SampleRange, Search, SileroVad, SoundSource, Transcriber,
+    WhisperConfig, WhisperCpp, WindowRules, stitch, windows_starting_in,
+};
+use tokio_util::sync::CancellationToken;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let source: Arc<dyn SoundSource> = Arc::new(MemorySound::new(support::read_wav(args[0].as_ref())));
+    let segments: i64 = support::flag(&args, "--segments").unwrap_or(1);
+    let workers: usize = support::flag(&args, "--workers").unwrap_or(2);
+    let threads: usize = support::flag(&args, "--threads").unwrap_or(1);
+    let beam: u8 = support::flag(&args, "--beam").unwrap_or(0);
+    let model: String = support::flag(&args, "--model").unwrap_or_else(|| "base.en".into());
+    let engine = WhisperCpp::load(&WhisperConfig {
+        weights: support::model_dir().join(format!("ggml-{model}.bin")),
+        model: model.clone(),
+        workers,
+        threads_per_worker: threads,
+        use_gpu: cfg!(any(feature = "cuda", feature = "vulkan", feature = "metal")),
+    })
+    .expect("the weights load");
+    let vad = SileroVad::load(&support::model_dir().join("ggml-silero-v6.2.0.bin")).expect("Silero loads");
+    let options = DecodeOptions {
+        search: if beam == 0 { Search::Greedy } else { Search::Beam { width: beam } },
+        ..DecodeOptions::default()
+    };
+    let rules = WindowRules::default();
+    let transcriber = Transcriber::new(Arc::new(engine), Arc::new(vad), rules.clone(), options).expect("options fit");
+    let begun = Instant::now();
+    let listener = transcriber.listen(Arc::clone(&source));
+    let windows = windows_starting_in(&listener, &rules, SampleRange::new(0, source.len())).expect("windows");
+    let listened = begun.elapsed().as_secs_f64();
+    let begun = Instant::now();
+    let cancel = CancellationToken::new();
+    let mut parts = Vec::new();
+    for index in 0..segments {
+        let range = SampleRange::new(source.len() * index / segments, source.len() * (index + 1) / segments);
+        let listener = transcriber.listen(Arc::clone(&source));
+        parts.push(transcriber.transcribe(&listener, range, workers, 0, &|_| {}, &cancel).expect("the part is heard"));
+    }
+    let transcript = stitch(parts, "whisper.cpp", &model).expect("the parts meet");
+    let wall = begun.elapsed().as_secs_f64();
+    let text: Vec<&str> = transcript.segments.iter().map(|u| u.text.as_str()).collect();
+    std::fs::write(&args[1], text.join("\n")).expect("the text is written");
+    if let Some(path) = support::flag::<String>(&args, "--json") {
+        std::fs::write(path, serde_json::to_vec_pretty(&transcript).expect("JSON")).expect("the JSON is written");
+    }
+    let heard: i64 = windows.iter().filter_map(|w| w.heard(0)).map(SampleRange::len).sum();
+    println!(
+        "ours {wall:.2} s rtf {:.4}, listening alone {listened:.2} s, {} windows ({} with speech, {:.1} s on average)",
+        wall / (source.len() as f64 / 16_000.0),
+        windows.len(),
+        windows.iter().filter(|w| !w.speech.is_empty()).count(),
+        heard as f64 / 16_000.0 / windows.iter().filter(|w| !w.speech.is_empty()).count().max(1) as f64,
+    );
+}

@@ -1,0 +1,137 @@
+//! Packing a block of sound into windows: few, full, and cut where it hurts least.
+//!
+//! Every pass of the engine costs the same however short the window, so few windows are
+//! good; a cut in a long pause costs nothing, in a short one something, in a word a lot. The
+//! cheapest set of cuts is found exactly, by dynamic programming over all candidates.
+
+use crate::listen::Frame;
+use crate::sound::SAMPLE_RATE;
+use crate::vad::FRAME;
+use crate::window::{LONGEST_WINDOW, Spoken, WindowRules};
+
+/// Frames in a second.
+const FRAMES_A_SECOND: f32 = SAMPLE_RATE as f32 / FRAME as f32;
+/// A pause from which a cut is free, frames (0.6 s).
+const LONG_PAUSE: f32 = 0.6 * FRAMES_A_SECOND;
+/// Cost of one pass of the engine, the unit of all costs.
+const PASS: f32 = 1.0;
+/// Cost of a full window's length on top of the pass.
+const FULL_LENGTH: f32 = 0.5;
+/// Cost of a cut in the shortest pause.
+const SHORT_PAUSE_CUT: f32 = 1.0;
+/// Cost of a cut where there is no pause: more than any number of passes it could save.
+const WORD_CUT: f32 = 20.0;
+/// Silence left beside speech when a long pause is cut near its edges, frames (0.4 s).
+const MARGIN: usize = 13;
+
+/// A place where a block may be cut: before `frame`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Cut {
+    /// First frame after the cut.
+    pub frame: usize,
+    /// How much it hurts.
+    pub cost: f32,
+}
+
+/// All places where `frames` may be cut, in order. `spoken` are its stretches of speech.
+pub(crate) fn cuts(frames: &[Frame], spoken: &[Spoken], rules: &WindowRules) -> Vec<Cut> {
+    let mut cuts = Vec::new();
+    let mut silence_from = 0;
+    for run in spoken {
+        pause_cuts(frames, silence_from..run.start, rules, &mut cuts);
+        word_cuts(frames, run.clone(), &mut cuts);
+        silence_from = run.end;
+    }
+    pause_cuts(frames, silence_from..frames.len(), rules, &mut cuts);
+    cuts.retain(|cut| cut.frame > 0 && cut.frame < frames.len());
+    cuts.dedup_by_key(|cut| cut.frame);
+    cuts
+}
+
+/// A pause is cut at its quietest frame around the middle; a long one also near its edges
+/// and every ten seconds, so that no window has to carry silence.
+fn pause_cuts(frames: &[Frame], pause: Spoken, rules: &WindowRules, cuts: &mut Vec<Cut>) {
+    if pause.len() < rules.shortest_pause {
+        return;
+    }
+    let length = pause.len() as f32;
+    let cost = SHORT_PAUSE_CUT * (1.0 - (length / LONG_PAUSE).min(1.0));
+    if pause.len() < 3 * MARGIN {
+        let quarter = pause.len() / 4;
+        let frame = quietest(frames, pause.start + quarter..pause.end - quarter);
+        cuts.push(Cut { frame, cost });
+        return;
+    }
+    let step = (10.0 * FRAMES_A_SECOND) as usize;
+    let (first, last) = (pause.start + MARGIN, pause.end - MARGIN);
+    let mut between: Vec<usize> = (first..last).step_by(step).collect();
+    between.push((first + last) / 2);
+    between.push(last);
+    between.sort_unstable();
+    cuts.extend(between.into_iter().map(|frame| Cut { frame, cost: 0.0 }));
+}
+
+/// Where nobody pauses, the least bad place of every half second.
+fn word_cuts(frames: &[Frame], run: Spoken, cuts: &mut Vec<Cut>) {
+    let step = (0.5 * FRAMES_A_SECOND) as usize;
+    for start in run.clone().step_by(step) {
+        let frame = quietest(frames, start..(start + step).min(run.end));
+        let loud = (frames[frame].level_db + 100.0) / 100.0;
+        cuts.push(Cut { frame, cost: WORD_CUT + loud + frames[frame].speech });
+    }
+}
+
+fn quietest(frames: &[Frame], among: Spoken) -> usize {
+    let middle = (among.start + among.end) / 2;
+    among
+        .min_by(|a, b| {
+            let (x, y) = (frames[*a].level_db, frames[*b].level_db);
+            x.total_cmp(&y).then(a.abs_diff(middle).cmp(&b.abs_diff(middle)))
+        })
+        .unwrap_or(middle)
+}
+
+/// The boundaries of the windows of a block: first 0, last `frames.len()`.
+pub(crate) fn pack(frames: &[Frame], spoken: &[Spoken], rules: &WindowRules) -> Vec<usize> {
+    let mut nodes = vec![Cut { frame: 0, cost: 0.0 }];
+    nodes.extend(cuts(frames, spoken, rules));
+    nodes.push(Cut { frame: frames.len(), cost: 0.0 });
+    let mut best = vec![(f32::INFINITY, 0usize); nodes.len()];
+    best[0] = (0.0, 0);
+    for to in 1..nodes.len() {
+        for from in (0..to).rev() {
+            if (nodes[to].frame - nodes[from].frame) as i64 * FRAME > LONGEST_WINDOW {
+                break;
+            }
+            let window = window_cost(nodes[from].frame..nodes[to].frame, spoken, rules);
+            let cost = best[from].0 + window + nodes[to].cost;
+            if cost < best[to].0 {
+                best[to] = (cost, from);
+            }
+        }
+    }
+    let mut bounds = vec![frames.len()];
+    let mut at = nodes.len() - 1;
+    while at > 0 {
+        at = best[at].1;
+        bounds.push(nodes[at].frame);
+    }
+    bounds.reverse();
+    bounds.dedup();
+    bounds
+}
+
+/// What it costs to hear `window`: nothing without speech, more the longer the speech, and
+/// more than anything else when it does not fit.
+fn window_cost(window: Spoken, spoken: &[Spoken], rules: &WindowRules) -> f32 {
+    let from = spoken.partition_point(|run| run.end <= window.start);
+    let to = spoken.partition_point(|run| run.start < window.end);
+    if from >= to {
+        return 0.0;
+    }
+    let first = spoken[from].start.max(window.start);
+    let last = spoken[to - 1].end.min(window.end);
+    let heard = (last - first) as i64 * FRAME;
+    let full = heard as f32 / rules.longest_heard as f32;
+    if full > 1.0 { 2.0 * WORD_CUT } else { PASS + FULL_LENGTH * full }
+}

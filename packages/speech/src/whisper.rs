@@ -1,0 +1,169 @@
+//! The speech engine of whisper.cpp: one set of weights, one decoding state per worker.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, Once};
+
+use tokio_util::sync::CancellationToken;
+use whisper_rs::{
+    DtwMode, DtwParameters, WhisperContext, WhisperContextParameters, WhisperState, get_lang_id,
+};
+
+use crate::engine::{DecodeOptions, Hearing, Search, SpeechEngine};
+use crate::error::{Result, SpeechError};
+use crate::models::KnownModel;
+use crate::whisper_decode;
+
+/// How to load the engine.
+#[derive(Debug, Clone)]
+pub struct WhisperConfig {
+    /// The weights, `ggml-*.bin`.
+    pub weights: PathBuf,
+    /// Name of the weights for the transcript, e.g. `base.en`.
+    pub model: String,
+    /// Windows decoded side by side.
+    pub workers: usize,
+    /// Threads of each worker.
+    pub threads_per_worker: usize,
+    /// Whether a graphics device may be used, where the build has one.
+    pub use_gpu: bool,
+}
+
+/// whisper.cpp through whisper-rs.
+pub struct WhisperCpp {
+    context: WhisperContext,
+    model: String,
+    threads: usize,
+    timed_by_alignment: bool,
+    idle: Mutex<Vec<WhisperState>>,
+    returned: Condvar,
+}
+
+/// Sends what whisper.cpp and ggml print to `tracing` instead of stderr.
+pub(crate) fn quiet_logs() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(whisper_rs::install_logging_hooks);
+}
+
+impl WhisperCpp {
+    /// Loads the weights and makes the workers' states.
+    pub fn load(config: &WhisperConfig) -> Result<WhisperCpp> {
+        quiet_logs();
+        if config.workers == 0 || config.threads_per_worker == 0 {
+            return Err(SpeechError::usage("the speech engine needs at least one worker and thread"));
+        }
+        let preset = KnownModel::find(&config.model).and_then(|m| m.alignment_heads());
+        let mut params = WhisperContextParameters::default();
+        params.use_gpu(config.use_gpu);
+        params.flash_attn(preset.is_none());
+        let timed_by_alignment = preset.is_some();
+        if let Some(model_preset) = preset {
+            params.dtw_parameters(DtwParameters {
+                mode: DtwMode::ModelPreset { model_preset },
+                ..DtwParameters::default()
+            });
+        }
+        let context = load_weights(&config.weights, params)?;
+        let states: Result<Vec<_>> = (0..config.workers)
+            .map(|_| {
+                context.create_state().map_err(|e| {
+                    SpeechError::environment("no memory for a decoding state; use fewer workers")
+                        .caused_by(e)
+                })
+            })
+            .collect();
+        Ok(WhisperCpp {
+            context,
+            model: config.model.clone(),
+            threads: config.threads_per_worker,
+            timed_by_alignment,
+            idle: Mutex::new(states?),
+            returned: Condvar::new(),
+        })
+    }
+
+    fn take(&self) -> WhisperState {
+        let mut idle = self.idle.lock().unwrap_or_else(|e| e.into_inner());
+        loop {
+            match idle.pop() {
+                Some(state) => return state,
+                None => idle = self.returned.wait(idle).unwrap_or_else(|e| e.into_inner()),
+            }
+        }
+    }
+
+    fn give_back(&self, state: WhisperState) {
+        self.idle.lock().unwrap_or_else(|e| e.into_inner()).push(state);
+        self.returned.notify_one();
+    }
+}
+
+impl SpeechEngine for WhisperCpp {
+    fn name(&self) -> &str {
+        "whisper.cpp"
+    }
+
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn check(&self, options: &DecodeOptions) -> Result<()> {
+        let language = options.language.as_str();
+        if let Search::Beam { width } = options.search
+            && !(1..=8).contains(&width)
+        {
+            return Err(SpeechError::usage(format!("beam width {width}: give 1 to 8")));
+        }
+        if language == "auto" {
+            return Ok(());
+        }
+        if get_lang_id(language).is_none() {
+            return Err(SpeechError::usage(format!(
+                "language {language:?} is not known to whisper; give auto or a code such as en"
+            )));
+        }
+        if !self.context.is_multilingual() && language != "en" {
+            return Err(SpeechError::usage(format!(
+                "model {} knows English only, not {language}; choose a model without .en",
+                self.model
+            )));
+        }
+        Ok(())
+    }
+
+    fn transcribe(
+        &self,
+        samples: &[f32],
+        options: &DecodeOptions,
+        cancel: &CancellationToken,
+    ) -> Result<Hearing> {
+        self.check(options)?;
+        let mut state = self.take();
+        let setting = whisper_decode::Setting {
+            options,
+            threads: self.threads,
+            multilingual: self.context.is_multilingual(),
+            end_of_text: self.context.token_eot(),
+            first_timestamp: self.context.token_beg(),
+            timed_by_alignment: self.timed_by_alignment,
+        };
+        let heard = whisper_decode::hear(&mut state, samples, &setting, cancel);
+        self.give_back(state);
+        heard
+    }
+}
+
+fn load_weights(path: &Path, params: WhisperContextParameters<'_>) -> Result<WhisperContext> {
+    if !path.is_file() {
+        return Err(SpeechError::environment(format!(
+            "{}: no speech model there; fetch it with `segue models fetch`",
+            path.display()
+        )));
+    }
+    WhisperContext::new_with_params(path, params).map_err(|e| {
+        SpeechError::environment(format!(
+            "{}: not a whisper model; check it with `segue models verify`",
+            path.display()
+        ))
+        .caused_by(e)
+    })
+}
