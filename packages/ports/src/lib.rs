@@ -1,1 +1,32 @@
-//! What the roles need from the world, with in-memory adapters and conformance suites.
+//! What the roles need from the world.
+//!
+//! Each port is a small object-safe trait; its documentation is the contract. The
+//! in-memory adapters in [`memory`] are for protocol tests; they pass the same suites in
+//! [`conformance`] as the adapters that keep real data.
+//!
+//! Architecture invariant: nothing here knows a cloud, a database, a file format, or how
+//! a process is started.
+
+pub mod clock;
+pub mod conformance;
+pub mod engine;
+pub mod error;
+pub mod ledger;
+pub mod memory;
+pub mod queue;
+pub mod report;
+pub mod store;
+
+pub use clock::{Clock, SystemClock};
+pub use engine::{
+    EngineError, Inputs, MapEngine, Part, PlanRequest, Planned, Planner, ProducedFile, ReduceRequest,
+    Reduced, ReducedFile, Reducer, Run, TaskRequest, TaskResult,
+};
+pub use error::{PortError, PortErrorKind};
+pub use ledger::{
+    Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
+    LeaseName, Ledger, NewJob, Recorded,
+};
+pub use queue::{Delivery, QueueDepth, QueueName, Receipt, WorkQueue};
+pub use report::{Event, NoReport, Reporter, Stage};
+pub use store::{MediaStore, Object, ObjectPage, PutMode, PutResult};

@@ -1,0 +1,64 @@
+//! What can go wrong between a role and an adapter.
+
+/// What kind of trouble it is; the caller decides by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PortErrorKind {
+    /// May go away by itself: throttling, a lost connection, a busy database.
+    Transient,
+    /// The thing that was named is not there.
+    NotFound,
+    /// Not allowed: credentials, permissions.
+    Denied,
+    /// The machine is in the way: disk full, folder not writable.
+    Environment,
+    /// The data at the other end is not what this build writes.
+    Corrupt,
+    /// The caller broke the contract.
+    Misuse,
+}
+
+/// An error of an adapter.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct PortError {
+    /// What kind.
+    pub kind: PortErrorKind,
+    /// One line: what was wrong, and what to do where that is known.
+    pub message: String,
+    /// Where it came from.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl PortError {
+    /// An error with no other behind it.
+    pub fn new(kind: PortErrorKind, message: impl Into<String>) -> PortError {
+        PortError { kind, message: message.into(), source: None }
+    }
+
+    /// The same with `source` behind it; the message ends with the source's own.
+    pub fn with(
+        kind: PortErrorKind,
+        message: impl std::fmt::Display,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> PortError {
+        PortError { kind, message: format!("{message}: {source}"), source: Some(Box::new(source)) }
+    }
+
+    /// An I/O error; a full disk and a missing permission are told apart.
+    pub fn io(doing: impl std::fmt::Display, error: std::io::Error) -> PortError {
+        use std::io::ErrorKind;
+        let kind = match error.kind() {
+            ErrorKind::NotFound => PortErrorKind::NotFound,
+            ErrorKind::PermissionDenied => PortErrorKind::Denied,
+            ErrorKind::Interrupted | ErrorKind::TimedOut | ErrorKind::WouldBlock => PortErrorKind::Transient,
+            _ => PortErrorKind::Environment,
+        };
+        PortError::with(kind, doing, error)
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.kind == PortErrorKind::Transient
+    }
+}

@@ -1,0 +1,81 @@
+//! The media store: named bytes, no rename, no lock.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use segue_domain::Key;
+
+use crate::error::PortError;
+
+/// Whether a write may replace what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutMode {
+    /// Only if nothing has that key.
+    CreateOnce,
+    /// Whatever is there.
+    Replace,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutResult {
+    /// The key holds what was given.
+    Written,
+    /// The key was taken before and is as it was.
+    Exists,
+}
+
+/// A stored object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its key.
+    pub key: String,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// A page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObjectPage {
+    /// In order of their keys.
+    pub objects: Vec<Object>,
+    /// Where the next page begins; absent on the last.
+    pub next: Option<String>,
+}
+
+/// A store of named bytes.
+///
+/// A key holds the whole of a write or nothing of it, at every moment and after every
+/// crash. What a call wrote is seen by every later call.
+#[async_trait]
+pub trait MediaStore: Send + Sync {
+    /// Writes small bytes.
+    async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError>;
+
+    /// Takes a file over: its bytes are stored and `file` is gone afterwards, also when
+    /// the result is [`PutResult::Exists`].
+    async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError>;
+
+    /// Gives what `from` holds the name `to` as well, if `to` is free. `from` may or may
+    /// not be there afterwards, so a repeat that finds `to` taken and `from` gone is
+    /// [`PutResult::Exists`]. [`PortErrorKind::NotFound`](crate::PortErrorKind) when
+    /// neither is there.
+    async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError>;
+
+    /// The whole of a small object, at most `limit` bytes.
+    async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError>;
+
+    /// A path from which the object can be read: its own where the store is a folder, or
+    /// a copy in `scratch`. Nobody writes to it.
+    async fn get_file(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError>;
+
+    /// The object's size, or `None`.
+    async fn head(&self, key: &Key) -> Result<Option<Object>, PortError>;
+
+    /// Objects whose keys begin with `prefix`, from `from` on, at most `max` of them.
+    async fn list(&self, prefix: &str, from: Option<&str>, max: usize) -> Result<ObjectPage, PortError>;
+
+    /// Removes an object; fine when it is not there.
+    async fn delete(&self, key: &Key) -> Result<(), PortError>;
+}
