@@ -1,0 +1,152 @@
+//! What a file is: containers, streams and their clocks, as ffprobe tells it.
+
+use std::collections::BTreeMap;
+
+use segue_domain::Timebase;
+use serde::{Deserialize, Serialize};
+
+/// A file's facts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceFacts {
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// ffmpeg's name of the format ("mov,mp4,m4a,3gp,3g2,mj2").
+    pub format: String,
+    /// Family of the container.
+    pub container: Container,
+    /// Earliest presentation time of any stream.
+    pub start_time_us: i64,
+    /// Length, where the file says.
+    pub duration_us: Option<i64>,
+    /// All streams, by index.
+    pub streams: Vec<StreamFacts>,
+    /// Number of chapters.
+    pub chapters: usize,
+    /// Tags of the whole file.
+    pub tags: BTreeMap<String, String>,
+    /// What a truncated file is short of, where its container says so.
+    pub short_by_bytes: Option<u64>,
+}
+
+/// Families of containers that are treated in different ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Container {
+    /// MP4, MOV, 3GP, M4A.
+    Mov,
+    /// Matroska, WebM.
+    Matroska,
+    /// Everything else.
+    Other,
+}
+
+/// Kinds of streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamKind {
+    /// Moving pictures.
+    Video,
+    /// An attached still: a cover.
+    Picture,
+    /// Sound.
+    Audio,
+    /// Subtitles.
+    Subtitle,
+    /// Timed data.
+    Data,
+    /// An attached file.
+    Attachment,
+    /// Nothing ffmpeg knows.
+    Unknown,
+}
+
+/// A stream's facts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamFacts {
+    /// Index in the file.
+    pub index: u32,
+    /// Track number, where the container has one.
+    pub track_id: Option<u32>,
+    /// Kind.
+    pub kind: StreamKind,
+    /// ffmpeg's name of the codec; `None` when it does not know it.
+    pub codec: Option<String>,
+    /// Profile, in words.
+    pub profile: Option<String>,
+    /// The four letters of the codec in this container.
+    pub tag: String,
+    /// The clock.
+    pub timebase: Timebase,
+    /// First presentation time in ticks.
+    pub start: Option<i64>,
+    /// Length in microseconds, where the file says.
+    pub duration_us: Option<i64>,
+    /// Number of frames, where the file says.
+    pub frames: Option<u64>,
+    /// Dispositions that are set ("default", "forced", …).
+    pub dispositions: Vec<String>,
+    /// Language, three letters.
+    pub language: Option<String>,
+    /// Rotation in degrees, where there is one.
+    pub rotation: Option<i32>,
+    /// Pixel format.
+    pub pixel_format: Option<String>,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Nominal frame rate, as a fraction.
+    pub frame_rate: Option<(u32, u32)>,
+    /// Samples a second.
+    pub sample_rate: u32,
+    /// Channels.
+    pub channels: u32,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl StreamFacts {
+    /// Whether a disposition is set.
+    pub fn is(&self, disposition: &str) -> bool {
+        self.dispositions.iter().any(|d| d == disposition)
+    }
+
+    /// For people: "stream 1 (audio, aac)".
+    pub fn label(&self) -> String {
+        let kind = match self.kind {
+            StreamKind::Video => "video",
+            StreamKind::Picture => "attached picture",
+            StreamKind::Audio => "audio",
+            StreamKind::Subtitle => "subtitle",
+            StreamKind::Data => "data",
+            StreamKind::Attachment => "attachment",
+            StreamKind::Unknown => "unknown",
+        };
+        format!("stream {} ({kind}, {})", self.index, self.codec.as_deref().unwrap_or("unknown codec"))
+    }
+}
+
+impl SourceFacts {
+    /// The picture that is cut: the default one, else the largest, else the first; never a cover.
+    pub fn primary_video(&self) -> Option<&StreamFacts> {
+        self.streams
+            .iter()
+            .filter(|s| s.kind == StreamKind::Video && s.codec.is_some())
+            .max_by_key(|s| {
+                let pixels = u64::from(s.width) * u64::from(s.height);
+                (s.is("default"), pixels, std::cmp::Reverse(s.index))
+            })
+    }
+
+    /// The sound that is heard: the default one, else the first.
+    pub fn primary_audio(&self) -> Option<&StreamFacts> {
+        self.of(StreamKind::Audio)
+            .filter(|s| s.codec.is_some())
+            .max_by_key(|s| (s.is("default"), std::cmp::Reverse(s.index)))
+    }
+
+    /// The streams of one kind.
+    pub fn of(&self, kind: StreamKind) -> impl Iterator<Item = &StreamFacts> {
+        self.streams.iter().filter(move |s| s.kind == kind)
+    }
+}

@@ -1,0 +1,48 @@
+//! MOV and MP4 headers, read and written by ourselves.
+//!
+//! ffmpeg can copy packets, but it cannot say where they lie. We read the index of a file
+//! (and nothing else of it), cut the list of samples, and write a new header whose chunk
+//! offsets point into bytes that already exist: a cut and a join are an index each.
+
+mod boxes;
+mod edits;
+mod parse;
+mod read;
+mod source;
+mod tables;
+mod write;
+
+pub use edits::Edit;
+pub use parse::{Brand, Index, Lost, Sample, Track};
+pub use read::{TrackChoice, looks_like_mov, read_index, short_by};
+pub use source::{ByteSource, CountedFile};
+pub use write::{HeaderTrack, MovHeader, write_header};
+
+/// Why an index could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IndexError {
+    /// The file has no index at all: cut off before it, or never finished.
+    #[error("no index: {0}")]
+    Missing(String),
+    /// The index contradicts itself.
+    #[error("broken index: {0}")]
+    Broken(String),
+    /// A kind of index that this module leaves to ffmpeg.
+    #[error("index not read here: {0}")]
+    Unsupported(String),
+    /// The bytes could not be read.
+    #[error("cannot read: {0}")]
+    Io(String),
+}
+
+impl IndexError {
+    pub(crate) fn broken(message: impl Into<String>) -> IndexError {
+        IndexError::Broken(message.into())
+    }
+}
+
+impl From<std::io::Error> for IndexError {
+    fn from(error: std::io::Error) -> IndexError {
+        IndexError::Io(error.to_string())
+    }
+}

@@ -1,0 +1,251 @@
+//! From a file to the index of one of its tracks, reading box headers and tables only.
+
+use super::IndexError;
+use super::boxes::{self, BoxAt, Table, be32};
+use super::edits::Edit;
+use super::parse::{Brand, Index, Lost, Track};
+use super::source::ByteSource;
+use super::tables;
+
+/// More boxes than this at top level are not a film.
+const MAX_TOP_LEVEL: usize = 1 << 20;
+
+/// Which track to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrackChoice {
+    /// The track with this number.
+    Id(u32),
+    /// The first picture.
+    FirstVideo,
+}
+
+/// The boxes at top level that matter.
+struct TopLevel {
+    brand: Brand,
+    moov: Option<BoxAt>,
+    mdat: bool,
+    fragments: bool,
+    /// How many bytes the boxes claim beyond the end of the file.
+    short_by: u64,
+}
+
+/// How many bytes a file is short of, by the boxes at its top level.
+pub fn short_by(src: &impl ByteSource) -> Result<u64, IndexError> {
+    Ok(top_level(src)?.short_by)
+}
+
+/// Whether a file begins like a MOV or MP4.
+pub fn looks_like_mov(src: &impl ByteSource) -> bool {
+    let first = boxes::header(src, 0, src.len()).ok().flatten();
+    first.is_some_and(|b| {
+        [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"].contains(&&b.kind)
+    })
+}
+
+/// Reads the index of one track.
+pub fn read_index(src: &impl ByteSource, choice: TrackChoice) -> Result<Index, IndexError> {
+    let top = top_level(src)?;
+    let Some(moov) = top.moov else {
+        return Err(IndexError::Missing(if top.mdat {
+            "the file holds media and no moov box; it was cut off, or never finished".into()
+        } else {
+            "no moov box".into()
+        }));
+    };
+    if moov.end > src.len() {
+        return Err(IndexError::Missing("the file ends inside its moov box".into()));
+    }
+    if top.fragments {
+        return Err(IndexError::Unsupported("fragmented".into()));
+    }
+    let inside = boxes::children(src, moov.body, moov.end)?;
+    if boxes::find(&inside, b"mvex").is_some() {
+        return Err(IndexError::Unsupported("fragmented".into()));
+    }
+    if boxes::find(&inside, b"cmov").is_some() {
+        return Err(IndexError::Unsupported("compressed".into()));
+    }
+    let movie_timescale = match boxes::find(&inside, b"mvhd") {
+        Some(b) => clock(src, b)?.0,
+        None => return Err(IndexError::broken("no mvhd box")),
+    };
+    let mut track = None;
+    for trak in inside.iter().filter(|b| &b.kind == b"trak") {
+        if let Some(found) = read_track(src, *trak, choice)? {
+            track = Some(found);
+            break;
+        }
+    }
+    let mut track = track.ok_or_else(|| IndexError::broken("the track is not there"))?;
+    let lost = drop_lost(&mut track, src.len(), top.short_by);
+    Ok(Index { brand: top.brand, movie_timescale, track, lost })
+}
+
+fn top_level(src: &impl ByteSource) -> Result<TopLevel, IndexError> {
+    let end = src.len();
+    let mut top =
+        TopLevel { brand: Brand::QuickTime, moov: None, mdat: false, fragments: false, short_by: 0 };
+    let mut at = 0;
+    for _ in 0..MAX_TOP_LEVEL {
+        let Some(b) = boxes::header(src, at, end)? else { return Ok(top) };
+        match &b.kind {
+            b"ftyp" if b.body_len() >= 4 => {
+                let mut major = [0; 4];
+                src.read_at(b.body, &mut major)?;
+                if &major != b"qt  " {
+                    top.brand = Brand::Mp4;
+                }
+            }
+            b"moov" if top.moov.is_none() => top.moov = Some(b),
+            b"mdat" => top.mdat = true,
+            b"moof" | b"sidx" => top.fragments = true,
+            _ => {}
+        }
+        if b.end > end {
+            top.short_by = b.end - end;
+            return Ok(top);
+        }
+        at = b.end;
+    }
+    Err(IndexError::broken("too many boxes"))
+}
+
+/// Timescale, duration and what follows them, of mvhd and mdhd alike.
+fn clock(src: &impl ByteSource, b: BoxAt) -> Result<(u32, u16), IndexError> {
+    let bytes = boxes::body(src, b)?;
+    let (timescale_at, language_at) =
+        if bytes.first() == Some(&1) { (20, 32) } else { (12, 20) };
+    if bytes.len() < language_at + 2 {
+        return Err(IndexError::broken(format!("box {} is too short", b.name())));
+    }
+    let timescale = be32(&bytes, timescale_at);
+    if timescale == 0 || timescale > i32::MAX as u32 {
+        return Err(IndexError::broken(format!("a clock of {timescale} ticks a second")));
+    }
+    let language = u16::from_be_bytes([bytes[language_at], bytes[language_at + 1]]);
+    Ok((timescale, language))
+}
+
+fn read_track(
+    src: &impl ByteSource,
+    trak: BoxAt,
+    choice: TrackChoice,
+) -> Result<Option<Track>, IndexError> {
+    let inside = boxes::children(src, trak.body, trak.end)?;
+    let Some(tkhd) = boxes::find(&inside, b"tkhd") else { return Ok(None) };
+    let head = boxes::body(src, tkhd)?;
+    let wide = head.first() == Some(&1);
+    let (id_at, matrix_at) = if wide { (20, 52) } else { (12, 40) };
+    if head.len() < matrix_at + 44 {
+        return Err(IndexError::broken("box tkhd is too short"));
+    }
+    let id = be32(&head, id_at);
+    let Some(mdia) = boxes::find(&inside, b"mdia") else { return Ok(None) };
+    let media = boxes::children(src, mdia.body, mdia.end)?;
+    let is_video = handler(src, &media)? == *b"vide";
+    let wanted = match choice {
+        TrackChoice::Id(wanted) => wanted == id,
+        TrackChoice::FirstVideo => is_video,
+    };
+    if !wanted {
+        return Ok(None);
+    }
+    let mdhd = boxes::find(&media, b"mdhd").ok_or_else(|| IndexError::broken("no mdhd box"))?;
+    let (timescale, language) = clock(src, mdhd)?;
+    let stbl = sample_table(src, &media)?;
+    let stsd = boxes::find(&stbl, b"stsd").ok_or_else(|| IndexError::broken("no stsd box"))?;
+    let mut matrix = [0; 36];
+    matrix.copy_from_slice(&head[matrix_at..matrix_at + 36]);
+    let (samples, last_duration) = tables::samples(src, &stbl)?;
+    Ok(Some(Track {
+        id,
+        timescale,
+        language,
+        matrix,
+        width: be32(&head, matrix_at + 36),
+        height: be32(&head, matrix_at + 40),
+        stsd: whole(src, stsd)?,
+        edits: edit_list(src, &inside)?,
+        last_duration,
+        samples,
+    }))
+}
+
+fn handler(src: &impl ByteSource, media: &[BoxAt]) -> Result<[u8; 4], IndexError> {
+    let mut kind = [0; 4];
+    if let Some(b) = boxes::find(media, b"hdlr").filter(|b| b.body_len() >= 12) {
+        src.read_at(b.body + 8, &mut kind)?;
+    }
+    Ok(kind)
+}
+
+fn sample_table(src: &impl ByteSource, media: &[BoxAt]) -> Result<Vec<BoxAt>, IndexError> {
+    let minf = boxes::find(media, b"minf").ok_or_else(|| IndexError::broken("no minf box"))?;
+    let inside = boxes::children(src, minf.body, minf.end)?;
+    let stbl = boxes::find(&inside, b"stbl").ok_or_else(|| IndexError::broken("no stbl box"))?;
+    boxes::children(src, stbl.body, stbl.end)
+}
+
+fn whole(src: &impl ByteSource, b: BoxAt) -> Result<Vec<u8>, IndexError> {
+    let body = boxes::body(src, b)?;
+    if body.len() < 16 || be32(&body, 4) == 0 {
+        return Err(IndexError::broken("box stsd is empty"));
+    }
+    let size = u32::try_from(body.len() + 8).map_err(|_| IndexError::broken("box stsd is too long"))?;
+    let mut bytes = size.to_be_bytes().to_vec();
+    bytes.extend_from_slice(b"stsd");
+    bytes.extend_from_slice(&body);
+    Ok(bytes)
+}
+
+fn edit_list(src: &impl ByteSource, trak: &[BoxAt]) -> Result<Vec<Edit>, IndexError> {
+    let Some(edts) = boxes::find(trak, b"edts") else { return Ok(Vec::new()) };
+    let Some(elst) = boxes::find(&boxes::children(src, edts.body, edts.end)?, b"elst") else {
+        return Ok(Vec::new());
+    };
+    let mut version = [0; 1];
+    if elst.body_len() > 0 {
+        src.read_at(elst.body, &mut version)?;
+    }
+    let wide = version[0] == 1;
+    let table = Table::load(src, elst, 0, if wide { 20 } else { 12 })?;
+    Ok((0..table.rows)
+        .map(|i| {
+            if wide {
+                Edit {
+                    duration: table.u64(i, 0),
+                    media_time: table.u64(i, 8) as i64,
+                    rate: table.u32(i, 16),
+                }
+            } else {
+                Edit {
+                    duration: u64::from(table.u32(i, 0)),
+                    media_time: i64::from(table.u32(i, 4) as i32),
+                    rate: table.u32(i, 8),
+                }
+            }
+        })
+        .collect())
+}
+
+/// Takes away what a truncated file does not hold: everything from the first sample that is cut.
+fn drop_lost(track: &mut Track, len: u64, short_by: u64) -> Option<Lost> {
+    let cut = track
+        .samples
+        .iter()
+        .position(|s| s.offset.checked_add(u64::from(s.size)).is_none_or(|end| end > len));
+    let keep = match cut {
+        Some(keep) => keep,
+        None if short_by == 0 => return None,
+        None => track.samples.len(),
+    };
+    let end = track.samples.last().map_or(0, |s| s.dts + i64::from(track.last_duration));
+    let from = track.samples.get(keep).map_or(end, |s| s.dts);
+    let gone = track.samples.split_off(keep);
+    Some(Lost {
+        samples: gone.len() as u64,
+        bytes: gone.iter().map(|s| u64::from(s.size)).sum(),
+        ticks: end - from,
+        file_bytes: short_by,
+    })
+}

@@ -1,0 +1,68 @@
+//! Reading at a position, counted: planning promises to read the index and not the media,
+//! and this is where the promise is measured.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes that can be read at any position without a cursor.
+pub trait ByteSource {
+    /// Number of bytes there are.
+    fn len(&self) -> u64;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `buf` from `pos`; an error when the source ends before.
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<()>;
+}
+
+impl ByteSource for &[u8] {
+    fn len(&self) -> u64 {
+        <[u8]>::len(self) as u64
+    }
+
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(pos).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+        let end = start.checked_add(buf.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let from = self.get(start..end).ok_or(io::ErrorKind::UnexpectedEof)?;
+        buf.copy_from_slice(from);
+        Ok(())
+    }
+}
+
+/// A file, with a count of the bytes that were read from it.
+#[derive(Debug)]
+pub struct CountedFile {
+    file: File,
+    len: u64,
+    read: AtomicU64,
+}
+
+impl CountedFile {
+    /// Takes an open file.
+    pub fn new(file: File) -> io::Result<CountedFile> {
+        let len = file.metadata()?.len();
+        Ok(CountedFile { file, len, read: AtomicU64::new(0) })
+    }
+
+    /// Bytes read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+}
+
+impl ByteSource for CountedFile {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buf, pos)?;
+        self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
