@@ -1,0 +1,76 @@
+//! What every role is given.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use segue_domain::HolderId;
+use segue_ports::{Ledger, MediaStore, Reporter, WorkQueue};
+
+/// The world of a role.
+#[derive(Clone)]
+pub struct Deps {
+    /// What is true.
+    pub ledger: Arc<dyn Ledger>,
+    /// What may be to do.
+    pub queue: Arc<dyn WorkQueue>,
+    /// The bytes.
+    pub store: Arc<dyn MediaStore>,
+    /// Takes progress.
+    pub reporter: Arc<dyn Reporter>,
+}
+
+/// How a role behaves.
+#[derive(Debug, Clone)]
+pub struct RoleConfig {
+    /// Who it is in leases.
+    pub holder: HolderId,
+    /// How long a lease lasts without renewal. It is renewed each fifth of it and
+    /// trusted for four fifths.
+    pub lease_ttl: Duration,
+    /// How long a message is hidden without a heartbeat.
+    pub visibility: Duration,
+    /// How long one look at a queue waits.
+    pub poll_wait: Duration,
+    /// Folder in which each piece of work gets a folder of its own.
+    pub scratch_root: PathBuf,
+    /// Threads for one piece of work.
+    pub threads: usize,
+    /// Failed attempts after which a task is poison and its job fails.
+    pub max_attempts: u32,
+    /// Terms after which a task is taken to kill its workers, and its job fails.
+    pub max_terms: u64,
+    /// First wait after a failed attempt; doubles with each.
+    pub backoff: Duration,
+    /// How often the sweeper looks, and how long a job stands still before it is driven on.
+    pub sweep_every: Duration,
+}
+
+impl RoleConfig {
+    /// The defaults for `holder`, with scratch folders in `scratch_root`.
+    pub fn new(holder: HolderId, scratch_root: PathBuf) -> RoleConfig {
+        RoleConfig {
+            holder,
+            lease_ttl: Duration::from_secs(30),
+            visibility: Duration::from_secs(60),
+            poll_wait: Duration::from_secs(5),
+            scratch_root,
+            threads: 1,
+            max_attempts: 3,
+            max_terms: 10,
+            backoff: Duration::from_secs(1),
+            sweep_every: Duration::from_secs(60),
+        }
+    }
+
+    /// How long to wait after `failures` failed attempts: doubling, at most a minute, with
+    /// up to a quarter added that depends on `seed` so that neighbours do not come back
+    /// together.
+    pub fn backoff_after(&self, failures: u32, seed: &str) -> Duration {
+        let doubled = self.backoff.saturating_mul(1 << failures.saturating_sub(1).min(10));
+        let base = doubled.min(Duration::from_secs(60));
+        let spread =
+            seed.bytes().fold(u32::from(failures as u8), |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
+        base + base.mul_f64(f64::from(spread % 256) / 1024.0)
+    }
+}

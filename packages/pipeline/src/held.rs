@@ -1,0 +1,141 @@
+//! Working under a lease: only while it is trusted, and not a moment longer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use segue_domain::{JobId, Term};
+use segue_ports::{Acquired, Lease, LeaseName, Ledger, PortError};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::deps::RoleConfig;
+
+/// A lease that is renewed in the background until it is dropped or given back.
+///
+/// It is trusted from when the attempt to get it *started*, for four fifths of its time:
+/// a slow answer shortens the trust and never lengthens it. [`Held::lost`] is cancelled
+/// when trust ends, when the term is over, or when the job does not want the work any more.
+pub struct Held {
+    lease: Lease,
+    ledger: Arc<dyn Ledger>,
+    lost: CancellationToken,
+    heartbeat: JoinHandle<()>,
+}
+
+/// What became of an attempt to hold.
+pub enum Hold {
+    /// Held, and renewed from here on.
+    Held(Held),
+    /// Somebody else's for about this long.
+    Busy(Duration),
+}
+
+impl Held {
+    /// Tries to hold `name`. `parent` ends the work from outside.
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub async fn acquire(
+        ledger: &Arc<dyn Ledger>,
+        config: &RoleConfig,
+        name: LeaseName,
+        job: Option<&JobId>,
+        parent: &CancellationToken,
+    ) -> Result<Hold, PortError> {
+        let started = Instant::now();
+        let lease = match ledger.acquire(&name, &config.holder, config.lease_ttl).await? {
+            Acquired::Held(lease) => lease,
+            Acquired::Busy(left) => return Ok(Hold::Busy(left)),
+        };
+        let lost = parent.child_token();
+        let beat = Beat {
+            ledger: Arc::clone(ledger),
+            lease: lease.clone(),
+            job: job.cloned(),
+            ttl: config.lease_ttl,
+            lost: lost.clone(),
+        };
+        let heartbeat = tokio::spawn(beat.run(started));
+        Ok(Hold::Held(Held { lease, ledger: Arc::clone(ledger), lost, heartbeat }))
+    }
+
+    /// The lease, to fence a commit with.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Its term.
+    pub fn term(&self) -> Term {
+        self.lease.term
+    }
+
+    /// Cancelled when the work has to stop.
+    pub fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+
+    /// Gives the lease back so that the next holder need not wait. A failure to do so is
+    /// only a delay.
+    pub async fn release(self) {
+        self.heartbeat.abort();
+        if let Err(error) = self.ledger.release(&self.lease).await {
+            tracing::warn!(lease = self.lease.name.as_str(), %error, "lease not given back, it will run out");
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.heartbeat.abort();
+        self.lost.cancel();
+    }
+}
+
+struct Beat {
+    ledger: Arc<dyn Ledger>,
+    lease: Lease,
+    job: Option<JobId>,
+    ttl: Duration,
+    lost: CancellationToken,
+}
+
+impl Beat {
+    async fn run(self, started: Instant) {
+        let trust = self.ttl * 4 / 5;
+        let mut trusted_until = started + trust;
+        loop {
+            let next = Instant::now() + self.ttl / 5;
+            tokio::time::sleep_until(next.min(trusted_until)).await;
+            let asked = Instant::now();
+            if asked >= trusted_until {
+                return self.lose("not renewed in time");
+            }
+            let answer =
+                tokio::time::timeout_at(trusted_until, self.ledger.renew(&self.lease, self.ttl)).await;
+            match answer {
+                Ok(Ok(true)) => trusted_until = asked + trust,
+                Ok(Ok(false)) => return self.lose("taken over"),
+                Ok(Err(error)) => tracing::warn!(lease = self.lease.name.as_str(), %error, "renewal failed"),
+                Err(_) => return self.lose("not renewed in time"),
+            }
+            if self.unwanted().await {
+                return self.lose("the job has ended");
+            }
+        }
+    }
+
+    async fn unwanted(&self) -> bool {
+        let Some(job) = &self.job else { return false };
+        match self.ledger.job(job).await {
+            Ok(None) => true,
+            Ok(Some(record)) => record.state.is_terminal(),
+            Err(_) => false,
+        }
+    }
+
+    fn lose(&self, why: &str) {
+        tracing::info!(lease = self.lease.name.as_str(), term = self.lease.term.0, why, "lease lost");
+        self.lost.cancel();
+    }
+}

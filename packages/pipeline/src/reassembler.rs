@@ -1,0 +1,213 @@
+//! The reassembler: all parts in, one result out.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use segue_domain::manifest::MANIFEST_VERSION;
+use segue_domain::{
+    FaultKind, JobId, JobRecord, JobState, Key, Manifest, Message, Output, Plan, TaskId, Term,
+};
+use segue_ports::{
+    EngineError, Event, JobChange, LeaseName, Part, PutMode, QueueName, ReduceRequest, Reduced, Reducer, Run,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::deps::{Deps, RoleConfig};
+use crate::held::{Held, Hold};
+use crate::progress::PAGE;
+use crate::publish::{clean, publish};
+use crate::receive::{Outcome, serve};
+use crate::settle::{after_failure, as_engine_error, fail_killer, fetch, fetch_inputs, load_plan, scratch};
+
+/// Joins jobs until `shutdown`.
+///
+/// # Errors
+/// None that end the role: what fails is logged and comes again.
+pub async fn run(
+    deps: Deps,
+    reducer: Arc<dyn Reducer>,
+    config: RoleConfig,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let role =
+        Reassembler { deps: deps.clone(), reducer, config: config.clone(), shutdown: shutdown.clone() };
+    serve(&deps, &config, QueueName::Reassemble, shutdown, |message| role.handle(message)).await;
+    Ok(())
+}
+
+/// The name under which attempts at joining are stored and counted.
+fn joining() -> TaskId {
+    "reassemble".parse().expect("a plain id")
+}
+
+struct Reassembler {
+    deps: Deps,
+    reducer: Arc<dyn Reducer>,
+    config: RoleConfig,
+    shutdown: CancellationToken,
+}
+
+impl Reassembler {
+    async fn handle(&self, message: Message) -> anyhow::Result<Outcome> {
+        let Message::Reassemble { job } = message else {
+            return Ok(Outcome::Poison("not a message for a reassembler".into()));
+        };
+        let Some(record) = self.deps.ledger.job(&job).await? else { return Ok(Outcome::Done) };
+        match record.state {
+            JobState::Mapping if !record.all_tasks_in() => Ok(Outcome::Done),
+            JobState::Mapping | JobState::Reassembling => self.join(record).await,
+            JobState::Publishing => {
+                publish(&self.deps, &record).await?;
+                Ok(Outcome::Done)
+            }
+            JobState::Completed => {
+                clean(&self.deps, &job, JobState::Completed).await?;
+                Ok(Outcome::Done)
+            }
+            _ => Ok(Outcome::Done),
+        }
+    }
+
+    async fn join(&self, record: JobRecord) -> anyhow::Result<Outcome> {
+        let name = LeaseName::reassemble(&record.id);
+        let held =
+            match Held::acquire(&self.deps.ledger, &self.config, name, Some(&record.id), &self.shutdown)
+                .await?
+            {
+                Hold::Held(held) => held,
+                Hold::Busy(left) => return Ok(Outcome::Later(left)),
+            };
+        let outcome = self.join_held(record, &held).await;
+        held.release().await;
+        outcome
+    }
+
+    async fn join_held(&self, record: JobRecord, held: &Held) -> anyhow::Result<Outcome> {
+        let job = record.id.clone();
+        if held.term().0 > self.config.max_terms {
+            return fail_killer(&self.deps, &job, &joining(), held.lease()).await;
+        }
+        if record.state == JobState::Mapping {
+            let Some(changed) =
+                self.deps.ledger.change(&job, JobChange::Reassemble, Some(held.lease())).await?
+            else {
+                return Ok(Outcome::Later(Duration::ZERO));
+            };
+            self.deps.reporter.report(Event::State { job: job.clone(), state: changed.state });
+        }
+        let manifest_key = match self.reduce(&record, held).await {
+            Ok(key) => key,
+            Err(error) => {
+                return after_failure(&self.deps, &self.config, &job, &joining(), held.lease(), error).await;
+            }
+        };
+        let commit = JobChange::Commit { manifest_key };
+        let Some(committed) = self.deps.ledger.change(&job, commit, Some(held.lease())).await? else {
+            // another holder came, or the job ended: what this attempt made is swept
+            return Ok(Outcome::Later(Duration::ZERO));
+        };
+        self.deps.reporter.report(Event::State { job, state: committed.state });
+        publish(&self.deps, &committed).await?;
+        Ok(Outcome::Done)
+    }
+
+    /// Joins and stores the result under this attempt's keys; the key of its manifest.
+    async fn reduce(&self, record: &JobRecord, held: &Held) -> Result<String, EngineError> {
+        let job = &record.id;
+        let internal = |e: anyhow::Error| EngineError {
+            retryable: true,
+            ..EngineError::new(FaultKind::Internal, format!("{e:#}"))
+        };
+        let plan = load_plan(&self.deps, record).await.map_err(internal)?;
+        let folder = scratch(&self.config)?;
+        let inputs = fetch_inputs(&self.deps, &plan, folder.path()).await?;
+        let parts = self.parts(&plan, folder.path()).await?;
+        let run = Run {
+            job: job.clone(),
+            cancel: held.lost().clone(),
+            reporter: Arc::clone(&self.deps.reporter),
+            threads: self.config.threads,
+            scratch: folder.path().to_owned(),
+        };
+        let plan_hash = record.plan.as_ref().map(|p| p.hash.to_string()).unwrap_or_default();
+        let request = ReduceRequest { run, plan: Arc::clone(&plan), plan_hash, inputs, parts };
+        let reduced = self.reducer.reduce(request).await?;
+        self.store(record, &plan, held.term(), reduced).await
+    }
+
+    /// The completions of every task, with their files on this machine.
+    async fn parts(&self, plan: &Plan, folder: &Path) -> Result<Vec<Part>, EngineError> {
+        let mut found = BTreeMap::new();
+        let mut after: Option<TaskId> = None;
+        loop {
+            let page = self
+                .deps
+                .ledger
+                .completions(&plan.job, after.as_ref(), PAGE)
+                .await
+                .map_err(as_engine_error)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.task.clone());
+            found.extend(page.into_iter().map(|completion| (completion.task.clone(), completion)));
+        }
+        let mut parts = Vec::with_capacity(plan.tasks.len());
+        for task in &plan.tasks {
+            let completion = found.remove(&task.id).ok_or_else(|| {
+                EngineError::new(
+                    FaultKind::Internal,
+                    format!("all tasks are in, but {} has no completion", task.id),
+                )
+            })?;
+            let mut files = BTreeMap::new();
+            for file in completion.files {
+                files.insert(file.name, fetch(&self.deps, &file.key, folder).await.map_err(as_engine_error)?);
+            }
+            parts.push(Part { task: task.clone(), files, facts: completion.facts });
+        }
+        Ok(parts)
+    }
+
+    async fn store(
+        &self,
+        record: &JobRecord,
+        plan: &Plan,
+        term: Term,
+        reduced: Reduced,
+    ) -> Result<String, EngineError> {
+        let job: &JobId = &record.id;
+        let internal = |e: segue_domain::DomainError| EngineError::new(FaultKind::Internal, e.to_string());
+        let mut outputs = Vec::with_capacity(reduced.files.len());
+        for file in reduced.files {
+            let key = Key::work(job, &joining(), term, &file.name).map_err(internal)?;
+            self.deps.store.put_file(&key, &file.path, PutMode::Replace).await.map_err(as_engine_error)?;
+            outputs.push(Output {
+                name: file.name,
+                kind: file.kind,
+                media_type: file.media_type,
+                bytes: file.bytes,
+                sha256: file.sha256,
+                made: file.made,
+                work_key: key.to_string(),
+            });
+        }
+        let manifest = Manifest {
+            version: MANIFEST_VERSION,
+            job: job.clone(),
+            recipe: plan.recipe.name.clone(),
+            plan: record.plan.as_ref().expect("loaded before").hash.clone(),
+            term,
+            source_bytes: plan.source_bytes,
+            segments: plan.segments.len() as u32,
+            tools: reduced.tools,
+            notes: reduced.notes,
+            outputs,
+        };
+        let key = Key::work(job, &joining(), term, "manifest.json").map_err(internal)?;
+        let bytes = Bytes::from(manifest.encode());
+        self.deps.store.put_bytes(&key, bytes, PutMode::Replace).await.map_err(as_engine_error)?;
+        Ok(key.to_string())
+    }
+}

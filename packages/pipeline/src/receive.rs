@@ -1,0 +1,124 @@
+//! The loop of a role: receive, keep hidden, handle, say what became of it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use segue_domain::{DomainError, Message};
+use segue_ports::{Delivery, PortError, QueueName, Receipt, WorkQueue};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::deps::{Deps, RoleConfig};
+
+/// What is to become of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its effect is durable, or there is nothing to do: remove it.
+    Done,
+    /// Show it again after this long.
+    Later(Duration),
+    /// Put it aside for a person.
+    Poison(String),
+}
+
+/// Handles messages of `queue`, one at a time, until `shutdown`.
+///
+/// A message is removed only after `handle` said so; a handler that fails leaves it to
+/// come again.
+pub async fn serve<H, F>(
+    deps: &Deps,
+    config: &RoleConfig,
+    queue: QueueName,
+    shutdown: CancellationToken,
+    handle: H,
+) where
+    H: Fn(Message) -> F,
+    F: Future<Output = anyhow::Result<Outcome>>,
+{
+    let mut errors = 0u32;
+    while !shutdown.is_cancelled() {
+        let received = tokio::select! {
+            () = shutdown.cancelled() => return,
+            received = deps.queue.receive(queue, 1, config.visibility, config.poll_wait) => received,
+        };
+        match received {
+            Ok(deliveries) => {
+                errors = 0;
+                for delivery in deliveries {
+                    attend(deps, config, queue, delivery, &handle).await;
+                }
+            }
+            Err(error) => {
+                errors = errors.saturating_add(1);
+                tracing::warn!(%queue, %error, "queue cannot be read");
+                let wait = config.backoff_after(errors, queue.as_str());
+                tokio::select! { () = shutdown.cancelled() => return, () = tokio::time::sleep(wait) => {} }
+            }
+        }
+    }
+}
+
+async fn attend<H, F>(deps: &Deps, config: &RoleConfig, queue: QueueName, delivery: Delivery, handle: &H)
+where
+    H: Fn(Message) -> F,
+    F: Future<Output = anyhow::Result<Outcome>>,
+{
+    let hidden = Hidden::keep(&deps.queue, queue, &delivery.receipt, config.visibility);
+    let outcome = match Message::decode(&delivery.body) {
+        Ok(message) => handle(message).await.unwrap_or_else(|error| {
+            tracing::warn!(%queue, error = format!("{error:#}"), "message not handled, it will come again");
+            Outcome::Later(config.backoff_after(delivery.deliveries, &delivery.body))
+        }),
+        // for a worker of a newer build; not ours to judge
+        Err(DomainError::Version { .. }) => Outcome::Later(config.visibility),
+        Err(error) => Outcome::Poison(error.to_string()),
+    };
+    drop(hidden);
+    if let Err(error) = settle(deps, queue, &delivery.receipt, &outcome).await {
+        tracing::warn!(%queue, %error, ?outcome, "message not settled, it will come again");
+    }
+}
+
+async fn settle(
+    deps: &Deps,
+    queue: QueueName,
+    receipt: &Receipt,
+    outcome: &Outcome,
+) -> Result<(), PortError> {
+    match outcome {
+        Outcome::Done => deps.queue.ack(queue, receipt).await?,
+        Outcome::Later(delay) => deps.queue.extend(queue, receipt, *delay).await?,
+        Outcome::Poison(reason) => deps.queue.dead_letter(queue, receipt, reason).await?,
+    };
+    Ok(())
+}
+
+/// Keeps a message hidden until it is dropped.
+struct Hidden {
+    heartbeat: JoinHandle<()>,
+}
+
+impl Hidden {
+    fn keep(queue: &Arc<dyn WorkQueue>, name: QueueName, receipt: &Receipt, visibility: Duration) -> Hidden {
+        let (queue, receipt) = (Arc::clone(queue), receipt.clone());
+        let heartbeat = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(visibility / 3).await;
+                match queue.extend(name, &receipt, visibility).await {
+                    Ok(true) => {}
+                    // delivered to somebody else: the lease decides who goes on
+                    Ok(false) => return,
+                    Err(error) => tracing::warn!(queue = %name, %error, "message not kept hidden"),
+                }
+            }
+        });
+        Hidden { heartbeat }
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        self.heartbeat.abort();
+    }
+}

@@ -1,0 +1,143 @@
+//! What the roles share: failing a job, asking whether all is in, fetching what work reads.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState, Key, Message, Plan, TaskId};
+use segue_ports::{EngineError, Event, Inputs, JobChange, Lease, PortError, PortErrorKind, QueueName};
+
+use crate::deps::{Deps, RoleConfig};
+use crate::receive::Outcome;
+
+/// Largest plan or manifest that is read, bytes.
+const DOCUMENT_LIMIT: u64 = 256 << 20;
+
+/// Asks for reassembly if the plan is sealed and every task is in. Whoever could have been
+/// last calls this; the message may be sent any number of times.
+pub async fn reassemble_if_all_in(deps: &Deps, job: &JobId) -> anyhow::Result<()> {
+    let Some(record) = deps.ledger.job(job).await? else { return Ok(()) };
+    let waiting = matches!(record.state, JobState::Mapping | JobState::Reassembling);
+    if waiting && record.all_tasks_in() {
+        let body = Message::Reassemble { job: job.clone() }.encode();
+        deps.queue.send(QueueName::Reassemble, &[body], Duration::ZERO).await?;
+    }
+    Ok(())
+}
+
+/// What becomes of a message whose work an engine gave up.
+///
+/// A cancelled attempt is shown again at once. One that may succeed later is counted and
+/// comes back after a wait; when it has failed too often it is poison. Everything else
+/// fails the job.
+pub async fn after_failure(
+    deps: &Deps,
+    config: &RoleConfig,
+    job: &JobId,
+    task: &TaskId,
+    lease: &Lease,
+    error: EngineError,
+) -> anyhow::Result<Outcome> {
+    if error.cancelled {
+        return Ok(Outcome::Later(Duration::ZERO));
+    }
+    if !error.retryable {
+        fail(deps, job, error.into_failure(Some(task.clone())), lease).await?;
+        return Ok(Outcome::Done);
+    }
+    let failures = deps.ledger.count_failure(job, task).await?;
+    if failures < config.max_attempts {
+        tracing::warn!(%job, %task, failures, error = %error, "attempt failed, it will be tried again");
+        return Ok(Outcome::Later(config.backoff_after(failures, task.as_str())));
+    }
+    let mut failure = error.into_failure(Some(task.clone()));
+    failure.cause = format!("{} (tried {failures} times)", failure.cause);
+    let reason = failure.cause.clone();
+    fail(deps, job, failure, lease).await?;
+    Ok(Outcome::Poison(reason))
+}
+
+/// Fails the job of a task that killed too many of its workers.
+pub async fn fail_killer(deps: &Deps, job: &JobId, task: &TaskId, lease: &Lease) -> anyhow::Result<Outcome> {
+    let cause = format!(
+        "{task} ended {} workers without a result; look at memory limits and at the source",
+        lease.term.0 - 1
+    );
+    let failure = Failure {
+        kind: FaultKind::Environment,
+        cause: cause.clone(),
+        task: Some(task.clone()),
+        stderr_tail: vec![],
+    };
+    fail(deps, job, failure, lease).await?;
+    Ok(Outcome::Poison(cause))
+}
+
+async fn fail(deps: &Deps, job: &JobId, failure: Failure, lease: &Lease) -> Result<(), PortError> {
+    tracing::error!(%job, cause = failure.cause, "job failed");
+    if let Some(record) = deps.ledger.change(job, JobChange::Fail(failure), Some(lease)).await? {
+        deps.reporter.report(Event::State { job: job.clone(), state: record.state });
+    }
+    Ok(())
+}
+
+/// The sealed plan of a job.
+pub async fn load_plan(deps: &Deps, record: &JobRecord) -> anyhow::Result<Arc<Plan>> {
+    let sealed = record.plan.as_ref().context("the job has no sealed plan")?;
+    let key: Key = sealed.key.parse()?;
+    let bytes = deps.store.get_bytes(&key, DOCUMENT_LIMIT).await?;
+    Ok(Arc::new(Plan::decode(&bytes, &sealed.hash)?))
+}
+
+/// The files that work on a plan reads, on this machine.
+pub async fn fetch_inputs(deps: &Deps, plan: &Plan, scratch: &Path) -> Result<Inputs, EngineError> {
+    let source =
+        fetch(deps, &plan.source_key, scratch).await.map_err(|e| source_error(&plan.source_key, e))?;
+    let mut files = BTreeMap::new();
+    for (name, key) in &plan.files {
+        let path = fetch(deps, key, scratch).await.map_err(as_engine_error)?;
+        files.insert(name.clone(), path);
+    }
+    Ok(Inputs { source, files })
+}
+
+/// One object as a file.
+pub async fn fetch(deps: &Deps, key: &str, scratch: &Path) -> Result<std::path::PathBuf, PortError> {
+    let key: Key = key.parse().map_err(|e| PortError::with(PortErrorKind::Corrupt, "a stored key", e))?;
+    deps.store.get_file(&key, scratch).await
+}
+
+/// The source is gone or closed to us: the source's fault, not the machine's.
+pub fn source_error(key: &str, error: PortError) -> EngineError {
+    match error.kind {
+        PortErrorKind::NotFound => EngineError::new(
+            FaultKind::Source,
+            format!("the source {key} is not there any more; put it back or submit it again"),
+        ),
+        PortErrorKind::Denied => {
+            EngineError::new(FaultKind::Source, format!("the source {key} may not be read: {error}"))
+        }
+        _ => as_engine_error(error),
+    }
+}
+
+/// An adapter's error seen as a failed attempt.
+pub fn as_engine_error(error: PortError) -> EngineError {
+    let kind = match error.kind {
+        PortErrorKind::Environment | PortErrorKind::Denied | PortErrorKind::Transient => {
+            FaultKind::Environment
+        }
+        PortErrorKind::NotFound | PortErrorKind::Corrupt | PortErrorKind::Misuse => FaultKind::Internal,
+    };
+    EngineError { retryable: true, ..EngineError::new(kind, error.to_string()) }
+}
+
+/// A folder for one piece of work; gone when dropped.
+pub fn scratch(config: &RoleConfig) -> Result<tempfile::TempDir, EngineError> {
+    let root = &config.scratch_root;
+    std::fs::create_dir_all(root)
+        .and_then(|()| tempfile::Builder::new().prefix("work-").tempdir_in(root))
+        .map_err(|e| as_engine_error(PortError::io(format!("no scratch folder in {}", root.display()), e)))
+}

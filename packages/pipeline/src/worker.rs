@@ -1,0 +1,195 @@
+//! The worker: one task at a time, under a lease, to a completion.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context;
+use segue_domain::{
+    Completion, FaultKind, JobId, JobRecord, JobState, Key, Message, PartFile, Plan, PlanHash, Task, TaskId,
+    TaskKind, Term,
+};
+use segue_ports::{
+    EngineError, LeaseName, MapEngine, ProducedFile, PutMode, QueueName, Recorded, Run, TaskRequest,
+    TaskResult,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::deps::{Deps, RoleConfig};
+use crate::held::{Held, Hold};
+use crate::receive::{Outcome, serve};
+use crate::settle::{
+    after_failure, as_engine_error, fail_killer, fetch_inputs, load_plan, reassemble_if_all_in, scratch,
+};
+use crate::task_reporter::TaskReporter;
+
+/// Most bytes of facts that a completion carries; an item of the ledger stays small.
+const FACTS_LIMIT: usize = 64 << 10;
+
+/// Does tasks until `shutdown`.
+///
+/// # Errors
+/// None that end the role: what fails is logged and comes again.
+pub async fn run(
+    deps: Deps,
+    engines: Vec<Arc<dyn MapEngine>>,
+    config: RoleConfig,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut by_kind = HashMap::new();
+    for engine in engines {
+        for kind in engine.kinds() {
+            by_kind.insert(*kind, Arc::clone(&engine));
+        }
+    }
+    let worker = Worker {
+        deps: deps.clone(),
+        engines: by_kind,
+        config: config.clone(),
+        shutdown: shutdown.clone(),
+        last_plan: Mutex::new(None),
+    };
+    serve(&deps, &config, QueueName::Map, shutdown, |message| worker.handle(message)).await;
+    Ok(())
+}
+
+struct Worker {
+    deps: Deps,
+    engines: HashMap<TaskKind, Arc<dyn MapEngine>>,
+    config: RoleConfig,
+    shutdown: CancellationToken,
+    last_plan: Mutex<Option<(PlanHash, Arc<Plan>)>>,
+}
+
+impl Worker {
+    async fn handle(&self, message: Message) -> anyhow::Result<Outcome> {
+        let Message::Task { job, task } = message else {
+            return Ok(Outcome::Poison("not a message for a worker".into()));
+        };
+        let Some(record) = self.deps.ledger.job(&job).await? else { return Ok(Outcome::Done) };
+        if record.state != JobState::Mapping {
+            return Ok(Outcome::Done);
+        }
+        if self.deps.ledger.completion(&job, &task).await?.is_some() {
+            reassemble_if_all_in(&self.deps, &job).await?;
+            return Ok(Outcome::Done);
+        }
+        let plan = self.plan(&record).await?;
+        let Some(task) = plan.task(&task).cloned() else {
+            return Ok(Outcome::Poison(format!("the plan of {job} has no task {task}")));
+        };
+        let name = LeaseName::task(&job, &task.id);
+        let held =
+            match Held::acquire(&self.deps.ledger, &self.config, name, Some(&job), &self.shutdown).await? {
+                Hold::Held(held) => held,
+                Hold::Busy(left) => return Ok(Outcome::Later(left)),
+            };
+        let outcome = self.attempt(&job, plan, &task, &held).await;
+        held.release().await;
+        outcome
+    }
+
+    async fn plan(&self, record: &JobRecord) -> anyhow::Result<Arc<Plan>> {
+        let hash = &record.plan.as_ref().context("the job has no sealed plan")?.hash;
+        let cached = self.last_plan.lock().expect("never poisoned").clone();
+        if let Some((known, plan)) = cached
+            && known == *hash
+        {
+            return Ok(plan);
+        }
+        let plan = load_plan(&self.deps, record).await?;
+        *self.last_plan.lock().expect("never poisoned") = Some((hash.clone(), Arc::clone(&plan)));
+        Ok(plan)
+    }
+
+    async fn attempt(
+        &self,
+        job: &JobId,
+        plan: Arc<Plan>,
+        task: &Task,
+        held: &Held,
+    ) -> anyhow::Result<Outcome> {
+        if held.term().0 > self.config.max_terms {
+            return fail_killer(&self.deps, job, &task.id, held.lease()).await;
+        }
+        let folder = match scratch(&self.config) {
+            Ok(folder) => folder,
+            Err(error) => {
+                return after_failure(&self.deps, &self.config, job, &task.id, held.lease(), error).await;
+            }
+        };
+        let reporter = Arc::new(TaskReporter::new(Arc::clone(&self.deps.reporter), job, task));
+        let made = self.make(job, plan, task, held, folder.path(), &reporter).await;
+        let completion = match made {
+            Ok(completion) => completion,
+            Err(error) => {
+                self.discard(job, &task.id, held.term()).await;
+                return after_failure(&self.deps, &self.config, job, &task.id, held.lease(), error).await;
+            }
+        };
+        match self.deps.ledger.record(&completion, held.lease()).await? {
+            Recorded::Created => reporter.finish(),
+            Recorded::Existed | Recorded::Stale => self.discard(job, &task.id, held.term()).await,
+        }
+        reassemble_if_all_in(&self.deps, job).await?;
+        Ok(Outcome::Done)
+    }
+
+    async fn make(
+        &self,
+        job: &JobId,
+        plan: Arc<Plan>,
+        task: &Task,
+        held: &Held,
+        folder: &Path,
+        reporter: &Arc<TaskReporter>,
+    ) -> Result<Completion, EngineError> {
+        let engine = self.engines.get(&task.kind).ok_or_else(|| {
+            let why = format!("this worker has no engine for {}; start one that has", task.kind);
+            EngineError { retryable: true, ..EngineError::new(FaultKind::Environment, why) }
+        })?;
+        let inputs = fetch_inputs(&self.deps, &plan, folder).await?;
+        let run = Run {
+            job: job.clone(),
+            cancel: held.lost().clone(),
+            reporter: Arc::clone(reporter) as _,
+            threads: self.config.threads,
+            scratch: folder.to_owned(),
+        };
+        let result = engine.run(TaskRequest { run, plan, task: task.clone(), inputs }).await?;
+        self.store(job, task, held.term(), result).await
+    }
+
+    async fn store(
+        &self,
+        job: &JobId,
+        task: &Task,
+        term: Term,
+        result: TaskResult,
+    ) -> Result<Completion, EngineError> {
+        let size = result.facts.to_string().len();
+        if size > FACTS_LIMIT {
+            let why = format!("{} came to {size} bytes of facts, more than {FACTS_LIMIT}", task.id);
+            return Err(EngineError::new(FaultKind::Internal, why));
+        }
+        let mut files = Vec::with_capacity(result.files.len());
+        for ProducedFile { name, path } in result.files {
+            let key = Key::work(job, &task.id, term, &name)
+                .map_err(|e| EngineError::new(FaultKind::Internal, e.to_string()))?;
+            let bytes = std::fs::metadata(&path).map(|m| m.len()).map_err(|e| {
+                EngineError::new(FaultKind::Internal, format!("{} did not leave {name}: {e}", task.id))
+            })?;
+            self.deps.store.put_file(&key, &path, PutMode::Replace).await.map_err(as_engine_error)?;
+            files.push(PartFile { name, key: key.to_string(), bytes });
+        }
+        Ok(Completion { job: job.clone(), task: task.id.clone(), term, files, facts: result.facts })
+    }
+
+    /// Removes what an attempt that does not count has stored; the sweeper gets the rest.
+    async fn discard(&self, job: &JobId, task: &TaskId, term: Term) {
+        let prefix = format!("{}{task}/{term}/", Key::work_prefix(job));
+        if let Err(error) = crate::publish::delete_prefix(&self.deps, &prefix).await {
+            tracing::warn!(%prefix, error = format!("{error:#}"), "an attempt's files are left for the sweeper");
+        }
+    }
+}
