@@ -1,0 +1,1 @@
+//! Encoding: exactly the frames that one segment owns, with the settings of the recipe.

@@ -1,0 +1,1 @@
+//! Sound for the result: encoded once, for the whole length, and never cut.

@@ -1,0 +1,1 @@
+//! The still picture: one frame that stands for the whole.
