@@ -112,9 +112,14 @@ impl LeaseName {
         &self.0
     }
 
+    /// The job it belongs to; `sweep` belongs to none.
+    pub fn job(&self) -> Option<&str> {
+        self.0.split('/').nth(1)
+    }
+
     /// Whether it belongs to that job.
     pub fn is_of(&self, job: &JobId) -> bool {
-        self.0.split('/').nth(1) == Some(job.as_str())
+        self.job() == Some(job.as_str())
     }
 }
 
@@ -125,7 +130,8 @@ pub struct Lease {
     pub name: LeaseName,
     /// Who holds it.
     pub holder: HolderId,
-    /// Grows with each acquisition of the name, for ever; the first is 1.
+    /// Grows with each acquisition of the name, for ever, at least 1: no two leases of a
+    /// name have the same term, also when the job was deleted and made again in between.
     pub term: Term,
 }
 
@@ -134,7 +140,7 @@ pub struct Lease {
 pub enum Acquired {
     /// It is held now.
     Held(Lease),
-    /// Somebody else holds it, for about this long still if they do not renew.
+    /// Somebody holds it, for about this long still if they do not renew.
     Busy(Duration),
 }
 
@@ -151,8 +157,9 @@ pub trait JobLedger: Send + Sync {
     async fn jobs(&self, filter: JobFilter, from: Option<&str>, max: usize) -> Result<JobPage, PortError>;
 
     /// Makes a change if the job's state allows it and, where a lease is given, if that
-    /// lease still has its term: one atomic step. Returns the job after the change, or
-    /// `None` when it was refused; a repeat of a change that took effect is refused.
+    /// lease still has its term: one atomic step ([`JobChange::applied_to`] is the rule).
+    /// Returns the job after the change, or `None` when it was refused; a repeat of a
+    /// change that took effect is refused, and so is a change of a job that is not there.
     async fn change(
         &self,
         id: &JobId,
@@ -160,7 +167,8 @@ pub trait JobLedger: Send + Sync {
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError>;
 
-    /// Removes the job with its completions, counts and leases; fine when it is not there.
+    /// Removes the job with its completions and counts and ends its leases; fine when it
+    /// is not there. A later job of that id starts afresh, but its terms go on growing.
     async fn delete_job(&self, id: &JobId) -> Result<(), PortError>;
 }
 
@@ -168,8 +176,12 @@ pub trait JobLedger: Send + Sync {
 #[async_trait]
 pub trait CompletionLedger: Send + Sync {
     /// Creates the completion if the task has none and `lease` still has its term, and
-    /// counts it for the job only if it was created: one transaction. A lease that ran
-    /// out and that nobody took over still has its term.
+    /// counts it for the job only if it was created: one transaction, whatever the job's
+    /// state, also before its plan is sealed. A lease that ran out and that nobody took
+    /// over still has its term. [`Recorded::Existed`] is said to a stale lease as well,
+    /// so that whoever asks learns that the task is done.
+    /// [`PortErrorKind::Misuse`](crate::PortErrorKind) when the lease is not the task's or
+    /// the completion names another term.
     async fn record(&self, completion: &Completion, lease: &Lease) -> Result<Recorded, PortError>;
 
     /// The task's completion, or `None`.
@@ -183,16 +195,17 @@ pub trait CompletionLedger: Send + Sync {
         max: usize,
     ) -> Result<Vec<Completion>, PortError>;
 
-    /// Counts a failed attempt and says how many there are now.
+    /// Counts a failed attempt and says how many there are now; a repeat counts again.
+    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when the job is not there.
     async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError>;
 }
 
 /// Leases with terms, by the ledger's own clock.
 #[async_trait]
 pub trait LeaseLedger: Send + Sync {
-    /// Takes the lease for `ttl` if nobody holds it or its time is over. The term is one
-    /// more than the last, also when the same holder takes it again. A holder does not
-    /// get a lease that it holds already.
+    /// Takes the lease for `ttl` if nobody holds it or its time is over. The term is
+    /// greater than every earlier one, also when the same holder takes it again. A holder
+    /// does not get a lease that it holds already.
     async fn acquire(
         &self,
         name: &LeaseName,

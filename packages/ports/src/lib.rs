@@ -7,6 +7,7 @@
 //! Architecture invariant: nothing here knows a cloud, a database, a file format, or how
 //! a process is started.
 
+mod change;
 pub mod clock;
 pub mod conformance;
 pub mod engine;

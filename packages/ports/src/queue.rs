@@ -76,7 +76,8 @@ pub trait WorkQueue: Send + Sync {
     async fn send(&self, queue: QueueName, bodies: &[String], delay: Duration) -> Result<(), PortError>;
 
     /// Up to `max` messages, hidden from others for `visibility`. Waits up to `wait` for
-    /// the first and returns empty-handed after that.
+    /// the first and returns empty-handed after that. When the future is dropped, nothing
+    /// is lost, but a message may stay hidden for its visibility.
     async fn receive(
         &self,
         queue: QueueName,
@@ -85,8 +86,9 @@ pub trait WorkQueue: Send + Sync {
         wait: Duration,
     ) -> Result<Vec<Delivery>, PortError>;
 
-    /// Hides the message for `visibility` from now on. False when the receipt is void:
-    /// the message was delivered again, acknowledged, or put aside.
+    /// Hides the message for `visibility` from now on; zero gives it back at once. False
+    /// when the receipt is void: the message was delivered again, acknowledged, or put
+    /// aside. A receipt whose visibility ran out is good until the next delivery.
     async fn extend(
         &self,
         queue: QueueName,

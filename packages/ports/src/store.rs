@@ -54,7 +54,8 @@ pub trait MediaStore: Send + Sync {
     async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError>;
 
     /// Takes a file over: its bytes are stored and `file` is gone afterwards, also when
-    /// the result is [`PutResult::Exists`].
+    /// the result is [`PutResult::Exists`]. It must be a plain file, not a link, that
+    /// nobody writes to any more.
     async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError>;
 
     /// Gives what `from` holds the name `to` as well, if `to` is free. `from` may or may
@@ -63,17 +64,21 @@ pub trait MediaStore: Send + Sync {
     /// neither is there.
     async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError>;
 
-    /// The whole of a small object, at most `limit` bytes.
+    /// The whole of a small object. [`PortErrorKind::NotFound`](crate::PortErrorKind) when
+    /// it is not there, [`PortErrorKind::Corrupt`](crate::PortErrorKind) when it has more
+    /// than `limit` bytes.
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError>;
 
     /// A path from which the object can be read: its own where the store is a folder, or
-    /// a copy in `scratch`. Nobody writes to it.
+    /// a copy in `scratch` under a name of its own. Nobody writes to it.
+    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when it is not there.
     async fn get_file(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError>;
 
     /// The object's size, or `None`.
     async fn head(&self, key: &Key) -> Result<Option<Object>, PortError>;
 
-    /// Objects whose keys begin with `prefix`, from `from` on, at most `max` of them.
+    /// Objects whose keys begin with `prefix` (a text: it may end within a name), from
+    /// where an earlier page said, at most `max` of them.
     async fn list(&self, prefix: &str, from: Option<&str>, max: usize) -> Result<ObjectPage, PortError>;
 
     /// Removes an object; fine when it is not there.

@@ -1,1 +1,15 @@
 //! In-memory adapters for protocol tests.
+//!
+//! They keep every promise of the ports but the one to outlive the process, and they take
+//! all time from tokio, so that a test with a paused clock runs hours in milliseconds.
+//! They pass the suites in [`conformance`](crate::conformance).
+
+mod clock;
+mod ledger;
+mod queue;
+mod store;
+
+pub use clock::TokioClock;
+pub use ledger::MemoryLedger;
+pub use queue::{DeadLetter, MemoryQueue};
+pub use store::MemoryStore;

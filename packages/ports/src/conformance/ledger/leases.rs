@@ -1,0 +1,141 @@
+//! Leases: one holder at a time, and a term that only grows.
+
+use std::sync::Arc;
+
+use segue_domain::{JobId, Term};
+
+use super::{Port, held, task};
+use crate::conformance::{Capabilities, all_at_once, fresh, fresh_job, holder};
+use crate::ledger::{Acquired, LeaseName};
+
+/// Of many callers one holds it, the others learn for how long.
+pub async fn one_of_many_gets_it(ledger: Port, caps: &Capabilities) {
+    let name = LeaseName::chunk(&fresh_job());
+    let calls = (0..caps.callers).map(|n| {
+        let (ledger, name, ttl) = (Arc::clone(&ledger), name.clone(), caps.long());
+        async move { ledger.acquire(&name, &holder(&format!("h{n}")), ttl).await.unwrap() }
+    });
+    let results = all_at_once(calls).await;
+    let held = results.iter().filter(|r| matches!(r, Acquired::Held(_))).count();
+    assert_eq!(held, 1, "one of many holds it");
+    for result in results {
+        if let Acquired::Busy(left) = result {
+            assert!(!left.is_zero() && left <= caps.long() + caps.settle, "busy for {left:?}");
+        }
+    }
+}
+
+/// Two tasks of one process are two attempts.
+pub async fn a_holder_does_not_get_it_twice(ledger: Port, caps: &Capabilities) {
+    let name = LeaseName::chunk(&fresh_job());
+    let lease = held(&ledger, &name, "a", caps.long()).await;
+    let again = ledger.acquire(&name, &lease.holder, caps.long()).await.unwrap();
+    assert!(matches!(again, Acquired::Busy(_)), "{again:?}");
+    assert!(ledger.renew(&lease, caps.long()).await.unwrap(), "the attempt ended the lease");
+}
+
+/// Over release, expiry, renewal, change of holder and deletion of the job.
+pub async fn the_term_grows_for_ever(ledger: Port, caps: &Capabilities) {
+    let job = fresh_job();
+    let name = LeaseName::task(&job, &task(0));
+    let mut last = Term(0);
+    for (by, way) in [("a", 0), ("a", 1), ("b", 2), ("b", 0), ("c", 1), ("a", 2), ("a", 0)] {
+        let lease = held(&ledger, &name, by, caps.short).await;
+        assert!(lease.term > last, "term {} after {last}", lease.term);
+        assert_eq!((&lease.name, &lease.holder), (&name, &holder(by)));
+        last = lease.term;
+        match way {
+            0 => ledger.release(&lease).await.unwrap(),
+            1 => caps.outlast_short().await,
+            _ => ledger.delete_job(&job).await.unwrap(),
+        }
+    }
+}
+
+/// Renewal counts from now.
+pub async fn a_renewed_lease_is_kept(ledger: Port, caps: &Capabilities) {
+    let name = LeaseName::chunk(&fresh_job());
+    let lease = held(&ledger, &name, "a", caps.short).await;
+    assert!(ledger.renew(&lease, caps.long()).await.unwrap());
+    caps.outlast_short().await;
+    let other = ledger.acquire(&name, &holder("b"), caps.short).await.unwrap();
+    assert!(matches!(other, Acquired::Busy(left) if left > caps.short), "{other:?}");
+    assert!(ledger.renew(&lease, caps.short).await.unwrap(), "a renewal may also shorten");
+    caps.outlast_short().await;
+    held(&ledger, &name, "b", caps.short).await;
+}
+
+/// Taken over or given back: the old holder is told.
+pub async fn a_lost_lease_is_not_renewed(ledger: Port, caps: &Capabilities) {
+    let name = LeaseName::chunk(&fresh_job());
+    let old = held(&ledger, &name, "a", caps.short).await;
+    caps.outlast_short().await;
+    // the same holder in a later term is a stranger to its former self
+    let new = held(&ledger, &name, "a", caps.short).await;
+    assert!(!ledger.renew(&old, caps.long()).await.unwrap(), "a heartbeat names its term");
+    ledger.release(&new).await.unwrap();
+    assert!(!ledger.renew(&new, caps.long()).await.unwrap(), "given back");
+    let third = held(&ledger, &name, "b", caps.long()).await;
+    assert!(third.term > new.term, "the refused renewals changed nothing");
+}
+
+/// Late is not lost while nobody else came.
+pub async fn a_lease_that_ran_out_is_renewed(ledger: Port, caps: &Capabilities) {
+    let name = LeaseName::chunk(&fresh_job());
+    let lease = held(&ledger, &name, "a", caps.short).await;
+    caps.outlast_short().await;
+    assert!(ledger.renew(&lease, caps.long()).await.unwrap());
+    let other = ledger.acquire(&name, &holder("b"), caps.short).await.unwrap();
+    assert!(matches!(other, Acquired::Busy(_)), "a renewed lease was taken: {other:?}");
+}
+
+/// A late goodbye does not end another's lease.
+pub async fn a_stale_release_does_nothing(ledger: Port, caps: &Capabilities) {
+    let name = LeaseName::chunk(&fresh_job());
+    let old = held(&ledger, &name, "a", caps.short).await;
+    caps.outlast_short().await;
+    let new = held(&ledger, &name, "a", caps.long()).await;
+    ledger.release(&old).await.unwrap();
+    let other = ledger.acquire(&name, &holder("b"), caps.short).await.unwrap();
+    assert!(matches!(other, Acquired::Busy(_)), "a stale release ended a lease");
+    ledger.release(&new).await.unwrap();
+    ledger.release(&new).await.unwrap();
+    held(&ledger, &name, "b", caps.short).await;
+}
+
+/// Whoever waits that long gets it.
+pub async fn busy_says_for_how_long(ledger: Port, caps: &Capabilities) {
+    let name = LeaseName::chunk(&fresh_job());
+    held(&ledger, &name, "a", caps.short).await;
+    match ledger.acquire(&name, &holder("b"), caps.short).await.unwrap() {
+        Acquired::Held(_) => panic!("two holders at once"),
+        Acquired::Busy(left) => tokio::time::sleep(left + caps.settle).await,
+    }
+    held(&ledger, &name, "b", caps.short).await;
+}
+
+/// No name is taken for another, also where one begins like it.
+pub async fn names_are_apart(ledger: Port, caps: &Capabilities) {
+    let stem = fresh("n_m");
+    let ids = [stem.clone(), format!("{stem}_"), format!("{stem}-x"), stem.replace('_', "x")];
+    let jobs: Vec<JobId> = ids.iter().map(|id| id.parse().expect("a plain id")).collect();
+    let mut leases = Vec::new();
+    for job in &jobs {
+        for name in [LeaseName::chunk(job), LeaseName::reassemble(job)] {
+            leases.push(held(&ledger, &name, "a", caps.long()).await);
+        }
+        for n in 0..2 {
+            leases.push(held(&ledger, &LeaseName::task(job, &task(n)), "a", caps.long()).await);
+        }
+    }
+    let sweep = ledger.acquire(&LeaseName::sweep(), &holder("a"), caps.short).await.unwrap();
+    ledger.delete_job(&jobs[0]).await.unwrap();
+    for lease in &leases {
+        let kept = ledger.renew(lease, caps.long()).await.unwrap();
+        assert_eq!(kept, !lease.name.is_of(&jobs[0]), "{}", lease.name.as_str());
+    }
+    if let Acquired::Held(sweep) = sweep {
+        assert!(ledger.renew(&sweep, caps.short).await.unwrap(), "the sweeper's is no job's");
+        ledger.release(&sweep).await.unwrap();
+    }
+}

@@ -1,0 +1,85 @@
+//! The suite of the media store.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use segue_domain::{JobId, Key, Term};
+
+use super::{Capabilities, Subject, fresh, run_clauses};
+use crate::store::{MediaStore, PutMode, PutResult};
+
+pub mod listing;
+pub mod reading;
+pub mod writing;
+
+/// A store, and a folder of this machine for the files that go in and out.
+#[derive(Clone)]
+pub struct Port {
+    /// The store.
+    pub store: Arc<dyn MediaStore>,
+    /// The folder, on the file system where the engines would have theirs.
+    pub scratch: PathBuf,
+}
+
+/// Runs every clause.
+pub async fn run<F, Fut>(factory: F, caps: Capabilities)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Subject<Port>>,
+{
+    run_clauses!(factory, &caps;
+        writing::one_of_many_creates,
+        writing::replacing_replaces,
+        writing::a_reader_sees_the_whole_or_nothing,
+        writing::a_file_is_taken_over,
+        writing::a_link_is_not_a_file,
+        writing::promotion_gives_a_second_name,
+        writing::one_of_many_is_promoted,
+        writing::deleting_is_for_good_and_twice_is_once,
+        writing::writers_and_deleters_do_not_meet,
+        reading::what_is_not_there_is_not_found,
+        reading::small_objects_are_bounded,
+        reading::files_are_read_where_they_lie,
+        reading::every_key_is_a_name,
+        listing::a_listing_is_in_order_of_keys,
+        listing::a_listing_comes_in_pages,
+        listing::a_prefix_is_a_text,
+        listing::a_listing_bears_changes,
+    );
+}
+
+fn job() -> JobId {
+    fresh("job").parse().expect("a plain id")
+}
+
+fn work(job: &JobId, name: &str) -> Key {
+    let task = "carry-00000".parse().expect("a plain id");
+    Key::work(job, &task, Term(1), name).expect("a plain name")
+}
+
+fn published(job: &JobId, name: &str) -> Key {
+    Key::published(job, name).expect("a plain name")
+}
+
+impl Port {
+    async fn put(&self, key: &Key, text: impl Into<Bytes>, mode: PutMode) -> PutResult {
+        self.store.put_bytes(key, text.into(), mode).await.unwrap()
+    }
+
+    async fn text(&self, key: &Key) -> String {
+        let bytes = self.store.get_bytes(key, 1 << 20).await.unwrap();
+        String::from_utf8(bytes.to_vec()).expect("text")
+    }
+
+    async fn file(&self, bytes: &[u8]) -> PathBuf {
+        let path = self.scratch.join(fresh("file"));
+        tokio::fs::write(&path, bytes).await.expect("scratch can be written");
+        path
+    }
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}

@@ -1,0 +1,246 @@
+//! A ledger in memory: one mutex is its transaction.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use segue_domain::{Completion, HolderId, JobId, JobRecord, JobState, TaskId, Term};
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::error::{PortError, PortErrorKind};
+use crate::ledger::{
+    Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
+    LeaseName, NewJob, Recorded,
+};
+use crate::memory::TokioClock;
+
+/// A ledger that lives as long as the process.
+#[derive(Debug)]
+pub struct MemoryLedger {
+    clock: TokioClock,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: BTreeMap<JobId, JobRecord>,
+    completions: BTreeMap<(JobId, TaskId), Completion>,
+    failures: HashMap<(JobId, TaskId), u32>,
+    leases: HashMap<LeaseName, HeldLease>,
+}
+
+/// The last lease of a name; it stays known when it is over, for its term.
+#[derive(Debug)]
+struct HeldLease {
+    term: Term,
+    /// Absent when it was given back.
+    holder: Option<HolderId>,
+    until: Instant,
+}
+
+impl State {
+    fn has_its_term(&self, lease: &Lease) -> bool {
+        self.leases
+            .get(&lease.name)
+            .is_some_and(|held| held.term == lease.term && held.holder.as_ref() == Some(&lease.holder))
+    }
+
+    fn create(&mut self, new: NewJob, now_ms: i64) -> CreatedJob {
+        if let Some(job) = self.jobs.get(&new.id) {
+            return CreatedJob { created: false, job: job.clone() };
+        }
+        let job = JobRecord {
+            id: new.id,
+            state: JobState::Created,
+            source_key: new.source_key,
+            recipe: new.recipe,
+            plan: None,
+            completed_tasks: 0,
+            manifest_key: None,
+            failure: None,
+            created_at_ms: now_ms,
+            updated_at_ms: now_ms,
+        };
+        self.jobs.insert(job.id.clone(), job.clone());
+        CreatedJob { created: true, job }
+    }
+
+    fn record(&mut self, completion: &Completion, lease: &Lease, now_ms: i64) -> Recorded {
+        let name = (completion.job.clone(), completion.task.clone());
+        if self.completions.contains_key(&name) {
+            return Recorded::Existed;
+        }
+        if !self.has_its_term(lease) {
+            return Recorded::Stale;
+        }
+        let Some(job) = self.jobs.get_mut(&completion.job) else { return Recorded::Stale };
+        job.completed_tasks += 1;
+        job.updated_at_ms = now_ms.max(job.updated_at_ms);
+        self.completions.insert(name, completion.clone());
+        Recorded::Created
+    }
+}
+
+impl MemoryLedger {
+    /// An empty ledger.
+    pub fn new() -> MemoryLedger {
+        MemoryLedger::with_clock(TokioClock::new())
+    }
+
+    /// An empty ledger that dates its records by `clock`.
+    pub fn with_clock(clock: TokioClock) -> MemoryLedger {
+        MemoryLedger { clock, state: Mutex::default() }
+    }
+
+    /// Names of the leases that are held now, for a test that wants none left over.
+    pub fn held_leases(&self) -> Vec<LeaseName> {
+        let now = Instant::now();
+        let state = self.locked();
+        let held = state.leases.iter().filter(|(_, held)| held.holder.is_some() && held.until > now);
+        held.map(|(name, _)| name.clone()).collect()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryLedger {
+    fn default() -> MemoryLedger {
+        MemoryLedger::new()
+    }
+}
+
+#[async_trait]
+impl JobLedger for MemoryLedger {
+    async fn create_job(&self, job: NewJob) -> Result<CreatedJob, PortError> {
+        Ok(self.locked().create(job, self.clock.now_ms()))
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError> {
+        Ok(self.locked().jobs.get(id).cloned())
+    }
+
+    async fn jobs(&self, filter: JobFilter, from: Option<&str>, max: usize) -> Result<JobPage, PortError> {
+        let state = self.locked();
+        let wanted = |job: &&JobRecord| {
+            from.is_none_or(|from| job.id.as_str() > from)
+                && filter.state.is_none_or(|state| job.state == state)
+                && filter.updated_before_ms.is_none_or(|before| job.updated_at_ms < before)
+        };
+        let mut jobs: Vec<JobRecord> = state.jobs.values().filter(wanted).take(max + 1).cloned().collect();
+        let more = jobs.len() > max;
+        jobs.truncate(max);
+        let next = jobs.last().filter(|_| more).map(|job| job.id.to_string());
+        Ok(JobPage { jobs, next })
+    }
+
+    async fn change(
+        &self,
+        id: &JobId,
+        change: JobChange,
+        fence: Option<&Lease>,
+    ) -> Result<Option<JobRecord>, PortError> {
+        let mut state = self.locked();
+        if fence.is_some_and(|lease| !state.has_its_term(lease)) {
+            return Ok(None);
+        }
+        let now_ms = self.clock.now_ms();
+        let Some(after) = state.jobs.get(id).and_then(|job| change.applied_to(job, now_ms)) else {
+            return Ok(None);
+        };
+        if change == JobChange::Retry {
+            state.failures.retain(|(job, _), _| job != id);
+        }
+        state.jobs.insert(id.clone(), after.clone());
+        Ok(Some(after))
+    }
+
+    async fn delete_job(&self, id: &JobId) -> Result<(), PortError> {
+        let mut state = self.locked();
+        state.jobs.remove(id);
+        state.completions.retain(|(job, _), _| job != id);
+        state.failures.retain(|(job, _), _| job != id);
+        for (_, held) in state.leases.iter_mut().filter(|(name, _)| name.is_of(id)) {
+            held.holder = None;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CompletionLedger for MemoryLedger {
+    async fn record(&self, completion: &Completion, lease: &Lease) -> Result<Recorded, PortError> {
+        lease.check_is_for(completion)?;
+        Ok(self.locked().record(completion, lease, self.clock.now_ms()))
+    }
+
+    async fn completion(&self, job: &JobId, task: &TaskId) -> Result<Option<Completion>, PortError> {
+        Ok(self.locked().completions.get(&(job.clone(), task.clone())).cloned())
+    }
+
+    async fn completions(
+        &self,
+        job: &JobId,
+        after: Option<&TaskId>,
+        max: usize,
+    ) -> Result<Vec<Completion>, PortError> {
+        let state = self.locked();
+        let of_job = state.completions.values().filter(|completion| completion.job == *job);
+        Ok(of_job.filter(|c| after.is_none_or(|after| c.task > *after)).take(max).cloned().collect())
+    }
+
+    async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
+        let mut state = self.locked();
+        if !state.jobs.contains_key(job) {
+            return Err(PortError::new(PortErrorKind::NotFound, format!("job {job} is not in the ledger")));
+        }
+        let count = state.failures.entry((job.clone(), task.clone())).or_default();
+        *count += 1;
+        Ok(*count)
+    }
+}
+
+#[async_trait]
+impl LeaseLedger for MemoryLedger {
+    async fn acquire(
+        &self,
+        name: &LeaseName,
+        holder: &HolderId,
+        ttl: Duration,
+    ) -> Result<Acquired, PortError> {
+        let now = Instant::now();
+        let mut state = self.locked();
+        let last = state.leases.get(name);
+        if let Some(held) = last.filter(|held| held.holder.is_some() && held.until > now) {
+            return Ok(Acquired::Busy(held.until - now));
+        }
+        let term = Term(last.map_or(0, |held| held.term.0) + 1);
+        let held = HeldLease { term, holder: Some(holder.clone()), until: now + ttl };
+        state.leases.insert(name.clone(), held);
+        Ok(Acquired::Held(Lease { name: name.clone(), holder: holder.clone(), term }))
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {
+        let mut state = self.locked();
+        if !state.has_its_term(lease) {
+            return Ok(false);
+        }
+        if let Some(held) = state.leases.get_mut(&lease.name) {
+            held.until = Instant::now() + ttl;
+        }
+        Ok(true)
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
+        let mut state = self.locked();
+        if state.has_its_term(lease)
+            && let Some(held) = state.leases.get_mut(&lease.name)
+        {
+            held.holder = None;
+        }
+        Ok(())
+    }
+}

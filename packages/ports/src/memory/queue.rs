@@ -1,0 +1,179 @@
+//! A queue in memory that hides, redelivers and forgets receipts as a real one does.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::PortError;
+use crate::queue::{Delivery, QueueDepth, QueueName, Receipt, WorkQueue};
+
+/// A message that was put aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The text that was sent.
+    pub body: String,
+    /// Why it was put aside.
+    pub reason: String,
+}
+
+/// Queues that live as long as the process.
+#[derive(Debug, Default)]
+pub struct MemoryQueue {
+    lanes: Mutex<HashMap<QueueName, Lane>>,
+    /// Rung when a message may have become visible sooner than was known.
+    bell: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    last_id: u64,
+    messages: Vec<Message>,
+    dead: Vec<DeadLetter>,
+}
+
+#[derive(Debug)]
+struct Message {
+    id: u64,
+    body: String,
+    visible_at: Instant,
+    /// 0 until it is delivered; part of the receipt, so that a later one voids it.
+    deliveries: u32,
+}
+
+impl Message {
+    fn receipt(&self) -> Receipt {
+        Receipt(format!("{}-{}", self.id, self.deliveries))
+    }
+}
+
+impl Lane {
+    fn take(&mut self, max: usize, visibility: Duration) -> Vec<Delivery> {
+        let now = Instant::now();
+        let mut taken = Vec::new();
+        for message in self.messages.iter_mut().filter(|message| message.visible_at <= now).take(max) {
+            message.deliveries += 1;
+            message.visible_at = now + visibility;
+            taken.push(Delivery {
+                body: message.body.clone(),
+                receipt: message.receipt(),
+                deliveries: message.deliveries,
+            });
+        }
+        taken
+    }
+
+    fn place_of(&self, receipt: &Receipt) -> Option<usize> {
+        self.messages.iter().position(|m| m.deliveries > 0 && m.receipt() == *receipt)
+    }
+}
+
+impl MemoryQueue {
+    /// Empty queues.
+    pub fn new() -> MemoryQueue {
+        MemoryQueue::default()
+    }
+
+    /// What was put aside.
+    pub fn dead_letters(&self, queue: QueueName) -> Vec<DeadLetter> {
+        self.locked().entry(queue).or_default().dead.clone()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<QueueName, Lane>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl WorkQueue for MemoryQueue {
+    async fn send(&self, queue: QueueName, bodies: &[String], delay: Duration) -> Result<(), PortError> {
+        let visible_at = Instant::now() + delay;
+        let mut lanes = self.locked();
+        let lane = lanes.entry(queue).or_default();
+        for body in bodies {
+            lane.last_id += 1;
+            let id = lane.last_id;
+            lane.messages.push(Message { id, body: body.clone(), visible_at, deliveries: 0 });
+        }
+        drop(lanes);
+        self.bell.notify_waiters();
+        Ok(())
+    }
+
+    async fn receive(
+        &self,
+        queue: QueueName,
+        max: usize,
+        visibility: Duration,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>, PortError> {
+        let deadline = Instant::now() + wait;
+        loop {
+            // register before looking, so that nothing is sent unheard in between
+            let mut bell = std::pin::pin!(self.bell.notified());
+            bell.as_mut().enable();
+            let (taken, next) = {
+                let mut lanes = self.locked();
+                let lane = lanes.entry(queue).or_default();
+                (lane.take(max, visibility), lane.messages.iter().map(|m| m.visible_at).min())
+            };
+            if !taken.is_empty() || max == 0 || Instant::now() >= deadline {
+                return Ok(taken);
+            }
+            let until = next.map_or(deadline, |next| next.min(deadline));
+            // rung or not, the next thing is to look again
+            let _ = timeout_at(until, bell).await;
+        }
+    }
+
+    async fn extend(
+        &self,
+        queue: QueueName,
+        receipt: &Receipt,
+        visibility: Duration,
+    ) -> Result<bool, PortError> {
+        let mut lanes = self.locked();
+        let lane = lanes.entry(queue).or_default();
+        let Some(place) = lane.place_of(receipt) else { return Ok(false) };
+        lane.messages[place].visible_at = Instant::now() + visibility;
+        drop(lanes);
+        self.bell.notify_waiters();
+        Ok(true)
+    }
+
+    async fn ack(&self, queue: QueueName, receipt: &Receipt) -> Result<bool, PortError> {
+        let mut lanes = self.locked();
+        let lane = lanes.entry(queue).or_default();
+        let place = lane.place_of(receipt);
+        Ok(place.map(|place| lane.messages.remove(place)).is_some())
+    }
+
+    async fn dead_letter(
+        &self,
+        queue: QueueName,
+        receipt: &Receipt,
+        reason: &str,
+    ) -> Result<bool, PortError> {
+        let mut lanes = self.locked();
+        let lane = lanes.entry(queue).or_default();
+        let Some(place) = lane.place_of(receipt) else { return Ok(false) };
+        let body = lane.messages.remove(place).body;
+        lane.dead.push(DeadLetter { body, reason: reason.to_owned() });
+        Ok(true)
+    }
+
+    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError> {
+        let now = Instant::now();
+        let mut lanes = self.locked();
+        let lane = lanes.entry(queue).or_default();
+        let in_flight = lane.messages.iter().filter(|m| m.deliveries > 0 && m.visible_at > now).count();
+        Ok(QueueDepth {
+            waiting: (lane.messages.len() - in_flight) as u64,
+            in_flight: in_flight as u64,
+            dead: lane.dead.len() as u64,
+        })
+    }
+}

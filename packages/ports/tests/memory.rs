@@ -1,0 +1,62 @@
+//! The in-memory adapters pass the suites: hours of leases on a paused clock, and real
+//! threads against each other on the running one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use segue_ports::conformance::{self, Capabilities, Subject, store};
+use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
+use segue_ports::{Ledger, WorkQueue};
+
+async fn ledger() -> Subject<dyn Ledger> {
+    Subject::new(Arc::new(MemoryLedger::new()))
+}
+
+async fn queue() -> Subject<dyn WorkQueue> {
+    Subject::new(Arc::new(MemoryQueue::new()))
+}
+
+async fn media() -> Subject<store::Port> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let scratch = folder.path().to_owned();
+    Subject::guarded(Arc::new(store::Port { store: Arc::new(MemoryStore::new()), scratch }), folder)
+}
+
+/// On a paused clock waiting costs nothing, so that it may be long.
+fn patient() -> Capabilities {
+    Capabilities { short: Duration::from_secs(60), settle: Duration::from_secs(1), ..Capabilities::default() }
+}
+
+fn hasty() -> Capabilities {
+    Capabilities {
+        short: Duration::from_millis(60),
+        settle: Duration::from_millis(40),
+        callers: 24,
+        ..Capabilities::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ledger_conforms_on_a_paused_clock() {
+    conformance::ledger::run(ledger, patient()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_conforms_on_a_paused_clock() {
+    conformance::queue::run(queue, patient()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_ledger_conforms_on_threads() {
+    conformance::ledger::run(ledger, hasty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_queue_conforms_on_threads() {
+    conformance::queue::run(queue, hasty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_conforms_on_threads() {
+    conformance::store::run(media, hasty()).await;
+}
