@@ -1,0 +1,8 @@
+//! The roles over the in-memory adapters, on a paused clock: hours of protocol in
+//! milliseconds, with crashes, duplicates and losses at named points.
+
+mod engines;
+mod faults;
+mod happy;
+mod stale;
+mod world;

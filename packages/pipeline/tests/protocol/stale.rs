@@ -1,0 +1,142 @@
+//! Those who wake up after their lease is gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use segue_domain::{Completion, HolderId, JobId, JobRecord, TaskId};
+use segue_ports::memory::MemoryLedger;
+use segue_ports::{
+    Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
+    LeaseName, NewJob, PortError, Recorded,
+};
+
+use crate::engines::Script;
+use crate::world::{World, drain};
+
+/// A ledger as seen by a process that is stopped and woken: while `frozen`, commits wait
+/// and renewals are lost.
+struct Slow {
+    inner: Arc<MemoryLedger>,
+    frozen: AtomicBool,
+}
+
+impl Slow {
+    async fn thaw(&self) {
+        while self.frozen.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+#[async_trait]
+impl JobLedger for Slow {
+    async fn create_job(&self, job: NewJob) -> Result<CreatedJob, PortError> {
+        self.inner.create_job(job).await
+    }
+    async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError> {
+        self.inner.job(id).await
+    }
+    async fn jobs(&self, filter: JobFilter, from: Option<&str>, max: usize) -> Result<JobPage, PortError> {
+        self.inner.jobs(filter, from, max).await
+    }
+    async fn change(
+        &self,
+        id: &JobId,
+        change: JobChange,
+        fence: Option<&Lease>,
+    ) -> Result<Option<JobRecord>, PortError> {
+        self.thaw().await;
+        self.inner.change(id, change, fence).await
+    }
+    async fn delete_job(&self, id: &JobId) -> Result<(), PortError> {
+        self.inner.delete_job(id).await
+    }
+}
+
+#[async_trait]
+impl CompletionLedger for Slow {
+    async fn record(&self, completion: &Completion, lease: &Lease) -> Result<Recorded, PortError> {
+        self.thaw().await;
+        self.inner.record(completion, lease).await
+    }
+    async fn completion(&self, job: &JobId, task: &TaskId) -> Result<Option<Completion>, PortError> {
+        self.inner.completion(job, task).await
+    }
+    async fn completions(
+        &self,
+        job: &JobId,
+        after: Option<&TaskId>,
+        max: usize,
+    ) -> Result<Vec<Completion>, PortError> {
+        self.inner.completions(job, after, max).await
+    }
+    async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
+        self.inner.count_failure(job, task).await
+    }
+}
+
+#[async_trait]
+impl LeaseLedger for Slow {
+    async fn acquire(
+        &self,
+        name: &LeaseName,
+        holder: &HolderId,
+        ttl: Duration,
+    ) -> Result<Acquired, PortError> {
+        self.inner.acquire(name, holder, ttl).await
+    }
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {
+        self.thaw().await;
+        self.inner.renew(lease, ttl).await
+    }
+    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
+        self.inner.release(lease).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_wakes_too_late_changes_nothing() {
+    let script = Script { segments: 2, task_takes: Duration::from_secs(5), ..Script::default() };
+    let world = World::new(script);
+    world.submit().await;
+    let slow = Arc::new(Slow { inner: Arc::clone(&world.ledger), frozen: AtomicBool::new(true) });
+    let chunker = world.start_chunker(world.deps(), "chunker");
+    let late =
+        world.start_worker(world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _), "late");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let mut roles = world.start_all();
+    world.ended().await;
+    slow.frozen.store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    roles.extend([chunker, late]);
+    drain(roles).await;
+    world.check_published(2).await;
+    world.check_nothing_left().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_reassemblers_publish_one_result() {
+    let script = Script { segments: 3, join_takes: Duration::from_secs(5), ..Script::default() };
+    let world = World::new(script);
+    let slow = Arc::new(Slow { inner: Arc::clone(&world.ledger), frozen: AtomicBool::new(false) });
+    let late = world
+        .start_reassembler(world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _), "late");
+    let mut roles = vec![world.start_chunker(world.deps(), "c"), world.start_worker(world.deps(), "w")];
+    world.submit().await;
+    // the first one is stopped in the middle of its join, until a second has published
+    while world.record().await.state != segue_domain::JobState::Reassembling {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    slow.frozen.store(true, Ordering::Relaxed);
+    roles.push(world.start_reassembler(world.deps(), "second"));
+    roles.push(world.start_sweeper());
+    world.ended().await;
+    slow.frozen.store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    roles.push(late);
+    drain(roles).await;
+    world.check_published(3).await;
+    world.check_nothing_left().await;
+}
