@@ -92,6 +92,9 @@ pub struct Task {
     /// Predicted work, in thousandths of a second of one core. A prediction orders and
     /// shows progress; nothing depends on it being right.
     pub work_ms: u64,
+    /// How often it is tried before its job fails; absent for the worker's own rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
 }
 
 /// What the chunker decided, once.
@@ -239,6 +242,7 @@ mod tests {
                     kind: TaskKind::Carry,
                     segment: Some(i),
                     work_ms: 1,
+                    attempts: None,
                 })
                 .collect(),
             files: BTreeMap::new(),

@@ -98,7 +98,8 @@ impl Chunker {
         let plan = match self.derive(record, held).await {
             Ok(plan) => plan,
             Err(error) => {
-                return after_failure(&self.deps, &self.config, job, &planning(), held.lease(), error).await;
+                return after_failure(&self.deps, &self.config, job, &planning(), None, held.lease(), error)
+                    .await;
             }
         };
         self.deps.reporter.report(Event::StageEnded { job: job.clone(), stage: Stage::Plan });

@@ -101,7 +101,8 @@ impl Reassembler {
         let manifest_key = match self.reduce(&record, held).await {
             Ok(key) => key,
             Err(error) => {
-                return after_failure(&self.deps, &self.config, &job, &joining(), held.lease(), error).await;
+                return after_failure(&self.deps, &self.config, &job, &joining(), None, held.lease(), error)
+                    .await;
             }
         };
         let commit = JobChange::Commit { manifest_key };

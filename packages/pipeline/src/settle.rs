@@ -30,13 +30,14 @@ pub async fn reassemble_if_all_in(deps: &Deps, job: &JobId) -> anyhow::Result<()
 /// What becomes of a message whose work an engine gave up.
 ///
 /// A cancelled attempt is shown again at once. One that may succeed later is counted and
-/// comes back after a wait; when it has failed too often it is poison. Everything else
-/// fails the job.
+/// comes back after a wait; when it has failed `attempts` times, or as often as the role's
+/// rule says, it is poison. Everything else fails the job.
 pub async fn after_failure(
     deps: &Deps,
     config: &RoleConfig,
     job: &JobId,
     task: &TaskId,
+    attempts: Option<u32>,
     lease: &Lease,
     error: EngineError,
 ) -> anyhow::Result<Outcome> {
@@ -48,7 +49,7 @@ pub async fn after_failure(
         return Ok(Outcome::Done);
     }
     let failures = deps.ledger.count_failure(job, task).await?;
-    if failures < config.max_attempts {
+    if failures < attempts.unwrap_or(config.max_attempts) {
         tracing::warn!(%job, %task, failures, error = %error, "attempt failed, it will be tried again");
         return Ok(Outcome::Later(config.backoff_after(failures, task.as_str())));
     }

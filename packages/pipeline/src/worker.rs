@@ -115,7 +115,16 @@ impl Worker {
         let folder = match scratch(&self.config) {
             Ok(folder) => folder,
             Err(error) => {
-                return after_failure(&self.deps, &self.config, job, &task.id, held.lease(), error).await;
+                return after_failure(
+                    &self.deps,
+                    &self.config,
+                    job,
+                    &task.id,
+                    task.attempts,
+                    held.lease(),
+                    error,
+                )
+                .await;
             }
         };
         let reporter = Arc::new(TaskReporter::new(Arc::clone(&self.deps.reporter), job, task));
@@ -124,7 +133,16 @@ impl Worker {
             Ok(completion) => completion,
             Err(error) => {
                 self.discard(job, &task.id, held.term()).await;
-                return after_failure(&self.deps, &self.config, job, &task.id, held.lease(), error).await;
+                return after_failure(
+                    &self.deps,
+                    &self.config,
+                    job,
+                    &task.id,
+                    task.attempts,
+                    held.lease(),
+                    error,
+                )
+                .await;
             }
         };
         match self.deps.ledger.record(&completion, held.lease()).await? {

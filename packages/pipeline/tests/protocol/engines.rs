@@ -71,6 +71,7 @@ impl Planner for Scripted {
             kind: TaskKind::Carry,
             segment: Some(index),
             work_ms: 10,
+            attempts: None,
         });
         let plan = Plan {
             version: PLAN_VERSION,
