@@ -130,8 +130,8 @@ pub struct Lease {
     pub name: LeaseName,
     /// Who holds it.
     pub holder: HolderId,
-    /// Grows with each acquisition of the name, for ever, at least 1: no two leases of a
-    /// name have the same term, also when the job was deleted and made again in between.
+    /// Grows with each acquisition of the name, for ever, also when the job was deleted and
+    /// made again in between; the first is 1.
     pub term: Term,
 }
 
@@ -203,9 +203,9 @@ pub trait CompletionLedger: Send + Sync {
 /// Leases with terms, by the ledger's own clock.
 #[async_trait]
 pub trait LeaseLedger: Send + Sync {
-    /// Takes the lease for `ttl` if nobody holds it or its time is over. The term is
-    /// greater than every earlier one, also when the same holder takes it again. A holder
-    /// does not get a lease that it holds already.
+    /// Takes the lease for `ttl` if nobody holds it or its time is over. The term is one
+    /// more than the last, also when the same holder takes it again. A holder does not
+    /// get a lease that it holds already.
     async fn acquire(
         &self,
         name: &LeaseName,

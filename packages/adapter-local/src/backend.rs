@@ -1,0 +1,100 @@
+//! Opening a state folder, and what all parts of an open one share.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use segue_domain::HolderId;
+use segue_ports::{Clock, PortError, SystemClock};
+use tokio::sync::Notify;
+
+use crate::alive::{Alive, Roll};
+use crate::db::Db;
+use crate::ledger::{LocalLedger, reclaim};
+use crate::queue::LocalQueue;
+use crate::store::{Folder, LocalStore};
+use crate::{error, schema};
+
+/// What ledger, queue and store share; dropped with the last of them, in this order: what
+/// is queued is written, temporary files go, and only then is the holder gone.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) db: Db,
+    pub(crate) folder: Folder,
+    pub(crate) roll: Roll,
+    pub(crate) holder: HolderId,
+    /// Rung when a message may have become visible sooner than was known.
+    pub(crate) bell: Arc<Notify>,
+    _alive: Alive,
+}
+
+/// A state folder that this process works on.
+#[derive(Debug, Clone)]
+pub struct LocalBackend {
+    /// Jobs, completions and leases.
+    pub ledger: Arc<LocalLedger>,
+    /// The queues.
+    pub queue: Arc<LocalQueue>,
+    /// The media.
+    pub store: Arc<LocalStore>,
+    holder: HolderId,
+}
+
+impl LocalBackend {
+    /// Opens the folder, makes it if need be, and clears up after those that died in it:
+    /// their leases and messages are free, their temporary files gone. Blocks for a
+    /// moment; the backend lives until all its parts are dropped.
+    ///
+    /// # Errors
+    /// `Corrupt` for a database that is damaged, foreign or newer, `Denied` and
+    /// `Environment` for a folder that cannot be written.
+    pub fn open(state: &Path) -> Result<LocalBackend, PortError> {
+        fs::create_dir_all(state).map_err(|e| error::file("cannot make", state, e))?;
+        let state = fs::canonicalize(state).map_err(|e| error::file("cannot open", state, e))?;
+        let path = state.join("open.lock");
+        let gate = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|e| error::file("cannot make", &path, e))?;
+        gate.lock().map_err(|e| error::file("cannot lock", &path, e))?;
+
+        let mut connection = schema::open(&state.join("segue.db"))?;
+        let roll = Roll::open(&state.join("alive"))?;
+        roll.clean()?;
+        let id = uuid::Uuid::now_v7().to_string();
+        let holder: HolderId = id.parse().map_err(|e| error::odd("a holder", e))?;
+        let alive = roll.sign_in(&holder)?;
+        reclaim(&mut connection, &roll, &holder)?;
+        let folder = Folder::open(&state.join("media"), &holder)?;
+        folder.sweep(&roll)?;
+        drop(gate);
+
+        let (db, bell) = (Db::start(connection)?, Arc::new(Notify::new()));
+        let shared = Instance { db, folder, roll, holder: holder.clone(), bell, _alive: alive };
+        let shared = Arc::new(shared);
+        Ok(LocalBackend {
+            ledger: Arc::new(LocalLedger::of(Arc::clone(&shared))),
+            queue: Arc::new(LocalQueue::of(Arc::clone(&shared))),
+            store: Arc::new(LocalStore::of(shared)),
+            holder,
+        })
+    }
+
+    /// This open backend, as a holder of leases; never used before.
+    pub fn holder(&self) -> &HolderId {
+        &self.holder
+    }
+}
+
+/// The ledger's clock: this machine's, the same for every process on the folder.
+pub(crate) fn now_ms() -> i64 {
+    SystemClock.now_ms()
+}
+
+/// A duration as the database has it; what is too long is for ever.
+pub(crate) fn ms(duration: std::time::Duration) -> i64 {
+    // half of the range, so that a time plus a duration never overflows
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(i64::MAX / 2)
+}

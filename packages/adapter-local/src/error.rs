@@ -1,0 +1,95 @@
+//! Errors of the database and the file system as errors of a port: one line, the cause,
+//! and what to do.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+use segue_ports::{PortError, PortErrorKind};
+
+/// Trouble with a file; `doing` is what was tried, e.g. `cannot write`.
+pub fn file(doing: &str, path: &Path, error: io::Error) -> PortError {
+    let path = path.display();
+    let (kind, advice) = match error.kind() {
+        ErrorKind::StorageFull => {
+            (PortErrorKind::Environment, "the disk is full, free some space there and run again")
+        }
+        ErrorKind::QuotaExceeded => {
+            (PortErrorKind::Environment, "the disk quota is used up, free some space and run again")
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            (PortErrorKind::Environment, "the file system is read-only, choose another folder")
+        }
+        ErrorKind::PermissionDenied => (PortErrorKind::Denied, "check who owns it and its permissions"),
+        _ => return PortError::io(format_args!("{doing} {path}"), error),
+    };
+    PortError::with(kind, format_args!("{doing} {path}: {advice}"), error)
+}
+
+/// An error of the caller or of what is stored, with no other behind it.
+pub fn say(kind: PortErrorKind, message: impl Display) -> PortError {
+    PortError::new(kind, message.to_string())
+}
+
+/// Something in the database that this build never writes.
+pub fn odd(what: &str, error: impl Display) -> PortError {
+    say(
+        PortErrorKind::Corrupt,
+        format_args!("the state database holds {what} that cannot be read ({error}); {REMEDY}"),
+    )
+}
+
+/// What helps when the database cannot be trusted any more.
+pub const REMEDY: &str = "move segue.db* out of the state folder and run again: the work is done \
+                          anew, and the media stay";
+
+/// Trouble with the database.
+pub fn sql(error: rusqlite::Error) -> PortError {
+    let code = error.sqlite_error_code();
+    let (kind, message) = match code {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            (PortErrorKind::Transient, "the state database is busy, try again".to_owned())
+        }
+        Some(ErrorCode::DiskFull) => {
+            (PortErrorKind::Environment, "the disk of the state folder is full, free some space".to_owned())
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            (PortErrorKind::Corrupt, format!("the state database is damaged; {REMEDY}"))
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => (
+            PortErrorKind::Denied,
+            "the state database cannot be opened for writing, check the folder's permissions".to_owned(),
+        ),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory) => {
+            (PortErrorKind::Environment, "the state database cannot be read or written".to_owned())
+        }
+        _ => (PortErrorKind::Corrupt, format!("the state database is not as expected; {REMEDY}")),
+    };
+    PortError::with(kind, message, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_with_its_place() {
+        let full = file("cannot write", Path::new("/state/media"), io::Error::from_raw_os_error(28));
+        assert_eq!(full.kind, PortErrorKind::Environment);
+        assert!(full.message.contains("/state/media: the disk is full"), "{full}");
+        let denied = file("cannot write", Path::new("/state"), ErrorKind::PermissionDenied.into());
+        assert_eq!(denied.kind, PortErrorKind::Denied, "{denied}");
+        assert!(!full.message.contains('\n'));
+    }
+
+    #[test]
+    fn a_full_database_and_a_busy_one_are_told_apart() {
+        let kind = |code| sql(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None)).kind;
+        assert_eq!(kind(rusqlite::ffi::SQLITE_FULL), PortErrorKind::Environment);
+        assert_eq!(kind(rusqlite::ffi::SQLITE_BUSY), PortErrorKind::Transient);
+        assert_eq!(kind(rusqlite::ffi::SQLITE_BUSY_SNAPSHOT), PortErrorKind::Transient);
+        assert_eq!(kind(rusqlite::ffi::SQLITE_CORRUPT), PortErrorKind::Corrupt);
+        assert_eq!(kind(rusqlite::ffi::SQLITE_READONLY), PortErrorKind::Denied);
+    }
+}

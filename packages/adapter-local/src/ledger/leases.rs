@@ -1,0 +1,129 @@
+//! Leases: by this machine's clock, and free at once when their process is dead.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+use segue_domain::{HolderId, Term};
+use segue_ports::{Acquired, Lease, LeaseLedger, LeaseName, PortError};
+
+use super::{LocalLedger, has_its_term, optional, term_of};
+use crate::alive::Roll;
+use crate::backend::{ms, now_ms};
+use crate::db::writing;
+use crate::error::{self, odd};
+
+/// The last lease of a name.
+struct Last {
+    term: i64,
+    held: bool,
+    owner: Option<String>,
+    until_ms: i64,
+}
+
+impl Last {
+    /// How long it is held still; zero when it is free.
+    fn left_ms(&self, roll: &Roll, me: &str) -> i64 {
+        let left = self.until_ms.saturating_sub(now_ms());
+        if !self.held || left <= 0 {
+            return 0;
+        }
+        let dead = self.owner.as_deref().is_some_and(|owner| owner != me && roll.is_dead(owner));
+        if dead { 0 } else { left }
+    }
+}
+
+struct Wanted {
+    name: LeaseName,
+    holder: HolderId,
+    owner: HolderId,
+    ttl: Duration,
+}
+
+fn acquire(connection: &mut Connection, wanted: &Wanted, roll: &Roll) -> Result<Acquired, PortError> {
+    let name = wanted.name.as_str();
+    writing(connection, |transaction| {
+        let sql = "SELECT term, holder IS NOT NULL, owner, until_ms FROM leases WHERE name = ?1";
+        let mut found = transaction.prepare_cached(sql).map_err(error::sql)?;
+        let last = optional(found.query_row([name], |row| {
+            Ok(Last { term: row.get(0)?, held: row.get(1)?, owner: row.get(2)?, until_ms: row.get(3)? })
+        }))?;
+        let left_ms = last.as_ref().map_or(0, |last| last.left_ms(roll, wanted.owner.as_str()));
+        if left_ms > 0 {
+            return Ok(Acquired::Busy(Duration::from_millis(left_ms.unsigned_abs())));
+        }
+        let term = last.map_or(0, |last| last.term) + 1;
+        let sql = "INSERT INTO leases (name, term, holder, owner, until_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+                   ON CONFLICT (name) DO UPDATE
+                   SET term = ?2, holder = ?3, owner = ?4, until_ms = ?5";
+        let until = now_ms().saturating_add(ms(wanted.ttl));
+        transaction
+            .prepare_cached(sql)
+            .and_then(|mut write| {
+                let (holder, owner) = (wanted.holder.as_str(), wanted.owner.as_str());
+                write.execute(params![name, term, holder, owner, until])
+            })
+            .map_err(error::sql)?;
+        let term = Term(u64::try_from(term).map_err(|e| odd("a term", e))?);
+        Ok(Acquired::Held(Lease { name: wanted.name.clone(), holder: wanted.holder.clone(), term }))
+    })
+}
+
+fn renew(connection: &mut Connection, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {
+    writing(connection, |transaction| {
+        if !has_its_term(transaction, lease)? {
+            return Ok(false);
+        }
+        transaction
+            .prepare_cached("UPDATE leases SET until_ms = ?2 WHERE name = ?1")
+            .and_then(|mut update| {
+                update.execute(params![lease.name.as_str(), now_ms().saturating_add(ms(ttl))])
+            })
+            .map_err(error::sql)?;
+        Ok(true)
+    })
+}
+
+fn release(connection: &mut Connection, lease: &Lease) -> Result<(), PortError> {
+    let sql = "UPDATE leases SET holder = NULL, owner = NULL WHERE name = ?1 AND term = ?2 AND holder = ?3";
+    writing(connection, |transaction| {
+        transaction
+            .execute(sql, params![lease.name.as_str(), term_of(lease), lease.holder.as_str()])
+            .map_err(error::sql)?;
+        Ok(())
+    })
+}
+
+/// Nobody is there any more to give the lease back.
+fn undo_acquire(connection: &mut Connection, acquired: Acquired) {
+    if let Acquired::Held(lease) = acquired
+        && let Err(error) = release(connection, &lease)
+    {
+        tracing::warn!(lease = lease.name.as_str(), %error, "a lease nobody waits for runs out by itself");
+    }
+}
+
+#[async_trait]
+impl LeaseLedger for LocalLedger {
+    async fn acquire(
+        &self,
+        name: &LeaseName,
+        holder: &HolderId,
+        ttl: Duration,
+    ) -> Result<Acquired, PortError> {
+        let owner = self.shared.holder.clone();
+        let wanted = Wanted { name: name.clone(), holder: holder.clone(), owner, ttl };
+        let roll = self.shared.roll.clone();
+        self.shared.db.call_or_undo(move |db| acquire(db, &wanted, &roll), undo_acquire).await
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {
+        let lease = lease.clone();
+        self.shared.db.call(move |db| renew(db, &lease, ttl)).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
+        let lease = lease.clone();
+        self.shared.db.call(move |db| release(db, &lease)).await
+    }
+}

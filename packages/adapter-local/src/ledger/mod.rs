@@ -1,0 +1,80 @@
+//! The ledger in SQLite: one transaction per promise.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use segue_domain::HolderId;
+use segue_ports::{Lease, PortError};
+
+use crate::alive::Roll;
+use crate::backend::{Instance, now_ms};
+use crate::db::writing;
+use crate::error;
+
+mod completions;
+mod jobs;
+mod leases;
+
+/// Jobs, completions and leases of a state folder.
+#[derive(Debug)]
+pub struct LocalLedger {
+    shared: Arc<Instance>,
+}
+
+impl LocalLedger {
+    pub(crate) fn of(shared: Arc<Instance>) -> LocalLedger {
+        LocalLedger { shared }
+    }
+}
+
+/// A term as the database has it. Terms count acquisitions and never come near the end.
+fn term_of(lease: &Lease) -> i64 {
+    i64::try_from(lease.term.0).unwrap_or(i64::MAX)
+}
+
+fn has_its_term(transaction: &Transaction<'_>, lease: &Lease) -> Result<bool, PortError> {
+    let sql = "SELECT 1 FROM leases WHERE name = ?1 AND term = ?2 AND holder = ?3";
+    transaction
+        .prepare_cached(sql)
+        .and_then(|mut found| {
+            found.exists(params![lease.name.as_str(), term_of(lease), lease.holder.as_str()])
+        })
+        .map_err(error::sql)
+}
+
+/// Frees the leases and the messages of every owner that is dead, and says whether there
+/// was one. Terms stay; a message keeps its count of deliveries, and its receipt is void.
+pub(crate) fn reclaim(connection: &mut Connection, roll: &Roll, me: &HolderId) -> Result<bool, PortError> {
+    let owners = "SELECT owner FROM leases WHERE owner IS NOT NULL
+                  UNION SELECT owner FROM messages WHERE owner IS NOT NULL";
+    let owners: Vec<String> = connection
+        .prepare_cached(owners)
+        .and_then(|mut all| all.query_map([], |row| row.get(0))?.collect())
+        .map_err(error::sql)?;
+    // dead is dead: nobody comes back between this look and the transaction
+    let dead: Vec<String> =
+        owners.into_iter().filter(|owner| owner != me.as_str() && roll.is_dead(owner)).collect();
+    if dead.is_empty() {
+        return Ok(false);
+    }
+    writing(connection, |transaction| {
+        for owner in &dead {
+            let leases = transaction
+                .execute("UPDATE leases SET owner = NULL, holder = NULL WHERE owner = ?1", [owner])
+                .map_err(error::sql)?;
+            let messages = transaction
+                .execute(
+                    "UPDATE messages SET owner = NULL, visible_at_ms = min(visible_at_ms, ?2) WHERE owner = ?1",
+                    params![owner, now_ms()],
+                )
+                .map_err(error::sql)?;
+            tracing::info!(owner, leases, messages, "reclaimed from a process that ended");
+        }
+        Ok(true)
+    })
+}
+
+/// One row or none.
+fn optional<T>(result: rusqlite::Result<T>) -> Result<Option<T>, PortError> {
+    result.optional().map_err(error::sql)
+}

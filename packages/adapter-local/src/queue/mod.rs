@@ -1,0 +1,150 @@
+//! The queues in SQLite: a message is visible from a time on, and a delivery moves that
+//! time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use segue_ports::{Delivery, PortError, QueueDepth, QueueName, Receipt, WorkQueue};
+use tokio::time::{Instant, timeout_at};
+
+use crate::backend::{Instance, now_ms};
+use crate::db::writing;
+use crate::ledger::reclaim;
+
+mod rows;
+
+pub use rows::DeadLetter;
+
+/// How soon a message is seen that another process sent.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How often a waiting receiver looks for processes that died with messages in hand.
+const LOOK_FOR_DEAD: Duration = Duration::from_secs(1);
+
+/// The queues of a state folder.
+#[derive(Debug)]
+pub struct LocalQueue {
+    shared: Arc<Instance>,
+}
+
+impl LocalQueue {
+    pub(crate) fn of(shared: Arc<Instance>) -> LocalQueue {
+        LocalQueue { shared }
+    }
+
+    /// What was put aside, oldest first, at most `max`, those after number `after`.
+    ///
+    /// # Errors
+    /// A database that cannot be read.
+    pub async fn dead_letters(
+        &self,
+        queue: QueueName,
+        after: i64,
+        max: usize,
+    ) -> Result<Vec<DeadLetter>, PortError> {
+        self.shared.db.call(move |db| rows::dead_letters(db, queue, after, max)).await
+    }
+
+    async fn take(
+        &self,
+        queue: QueueName,
+        max: usize,
+        visibility: Duration,
+        look_for_dead: bool,
+    ) -> Result<rows::Taken, PortError> {
+        let (owner, roll) = (self.shared.holder.clone(), self.shared.roll.clone());
+        let bell = Arc::clone(&self.shared.bell);
+        let work = move |db: &mut rusqlite::Connection| {
+            let taken = rows::take(db, queue, max, visibility, &owner)?;
+            if taken.deliveries.is_empty() && look_for_dead && reclaim(db, &roll, &owner)? {
+                return rows::take(db, queue, max, visibility, &owner);
+            }
+            Ok(taken)
+        };
+        let undo = move |db: &mut rusqlite::Connection, taken: rows::Taken| {
+            for delivery in &taken.deliveries {
+                if let Err(error) = rows::show_again(db, queue, &delivery.receipt, Duration::ZERO) {
+                    tracing::warn!(%queue, %error, "a message nobody waits for stays hidden for a while");
+                }
+            }
+            bell.notify_waiters();
+        };
+        self.shared.db.call_or_undo(work, undo).await
+    }
+}
+
+#[async_trait]
+impl WorkQueue for LocalQueue {
+    async fn send(&self, queue: QueueName, bodies: &[String], delay: Duration) -> Result<(), PortError> {
+        let bodies = bodies.to_vec();
+        self.shared.db.call(move |db| writing(db, |t| rows::insert(t, queue, &bodies, delay))).await?;
+        self.shared.bell.notify_waiters();
+        Ok(())
+    }
+
+    async fn receive(
+        &self,
+        queue: QueueName,
+        max: usize,
+        visibility: Duration,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>, PortError> {
+        let deadline = Instant::now() + wait;
+        let mut dead_at = Instant::now();
+        loop {
+            // register before looking, so that nothing is sent unheard in between
+            let mut bell = std::pin::pin!(self.shared.bell.notified());
+            bell.as_mut().enable();
+            let look_for_dead = Instant::now() >= dead_at;
+            if look_for_dead {
+                dead_at = Instant::now() + LOOK_FOR_DEAD;
+            }
+            let taken = self.take(queue, max, visibility, look_for_dead).await?;
+            if !taken.deliveries.is_empty() || max == 0 || Instant::now() >= deadline {
+                return Ok(taken.deliveries);
+            }
+            let mut pause = LOOK_AGAIN;
+            if let Some(next_ms) = taken.next_visible_ms {
+                // a clock of whole milliseconds: one more, and it is surely visible
+                let left = u64::try_from(next_ms.saturating_sub(now_ms())).unwrap_or(0) + 1;
+                pause = pause.min(Duration::from_millis(left));
+            }
+            let until = (Instant::now() + pause).min(deadline);
+            // rung or not, the next thing is to look again
+            let _ = timeout_at(until, bell).await;
+        }
+    }
+
+    async fn extend(
+        &self,
+        queue: QueueName,
+        receipt: &Receipt,
+        visibility: Duration,
+    ) -> Result<bool, PortError> {
+        let receipt = receipt.clone();
+        let extended =
+            self.shared.db.call(move |db| rows::show_again(db, queue, &receipt, visibility)).await?;
+        self.shared.bell.notify_waiters();
+        Ok(extended)
+    }
+
+    async fn ack(&self, queue: QueueName, receipt: &Receipt) -> Result<bool, PortError> {
+        let receipt = receipt.clone();
+        self.shared.db.call(move |db| rows::remove(db, queue, &receipt)).await
+    }
+
+    async fn dead_letter(
+        &self,
+        queue: QueueName,
+        receipt: &Receipt,
+        reason: &str,
+    ) -> Result<bool, PortError> {
+        let (receipt, reason) = (receipt.clone(), reason.to_owned());
+        self.shared.db.call(move |db| rows::put_aside(db, queue, &receipt, &reason)).await
+    }
+
+    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError> {
+        self.shared.db.call(move |db| rows::depth(db, queue)).await
+    }
+}

@@ -1,0 +1,68 @@
+//! The embedded adapter passes the same suites as the in-memory ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use segue_adapter_local::LocalBackend;
+use segue_ports::conformance::{self, Capabilities, Subject, store};
+use segue_ports::{Ledger, WorkQueue};
+use tempfile::TempDir;
+
+fn open() -> (LocalBackend, TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let backend = LocalBackend::open(&folder.path().join("state")).expect("a backend");
+    (backend, folder)
+}
+
+fn caps() -> Capabilities {
+    Capabilities {
+        short: Duration::from_millis(400),
+        settle: Duration::from_millis(100),
+        ..Capabilities::default()
+    }
+}
+
+async fn ledger() -> Subject<dyn Ledger> {
+    let (backend, folder) = open();
+    Subject::guarded(backend.ledger, folder)
+}
+
+async fn queue() -> Subject<dyn WorkQueue> {
+    let (backend, folder) = open();
+    Subject::guarded(backend.queue, folder)
+}
+
+async fn media() -> Subject<store::Port> {
+    let (backend, folder) = open();
+    let scratch = folder.path().join("scratch");
+    std::fs::create_dir(&scratch).expect("a folder");
+    Subject::guarded(Arc::new(store::Port { store: backend.store, scratch }), folder)
+}
+
+/// Another file system than the store's, where the machine has one: files are copied.
+async fn media_from_elsewhere() -> Subject<store::Port> {
+    let (backend, folder) = open();
+    let elsewhere = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
+    let scratch = elsewhere.path().to_owned();
+    Subject::guarded(Arc::new(store::Port { store: backend.store, scratch }), (folder, elsewhere))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_ledger_conforms() {
+    conformance::ledger::run(ledger, caps()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_queue_conforms() {
+    conformance::queue::run(queue, caps()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_conforms() {
+    conformance::store::run(media, caps()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_conforms_across_file_systems() {
+    conformance::store::run(media_from_elsewhere, caps()).await;
+}
