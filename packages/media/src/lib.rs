@@ -4,19 +4,39 @@
 //! keyframes, and join by writing a new header over bytes that already exist; ffmpeg muxes the
 //! result once, and everything that is not the picture goes around, uncut.
 
+mod access;
+pub mod assemble;
+pub mod container;
+pub mod cuts;
+pub mod describe;
 pub mod encode;
 pub mod error;
 pub mod facts;
+pub mod join;
+pub mod lossless;
+pub mod map_command;
 pub mod mp4;
+pub mod mux;
+pub mod part;
+pub mod plan;
 pub mod probe;
 pub mod process;
+pub mod progress;
 pub mod sound;
 pub mod speech_sound;
 pub mod still;
+pub mod times;
 pub mod tools;
+mod track;
 
+pub use container::FinalContainer;
+pub use error::{MediaError, MediaErrorKind, Result};
 pub use facts::{Container, SourceFacts, StreamFacts, StreamKind};
+pub use join::{DroppedStream, JoinParts, JoinReport, JoinRequest, KeptStream, join};
+pub use lossless::lossless_part;
+pub use mux::{AddedSubtitle, AudioInput};
+pub use part::{PartLedger, copy_part, digest_part};
+pub use plan::{OpenIndex, PicturePlan, PictureSegment, TrackPlace, open_index, plan_cuts};
 pub use probe::probe;
 pub use process::Limits;
 pub use tools::Tools;
-pub use error::{MediaError, MediaErrorKind, Result};

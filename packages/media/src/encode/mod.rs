@@ -1,1 +1,193 @@
 //! Encoding: exactly the frames that one segment owns, with the settings of the recipe.
+//!
+//! ffmpeg reads a header of ours in front of the source's own bytes, so a segment decodes
+//! what it needs and no byte is copied first. The frames are chosen by ticks. Every part of
+//! a picture is made with the same settings down to the nominal rate, because the join takes
+//! one decoder configuration for all of them; times come from the source at the join.
+
+mod args;
+mod encoder;
+mod grid;
+mod input;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use segue_domain::recipe::EncodeRecipe;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{MediaError, Result};
+use crate::facts::StreamFacts;
+use crate::lossless::{owned_times, packets_to_read};
+use crate::mp4::{Sample, TrackChoice};
+use crate::plan::{OpenIndex, PicturePlan, PictureSegment, open_at};
+use crate::process::{self, Limits};
+use crate::progress::Progress;
+use crate::tools::Tools;
+
+pub use args::{EncodeArgs, encode_args};
+pub use encoder::{PictureEncoder, choose_encoder};
+pub use grid::{NominalRate, keep_grid, nominal_rate};
+
+/// What to encode, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct EncodeRequest<'a> {
+    /// The file that holds the packets, [`PicturePlan::track_path`].
+    pub track: &'a Path,
+    /// Its index.
+    pub open: &'a OpenIndex,
+    /// The plan of the picture.
+    pub plan: &'a PicturePlan,
+    /// The facts of the picture's stream.
+    pub stream: &'a StreamFacts,
+    /// Number of the segment.
+    pub segment: u32,
+    /// The settings.
+    pub recipe: &'a EncodeRecipe,
+    /// The encoder, the same for every part of a picture.
+    pub encoder: PictureEncoder,
+    /// Where the part goes; an `.mp4`.
+    pub out: &'a Path,
+    /// A folder for what is removed again.
+    pub scratch: &'a Path,
+    /// Threads for the encoder; another number is another encoding of the same quality.
+    pub threads: u32,
+}
+
+/// What was made of a segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncodedPart {
+    /// Number of the segment.
+    pub index: u32,
+    /// Frames: as many as the segment owns.
+    pub frames: u64,
+    /// Keyframes among them.
+    pub keyframes: u64,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Bytes of the encoded pictures alone.
+    pub payload_bytes: u64,
+    /// Wall time in milliseconds.
+    pub wall_ms: u64,
+}
+
+/// Encodes the frames that one segment owns into a file of their own; `on_frames` hears how
+/// many are done.
+///
+/// The file has no sound, no rotation and times that only keep the distance of the frames.
+///
+/// # Errors
+/// A part that does not hold exactly the owned frames is an error and is not left behind.
+pub async fn encode_segment(
+    tools: &Tools,
+    request: &EncodeRequest<'_>,
+    limits: &Limits,
+    mut on_frames: impl FnMut(u64) + Send,
+) -> Result<EncodedPart> {
+    let work = Work::prepare(request)?;
+    let call = tools.ffmpeg(format!("encoding segment {}", request.segment), work.args.clone());
+    let mut progress = Progress::default();
+    let ran = process::run(&call, limits, |piece| {
+        let heard = progress.push(piece);
+        on_frames(progress.frames());
+        heard
+    })
+    .await;
+    let finished = ran?;
+    let part = work.check(request, finished.wall_ms)?;
+    std::fs::rename(&work.partial, request.out)
+        .map_err(|e| MediaError::io(format!("writing {}", request.out.display()), &e))?;
+    Ok(part)
+}
+
+/// One run of the encoder: its arguments, and the files that go when it ends.
+struct Work {
+    segment: PictureSegment,
+    args: Vec<OsString>,
+    header: PathBuf,
+    partial: PathBuf,
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        for path in [&self.header, &self.partial] {
+            // a file that is not there is as good as one that was removed
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Work {
+    fn prepare(request: &EncodeRequest<'_>) -> Result<Work> {
+        let (plan, open) = (request.plan, request.open);
+        let segment = plan
+            .segments
+            .get(request.segment as usize)
+            .ok_or_else(|| MediaError::internal(format!("there is no segment {}", request.segment)))?;
+        let track = &open.index.track;
+        if segment.end_packet > track.samples.len() as u64 || segment.first_packet > segment.end_packet {
+            return Err(MediaError::internal(format!("segment {} lies outside of the index", segment.index)));
+        }
+        let read = packets_to_read(&track.samples, segment, plan.anchor);
+        let origin = read.first().map_or(0, |s| s.dts);
+        let name = format!("segment-{:05}", segment.index);
+        let header = request.scratch.join(format!("{name}.head.mov"));
+        let partial = request.scratch.join(format!("{name}.partial.mp4"));
+        input::write(&header, open, &read)?;
+        let own = |tick: i64| tick - plan.anchor - origin;
+        let keyframes = grid::forced(track, request.recipe, segment, plan.anchor);
+        let args = encode_args(&EncodeArgs {
+            input: input::url(&header, request.track),
+            out: &partial,
+            stream: request.stream,
+            recipe: request.recipe,
+            encoder: request.encoder,
+            rate: nominal_rate(plan),
+            timescale: track.timescale,
+            start: own(segment.range.start),
+            end: own(segment.range.end),
+            keyframes: &keyframes.iter().map(|t| t - origin * 2).collect::<Vec<i64>>(),
+            threads: request.threads,
+        });
+        Ok(Work { segment: segment.clone(), args, header, partial })
+    }
+
+    /// Counts the frames and compares their distances with the source's.
+    fn check(&self, request: &EncodeRequest<'_>, wall_ms: u64) -> Result<EncodedPart> {
+        let made = open_at(&self.partial, TrackChoice::FirstVideo)
+            .map_err(|e| MediaError::internal(format!("segment {}: {e}", self.segment.index)))?;
+        let track = &made.index.track;
+        let (index, owns, got) = (self.segment.index, self.segment.frames, track.samples.len() as u64);
+        if owns != got {
+            return Err(MediaError::source(format!(
+                "frame mismatch: segment {index} owns {owns} frames and {got} could be encoded; \
+                 a copy (video.mode = \"copy\") keeps what cannot be decoded"
+            )));
+        }
+        let times = owned_times(&request.open.index.track.samples, &self.segment, request.plan.anchor);
+        if let Some(frame) = moved(&times, &track.samples) {
+            return Err(MediaError::source(format!(
+                "frame mismatch: frame {frame} of segment {index} is not the one that it owns"
+            )));
+        }
+        let bytes = std::fs::metadata(&self.partial).map_err(|e| MediaError::io(self.partial.display(), &e))?;
+        Ok(EncodedPart {
+            index,
+            frames: got,
+            keyframes: track.samples.iter().filter(|s| s.keyframe).count() as u64,
+            bytes: bytes.len(),
+            payload_bytes: track.bytes(),
+            wall_ms,
+        })
+    }
+}
+
+/// The first frame that is not as far from the first one as it was in the source.
+fn moved(times: &[i64], made: &[Sample]) -> Option<usize> {
+    let mut shown: Vec<i64> = made.iter().map(Sample::pts).collect();
+    shown.sort_unstable();
+    let (from, to) = (*times.first()?, *shown.first()?);
+    times.iter().zip(&shown).position(|(t, s)| t - from != s - to)
+}

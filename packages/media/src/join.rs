@@ -1,0 +1,221 @@
+//! The reduce step of the picture: parts in, one file out, everything else around it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::assemble::{self, Assembled};
+use crate::container::{self, Fate, FinalContainer, Fit};
+use crate::error::{MediaError, MediaErrorKind, Result};
+use crate::facts::SourceFacts;
+use crate::mux::{AddedSubtitle, AudioInput, Mux, PictureInput, mux_args};
+use crate::plan::{OpenIndex, PicturePlan};
+use crate::process::{self, Limits};
+use crate::progress::Progress;
+use crate::tools::Tools;
+
+/// What the picture is joined from.
+#[derive(Debug, Clone, Copy)]
+pub enum JoinParts<'a> {
+    /// The packets where they lie; nothing was mapped.
+    ByReference,
+    /// The files that the map gave back, one per segment, in order.
+    Files(&'a [PathBuf]),
+}
+
+/// What to join.
+#[derive(Clone, Copy)]
+pub struct JoinRequest<'a> {
+    /// The source.
+    pub source: &'a Path,
+    /// Its facts.
+    pub facts: &'a SourceFacts,
+    /// The picture's plan and index; `None` for sources without a picture.
+    pub picture: Option<(&'a PicturePlan, &'a OpenIndex)>,
+    /// The file that holds the indexed packets.
+    pub track: &'a Path,
+    /// The parts.
+    pub parts: JoinParts<'a>,
+    /// ffmpeg's name of the picture's codec after the map.
+    pub mapped_codec: Option<&'a str>,
+    /// Sound that replaces the source's.
+    pub audio: &'a [AudioInput],
+    /// Subtitles to add.
+    pub subtitles: &'a [AddedSubtitle],
+    /// A container to insist on.
+    pub container: Option<FinalContainer>,
+    /// An empty folder for temporary files.
+    pub work: &'a Path,
+    /// Folder of the result.
+    pub out_dir: &'a Path,
+    /// Name of the result without its extension.
+    pub stem: &'a str,
+    /// Hears how far the result has got, in microseconds.
+    pub progress: &'a (dyn Fn(i64) + Send + Sync),
+}
+
+/// A stream that the result does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedStream {
+    /// Index in the source.
+    pub index: u32,
+    /// Kind and codec in words.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Which stream of the source became which of the result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptStream {
+    /// Index in the source.
+    pub source: u32,
+    /// Index in the result.
+    pub result: u32,
+    /// The codec it was put into, where it was not copied.
+    pub converted_to: Option<String>,
+}
+
+/// What was joined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinReport {
+    /// The result.
+    pub path: PathBuf,
+    /// Its container.
+    pub container: FinalContainer,
+    /// Why the containers before it were not taken.
+    pub container_reasons: Vec<String>,
+    /// Streams that were kept.
+    pub kept: Vec<KeptStream>,
+    /// Streams that were not.
+    pub dropped: Vec<DroppedStream>,
+    /// Index of the picture in the result.
+    pub picture: Option<u32>,
+    /// Whether the picture's codec is still the source's.
+    pub picture_copied: bool,
+    /// Wall time of the mux in milliseconds.
+    pub wall_ms: u64,
+}
+
+/// Joins.
+pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> Result<JoinReport> {
+    let assembled = assemble(request)?;
+    let picture = match (&assembled, request.picture) {
+        (Some(assembled), Some((plan, _))) => {
+            let movie = assemble::write_virtual(assembled, request.work)?;
+            let ticks = movie.origin + plan.anchor;
+            let offset_us = plan.timebase.to_micros(ticks);
+            Some(PictureInput { list: movie.list, offset_us, stands_for: plan.stream })
+        }
+        _ => None,
+    };
+    let codec = request.picture.map(|(plan, _)| {
+        (plan.stream, request.mapped_codec.unwrap_or(plan.codec.as_str()))
+    });
+    let (mut fits, mut reasons) = container::candidates(request.facts, codec);
+    if let Some(wanted) = request.container {
+        fits.retain(|f| f.container == wanted);
+        reasons.clear();
+    }
+    let mut failed = None;
+    for fit in &fits {
+        match mux(tools, request, picture.as_ref(), fit, limits).await {
+            Ok((path, wall_ms)) => return Ok(report(request, fit, reasons, path, wall_ms)),
+            Err(e) if e.kind() == MediaErrorKind::Source => {
+                reasons.push(format!("not {}: {e}", fit.container.extension()));
+                failed.get_or_insert(e);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Err(failed.unwrap_or_else(|| MediaError::internal("no container was tried")))
+}
+
+fn assemble(request: &JoinRequest<'_>) -> Result<Option<Assembled>> {
+    let Some((plan, open)) = request.picture.filter(|(plan, _)| plan.packets > 0) else {
+        return Ok(None);
+    };
+    Ok(Some(match request.parts {
+        JoinParts::ByReference => assemble::by_reference(open, plan, request.track)?,
+        JoinParts::Files(parts) => assemble::from_parts(open, plan, parts, request.work)?,
+    }))
+}
+
+async fn mux(
+    tools: &Tools,
+    request: &JoinRequest<'_>,
+    picture: Option<&PictureInput>,
+    fit: &Fit,
+    limits: &Limits,
+) -> Result<(PathBuf, u64)> {
+    let name = format!("{}.{}", request.stem, fit.container.extension());
+    let (path, partial) = (request.out_dir.join(&name), request.out_dir.join(format!(".{name}.partial")));
+    let args = mux_args(&Mux {
+        source: request.source,
+        facts: request.facts,
+        picture,
+        audio: request.audio,
+        subtitles: request.subtitles,
+        fit,
+        out: &partial,
+    });
+    let call = tools.ffmpeg("joining", args);
+    let mut progress = Progress::default();
+    let ran = process::run(&call, limits, |piece| {
+        let heard = progress.push(piece);
+        (request.progress)(progress.out_time_us());
+        heard
+    })
+    .await;
+    let finished = match ran {
+        Ok(finished) => finished,
+        Err(e) => {
+            // a file that is not there is as good as one that was removed
+            let _ = fs::remove_file(&partial);
+            return Err(e);
+        }
+    };
+    let failed = |e: std::io::Error| MediaError::io(format!("writing {}", path.display()), &e);
+    fs::File::open(&partial).and_then(|f| f.sync_all()).map_err(failed)?;
+    fs::rename(&partial, &path).map_err(failed)?;
+    Ok((path, finished.wall_ms))
+}
+
+fn report(
+    request: &JoinRequest<'_>,
+    fit: &Fit,
+    container_reasons: Vec<String>,
+    path: PathBuf,
+    wall_ms: u64,
+) -> JoinReport {
+    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+    for (stream, fate) in request.facts.streams.iter().zip(&fit.fates) {
+        let converted_to = match fate {
+            Fate::Copy => None,
+            Fate::Convert(codec) => Some(codec.clone()),
+            Fate::Elsewhere(_) => continue,
+            Fate::Drop(reason) => {
+                let (index, reason) = (stream.index, reason.clone());
+                dropped.push(DroppedStream { index, what: stream.label(), reason });
+                continue;
+            }
+        };
+        kept.push(KeptStream { source: stream.index, result: kept.len() as u32, converted_to });
+    }
+    let stream = request.picture.map(|(plan, _)| plan.stream);
+    let picture = kept.iter().find(|k| Some(k.source) == stream).map(|k| k.result);
+    let picture_copied = request
+        .picture
+        .is_some_and(|(plan, _)| request.mapped_codec.is_none_or(|codec| codec == plan.codec));
+    JoinReport {
+        path,
+        container: fit.container,
+        container_reasons,
+        kept,
+        dropped,
+        picture,
+        picture_copied,
+        wall_ms,
+    }
+}

@@ -1,0 +1,174 @@
+//! The one final mux: what ffmpeg is told.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::container::{Fate, FinalContainer, Fit};
+use crate::facts::SourceFacts;
+use crate::probe::{file_url, source_input};
+
+/// A subtitle file to add as a track that can be selected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedSubtitle {
+    /// The .srt or .vtt file.
+    pub path: PathBuf,
+    /// Language, three letters, where known.
+    pub language: Option<String>,
+    /// Name of the track for people.
+    pub title: Option<String>,
+}
+
+/// The joined picture as an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PictureInput {
+    /// List of the header and the bodies, for ffmpeg's `concatf:`.
+    pub list: PathBuf,
+    /// What must be added to its times to get the source's.
+    pub offset_us: i64,
+    /// Index of the source's stream that it stands for.
+    pub stands_for: u32,
+}
+
+/// Sound that was encoded anew, as an input that stands for a stream of the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioInput {
+    /// The file; its first stream is taken.
+    pub path: PathBuf,
+    /// What must be added to its times to get the source's.
+    pub offset_us: i64,
+    /// Index of the source's stream that it stands for.
+    pub stands_for: u32,
+}
+
+/// Everything one mux needs.
+#[derive(Debug, Clone)]
+pub struct Mux<'a> {
+    /// The source.
+    pub source: &'a Path,
+    /// Its facts.
+    pub facts: &'a SourceFacts,
+    /// The joined picture, where there is one.
+    pub picture: Option<&'a PictureInput>,
+    /// Sound that replaces the source's.
+    pub audio: &'a [AudioInput],
+    /// Subtitles to add.
+    pub subtitles: &'a [AddedSubtitle],
+    /// Container and fates.
+    pub fit: &'a Fit,
+    /// Where to write.
+    pub out: &'a Path,
+}
+
+/// A time in seconds as ffmpeg takes it, without rounding.
+pub fn seconds(us: i64) -> String {
+    let sign = if us < 0 { "-" } else { "" };
+    let abs = us.unsigned_abs();
+    format!("{sign}{}.{:06}", abs / 1_000_000, abs % 1_000_000)
+}
+
+/// The arguments of the final mux.
+pub fn mux_args(mux: &Mux<'_>) -> Vec<OsString> {
+    let mut args = words(&["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", "-copyts"]);
+    let start = mux.facts.start_time_us;
+    args.extend(["-itsoffset".into(), seconds(-start).into()]);
+    args.extend(source_input(mux.source));
+    let mut inputs = 1;
+    let mut instead = BTreeMap::new();
+    if let Some(p) = mux.picture {
+        args.extend(["-itsoffset".into(), seconds(p.offset_us - start).into()]);
+        args.extend(words(&["-protocol_whitelist", "file,concatf", "-format_whitelist", "mov", "-f", "mov", "-i"]));
+        let mut url = OsString::from("concatf:");
+        url.push(&p.list);
+        args.push(url);
+        instead.insert(p.stands_for, inputs);
+        inputs += 1;
+    }
+    for a in mux.audio {
+        args.extend(["-itsoffset".into(), seconds(a.offset_us - start).into()]);
+        args.extend(source_input(&a.path));
+        instead.insert(a.stands_for, inputs);
+        inputs += 1;
+    }
+    let first_subtitle = inputs;
+    for s in mux.subtitles {
+        args.extend(words(&["-protocol_whitelist", "file", "-format_whitelist", "srt,webvtt", "-i"]));
+        args.push(file_url(&s.path));
+    }
+    args.extend(words(&["-c", "copy", "-copyinkf", "-map_chapters", "0", "-map_metadata", "0"]));
+    let kept = streams(mux, &instead, &mut args);
+    subtitles(mux, first_subtitle, kept, &mut args);
+    tail(mux, &mut args);
+    args
+}
+
+fn words(all: &[&str]) -> Vec<OsString> {
+    all.iter().map(OsString::from).collect()
+}
+
+/// Maps every kept stream in the source's order; the number of streams mapped.
+fn streams(mux: &Mux<'_>, instead: &BTreeMap<u32, usize>, args: &mut Vec<OsString>) -> usize {
+    let mut out = 0;
+    for (stream, fate) in mux.facts.streams.iter().zip(&mux.fit.fates) {
+        let codec = match fate {
+            Fate::Copy => None,
+            Fate::Convert(codec) => Some(codec),
+            Fate::Elsewhere(_) | Fate::Drop(_) => continue,
+        };
+        let i = stream.index;
+        let from = instead.get(&i).map_or(format!("0:{i}"), |input| format!("{input}:0"));
+        args.extend(["-map".into(), from.into()]);
+        args.extend([format!("-map_metadata:s:{out}").into(), format!("0:s:{i}").into()]);
+        if let Some(codec) = codec {
+            args.extend([format!("-c:{out}").into(), codec.into()]);
+        }
+        if instead.contains_key(&i) {
+            let set = if stream.dispositions.is_empty() { "0".into() } else { stream.dispositions.join("+") };
+            args.extend([format!("-disposition:{out}").into(), set.into()]);
+        }
+        out += 1;
+    }
+    out
+}
+
+fn subtitles(mux: &Mux<'_>, first_input: usize, first_out: usize, args: &mut Vec<OsString>) {
+    let codec = if mux.fit.container == FinalContainer::Mkv { "subrip" } else { "mov_text" };
+    for (i, s) in mux.subtitles.iter().enumerate() {
+        let out = first_out + i;
+        args.extend(["-map".into(), format!("{}:0", first_input + i).into()]);
+        args.extend([format!("-c:{out}").into(), codec.into()]);
+        args.extend([format!("-disposition:{out}").into(), "0".into()]);
+        for (key, value) in [("language", &s.language), ("title", &s.title)] {
+            if let Some(value) = value {
+                args.extend([format!("-metadata:s:{out}").into(), format!("{key}={value}").into()]);
+            }
+        }
+    }
+}
+
+fn tail(mux: &Mux<'_>, args: &mut Vec<OsString>) {
+    if mux.fit.container != FinalContainer::Mkv {
+        let keyed = mux.facts.tags.keys().any(|k| k.starts_with("com."));
+        if keyed {
+            args.extend(words(&["-movflags", "+use_metadata_tags"]));
+        }
+    }
+    args.extend(words(&["-strict", "experimental", "-max_muxing_queue_size", "9999", "-f"]));
+    args.push(mux.fit.container.muxer().into());
+    args.push(mux.out.into());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_exact() {
+        assert_eq!(seconds(0), "0.000000");
+        assert_eq!(seconds(-1), "-0.000001");
+        assert_eq!(seconds(101_378_667), "101.378667");
+        assert_eq!(seconds(-2_500_000), "-2.500000");
+    }
+}

@@ -1,0 +1,271 @@
+//! What will be cut where: the plan of the picture's segments.
+
+use std::path::{Path, PathBuf};
+
+use segue_domain::{TickRange, Timebase};
+use serde::{Deserialize, Serialize};
+
+use crate::access;
+use crate::cuts::{self, Cut};
+use crate::error::{MediaError, Result};
+use crate::facts::{Container, SourceFacts, StreamFacts};
+use crate::mp4::{self, CountedFile, Index, IndexError, Lost, TrackChoice};
+use crate::probe;
+use crate::process::Limits;
+use crate::tools::Tools;
+use crate::track;
+
+/// The plan of a picture: which track, on which clock, cut where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PicturePlan {
+    /// Index of the stream in the source.
+    pub stream: u32,
+    /// ffmpeg's name of the codec.
+    pub codec: String,
+    /// The clock of all ticks here.
+    pub timebase: Timebase,
+    /// Presentation time in the source is the index's own time plus this.
+    pub anchor: i64,
+    /// Earliest presentation time of any stream of the source.
+    pub start_time_us: i64,
+    /// Where the indexed packets lie.
+    pub track: TrackPlace,
+    /// All packets.
+    pub packets: u64,
+    /// All frames that are shown.
+    pub frames: u64,
+    /// Packets at which decoding may start.
+    pub keyframes: u64,
+    /// Bytes read of the source to make this plan, without those that ffprobe read.
+    pub bytes_read: u64,
+    /// What a truncated source does not hold any more.
+    pub lost: Option<Lost>,
+    /// The segments; they partition the packets and the frames.
+    pub segments: Vec<PictureSegment>,
+}
+
+/// Where the packets lie that the index names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrackPlace {
+    /// In the source itself.
+    Source {
+        /// Number of the track there.
+        track_id: u32,
+    },
+    /// In a copy of the picture in a container that has an index.
+    TrackFile {
+        /// Name of the file in the scratch folder that planning was given.
+        file_name: String,
+        /// Why the source's own index was not used.
+        reason: String,
+    },
+}
+
+/// One segment of the picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureSegment {
+    /// Number, from 0.
+    pub index: u32,
+    /// Presentation range in the source's time, in ticks of the plan's clock.
+    pub range: TickRange,
+    /// First packet in decode order.
+    pub first_packet: u64,
+    /// First packet of the next segment.
+    pub end_packet: u64,
+    /// Frames shown in the range.
+    pub frames: u64,
+    /// Bytes of the packets.
+    pub bytes: u64,
+    /// Nothing after the first packet is shown before it, and nothing needs what came before.
+    pub closed_start: bool,
+    /// The same of the segment after.
+    pub closed_end: bool,
+}
+
+impl PictureSegment {
+    /// Number of packets.
+    pub fn packets(&self) -> u64 {
+        self.end_packet - self.first_packet
+    }
+
+    /// Whether a copy of the packets decodes to exactly the owned frames.
+    pub fn is_closed(&self) -> bool {
+        self.closed_start && self.closed_end
+    }
+}
+
+impl PicturePlan {
+    /// Whether every part can be cut by copying packets.
+    pub fn all_closed(&self) -> bool {
+        self.segments.iter().all(PictureSegment::is_closed)
+    }
+
+    /// The file that holds the indexed packets.
+    pub fn track_path(&self, source: &Path, scratch: &Path) -> PathBuf {
+        match &self.track {
+            TrackPlace::Source { .. } => source.to_owned(),
+            TrackPlace::TrackFile { file_name, .. } => scratch.join(file_name),
+        }
+    }
+
+    /// Length of the whole picture in ticks.
+    pub fn range(&self) -> Option<TickRange> {
+        let (first, last) = (self.segments.first()?, self.segments.last()?);
+        TickRange::new(first.range.start, last.range.end)
+    }
+}
+
+/// An index in memory, with the file it was read from.
+#[derive(Debug)]
+pub struct OpenIndex {
+    /// The index.
+    pub index: Index,
+    /// The file, to read samples from.
+    pub file: CountedFile,
+}
+
+/// Opens the index that a plan was made from.
+pub fn open_index(plan: &PicturePlan, source: &Path, scratch: &Path) -> Result<OpenIndex> {
+    let path = plan.track_path(source, scratch);
+    let choice = match plan.track {
+        TrackPlace::Source { track_id } => TrackChoice::Id(track_id),
+        TrackPlace::TrackFile { .. } => TrackChoice::FirstVideo,
+    };
+    let open = open_at(&path, choice)?;
+    let found = open.index.track.samples.len() as u64;
+    if found != plan.packets {
+        return Err(MediaError::source(format!(
+            "{}: holds {found} packets of the picture and the plan was made for {}; the file was changed after planning: start a new job",
+            path.display(),
+            plan.packets
+        )));
+    }
+    Ok(open)
+}
+
+/// Reads the index of one track of a file.
+pub(crate) fn open_at(path: &Path, choice: TrackChoice) -> Result<OpenIndex> {
+    let file = CountedFile::new(probe::open(path)?)
+        .map_err(|e| MediaError::io(path.display(), &e))?;
+    let index = mp4::read_index(&file, choice)
+        .map_err(|e| MediaError::source(format!("{}: {e}", path.display())))?;
+    Ok(OpenIndex { index, file })
+}
+
+/// Plans the cuts of the primary picture; `None` where there is no picture.
+///
+/// Reads the index of the source where it has one; else writes a track file into `scratch`.
+pub async fn plan_cuts(
+    tools: &Tools,
+    source: &Path,
+    scratch: &Path,
+    segment_duration_us: i64,
+    facts: &SourceFacts,
+    limits: &Limits,
+) -> Result<Option<PicturePlan>> {
+    let Some(stream) = facts.primary_video() else { return Ok(None) };
+    if segment_duration_us <= 0 {
+        return Err(MediaError::usage("the segment duration must be longer than nothing"));
+    }
+    let (open, anchor, place) = match indexed(tools, source, stream, facts).await? {
+        Ok(found) => found,
+        Err(reason) => {
+            let made = track::write(tools, source, scratch, stream, facts, limits).await?;
+            (made.open, made.anchor, TrackPlace::TrackFile { file_name: made.file_name, reason })
+        }
+    };
+    Ok(Some(lay_out(stream, facts, &open, anchor, place, segment_duration_us)))
+}
+
+/// The source's own index, or why it will not do.
+async fn indexed(
+    tools: &Tools,
+    source: &Path,
+    stream: &StreamFacts,
+    facts: &SourceFacts,
+) -> Result<Result<(OpenIndex, i64, TrackPlace), String>> {
+    if facts.container != Container::Mov {
+        return Ok(Err(format!("{} has no index of this kind", facts.format)));
+    }
+    let Some(track_id) = stream.track_id else { return Ok(Err("the track has no number".into())) };
+    let file = CountedFile::new(probe::open(source)?)
+        .map_err(|e| MediaError::io(source.display(), &e))?;
+    let mut index = match mp4::read_index(&file, TrackChoice::Id(track_id)) {
+        Ok(index) => index,
+        Err(IndexError::Io(e)) => {
+            return Err(MediaError::environment(format!("{}: {e}", source.display())));
+        }
+        Err(e) => return Ok(Err(e.to_string())),
+    };
+    match index.track.mark_hidden(index.movie_timescale) {
+        Some(0) => {}
+        Some(n) => return Ok(Err(format!("the edit list hides {n} packets"))),
+        None => return Ok(Err("the edit list has several parts".into())),
+    }
+    let same_clock = stream.timebase == Timebase { num: 1, den: index.track.timescale };
+    if !same_clock {
+        return Ok(Err("the clock is not the one that ffmpeg reads".into()));
+    }
+    let seen = track::first_packets(tools, source, stream.index).await?;
+    Ok(match track::anchor(&seen, &index.track) {
+        Some(anchor) => Ok((OpenIndex { index, file }, anchor, TrackPlace::Source { track_id })),
+        None => Err("ffmpeg reads other times from this index".into()),
+    })
+}
+
+fn lay_out(
+    stream: &StreamFacts,
+    facts: &SourceFacts,
+    open: &OpenIndex,
+    anchor: i64,
+    place: TrackPlace,
+    segment_duration_us: i64,
+) -> PicturePlan {
+    let track = &open.index.track;
+    let timebase = Timebase { num: 1, den: track.timescale };
+    let length = timebase.from_micros(segment_duration_us).max(1);
+    let grace = timebase.from_micros(cuts::shortest_tail_us(segment_duration_us));
+    let mut cut = cuts::cut(&track.samples, track.last_duration, length, grace);
+    for c in cut.iter_mut().filter(|c| c.closed) {
+        let sample = &track.samples[c.packet];
+        c.closed = c.packet == 0 || access::is_clean(&open.file, &track.stsd, sample);
+    }
+    let segments = segments(&cut, track, anchor);
+    PicturePlan {
+        stream: stream.index,
+        codec: stream.codec.clone().unwrap_or_default(),
+        timebase,
+        anchor,
+        start_time_us: facts.start_time_us,
+        track: place,
+        packets: track.samples.len() as u64,
+        frames: track.frames(),
+        keyframes: track.samples.iter().filter(|s| s.keyframe).count() as u64,
+        bytes_read: open.file.bytes_read(),
+        lost: open.index.lost,
+        segments,
+    }
+}
+
+fn segments(cuts: &[Cut], track: &mp4::Track, anchor: i64) -> Vec<PictureSegment> {
+    let end = cuts::end_of(&track.samples, track.last_duration);
+    let mut segments = Vec::with_capacity(cuts.len());
+    for (i, cut) in cuts.iter().enumerate() {
+        let next = cuts.get(i + 1);
+        let stop = next.map_or(track.samples.len(), |n| n.packet);
+        let until = next.map_or(end, |n| n.start);
+        let owned = &track.samples[cut.packet..stop];
+        segments.push(PictureSegment {
+            index: i as u32,
+            range: TickRange { start: cut.start + anchor, end: until + anchor },
+            first_packet: cut.packet as u64,
+            end_packet: stop as u64,
+            frames: cuts::frames_between(track, cut, next),
+            bytes: owned.iter().map(|s| u64::from(s.size)).sum(),
+            closed_start: cut.closed,
+            closed_end: next.is_none_or(|n| n.closed),
+        });
+    }
+    segments
+}

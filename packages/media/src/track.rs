@@ -1,0 +1,123 @@
+//! Sources without an index that we can read get one: the picture's packets, copied once by
+//! ffmpeg into a MOV on an exact clock.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::error::{MediaError, MediaErrorKind, Result};
+use crate::facts::{SourceFacts, StreamFacts};
+use crate::mp4::{Track, TrackChoice};
+use crate::plan::{OpenIndex, open_at};
+use crate::probe::source_input;
+use crate::process::{self, Heard, Limits};
+use crate::tools::Tools;
+
+/// Packets whose times are compared with ffmpeg's.
+const COMPARED: usize = 12;
+
+/// A track file that was made.
+pub(crate) struct Made {
+    pub open: OpenIndex,
+    pub anchor: i64,
+    pub file_name: String,
+}
+
+/// The times ffmpeg reads from the first packets of a stream; `None` where it reads none.
+pub(crate) async fn first_packets(
+    tools: &Tools,
+    source: &Path,
+    stream: u32,
+) -> Result<Vec<Option<i64>>> {
+    let mut args: Vec<OsString> = ["-v", "error", "-of", "json", "-select_streams"]
+        .map(OsString::from)
+        .to_vec();
+    args.push(stream.to_string().into());
+    args.extend(["-show_entries", "packet=pts"].map(OsString::from));
+    args.extend(["-read_intervals".into(), format!("%+#{COMPARED}").into()]);
+    args.extend(source_input(source));
+    let call = tools.ffprobe(format!("reading the first packets of {}", source.display()), args);
+    let limits = Limits { time: Duration::from_secs(120), ..Limits::default() };
+    let answer = process::output(&call, &limits, 1 << 20).await?;
+    let value: Value = serde_json::from_slice(&answer)
+        .map_err(|e| MediaError::internal(format!("ffprobe's answer is not JSON: {e}")))?;
+    Ok(value["packets"]
+        .as_array()
+        .map(|all| all.iter().map(|p| p["pts"].as_i64()).collect())
+        .unwrap_or_default())
+}
+
+/// What must be added to the index's times to get ffmpeg's, where it is one number for all.
+pub(crate) fn anchor(seen: &[Option<i64>], track: &Track) -> Option<i64> {
+    let mut found = None;
+    for (sample, seen) in track.samples.iter().zip(seen) {
+        let Some(seen) = seen else { continue };
+        let shift = seen - sample.pts();
+        if *found.get_or_insert(shift) != shift {
+            return None;
+        }
+    }
+    found
+}
+
+/// The arguments that copy one stream into a track file.
+pub fn track_args(source: &Path, stream: &StreamFacts, out: &Path, format: &str) -> Vec<OsString> {
+    let mut args: Vec<OsString> =
+        ["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", "-copyts"]
+            .map(OsString::from)
+            .to_vec();
+    args.extend(source_input(source));
+    args.extend(["-map".into(), format!("0:{}", stream.index).into()]);
+    args.extend(["-c", "copy", "-copyinkf", "-use_editlist", "0"].map(OsString::from));
+    args.extend(["-map_metadata", "-1", "-map_chapters", "-1", "-f", format].map(OsString::from));
+    args.push(out.into());
+    args
+}
+
+/// Writes a track file into `scratch` and reads its index.
+pub(crate) async fn write(
+    tools: &Tools,
+    source: &Path,
+    scratch: &Path,
+    stream: &StreamFacts,
+    _facts: &SourceFacts,
+    limits: &Limits,
+) -> Result<Made> {
+    // QuickTime takes almost any codec, MP4 the ones that QuickTime refuses
+    let newer = matches!(stream.codec.as_deref(), Some("vp8" | "vp9" | "av1" | "vvc"));
+    let orders = if newer { ["mp4", "mov"] } else { ["mov", "mp4"] };
+    let mut first_failure = None;
+    for format in orders {
+        let file_name = format!("track.{format}");
+        let out = scratch.join(&file_name);
+        let args = track_args(source, stream, &out, format);
+        let call = tools.ffmpeg(format!("indexing the picture of {}", source.display()), args);
+        match process::run(&call, limits, |_| Heard::Progress).await {
+            Ok(_) => {
+                let open = open_at(&out, TrackChoice::FirstVideo)?;
+                let seen = first_packets(tools, source, stream.index).await?;
+                let anchor = settle(&seen, &open, stream);
+                return Ok(Made { open, anchor, file_name });
+            }
+            Err(e) if e.kind() == MediaErrorKind::Source => {
+                first_failure.get_or_insert(e);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Err(first_failure.unwrap_or_else(|| MediaError::internal("no container was tried")))
+}
+
+/// The anchor in ticks of the track file, whose clock may be finer than the source's.
+fn settle(seen: &[Option<i64>], open: &OpenIndex, stream: &StreamFacts) -> i64 {
+    let track = &open.index.track;
+    let clock = segue_domain::Timebase { num: 1, den: track.timescale };
+    let ticks = |t: i64| stream.timebase.rescale(t, clock);
+    let first = track.samples.iter().zip(seen).find_map(|(s, t)| Some(ticks((*t)?) - s.pts()));
+    first.unwrap_or_else(|| {
+        let least = track.samples.iter().map(crate::mp4::Sample::pts).min().unwrap_or(0);
+        stream.start.map_or(0, ticks) - least
+    })
+}
