@@ -1,0 +1,302 @@
+//! The suites find adapters that break their promises, each in a way that was seen
+//! somewhere in the wild.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use segue_domain::{Completion, HolderId, JobId, JobRecord, Key, TaskId, Term};
+use segue_ports::conformance::{self, Capabilities, Subject, store};
+use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
+use segue_ports::{
+    Acquired, CompletionLedger, CreatedJob, Delivery, JobChange, JobFilter, JobLedger, JobPage, Lease,
+    LeaseLedger, LeaseName, Ledger, MediaStore, NewJob, Object, ObjectPage, PortError, PutMode, PutResult,
+    QueueDepth, QueueName, Receipt, Recorded, WorkQueue,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// A bare counter beside the row: a repeat counts again.
+    CountsTwice,
+    /// The state is looked at, the lease is not.
+    IgnoresTheTerm,
+    /// The heartbeat names the holder and not the term.
+    RenewsAnything,
+    /// Only the first page is ever read.
+    ForgetsPages,
+    /// The fake queue of quickwit: what is delivered never comes again.
+    NeverRedelivers,
+    /// Acknowledges whatever it is given.
+    BelievesEveryReceipt,
+    /// Looks once and then sleeps the whole time.
+    SleepsThrough,
+    /// Looks whether the key is free, and writes some time later.
+    LooksThenWrites,
+    /// Leaves the file where it was.
+    CopiesFiles,
+    /// Publishes over what is published.
+    PromotesAgain,
+}
+
+struct Broken {
+    fault: Fault,
+    repeats: AtomicU64,
+    ledger: MemoryLedger,
+    queue: MemoryQueue,
+    store: MemoryStore,
+}
+
+impl Broken {
+    fn is(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+}
+
+#[async_trait]
+impl JobLedger for Broken {
+    async fn create_job(&self, job: NewJob) -> Result<CreatedJob, PortError> {
+        self.ledger.create_job(job).await
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError> {
+        let mut job = self.ledger.job(id).await?;
+        if let Some(job) = job.as_mut().filter(|_| self.is(Fault::CountsTwice)) {
+            job.completed_tasks += self.repeats.load(Ordering::SeqCst);
+        }
+        Ok(job)
+    }
+
+    async fn jobs(&self, filter: JobFilter, from: Option<&str>, max: usize) -> Result<JobPage, PortError> {
+        let page = self.ledger.jobs(filter, from, max).await?;
+        Ok(if self.is(Fault::ForgetsPages) { JobPage { next: None, ..page } } else { page })
+    }
+
+    async fn change(
+        &self,
+        id: &JobId,
+        change: JobChange,
+        fence: Option<&Lease>,
+    ) -> Result<Option<JobRecord>, PortError> {
+        self.ledger.change(id, change, fence.filter(|_| !self.is(Fault::IgnoresTheTerm))).await
+    }
+
+    async fn delete_job(&self, id: &JobId) -> Result<(), PortError> {
+        self.ledger.delete_job(id).await
+    }
+}
+
+#[async_trait]
+impl CompletionLedger for Broken {
+    async fn record(&self, completion: &Completion, lease: &Lease) -> Result<Recorded, PortError> {
+        let recorded = self.ledger.record(completion, lease).await?;
+        if recorded == Recorded::Existed {
+            self.repeats.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(recorded)
+    }
+
+    async fn completion(&self, job: &JobId, task: &TaskId) -> Result<Option<Completion>, PortError> {
+        self.ledger.completion(job, task).await
+    }
+
+    async fn completions(
+        &self,
+        job: &JobId,
+        after: Option<&TaskId>,
+        max: usize,
+    ) -> Result<Vec<Completion>, PortError> {
+        self.ledger.completions(job, after, max).await
+    }
+
+    async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
+        self.ledger.count_failure(job, task).await
+    }
+}
+
+#[async_trait]
+impl LeaseLedger for Broken {
+    async fn acquire(
+        &self,
+        name: &LeaseName,
+        holder: &HolderId,
+        ttl: Duration,
+    ) -> Result<Acquired, PortError> {
+        self.ledger.acquire(name, holder, ttl).await
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {
+        let mut lease = lease.clone();
+        for term in (1..10).filter(|_| self.is(Fault::RenewsAnything)) {
+            lease.term = Term(term);
+            if self.ledger.renew(&lease, ttl).await? {
+                return Ok(true);
+            }
+        }
+        self.ledger.renew(&lease, ttl).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
+        self.ledger.release(lease).await
+    }
+}
+
+#[async_trait]
+impl WorkQueue for Broken {
+    async fn send(&self, queue: QueueName, bodies: &[String], delay: Duration) -> Result<(), PortError> {
+        self.queue.send(queue, bodies, delay).await
+    }
+
+    async fn receive(
+        &self,
+        queue: QueueName,
+        max: usize,
+        visibility: Duration,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>, PortError> {
+        let for_ever = Duration::from_secs(1 << 30);
+        let visibility = if self.is(Fault::NeverRedelivers) { for_ever } else { visibility };
+        if self.is(Fault::SleepsThrough) {
+            tokio::time::sleep(wait).await;
+            return self.queue.receive(queue, max, visibility, Duration::ZERO).await;
+        }
+        self.queue.receive(queue, max, visibility, wait).await
+    }
+
+    async fn extend(
+        &self,
+        queue: QueueName,
+        receipt: &Receipt,
+        visibility: Duration,
+    ) -> Result<bool, PortError> {
+        self.queue.extend(queue, receipt, visibility).await
+    }
+
+    async fn ack(&self, queue: QueueName, receipt: &Receipt) -> Result<bool, PortError> {
+        Ok(self.queue.ack(queue, receipt).await? || self.is(Fault::BelievesEveryReceipt))
+    }
+
+    async fn dead_letter(
+        &self,
+        queue: QueueName,
+        receipt: &Receipt,
+        reason: &str,
+    ) -> Result<bool, PortError> {
+        self.queue.dead_letter(queue, receipt, reason).await
+    }
+
+    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError> {
+        self.queue.depth(queue).await
+    }
+}
+
+#[async_trait]
+impl MediaStore for Broken {
+    async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError> {
+        if mode == PutMode::CreateOnce && self.is(Fault::LooksThenWrites) {
+            if self.store.head(key).await?.is_some() {
+                return Ok(PutResult::Exists);
+            }
+            tokio::task::yield_now().await;
+            return self.store.put_bytes(key, bytes, PutMode::Replace).await;
+        }
+        self.store.put_bytes(key, bytes, mode).await
+    }
+
+    async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
+        let copy = std::fs::read(file).ok().filter(|_| self.is(Fault::CopiesFiles));
+        let result = self.store.put_file(key, file, mode).await;
+        if let Some(copy) = copy {
+            std::fs::write(file, copy).expect("a copy");
+        }
+        result
+    }
+
+    async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
+        if self.is(Fault::PromotesAgain) && self.store.head(from).await?.is_some() {
+            self.store.delete(to).await?;
+        }
+        self.store.promote(from, to).await
+    }
+
+    async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
+        self.store.get_bytes(key, limit).await
+    }
+
+    async fn get_file(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError> {
+        self.store.get_file(key, scratch).await
+    }
+
+    async fn head(&self, key: &Key) -> Result<Option<Object>, PortError> {
+        self.store.head(key).await
+    }
+
+    async fn list(&self, prefix: &str, from: Option<&str>, max: usize) -> Result<ObjectPage, PortError> {
+        let page = self.store.list(prefix, from, max).await?;
+        Ok(if self.is(Fault::ForgetsPages) { ObjectPage { next: None, ..page } } else { page })
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), PortError> {
+        self.store.delete(key).await
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Suite {
+    Ledger,
+    Queue,
+    Store,
+}
+
+fn broken(fault: Fault) -> Arc<Broken> {
+    let (ledger, queue, store) = (MemoryLedger::new(), MemoryQueue::new(), MemoryStore::new());
+    Arc::new(Broken { fault, repeats: AtomicU64::new(0), ledger, queue, store })
+}
+
+async fn run(suite: Suite, fault: Fault) {
+    let caps = Capabilities { short: Duration::from_secs(60), ..Capabilities::default() };
+    match suite {
+        Suite::Ledger => {
+            let ledger = || async { Subject::<dyn Ledger>::new(broken(fault)) };
+            conformance::ledger::run(ledger, caps).await;
+        }
+        Suite::Queue => {
+            let queue = || async { Subject::<dyn WorkQueue>::new(broken(fault)) };
+            conformance::queue::run(queue, caps).await;
+        }
+        Suite::Store => {
+            let media = || async {
+                let folder = tempfile::tempdir().expect("a folder");
+                let scratch = folder.path().to_owned();
+                Subject::guarded(Arc::new(store::Port { store: broken(fault), scratch }), folder)
+            };
+            conformance::store::run(media, caps).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_broken_adapter_is_found() {
+    let cases = [
+        (Suite::Ledger, Fault::CountsTwice, "counted once"),
+        (Suite::Ledger, Fault::IgnoresTheTerm, "a worker of the deleted job"),
+        (Suite::Ledger, Fault::RenewsAnything, "a heartbeat names its term"),
+        (Suite::Ledger, Fault::ForgetsPages, "on no page"),
+        (Suite::Queue, Fault::NeverRedelivers, "nothing was delivered"),
+        (Suite::Queue, Fault::BelievesEveryReceipt, "void receipt"),
+        (Suite::Queue, Fault::SleepsThrough, "after the sending"),
+        (Suite::Store, Fault::LooksThenWrites, "one of many writes"),
+        (Suite::Store, Fault::CopiesFiles, "left behind"),
+        (Suite::Store, Fault::PromotesAgain, "Exists"),
+        (Suite::Store, Fault::ForgetsPages, "in pages of"),
+    ];
+    for (suite, fault, expected) in cases {
+        let ended = tokio::spawn(run(suite, fault)).await;
+        let panic = ended.expect_err(&format!("{suite:?} did not find {fault:?}")).into_panic();
+        let said = panic.downcast_ref::<String>().cloned();
+        let said = said.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
+        assert!(said.contains(expected), "{suite:?} found {fault:?} by accident: {said}");
+    }
+}
