@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use segue_domain::recipe::{EncodeRecipe, Span, VideoCodec};
-use segue_media::encode::{EncodeRequest, choose_encoder, encode_segment};
+use segue_media::encode::{EncodeRequest, choose_encoder, encode_segment, plan_on_grid};
 use segue_media::{Limits, MediaError, Tools, open_index, plan_cuts, probe};
 
 #[tokio::main]
@@ -33,6 +33,8 @@ async fn main() -> Result<(), MediaError> {
     let plan = plan_cuts(&tools, &source, &dir, segment_ms as i64 * 1000, &facts, &limits)
         .await?
         .ok_or_else(|| MediaError::source("no picture"))?;
+    let open = open_index(&plan, &source, &dir)?;
+    let plan = plan_on_grid(&plan, &open, &recipe, segment_ms as i64 * 1000);
     let stream = facts.streams[plan.stream as usize].clone();
     let encoder = choose_encoder(&tools, codec, &stream).await?;
     let all = Arc::new((tools, source, dir, plan, stream, recipe, limits));

@@ -13,11 +13,28 @@ pub fn decoding_key(stsd: &[u8]) -> Vec<u8> {
     let mut key = fixed[4..8].to_vec();
     key.extend_from_slice(&fixed[32..36]);
     for (kind, whole) in boxes(&entry[VISUAL_ENTRY..]) {
-        if !matches!(&kind, b"btrt" | b"fiel" | b"pasp" | b"colr" | b"gama" | b"clap" | b"chrm") {
-            key.extend_from_slice(whole);
+        match &kind {
+            b"btrt" | b"fiel" | b"pasp" | b"colr" | b"gama" | b"clap" | b"chrm" => {}
+            b"esds" => key.extend_from_slice(decoder_specific(whole)),
+            _ => key.extend_from_slice(whole),
         }
     }
     key
+}
+
+/// What an `esds` box tells the decoder, without the bit rates beside it.
+fn decoder_specific(esds: &[u8]) -> &[u8] {
+    // tag 3 and its 3 bytes, tag 4 and its 13 bytes, tag 5: each with a length of 1 to 4 bytes
+    let mut rest = esds.get(12..).unwrap_or_default();
+    for (tag, fixed) in [(3, 3), (4, 13), (5, 0)] {
+        let Some((&found, after)) = rest.split_first() else { return &[] };
+        let length = after.iter().take(4).take_while(|b| **b & 0x80 != 0).count() + 1;
+        match after.get(length + fixed..) {
+            Some(inside) if found == tag => rest = inside,
+            _ => return &[],
+        }
+    }
+    rest
 }
 
 /// The body of one box of the first entry, such as `avcC`.

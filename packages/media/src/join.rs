@@ -11,7 +11,7 @@ use crate::error::{MediaError, MediaErrorKind, Result};
 use crate::facts::SourceFacts;
 use crate::mux::{AddedSubtitle, AudioInput, Mux, PictureInput, mux_args};
 use crate::plan::{OpenIndex, PicturePlan};
-use crate::process::{self, Limits};
+use crate::process::{self, Finished, Limits};
 use crate::progress::Progress;
 use crate::tools::Tools;
 
@@ -96,6 +96,8 @@ pub struct JoinReport {
     pub picture_copied: bool,
     /// Wall time of the mux in milliseconds.
     pub wall_ms: u64,
+    /// What ffmpeg complained of and went on.
+    pub warnings: Vec<String>,
 }
 
 /// Joins.
@@ -121,7 +123,7 @@ pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> 
     let mut failed = None;
     for fit in &fits {
         match mux(tools, request, picture.as_ref(), fit, limits).await {
-            Ok((path, wall_ms)) => return Ok(report(request, fit, reasons, path, wall_ms)),
+            Ok((path, ran)) => return Ok(report(request, fit, reasons, path, ran)),
             Err(e) if e.kind() == MediaErrorKind::Source => {
                 reasons.push(format!("not {}: {e}", fit.container.extension()));
                 failed.get_or_insert(e);
@@ -148,7 +150,7 @@ async fn mux(
     picture: Option<&PictureInput>,
     fit: &Fit,
     limits: &Limits,
-) -> Result<(PathBuf, u64)> {
+) -> Result<(PathBuf, Finished)> {
     let name = format!("{}.{}", request.stem, fit.container.extension());
     let (path, partial) = (request.out_dir.join(&name), request.out_dir.join(format!(".{name}.partial")));
     let args = mux_args(&Mux {
@@ -177,9 +179,8 @@ async fn mux(
         }
     };
     let failed = |e: std::io::Error| MediaError::io(format!("writing {}", path.display()), &e);
-    fs::File::open(&partial).and_then(|f| f.sync_all()).map_err(failed)?;
     fs::rename(&partial, &path).map_err(failed)?;
-    Ok((path, finished.wall_ms))
+    Ok((path, finished))
 }
 
 fn report(
@@ -187,7 +188,7 @@ fn report(
     fit: &Fit,
     container_reasons: Vec<String>,
     path: PathBuf,
-    wall_ms: u64,
+    ran: Finished,
 ) -> JoinReport {
     let (mut kept, mut dropped) = (Vec::new(), Vec::new());
     for (stream, fate) in request.facts.streams.iter().zip(&fit.fates) {
@@ -216,6 +217,7 @@ fn report(
         dropped,
         picture,
         picture_copied,
-        wall_ms,
+        wall_ms: ran.wall_ms,
+        warnings: ran.stderr_tail,
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::container::{Fate, FinalContainer, Fit};
-use crate::facts::SourceFacts;
+use crate::facts::{SourceFacts, StreamKind};
 use crate::probe::{file_url, source_input};
 
 /// A subtitle file to add as a track that can be selected.
@@ -154,10 +154,30 @@ fn tail(mux: &Mux<'_>, args: &mut Vec<OsString>) {
         if keyed {
             args.extend(words(&["-movflags", "+use_metadata_tags"]));
         }
+        args.extend(["-movie_timescale".into(), movie_timescale(mux.facts).to_string().into()]);
     }
     args.extend(words(&["-strict", "experimental", "-max_muxing_queue_size", "9999", "-f"]));
     args.push(mux.fit.container.muxer().into());
     args.push(mux.out.into());
+}
+
+/// A clock on which every stream's start can be written exactly, where there is one.
+fn movie_timescale(facts: &SourceFacts) -> u64 {
+    const FINEST: u64 = 12_000_000;
+    let clocks = facts.streams.iter().filter_map(|s| match s.kind {
+        StreamKind::Video => Some(u64::from(s.timebase.den)),
+        StreamKind::Audio => Some(u64::from(s.sample_rate)),
+        _ => None,
+    });
+    let common = clocks.filter(|c| *c > 0).try_fold(1000u64, |all, clock| {
+        let both = all / gcd(all, clock) * clock;
+        (both <= FINEST).then_some(both)
+    });
+    common.unwrap_or(1_000_000)
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]

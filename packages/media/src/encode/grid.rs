@@ -8,9 +8,10 @@
 use segue_domain::TickRange;
 use segue_domain::recipe::EncodeRecipe;
 
-use crate::cuts;
+use crate::access;
+use crate::cuts::{self, Cut};
 use crate::mp4::{Sample, Track};
-use crate::plan::{PicturePlan, PictureSegment};
+use crate::plan::{OpenIndex, PicturePlan, PictureSegment};
 
 /// Frames a second, as a fraction: one for the whole picture, which every part is encoded by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +70,50 @@ fn grid(track: &Track, interval: i64) -> Vec<usize> {
     kept
 }
 
-/// Takes the keyframe flag off every packet that is not on the grid, so that a plan of cuts
-/// made from what is left begins its segments there.
-pub fn keep_grid(track: &mut Track, recipe: &EncodeRecipe) {
+/// The same plan with segments that begin on the grid only, so that no part has a keyframe
+/// that the whole would not have. For every plan whose segments are to be encoded.
+pub fn plan_on_grid(
+    plan: &PicturePlan,
+    open: &OpenIndex,
+    recipe: &EncodeRecipe,
+    segment_duration_us: i64,
+) -> PicturePlan {
+    let mut track = open.index.track.clone();
+    keep_grid(&mut track, recipe);
+    let length = plan.timebase.from_micros(segment_duration_us).max(1);
+    let grace = plan.timebase.from_micros(cuts::shortest_tail_us(segment_duration_us));
+    let mut cut = cuts::cut(&track.samples, track.last_duration, length, grace);
+    for c in cut.iter_mut().skip(1).filter(|c| c.closed) {
+        c.closed = access::is_clean(&open.file, &track.stsd, &track.samples[c.packet]);
+    }
+    PicturePlan { segments: segments(&cut, &track, plan.anchor), ..plan.clone() }
+}
+
+fn segments(cuts: &[Cut], track: &Track, anchor: i64) -> Vec<PictureSegment> {
+    let end = cuts::end_of(&track.samples, track.last_duration);
+    let following = cuts.iter().skip(1).map(Some).chain([None]);
+    (0u32..)
+        .zip(cuts)
+        .zip(following)
+        .map(|((index, cut), next)| {
+            let stop = next.map_or(track.samples.len(), |n| n.packet);
+            let until = next.map_or(end, |n| n.start);
+            PictureSegment {
+                index,
+                range: TickRange { start: cut.start + anchor, end: until + anchor },
+                first_packet: cut.packet as u64,
+                end_packet: stop as u64,
+                frames: cuts::frames_between(track, cut, next),
+                bytes: track.samples[cut.packet..stop].iter().map(|s| u64::from(s.size)).sum(),
+                closed_start: cut.closed,
+                closed_end: next.is_none_or(|n| n.closed),
+            }
+        })
+        .collect()
+}
+
+/// Takes the keyframe flag off every packet that is not on the grid.
+fn keep_grid(track: &mut Track, recipe: &EncodeRecipe) {
     let kept = grid(track, interval(track, recipe));
     let mut on = kept.iter().peekable();
     for (i, sample) in track.samples.iter_mut().enumerate() {

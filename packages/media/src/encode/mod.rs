@@ -29,7 +29,7 @@ use crate::tools::Tools;
 
 pub use args::{EncodeArgs, encode_args};
 pub use encoder::{PictureEncoder, choose_encoder};
-pub use grid::{NominalRate, keep_grid, nominal_rate};
+pub use grid::{NominalRate, nominal_rate, plan_on_grid};
 
 /// What to encode, and how.
 #[derive(Debug, Clone, Copy)]
