@@ -1,2 +1,55 @@
-//! The segue program.
-fn main() {}
+//! The `segue` program: a thin shell over `segue-runtime`.
+//!
+//! stdout carries results, stderr carries the one line that says what went wrong.
+
+mod args;
+mod doctor;
+mod models;
+mod output;
+mod plan;
+mod progress;
+mod run;
+mod small;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use segue_domain::Failure;
+use segue_runtime::{Settings, Sources, failure, telemetry};
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match start(&cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            output::failure(&failure, cli.verbose);
+            ExitCode::from(failure::exit_code(failure.kind))
+        }
+    }
+}
+
+fn start(cli: &Cli) -> Result<ExitCode, Failure> {
+    let settings = Settings::load(&Sources::of_process(cli.config.as_deref(), cli.flags())?)?;
+    telemetry::start(&settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failure::io("starting", &error))?;
+    let code = match &cli.command {
+        Command::Run(args) => runtime.block_on(run::run(args, &settings)),
+        Command::Verify(args) => runtime.block_on(verify::verify(args, &settings)),
+        Command::Plan(args) => runtime.block_on(plan::plan(args, &settings)),
+        Command::Doctor(args) => runtime.block_on(doctor::doctor(args, &settings)),
+        Command::Models(args) => models::models(args, &settings),
+        Command::Status(args) => small::status(args),
+        Command::Recipe(args) => small::recipe(args),
+        Command::Environment(args) => small::environment(args),
+        Command::Completions { shell } => small::completions(*shell),
+    };
+    // a role that does not end has been reported; it must not hold the process
+    runtime.shutdown_background();
+    code
+}

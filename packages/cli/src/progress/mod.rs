@@ -1,0 +1,72 @@
+//! Progress on the screen: bars on a terminal, plain lines elsewhere, events on request.
+
+mod bars;
+mod json;
+mod plain;
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use segue_domain::TaskKind;
+use segue_ports::{NoReport, Reporter, Stage};
+use segue_runtime::ProgressMode;
+
+pub use bars::Bars;
+pub use json::{JsonLines, print_event};
+pub use plain::PlainLines;
+
+/// A reporter, and a way to clear the screen of it before the last words.
+pub struct Screen {
+    /// Takes the events.
+    pub reporter: Arc<dyn Reporter>,
+    bars: Option<Arc<Bars>>,
+}
+
+impl Screen {
+    /// What the mode asks for.
+    pub fn of(mode: ProgressMode) -> Screen {
+        let bars = match mode {
+            ProgressMode::Auto if std::io::stderr().is_terminal() => Some(Arc::new(Bars::new())),
+            _ => None,
+        };
+        let reporter: Arc<dyn Reporter> = match (&bars, mode) {
+            (Some(bars), _) => Arc::<Bars>::clone(bars),
+            (None, ProgressMode::Auto | ProgressMode::Plain) => Arc::new(PlainLines::new()),
+            (None, ProgressMode::Json) => Arc::new(JsonLines),
+            (None, ProgressMode::None) => Arc::new(NoReport),
+        };
+        Screen { reporter, bars }
+    }
+
+    /// Takes the bars away.
+    pub fn clear(&self) {
+        if let Some(bars) = &self.bars {
+            bars.clear();
+        }
+    }
+}
+
+/// A stage in the words of a user.
+pub fn name_of(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Plan => "plan",
+        Stage::Task(TaskKind::Carry) => "read",
+        Stage::Task(TaskKind::Map) => "map",
+        Stage::Task(TaskKind::Encode) => "encode",
+        Stage::Task(TaskKind::Sound) => "sound",
+        Stage::Task(TaskKind::Transcribe) => "transcribe",
+        Stage::Task(TaskKind::Thumbnail) => "thumbnail",
+        Stage::Join => "join",
+        Stage::Certify => "certify",
+        Stage::Publish => "publish",
+    }
+}
+
+/// How fast `per_second` units are, for people: work is predicted in seconds of one core.
+pub fn rate(unit: &str, per_second: f64) -> String {
+    match unit {
+        "ms" => format!("{:.1}x", per_second / 1e3),
+        "bytes" => format!("{:.0} MB/s", per_second / 1e6),
+        _ => format!("{per_second:.1} {unit}/s"),
+    }
+}

@@ -1,0 +1,148 @@
+//! `segue run`: one job from its source to its results.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use segue_domain::{Failure, Recipe};
+use segue_runtime::models::ModelShelf;
+use segue_runtime::recipe::{Overrides, resolve};
+use segue_runtime::run::SourceFile;
+use segue_runtime::{
+    Finished, Outcome, ProgressMode, RunRequest, Settings, failure, run_embedded, shutdown, wiring,
+};
+
+use crate::args::{RecipeFlags, RunArgs};
+use crate::output;
+use crate::progress::{Screen, print_event};
+
+/// Runs the job and says what came of it.
+pub async fn run(args: &RunArgs, settings: &Settings) -> Result<ExitCode, Failure> {
+    let recipe = recipe_of(&args.common, settings, args.map.clone())?;
+    // a bad source is told before a missing model, and both before anything is written
+    SourceFile::look(&args.source)?;
+    let request = RunRequest {
+        source: args.source.clone(),
+        out_dir: args.out.clone(),
+        recipe,
+        state: settings.state.as_deref().map(str::parse).transpose()?,
+        workers: settings.workers,
+        threads: settings.threads,
+    };
+    let screen = Screen::of(settings.progress);
+    let stop = shutdown::listen(|| output::note("stopping in good order; Ctrl-C again stops at once"))?;
+    let shelf = ModelShelf::new(&settings.model_dir);
+    let engines = async |recipe: &Recipe| {
+        shelf.check(recipe)?;
+        wiring::engines(settings).await
+    };
+    let ended = run_embedded(request, engines, screen.reporter.clone(), stop).await;
+    screen.clear();
+    match ended {
+        Ok(Outcome::Finished(finished)) => {
+            say_finished(&finished, settings.progress);
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(Outcome::Interrupted { state, .. }) => {
+            say_interrupted(&state, settings.progress);
+            Ok(ExitCode::from(failure::EXIT_INTERRUPTED))
+        }
+        Err(failure) => {
+            if settings.progress == ProgressMode::Json {
+                print_event(&serde_json::json!({ "event": "failed", "failure": failure }));
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// The recipe that the settings name, with what overrides it.
+pub fn recipe_of(flags: &RecipeFlags, settings: &Settings, map: Option<String>) -> Result<Recipe, Failure> {
+    let overrides = Overrides {
+        segment_duration: settings.segment_duration,
+        model: settings.model.clone(),
+        language: settings.language.clone(),
+        map,
+    };
+    let recipe = resolve(&settings.recipe, &overrides)?;
+    if recipe.transcript.is_none() {
+        for (flag, given) in [("--model", &flags.model), ("--language", &flags.language)] {
+            if given.is_some() {
+                return Err(failure::usage(format!(
+                    "{flag} is for a transcript, and recipe {} makes none; leave it out or choose another recipe",
+                    recipe.name
+                )));
+            }
+        }
+    }
+    Ok(recipe)
+}
+
+fn say_finished(finished: &Finished, mode: ProgressMode) {
+    let Finished { job, out_dir, manifest, already, resumed, took, media_ms } = finished;
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match mode {
+        ProgressMode::None => return,
+        ProgressMode::Json => {
+            return print_event(&serde_json::json!({
+                "event": "finished",
+                "job": job,
+                "out": out_dir,
+                "already": already,
+                "resumed": resumed,
+                "took_ms": took_ms,
+                "media_ms": media_ms,
+                "manifest": manifest,
+            }));
+        }
+        ProgressMode::Auto | ProgressMode::Plain => {}
+    }
+    if *already {
+        return output::line(format_args!(
+            "nothing to do: {} holds the results of this job already",
+            out_dir.display()
+        ));
+    }
+    for made in &manifest.outputs {
+        let path = out_dir.join(&made.name);
+        output::line(format_args!("{:>9}  {}", output::bytes(made.bytes), path.display()));
+    }
+    output::line(format_args!("{:>9}  {}", "", out_dir.join("manifest.json").display()));
+    for note in &manifest.notes {
+        output::line(format_args!("note: {}", output::one_line(note)));
+    }
+    output::line(summary(took_ms, *media_ms, manifest.segments));
+}
+
+fn summary(took_ms: u64, media_ms: Option<u64>, segments: u32) -> String {
+    let parts = if segments == 1 { "1 part".to_owned() } else { format!("{segments} parts") };
+    let took = output::duration(took_ms);
+    match media_ms.filter(|ms| *ms > 0) {
+        Some(ms) => {
+            let factor = ms as f64 / took_ms.max(1) as f64;
+            format!("{parts}, {} of media in {took}: {factor:.1} times real time", output::duration(ms))
+        }
+        None => format!("{parts} in {took}"),
+    }
+}
+
+fn say_interrupted(state: &Path, mode: ProgressMode) {
+    if mode == ProgressMode::Json {
+        print_event(&serde_json::json!({ "event": "interrupted", "state": state }));
+    }
+    output::note(format_args!(
+        "interrupted; what is done is kept in {}: give the same command again to go on",
+        state.display()
+    ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_says_how_fast_it_was() {
+        assert_eq!(summary(2_000, Some(10_000), 5), "5 parts, 10.0 s of media in 2.0 s: 5.0 times real time");
+        assert_eq!(summary(2_000, None, 1), "1 part in 2.0 s");
+        assert_eq!(summary(0, Some(0), 1), "1 part in 0.0 s");
+    }
+}

@@ -1,0 +1,232 @@
+//! Whether this machine can do the work: what is there, what is missing, and the command
+//! that mends it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use segue_domain::{Failure, FaultKind};
+use segue_media::Tools;
+use segue_media::process::{Invocation, Limits, output};
+use segue_speech::KnownModel;
+use serde::Serialize;
+
+use crate::models::{ModelShelf, voice_activity_model};
+use crate::run::free_bytes;
+use crate::settings::Settings;
+
+/// Free space below which a warning is due, bytes.
+const LITTLE_SPACE: u64 = 2 << 30;
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// As it should be.
+    Ok,
+    /// Some recipes will not work.
+    Limited,
+    /// The default recipe will not work.
+    Missing,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// How it came out.
+    pub health: Health,
+    /// What was found.
+    pub found: String,
+    /// The command or the step that mends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mend: Option<String>,
+}
+
+impl Check {
+    fn ok(name: impl Into<String>, found: impl Into<String>) -> Check {
+        Check { name: name.into(), health: Health::Ok, found: found.into(), mend: None }
+    }
+
+    fn bad(name: &str, health: Health, found: impl Into<String>, mend: impl Into<String>) -> Check {
+        Check { name: name.into(), health, found: found.into(), mend: Some(mend.into()) }
+    }
+}
+
+/// Looks at everything that the recipes need.
+pub async fn examine(settings: &Settings) -> Vec<Check> {
+    let mut checks = Vec::new();
+    match Tools::at(settings.ffmpeg.clone(), settings.ffprobe.clone()).await {
+        Ok(tools) => {
+            checks.push(Check::ok("ffmpeg", tools.ffmpeg_version.clone()));
+            checks.push(Check::ok("ffprobe", tools.ffprobe_version.clone()));
+            checks.extend(encoders(&tools.ffmpeg).await);
+        }
+        Err(error) => {
+            checks.push(Check::bad("ffmpeg", Health::Missing, error.to_string(), install("ffmpeg")));
+        }
+    }
+    checks.extend(models(settings));
+    checks.push(space(Path::new(".")));
+    let share = format!("{} for {} workers", settings.threads, settings.workers);
+    checks.push(Check::ok("threads", share));
+    checks
+}
+
+/// Whether the default recipe can run.
+pub fn is_able(checks: &[Check]) -> bool {
+    checks.iter().all(|check| check.health != Health::Missing)
+}
+
+/// Encoders by what they are for; any of a group will do.
+const ENCODERS: [(&str, &[&str]); 5] = [
+    ("H.264 encoder", &["libx264"]),
+    ("HEVC encoder", &["libx265"]),
+    ("AV1 encoder", &["libsvtav1", "libaom-av1"]),
+    ("AAC encoder", &["aac"]),
+    ("Opus encoder", &["libopus"]),
+];
+
+async fn encoders(ffmpeg: &Path) -> Vec<Check> {
+    let args = vec!["-hide_banner".into(), "-encoders".into()];
+    let call = Invocation::new("asking ffmpeg for its encoders", ffmpeg, args);
+    let limits = Limits { time: Duration::from_secs(20), ..Limits::default() };
+    let said = match output(&call, &limits, 1 << 20).await {
+        Ok(said) => String::from_utf8_lossy(&said).into_owned(),
+        Err(error) => {
+            return vec![Check::bad("encoders", Health::Limited, error.to_string(), install("ffmpeg"))];
+        }
+    };
+    ENCODERS.iter().map(|(name, any_of)| encoder(name, any_of, &said)).collect()
+}
+
+fn encoder(name: &str, any_of: &[&str], listing: &str) -> Check {
+    // a line reads " V....D libx264  libx264 H.264 / AVC"
+    let has = |wanted: &&&str| listing.lines().any(|line| line.split_whitespace().nth(1) == Some(**wanted));
+    match any_of.iter().find(has) {
+        Some(found) => Check::ok(name, *found),
+        None => Check::bad(
+            name,
+            Health::Limited,
+            format!("this ffmpeg has no {}", any_of.join(" and no ")),
+            format!("take a full build of ffmpeg, or name one with SEGUE_FFMPEG ({})", install("ffmpeg")),
+        ),
+    }
+}
+
+fn models(settings: &Settings) -> Vec<Check> {
+    let shelf = ModelShelf::new(&settings.model_dir);
+    let speech = settings.model.as_deref().unwrap_or("base.en");
+    let voice = voice_activity_model().map_or("", |model| model.name);
+    vec![
+        model("speech model", &shelf, speech, shelf.transcription(speech)),
+        model("voice model", &shelf, voice, shelf.voice_activity()),
+    ]
+}
+
+fn model(name: &str, shelf: &ModelShelf, model: &str, found: Result<PathBuf, Failure>) -> Check {
+    let mend = shelf.fetch_command(model);
+    match found {
+        Ok(path) => whole(name, KnownModel::find(model), &path, mend),
+        Err(failure) if failure.kind == FaultKind::Environment => {
+            Check::bad(name, Health::Missing, format!("{model} is not in {}", shelf.dir().display()), mend)
+        }
+        Err(failure) => Check::bad(name, Health::Missing, failure.cause, "name another one with SEGUE_MODEL"),
+    }
+}
+
+/// A quick look: reading the whole file is what `segue models verify` does.
+fn whole(name: &str, model: Option<&'static KnownModel>, path: &Path, mend: String) -> Check {
+    let bytes = path.metadata().map(|found| found.len()).unwrap_or_default();
+    match model {
+        Some(model) if model.size.is_some_and(|size| size != bytes) => Check::bad(
+            name,
+            Health::Missing,
+            format!("{} has {bytes} bytes and is not whole", path.display()),
+            mend,
+        ),
+        _ => Check::ok(name, path.display().to_string()),
+    }
+}
+
+fn space(path: &Path) -> Check {
+    match free_bytes(path) {
+        Ok(free) if free >= LITTLE_SPACE => Check::ok("disk", format!("{} GB free here", free >> 30)),
+        Ok(free) => Check::bad(
+            "disk",
+            Health::Limited,
+            format!("only {} MB free here", free >> 20),
+            "free some space: a job needs about the size of its source",
+        ),
+        Err(failure) => {
+            Check::bad("disk", Health::Limited, failure.cause, "change to a folder that is there")
+        }
+    }
+}
+
+/// The command that installs a package on this system.
+fn install(package: &str) -> String {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    install_on(std::env::consts::OS, &release, package)
+}
+
+fn install_on(os: &str, release: &str, package: &str) -> String {
+    let names: Vec<&str> = release
+        .lines()
+        .filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")))
+        .flat_map(|value| value.trim_matches('"').split_whitespace())
+        .collect();
+    let is = |name: &str| names.contains(&name);
+    if os == "macos" {
+        format!("brew install {package}")
+    } else if is("debian") || is("ubuntu") {
+        format!("sudo apt-get install -y {package}")
+    } else if is("fedora") || is("rhel") {
+        format!("sudo dnf install -y {package}")
+    } else if is("arch") {
+        format!("sudo pacman -S --noconfirm {package}")
+    } else if is("alpine") {
+        format!("sudo apk add {package}")
+    } else {
+        format!("install {package} with your system's package manager")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mending_command_is_the_systems_own() {
+        for (os, release, expected) in [
+            ("linux", "ID=debian\n", "apt-get"),
+            ("linux", "NAME=Mint\nID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", "apt-get"),
+            ("linux", "ID=\"fedora\"\n", "dnf"),
+            ("linux", "ID=alpine\n", "apk add"),
+            ("linux", "", "package manager"),
+            ("macos", "", "brew"),
+        ] {
+            let said = install_on(os, release, "ffmpeg");
+            assert!(said.contains(expected) && said.contains("ffmpeg"), "{release:?}: {said}");
+        }
+    }
+
+    #[test]
+    fn an_encoder_is_found_by_its_name_and_not_by_a_mention() {
+        let listing = " V....D libx264rgb   libx264 H.264 RGB\n A....D aac   AAC\n";
+        assert_eq!(encoder("H.264", &["libx264"], listing).health, Health::Limited);
+        assert_eq!(encoder("AAC", &["nope", "aac"], listing).health, Health::Ok);
+    }
+
+    #[tokio::test]
+    async fn a_machine_without_ffmpeg_and_models_is_told_what_to_do() {
+        let mut settings = Settings::load(&crate::Sources::default()).unwrap();
+        settings.ffmpeg = "/nowhere/ffmpeg".into();
+        settings.model_dir = "/nowhere".into();
+        let checks = examine(&settings).await;
+        assert!(!is_able(&checks));
+        let missing: Vec<_> = checks.iter().filter(|c| c.health == Health::Missing).collect();
+        assert_eq!(missing.len(), 3, "{missing:?}");
+        assert!(missing.iter().all(|check| check.mend.is_some()), "{missing:?}");
+    }
+}

@@ -1,0 +1,153 @@
+//! The environment table: every variable that Segue reads, written once.
+//!
+//! `settings` reads by it, `segue environment` prints it, and `docs/environment.md` is
+//! made from it and held to it by a test.
+
+use std::fmt::Write;
+
+/// A variable of the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    key: Option<&'static str>,
+    /// What it means, for people.
+    pub meaning: &'static str,
+    /// What holds where it is not set, for people.
+    pub default: &'static str,
+}
+
+impl Variable {
+    /// The key that it sets, which `segue.toml` and a flag can set as well; absent for one
+    /// that is read by itself.
+    pub fn key(&self) -> Option<&'static str> {
+        self.key
+    }
+}
+
+const fn setting(
+    name: &'static str,
+    key: &'static str,
+    meaning: &'static str,
+    default: &'static str,
+) -> Variable {
+    Variable { name, key: Some(key), meaning, default }
+}
+
+const fn alone(name: &'static str, meaning: &'static str, default: &'static str) -> Variable {
+    Variable { name, key: None, meaning, default }
+}
+
+/// Every variable, in the order of the documentation.
+pub const VARIABLES: &[Variable] = &[
+    alone(
+        "SEGUE_CONFIG",
+        "file with settings, in TOML",
+        "`segue.toml` in the current folder, if there is one",
+    ),
+    setting("SEGUE_RECIPE", "recipe", "name of a built-in recipe, or a TOML or YAML file", "`standard`"),
+    setting(
+        "SEGUE_SEGMENT_DURATION",
+        "segment_duration",
+        "length of a segment: `300s`, `5m`",
+        "what the recipe says",
+    ),
+    setting(
+        "SEGUE_WORKERS",
+        "workers",
+        "how many workers run at the same time",
+        "one for each thread, at most 8",
+    ),
+    setting("SEGUE_THREADS", "threads", "threads that all workers share", "one for each core"),
+    setting(
+        "SEGUE_MODEL",
+        "model",
+        "name of a speech model, or the file with its weights",
+        "what the recipe says",
+    ),
+    setting(
+        "SEGUE_LANGUAGE",
+        "language",
+        "`auto`, or the language spoken: `en`, `de`",
+        "what the recipe says",
+    ),
+    setting(
+        "SEGUE_MODEL_DIR",
+        "model_dir",
+        "folder of the speech models",
+        "`segue/models` in the user's data folder (`XDG_DATA_HOME`)",
+    ),
+    setting(
+        "SEGUE_STATE",
+        "state",
+        "folder that keeps unfinished work, on a local disk",
+        "`.segue` in the output folder",
+    ),
+    setting("SEGUE_PROGRESS", "progress", "`auto`, `plain`, `json` or `none`", "`auto`"),
+    setting("SEGUE_FFMPEG", "ffmpeg", "the ffmpeg program", "`ffmpeg` on the `PATH`"),
+    setting("SEGUE_FFPROBE", "ffprobe", "the ffprobe program", "`ffprobe` on the `PATH`"),
+    setting(
+        "SEGUE_LOG",
+        "log",
+        "what to log on stderr, as a filter: `info`, `segue_pipeline=debug`",
+        "`RUST_LOG`, else `off`",
+    ),
+    setting("SEGUE_LOG_FORMAT", "log_format", "`text` or `json`", "`text`"),
+    alone("RUST_LOG", "as `SEGUE_LOG`, which wins", "not set"),
+    alone("XDG_DATA_HOME", "the user's data folder", "`~/.local/share`"),
+];
+
+/// The table as plain text for a terminal.
+pub fn plain() -> String {
+    let mut text = String::new();
+    for Variable { name, meaning, default, .. } in VARIABLES {
+        let _ = writeln!(text, "{name}\n    {}\n    default: {}", unmarked(meaning), unmarked(default));
+    }
+    text
+}
+
+fn unmarked(text: &str) -> String {
+    text.replace('`', "")
+}
+
+/// The table as a page of the documentation.
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Settings\n\nEvery setting has a default. `segue.toml` (or the file that `SEGUE_CONFIG` names) overrides the\n\
+         default, the environment overrides the file, a flag overrides them all. This page is printed by\n\
+         `segue environment --markdown`.\n\n\
+         | variable | key in `segue.toml` | meaning | default |\n|---|---|---|---|\n",
+    );
+    for Variable { name, key, meaning, default } in VARIABLES {
+        let key = key.map(|key| format!("`{key}`")).unwrap_or_default();
+        let _ = writeln!(text, "| `{name}` | {key} | {meaning} | {default} |");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_and_keys_stand_once_and_belong_together() {
+        let names: HashSet<_> = VARIABLES.iter().map(|v| v.name).collect();
+        assert_eq!(names.len(), VARIABLES.len());
+        for variable in VARIABLES {
+            if let Some(key) = variable.key {
+                assert_eq!(variable.name, format!("SEGUE_{}", key.to_uppercase()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_documentation_is_this_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/environment.md");
+        let page = std::fs::read_to_string(path).expect("docs/environment.md is there");
+        assert!(
+            page == markdown(),
+            "docs/environment.md is old; write it anew: segue environment --markdown > docs/environment.md"
+        );
+    }
+}

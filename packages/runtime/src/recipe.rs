@@ -1,0 +1,149 @@
+//! Finds a recipe by name or file and lets flags override it.
+
+use std::path::Path;
+
+use segue_domain::recipe::{BUILT_IN, MapRecipe, Span};
+use segue_domain::{Failure, Recipe};
+
+use crate::failure;
+
+/// Largest recipe document, bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// What a flag, the environment or the settings say instead of the recipe.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Length of a segment.
+    pub segment_duration: Option<Span>,
+    /// Speech model; without effect where the recipe wants no transcript.
+    pub model: Option<String>,
+    /// Language; likewise.
+    pub language: Option<String>,
+    /// The user's own program on every segment.
+    pub map: Option<String>,
+}
+
+/// The recipe of that name or in that file, overridden and checked.
+///
+/// # Errors
+/// A name that is neither, a document that cannot be read, or a recipe that makes no
+/// sense with what overrides it.
+pub fn resolve(name: &str, overrides: &Overrides) -> Result<Recipe, Failure> {
+    let mut recipe = find(name)?;
+    if let Some(duration) = overrides.segment_duration {
+        recipe.segment_duration = duration;
+    }
+    if let Some(transcript) = &mut recipe.transcript {
+        if let Some(model) = &overrides.model {
+            transcript.model.clone_from(model);
+        }
+        if let Some(language) = &overrides.language {
+            transcript.language.clone_from(language);
+        }
+    }
+    if let Some(command) = &overrides.map {
+        match &mut recipe.map {
+            Some(map) => map.command.clone_from(command),
+            None => recipe.map = Some(map_of(command)?),
+        }
+    }
+    recipe.check().map_err(|error| failure::usage(format!("recipe {name}: {error}")))?;
+    Ok(recipe)
+}
+
+/// A map step with the defaults that the recipe document has.
+fn map_of(command: &str) -> Result<MapRecipe, Failure> {
+    let document = serde_json::json!({ "command": command });
+    serde_json::from_value(document).map_err(|error| failure::internal(format!("map step: {error}")))
+}
+
+fn find(name: &str) -> Result<Recipe, Failure> {
+    if let Some(recipe) = Recipe::built_in(name) {
+        return Ok(recipe);
+    }
+    let path = Path::new(name);
+    if !path.is_file() {
+        return Err(failure::usage(format!(
+            "there is no recipe {name:?}: the built-in ones are {}, and there is no file of that name",
+            BUILT_IN.join(", ")
+        )));
+    }
+    let cannot = |why: String| failure::usage(format!("recipe {}: {why}", path.display()));
+    let size = path.metadata().map_err(|error| cannot(error.to_string()))?.len();
+    if size > LARGEST {
+        return Err(cannot(format!("it has {size} bytes, a recipe has at most {LARGEST}")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| cannot("it is not text".to_owned()))?;
+    let yaml = path.extension().is_some_and(|ext| ext == "yaml" || ext == "yml");
+    let read = if yaml { Recipe::from_yaml(&text) } else { Recipe::from_toml(&text) };
+    read.map_err(|error| cannot(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use segue_domain::FaultKind;
+
+    #[test]
+    fn flags_override_the_recipe() {
+        let overrides = Overrides {
+            segment_duration: Some(Span::from_millis(2000)),
+            model: Some("tiny".into()),
+            language: Some("de".into()),
+            map: Some("cp {input} {output}".into()),
+        };
+        let recipe = resolve("standard", &overrides).unwrap();
+        assert_eq!(recipe.segment_duration.millis(), 2000);
+        let transcript = recipe.transcript.unwrap();
+        assert_eq!((transcript.model.as_str(), transcript.language.as_str()), ("tiny", "de"));
+        let map = recipe.map.unwrap();
+        assert_eq!((map.command.as_str(), map.attempts), ("cp {input} {output}", 3));
+        assert_eq!(
+            resolve("standard", &Overrides::default()).unwrap(),
+            Recipe::built_in("standard").unwrap()
+        );
+    }
+
+    #[test]
+    fn a_file_is_read_by_its_ending_and_keeps_its_own_map_settings() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let yaml = file("mine.yaml", "version: 1\nname: mine\nvideo: {}\n");
+        assert_eq!(resolve(&yaml, &Overrides::default()).unwrap().name, "mine");
+
+        let mapped =
+            "version = 1\nname = \"m\"\n[video]\n[map]\ncommand = \"a {input} {output}\"\nattempts = 7\n";
+        let overrides = Overrides { map: Some("b {input} {output}".into()), ..Overrides::default() };
+        let map = resolve(&file("mine.toml", mapped), &overrides).unwrap().map.unwrap();
+        assert_eq!((map.command.as_str(), map.attempts), ("b {input} {output}", 7));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said_in_one_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bad.toml");
+        std::fs::write(&path, "version = 1\nname = \"x\"\ncolour = 1\n[video]\n").unwrap();
+        let bytes = dir.path().join("bytes.toml");
+        std::fs::write(&bytes, [0xff, 0xfe, 0]).unwrap();
+        let map = |command: &str| Overrides { map: Some(command.into()), ..Overrides::default() };
+        let cases = [
+            ("no-such".to_owned(), Overrides::default(), "standard, transcript, rejoin, mp4"),
+            (path.display().to_string(), Overrides::default(), "colour"),
+            (bytes.display().to_string(), Overrides::default(), "not text"),
+            ("rejoin".to_owned(), map("cat"), "{input}"),
+            ("transcript".to_owned(), map("cp {input} {output}"), "[video]"),
+            ("mp4".to_owned(), map("cp {input} {output}"), "let the command encode"),
+        ];
+        for (name, overrides, expected) in cases {
+            let failure = resolve(&name, &overrides).unwrap_err();
+            assert_eq!(failure.kind, FaultKind::Usage);
+            assert!(failure.cause.contains(expected), "{:?} does not say {expected:?}", failure.cause);
+            assert!(!failure.cause.contains('\n'), "{:?}", failure.cause);
+        }
+    }
+}

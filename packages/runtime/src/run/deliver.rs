@@ -1,0 +1,92 @@
+//! Gives published files their names in the output folder.
+//!
+//! Each file is whole under its name or not there; the manifest comes last, so that a
+//! folder with a manifest is complete. Any step may be repeated.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use segue_domain::{Failure, JobId, Key, Manifest};
+use segue_pipeline::Deps;
+
+use super::published::MANIFEST;
+use crate::failure;
+
+const MANIFEST_LIMIT: u64 = 16 << 20;
+
+/// Delivers what `job` published to `dir`; files on their way are kept in `state`.
+///
+/// # Errors
+/// A file that is not what the manifest says, or a folder that cannot be written.
+pub async fn deliver(deps: &Deps, job: &JobId, dir: &Path, state: &Path) -> Result<Manifest, Failure> {
+    let key = |name: &str| Key::published(job, name).map_err(|error| failure::internal(error.to_string()));
+    let bytes =
+        deps.store.get_bytes(&key(MANIFEST)?, MANIFEST_LIMIT).await.map_err(|error| failure::port(&error))?;
+    let manifest = Manifest::decode(&bytes).map_err(|error| failure::internal(error.to_string()))?;
+    let passage = state.join("out");
+    let said = |error: std::io::Error| failure::io(format!("output folder {}", dir.display()), &error);
+    std::fs::create_dir_all(&passage).map_err(said)?;
+    // one of an earlier run, whose files are about to be replaced
+    remove_if_there(&dir.join(MANIFEST)).map_err(said)?;
+    for output in &manifest.outputs {
+        let from = deps
+            .store
+            .get_file(&key(&output.name)?, &passage)
+            .await
+            .map_err(|error| failure::port(&error))?;
+        let size = from.metadata().map_err(said)?.len();
+        if size != output.bytes {
+            return Err(failure::internal(format!(
+                "{} has {size} bytes, the manifest says {}",
+                output.name, output.bytes
+            )));
+        }
+        let to = dir.join(&output.name);
+        place(from, passage.join("file"), to).await.map_err(said)?;
+    }
+    let written = passage.join("file");
+    std::fs::write(&written, &bytes).map_err(said)?;
+    File::open(&written).and_then(|file| file.sync_all()).map_err(said)?;
+    sync_folder(dir).map_err(said)?;
+    std::fs::rename(&written, dir.join(MANIFEST)).map_err(said)?;
+    sync_folder(dir).map_err(said)?;
+    Ok(manifest)
+}
+
+/// Gives `from` the name `to`: the same file where the file system allows, else a copy.
+/// `passage` lies on the file system of `to`.
+async fn place(from: PathBuf, passage: PathBuf, to: PathBuf) -> std::io::Result<()> {
+    let placed = tokio::task::spawn_blocking(move || {
+        remove_if_there(&passage)?;
+        if std::fs::hard_link(&from, &passage).is_err() {
+            std::fs::copy(&from, &passage)?;
+            File::open(&passage)?.sync_all()?;
+        }
+        if let Some(parent) = to.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        // a rename onto another name of the same file would do nothing and leave both
+        remove_if_same(&passage, &to)?;
+        std::fs::rename(&passage, &to)
+    });
+    placed.await.map_err(std::io::Error::other)?
+}
+
+fn remove_if_same(one: &Path, other: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    match (one.metadata(), other.metadata()) {
+        (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()) => std::fs::remove_file(other),
+        _ => Ok(()),
+    }
+}
+
+fn remove_if_there(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn sync_folder(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()
+}

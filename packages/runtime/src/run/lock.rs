@@ -1,0 +1,50 @@
+//! One process at a time in an output folder; the system gives the lock back when a process
+//! dies.
+
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use segue_domain::Failure;
+
+use crate::failure;
+
+/// Name of the locked file.
+pub const NAME: &str = "lock";
+
+/// Takes the lock in the folder `state`, which is made if it is not there, of the output
+/// folder `dir`.
+///
+/// # Errors
+/// A folder that cannot be written, or another process that holds the lock.
+pub fn take_lock(state: &Path, dir: &Path) -> Result<File, Failure> {
+    let said = |error: std::io::Error| failure::io(format!("output folder {}", dir.display()), &error);
+    // another process may remove the folder between our making and locking it
+    for _ in 0..100 {
+        match std::fs::create_dir(state) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(said(error)),
+            _ => {}
+        }
+        let path = state.join(NAME);
+        let lock = match File::create(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            other => other.map_err(said)?,
+        };
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::Error(error)) => return Err(said(error)),
+            Err(TryLockError::WouldBlock) => {
+                return Err(failure::usage(format!(
+                    "another segue is at work in {}; wait for it or choose another --out",
+                    dir.display()
+                )));
+            }
+        }
+        let ours = lock.metadata().map_err(said)?;
+        if path.metadata().is_ok_and(|there| there.ino() == ours.ino()) {
+            return Ok(lock);
+        }
+    }
+    Err(failure::usage(format!("other processes keep coming and going in {}; run again", dir.display())))
+}

@@ -1,0 +1,292 @@
+//! The output folder: whose it is, and what may be in it.
+//!
+//! A job owns its folder by `.segue/job.json`, and works in it under a lock on
+//! `.segue/lock`, which the system gives back when a process dies. When the job is
+//! published, `.segue` goes and `manifest.json` says whose the folder is.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use segue_domain::{Failure, JobId, JobRecord, Manifest};
+use serde::{Deserialize, Serialize};
+
+use super::lock::{self, take_lock};
+use super::published::{MANIFEST, Published, published};
+use crate::failure;
+
+/// Name of the folder with what is not published.
+pub const STATE: &str = ".segue";
+
+const MARKER: &str = "job.json";
+const MARKER_VERSION: u32 = 1;
+
+/// Files of these names are ours or in the way.
+const PUBLIC: [&str; 10] = [
+    "final.mp4",
+    "final.mov",
+    "final.mkv",
+    "transcript.json",
+    "transcript.srt",
+    "transcript.vtt",
+    "transcript.txt",
+    "thumbnail.jpg",
+    "certificate.json",
+    MANIFEST,
+];
+
+/// Whose a folder is, while the job is not published; after a failure the whole record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Marker {
+    /// Document version.
+    pub version: u32,
+    /// The job.
+    pub job: JobId,
+    /// Its source.
+    pub source: PathBuf,
+    /// Name of its recipe.
+    pub recipe: String,
+    /// Where its state is kept.
+    pub state: PathBuf,
+    /// Folders that were made for it, the innermost first.
+    pub made: Vec<PathBuf>,
+    /// How it ended, where it ended badly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<JobRecord>,
+}
+
+impl Marker {
+    /// The marker of a job that begins.
+    pub fn new(job: &JobId, source: &Path, recipe: &str, state: &Path) -> Marker {
+        Marker {
+            version: MARKER_VERSION,
+            job: job.clone(),
+            source: source.to_owned(),
+            recipe: recipe.to_owned(),
+            state: state.to_owned(),
+            made: Vec::new(),
+            record: None,
+        }
+    }
+}
+
+/// An output folder that this process alone works in.
+#[derive(Debug)]
+pub struct OutDir {
+    dir: PathBuf,
+    made: Vec<PathBuf>,
+    _lock: File,
+}
+
+/// What was found in a folder that is now ours to work in.
+#[derive(Debug, PartialEq)]
+pub enum Found {
+    /// Nothing of a job, or what a failed one left.
+    Nothing,
+    /// This job, not finished.
+    Unfinished,
+    /// This job, published, every file as the manifest says.
+    Published(Manifest),
+}
+
+impl OutDir {
+    /// Makes the folder if it is not there and takes its lock.
+    ///
+    /// # Errors
+    /// A path that is not a folder, no permission, or another process at work in it.
+    pub fn open(path: &Path) -> Result<OutDir, Failure> {
+        let said = |error: std::io::Error| match error.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                failure::usage(format!("output folder {}: there is a file of that name", path.display()))
+            }
+            _ => failure::io(format!("output folder {}", path.display()), &error),
+        };
+        let mut made: Vec<PathBuf> = path
+            .ancestors()
+            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+            .map(Path::to_owned)
+            .collect();
+        std::fs::create_dir_all(path).map_err(said)?;
+        let dir = path.canonicalize().map_err(said)?;
+        for folder in &mut made {
+            *folder = folder.canonicalize().map_err(said)?;
+        }
+        match take_lock(&dir.join(STATE), &dir) {
+            Ok(lock) => Ok(OutDir { dir, made, _lock: lock }),
+            Err(failure) => {
+                remove_empty(&made);
+                Err(failure)
+            }
+        }
+    }
+
+    /// The folder, without links.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The folder with what is not published.
+    pub fn state(&self) -> PathBuf {
+        self.dir.join(STATE)
+    }
+
+    /// Looks whose the folder is, for the job `job`.
+    ///
+    /// # Errors
+    /// A usage failure when it holds another job, or files that are nobody's.
+    pub fn find(&mut self, job: &JobId) -> Result<Found, Failure> {
+        let dir = self.dir.clone();
+        if let Some(marker) = self.marker()? {
+            self.made.clone_from(&marker.made);
+            let failed = marker.record.is_some();
+            if marker.job == *job && !failed {
+                return match published(&dir, job)? {
+                    Published::Whole(manifest) => Ok(Found::Published(manifest)),
+                    _ => Ok(Found::Unfinished),
+                };
+            }
+            if !failed {
+                return Err(failure::usage(format!(
+                    "output folder {} holds an unfinished job (recipe {} from {}, or a source that changed since); \
+                     give its command again to finish it, remove {}/{STATE} to give it up, or choose another --out",
+                    dir.display(),
+                    marker.recipe,
+                    marker.source.display(),
+                    dir.display()
+                )));
+            }
+        }
+        match published(&dir, job)? {
+            Published::Whole(manifest) => Ok(Found::Published(manifest)),
+            Published::Part => Ok(Found::Nothing),
+            Published::None => match PUBLIC.iter().find(|name| dir.join(name).exists()) {
+                Some(name) => Err(failure::usage(format!(
+                    "output folder {} has a {name} that no job of Segue's left there; \
+                     move it away or choose another --out",
+                    dir.display()
+                ))),
+                None => Ok(Found::Nothing),
+            },
+        }
+    }
+
+    fn marker(&self) -> Result<Option<Marker>, Failure> {
+        let path = self.state().join(MARKER);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failure::io(path.display(), &error)),
+        };
+        let marker = serde_json::from_slice::<Marker>(&bytes).ok().filter(|m| m.version == MARKER_VERSION);
+        marker.map(Some).ok_or_else(|| {
+            failure::usage(format!(
+                "{} was not written by this version of segue; remove the folder {} to give that job up",
+                path.display(),
+                self.state().display()
+            ))
+        })
+    }
+
+    /// Removes what an earlier job left beside the lock and writes whose the folder is now.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn claim(&self, marker: Marker) -> Result<(), Failure> {
+        self.clear()?;
+        self.write_marker(&Marker { made: self.made.clone(), ..marker })
+    }
+
+    fn clear(&self) -> Result<(), Failure> {
+        let state = self.state();
+        let said = |error: std::io::Error| failure::io(format!("emptying {}", state.display()), &error);
+        for entry in std::fs::read_dir(&state).map_err(said)? {
+            let path = entry.map_err(said)?.path();
+            if path.file_name().is_some_and(|name| name == lock::NAME) {
+                continue;
+            }
+            if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }
+                .map_err(said)?;
+        }
+        Ok(())
+    }
+
+    fn write_marker(&self, marker: &Marker) -> Result<(), Failure> {
+        let path = self.state().join(MARKER);
+        let said = |error: std::io::Error| failure::io(format!("writing {}", path.display()), &error);
+        let text = serde_json::to_vec_pretty(marker)
+            .map_err(|error| failure::internal(format!("job.json: {error}")))?;
+        let mut file = tempfile::NamedTempFile::new_in(self.state()).map_err(said)?;
+        file.write_all(&text).and_then(|()| file.as_file().sync_all()).map_err(said)?;
+        file.persist(&path).map(|_| ()).map_err(|error| said(error.error))
+    }
+
+    /// The job ended badly: removes its work. Its record stays in `.segue/job.json` where
+    /// it says more than one line can; else nothing stays, and the folder goes as well if
+    /// it was made for this job.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn abandon(self, marker: Marker, record: Option<JobRecord>) -> Result<(), Failure> {
+        let worth_keeping =
+            |record: &JobRecord| record.failure.as_ref().is_some_and(|f| !f.stderr_tail.is_empty());
+        match record.filter(worth_keeping) {
+            Some(record) => {
+                self.clear()?;
+                self.write_marker(&Marker { made: self.made.clone(), record: Some(record), ..marker })
+            }
+            None => self.remove_state().map(|made| remove_empty(&made)),
+        }
+    }
+
+    /// Removes what is not published.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn finish(self) -> Result<(), Failure> {
+        self.remove_state().map(|_| ())
+    }
+
+    fn remove_state(self) -> Result<Vec<PathBuf>, Failure> {
+        let state = self.state();
+        std::fs::remove_dir_all(&state)
+            .map_err(|error| failure::io(format!("removing {}", state.display()), &error))?;
+        Ok(self.made)
+    }
+
+    /// Leaves the folder as it was found: `.segue` and the folder itself go if they hold
+    /// nothing but the lock.
+    pub fn leave(self) {
+        let alone = std::fs::read_dir(self.state()).is_ok_and(|entries| entries.count() <= 1);
+        if alone && let Ok(made) = self.remove_state() {
+            remove_empty(&made);
+        }
+    }
+}
+
+/// What is known of an ended or running job in the folder `dir`, from `.segue/job.json`.
+///
+/// # Errors
+/// No such document.
+pub fn read_marker(dir: &Path) -> Result<Marker, Failure> {
+    let path = dir.join(STATE).join(MARKER);
+    let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => failure::usage(format!(
+            "{} holds no job that is unfinished or that failed; a finished one is described in manifest.json",
+            dir.display()
+        )),
+        _ => failure::io(path.display(), &error),
+    })?;
+    serde_json::from_slice(&bytes).map_err(|error| failure::usage(format!("{}: {error}", path.display())))
+}
+
+fn remove_empty(folders: &[PathBuf]) {
+    for folder in folders {
+        if std::fs::remove_dir(folder).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "out_dir_tests.rs"]
+mod tests;

@@ -1,0 +1,148 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use segue_domain::{FaultKind, JobState, Output, OutputKind, PlanHash, Term};
+
+fn job(id: &str) -> JobId {
+    id.parse().unwrap()
+}
+
+fn marker(id: &str, dir: &Path) -> Marker {
+    Marker::new(&job(id), Path::new("/talk.mp4"), "standard", &dir.join(STATE))
+}
+
+fn failed(id: &str, tail: &[&str]) -> JobRecord {
+    let failure = Failure {
+        kind: FaultKind::Source,
+        cause: "bad".into(),
+        task: None,
+        stderr_tail: tail.iter().map(|line| (*line).to_owned()).collect(),
+    };
+    JobRecord {
+        id: job(id),
+        state: JobState::Failed,
+        source_key: "input/j/source.mp4".into(),
+        recipe: "{}".into(),
+        plan: None,
+        completed_tasks: 0,
+        manifest_key: None,
+        failure: Some(failure),
+        created_at_ms: 0,
+        updated_at_ms: 0,
+    }
+}
+
+fn publish(dir: &Path, id: &str) {
+    std::fs::write(dir.join("final.mp4"), "abc").unwrap();
+    let manifest = Manifest {
+        version: 1,
+        job: job(id),
+        recipe: "rejoin".into(),
+        plan: PlanHash("h".into()),
+        term: Term(1),
+        source_bytes: 3,
+        segments: 1,
+        tools: BTreeMap::new(),
+        notes: Vec::new(),
+        outputs: vec![Output {
+            name: "final.mp4".into(),
+            kind: OutputKind::Media,
+            media_type: "video/mp4".into(),
+            bytes: 3,
+            sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".into(),
+            made: "joined".into(),
+            work_key: "work/j/reassemble/1/final.mp4".into(),
+        }],
+    };
+    std::fs::write(dir.join(MANIFEST), manifest.encode()).unwrap();
+}
+
+#[test]
+fn only_one_process_works_in_a_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("a/b");
+    let first = OutDir::open(&dir).unwrap();
+    let second = OutDir::open(&dir).unwrap_err();
+    assert_eq!(second.kind, FaultKind::Usage);
+    assert!(second.cause.contains("another segue is at work"), "{}", second.cause);
+    first.leave();
+    assert!(!root.path().join("a").exists(), "folders that were made for nothing are still there");
+}
+
+#[test]
+fn a_folder_is_found_again_by_its_job_and_refused_to_others() {
+    let root = tempfile::tempdir().unwrap();
+    let mut out = OutDir::open(root.path()).unwrap();
+    assert_eq!(out.find(&job("a")).unwrap(), Found::Nothing);
+    out.claim(marker("a", root.path())).unwrap();
+    assert_eq!(out.find(&job("a")).unwrap(), Found::Unfinished);
+    let said = out.find(&job("b")).unwrap_err().cause;
+    assert!(said.contains("unfinished job") && said.contains("/talk.mp4"), "{said}");
+    out.abandon(marker("a", root.path()), Some(failed("a", &["line"]))).unwrap();
+
+    let left = read_marker(root.path()).unwrap();
+    assert_eq!(left.record.unwrap().failure.unwrap().stderr_tail, ["line"]);
+    for id in ["a", "b"] {
+        let mut out = OutDir::open(root.path()).unwrap();
+        assert_eq!(out.find(&job(id)).unwrap(), Found::Nothing, "a failed job is in the way of {id}");
+    }
+}
+
+#[test]
+fn a_failure_that_one_line_says_leaves_nothing_behind() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("made");
+    let out = OutDir::open(&dir).unwrap();
+    out.claim(marker("a", &dir)).unwrap();
+    std::fs::create_dir(dir.join(STATE).join("media")).unwrap();
+    out.abandon(marker("a", &dir), Some(failed("a", &[]))).unwrap();
+    assert!(!dir.exists());
+
+    std::fs::create_dir(&dir).unwrap();
+    OutDir::open(&dir).unwrap().abandon(marker("a", &dir), None).unwrap();
+    assert!(dir.exists(), "a folder that was there before is gone");
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+}
+
+#[test]
+fn a_folder_made_by_an_interrupted_process_still_counts_as_made() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("made");
+    let out = OutDir::open(&dir).unwrap();
+    out.claim(marker("a", &dir)).unwrap();
+    drop(out);
+    let mut again = OutDir::open(&dir).unwrap();
+    again.find(&job("a")).unwrap();
+    again.abandon(marker("a", &dir), None).unwrap();
+    assert!(!dir.exists());
+}
+
+#[test]
+fn published_results_are_recognised_and_kept_from_others() {
+    let root = tempfile::tempdir().unwrap();
+    publish(root.path(), "a");
+    let find = |id: &str| OutDir::open(root.path()).unwrap().find(&job(id));
+    assert!(matches!(find("a").unwrap(), Found::Published(_)));
+    assert!(find("b").unwrap_err().cause.contains("another job"));
+
+    std::fs::write(root.path().join("final.mp4"), "abd").unwrap();
+    assert!(find("a").unwrap_err().cause.contains("final.mp4 was changed"));
+    std::fs::remove_file(root.path().join("final.mp4")).unwrap();
+    assert_eq!(find("a").unwrap(), Found::Nothing);
+    std::fs::write(root.path().join(MANIFEST), "{}").unwrap();
+    assert!(find("a").unwrap_err().cause.contains("not ours"));
+}
+
+#[test]
+fn files_of_nobody_are_not_overwritten() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("notes.txt"), "mine").unwrap();
+    assert_eq!(OutDir::open(root.path()).unwrap().find(&job("a")).unwrap(), Found::Nothing);
+    std::fs::write(root.path().join("final.mp4"), "mine").unwrap();
+    let said = OutDir::open(root.path()).unwrap().find(&job("a")).unwrap_err().cause;
+    assert!(said.contains("final.mp4"), "{said}");
+
+    let file = root.path().join("notes.txt");
+    let failure = OutDir::open(&file).unwrap_err();
+    assert_eq!(failure.kind, FaultKind::Usage);
+}

@@ -1,0 +1,60 @@
+//! What an output folder says of itself by its manifest.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use segue_domain::{Failure, JobId, Manifest};
+
+use crate::{failure, models};
+
+/// Name of the published list.
+pub const MANIFEST: &str = "manifest.json";
+
+/// What is published in a folder.
+pub enum Published {
+    /// Nothing.
+    None,
+    /// Ours, with files missing.
+    Part,
+    /// Ours, every file as the manifest says.
+    Whole(Manifest),
+}
+
+/// Looks what is published in `dir`, for the job `job`.
+///
+/// # Errors
+/// A usage failure when it is another job's, or was changed.
+pub fn published(dir: &Path, job: &JobId) -> Result<Published, Failure> {
+    let path = dir.join(MANIFEST);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Published::None),
+        Err(error) => return Err(failure::io(path.display(), &error)),
+    };
+    let other = |what: &str| {
+        failure::usage(format!(
+            "output folder {} {what}; choose another --out, or move what is there away",
+            dir.display()
+        ))
+    };
+    let manifest = Manifest::decode(&bytes)
+        .map_err(|error| other(&format!("has a manifest.json that is not ours ({error})")))?;
+    if manifest.job != *job {
+        return Err(other(&format!("holds the results of another job (recipe {})", manifest.recipe)));
+    }
+    let mut missing = false;
+    for output in &manifest.outputs {
+        match models::sha256_of(&dir.join(&output.name)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => missing = true,
+            Err(error) => return Err(failure::io(dir.join(&output.name).display(), &error)),
+            Ok((bytes, sha256)) if bytes == output.bytes && sha256 == output.sha256 => {}
+            Ok(_) => {
+                return Err(other(&format!(
+                    "holds the results of this very job, but {} was changed afterwards",
+                    output.name
+                )));
+            }
+        }
+    }
+    Ok(if missing { Published::Part } else { Published::Whole(manifest) })
+}

@@ -1,0 +1,115 @@
+//! The roles of one process: started together, stopped together, every one joined.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use segue_domain::{Failure, HolderId};
+use segue_pipeline::{Deps, RoleConfig, chunker, reassembler, sweeper, worker};
+use segue_ports::{MapEngine, Planner, Reducer, SystemClock};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure;
+
+/// The embedded ledger frees at once what a dead process held, so this is only for one that
+/// hangs; and nobody else works on an embedded job.
+const LEASE_TTL: Duration = Duration::from_secs(30);
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const POLL_WAIT: Duration = Duration::from_secs(1);
+/// How long roles may take to give back what they hold.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// What knows media and speech.
+#[derive(Clone)]
+pub struct Engines {
+    /// Derives plans.
+    pub planner: Arc<dyn Planner>,
+    /// Do the tasks.
+    pub map: Vec<Arc<dyn MapEngine>>,
+    /// Joins.
+    pub reducer: Arc<dyn Reducer>,
+}
+
+/// How many there are and what they share.
+#[derive(Debug, Clone)]
+pub struct Crew {
+    /// Workers at the same time, at least 1.
+    pub workers: usize,
+    /// Threads for all workers, at least 1.
+    pub threads: usize,
+    /// Folder in which each piece of work gets a folder of its own.
+    pub scratch: PathBuf,
+}
+
+/// Running roles.
+pub struct Roles {
+    tasks: JoinSet<anyhow::Result<()>>,
+    stop: CancellationToken,
+}
+
+impl Roles {
+    /// Starts a chunker, the workers, a reassembler and a sweeper.
+    ///
+    /// # Errors
+    /// None in practice: the names of the holders are plain.
+    pub fn start(deps: &Deps, engines: &Engines, crew: &Crew) -> Result<Roles, Failure> {
+        let mut tasks = JoinSet::new();
+        let stop = CancellationToken::new();
+        let process = uuid::Uuid::new_v4().simple();
+        let config = |role: &str, threads: usize| -> Result<RoleConfig, Failure> {
+            let holder: HolderId = format!("{role}-{process}")
+                .parse()
+                .map_err(|error| failure::internal(format!("holder: {error}")))?;
+            Ok(RoleConfig {
+                threads,
+                lease_ttl: LEASE_TTL,
+                visibility: LEASE_TTL,
+                poll_wait: POLL_WAIT,
+                sweep_every: SWEEP_EVERY,
+                ..RoleConfig::new(holder, crew.scratch.clone())
+            })
+        };
+        let all = crew.threads.max(1);
+        let planner = Arc::clone(&engines.planner);
+        tasks.spawn(chunker::run(deps.clone(), planner, config("chunker", all)?, stop.clone()));
+        for number in 0..crew.workers.max(1) {
+            let share = (all / crew.workers.max(1)).max(1);
+            let config = config(&format!("worker{number}"), share)?;
+            tasks.spawn(worker::run(deps.clone(), engines.map.clone(), config, stop.clone()));
+        }
+        let reducer = Arc::clone(&engines.reducer);
+        tasks.spawn(reassembler::run(deps.clone(), reducer, config("reassembler", all)?, stop.clone()));
+        tasks.spawn(sweeper::run(deps.clone(), Arc::new(SystemClock), config("sweeper", 1)?, stop.clone()));
+        Ok(Roles { tasks, stop })
+    }
+
+    /// Waits for a role that ends before it was asked to, which is always a failure.
+    pub async fn ended_early(&mut self) -> Failure {
+        match self.tasks.join_next().await {
+            Some(Ok(Err(error))) => failure::role(&error),
+            Some(Err(panic)) => failure::internal(format!("a role broke down: {panic}")),
+            Some(Ok(Ok(()))) | None => failure::internal("a role ended that was not asked to"),
+        }
+    }
+
+    /// Asks every role to give back what it holds, and waits until they have.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let drained = tokio::time::timeout(DRAIN, async {
+            while let Some(ended) = self.tasks.join_next().await {
+                match ended {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::error!(error = format!("{error:#}"), "a role did not end well")
+                    }
+                    Err(panic) => tracing::error!(%panic, "a role broke down"),
+                }
+            }
+        });
+        if drained.await.is_err() {
+            tracing::error!(seconds = DRAIN.as_secs(), "roles do not end, they are stopped");
+            self.tasks.shutdown().await;
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Settings: default, file, environment and flag, merged, then checked as a whole.
+//!
+//! Nothing starts before every value is known to make sense; an error names the value and
+//! where it came from.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use config::{Config, ConfigError, Map, Source, Value, ValueKind};
+use segue_domain::Failure;
+use segue_domain::recipe::Span;
+use serde::Deserialize;
+
+use crate::environment::{VARIABLES, Variable};
+use crate::failure;
+
+/// Name of the file that is read from the current folder.
+pub const FILE_NAME: &str = "segue.toml";
+
+const MOST_WORKERS: usize = 256;
+const MOST_THREADS: usize = 1024;
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub enum ProgressMode {
+    /// Bars on a terminal, plain lines elsewhere.
+    #[default]
+    Auto,
+    /// A line now and then.
+    Plain,
+    /// Events, one JSON document a line, on stdout.
+    Json,
+    /// Nothing.
+    None,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document a line.
+    Json,
+}
+
+impl TryFrom<String> for ProgressMode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<ProgressMode, String> {
+        match text.as_str() {
+            "auto" => Ok(ProgressMode::Auto),
+            "plain" => Ok(ProgressMode::Plain),
+            "json" => Ok(ProgressMode::Json),
+            "none" => Ok(ProgressMode::None),
+            _ => Err(format!("{text:?} is none of auto, plain, json, none")),
+        }
+    }
+}
+
+impl TryFrom<String> for LogFormat {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<LogFormat, String> {
+        match text.as_str() {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err(format!("{text:?} is neither text nor json")),
+        }
+    }
+}
+
+/// What was asked for, every value checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Name or file of the recipe.
+    pub recipe: String,
+    /// Length of a segment, instead of the recipe's.
+    pub segment_duration: Option<Span>,
+    /// Workers at the same time, at least 1.
+    pub workers: usize,
+    /// Threads for all workers, at least 1.
+    pub threads: usize,
+    /// Speech model, instead of the recipe's.
+    pub model: Option<String>,
+    /// Language, instead of the recipe's.
+    pub language: Option<String>,
+    /// Folder of the speech models.
+    pub model_dir: PathBuf,
+    /// Folder or URL that keeps unfinished work; absent for the default.
+    pub state: Option<String>,
+    /// How progress is shown.
+    pub progress: ProgressMode,
+    /// The ffmpeg program.
+    pub ffmpeg: PathBuf,
+    /// The ffprobe program.
+    pub ffprobe: PathBuf,
+    /// Log filter; absent for none.
+    pub log: Option<String>,
+    /// How logs are written.
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    recipe: Option<String>,
+    segment_duration: Option<Span>,
+    workers: Option<usize>,
+    threads: Option<usize>,
+    model: Option<String>,
+    language: Option<String>,
+    model_dir: Option<PathBuf>,
+    state: Option<String>,
+    progress: Option<ProgressMode>,
+    ffmpeg: Option<PathBuf>,
+    ffprobe: Option<PathBuf>,
+    log: Option<String>,
+    log_format: Option<LogFormat>,
+}
+
+/// Where settings come from. [`Sources::of_process`] reads the real ones.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// Text of the settings file and what to call it.
+    pub file: Option<(String, String)>,
+    /// Variables of the environment.
+    pub environment: BTreeMap<String, String>,
+    /// Flags: key to value.
+    pub flags: BTreeMap<&'static str, String>,
+}
+
+impl Sources {
+    /// The file that `config`, `SEGUE_CONFIG` or the current folder names, the process's
+    /// environment, and these flags.
+    ///
+    /// # Errors
+    /// A file that was named and cannot be read.
+    pub fn of_process(
+        config: Option<&Path>,
+        flags: BTreeMap<&'static str, String>,
+    ) -> Result<Sources, Failure> {
+        let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let environment: BTreeMap<_, _> =
+            VARIABLES.iter().filter_map(|v| Some((v.name.to_owned(), read(v.name)?))).collect();
+        let named = config.map(Path::to_owned).or_else(|| environment.get("SEGUE_CONFIG").map(PathBuf::from));
+        let path = named.clone().unwrap_or_else(|| FILE_NAME.into());
+        let file = match std::fs::read_to_string(&path) {
+            Ok(text) => Some((path.display().to_string(), text)),
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                return Err(failure::usage(format!("settings file {}: {error}", path.display())));
+            }
+        };
+        Ok(Sources { file, environment, flags })
+    }
+}
+
+/// Values with the name of where each came from.
+#[derive(Debug, Clone)]
+struct Layer(Vec<(String, String, String)>);
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        let value = |(key, text, origin): &(String, String, String)| {
+            (key.clone(), Value::new(Some(origin), ValueKind::String(text.clone())))
+        };
+        Ok(self.0.iter().map(value).collect())
+    }
+}
+
+fn environment_layer(environment: &BTreeMap<String, String>) -> Layer {
+    let of = |variable: &Variable| {
+        let key = variable.key()?.to_owned();
+        Some((key, environment.get(variable.name)?.clone(), variable.name.to_owned()))
+    };
+    Layer(VARIABLES.iter().filter_map(of).collect())
+}
+
+fn flag_layer(flags: &BTreeMap<&'static str, String>) -> Layer {
+    let of = |(key, value): (&&'static str, &String)| {
+        ((*key).to_owned(), value.clone(), format!("--{}", key.replace('_', "-")))
+    };
+    Layer(flags.iter().map(of).collect())
+}
+
+impl Settings {
+    /// Merges the sources and checks the result.
+    ///
+    /// # Errors
+    /// The first value that makes no sense, with its name and its origin.
+    pub fn load(sources: &Sources) -> Result<Settings, Failure> {
+        let mut builder = Config::builder();
+        if let Some((name, text)) = &sources.file {
+            check_file_keys(name, text)?;
+            builder = builder.add_source(FileLayer { name: name.clone(), text: text.clone() });
+        }
+        let merged = builder
+            .add_source(environment_layer(&sources.environment))
+            .add_source(flag_layer(&sources.flags))
+            .build()
+            .and_then(Config::try_deserialize::<Raw>)
+            .map_err(|error| failure::usage(format!("settings: {error}")))?;
+        let log = merged.log.clone().or_else(|| sources.environment.get("RUST_LOG").cloned());
+        complete(merged, log)
+    }
+}
+
+fn complete(raw: Raw, log: Option<String>) -> Result<Settings, Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = in_range("threads", raw.threads.unwrap_or(cores), MOST_THREADS)?;
+    let workers = in_range("workers", raw.workers.unwrap_or(threads.min(8)), MOST_WORKERS)?;
+    if let Some(language) = &raw.language {
+        check_language(language)?;
+    }
+    Ok(Settings {
+        recipe: raw.recipe.unwrap_or_else(|| "standard".to_owned()),
+        segment_duration: raw.segment_duration,
+        workers,
+        threads,
+        model: raw.model,
+        language: raw.language,
+        model_dir: match raw.model_dir {
+            Some(dir) => dir,
+            None => default_model_dir()?,
+        },
+        state: raw.state,
+        progress: raw.progress.unwrap_or_default(),
+        ffmpeg: raw.ffmpeg.unwrap_or_else(|| "ffmpeg".into()),
+        ffprobe: raw.ffprobe.unwrap_or_else(|| "ffprobe".into()),
+        log,
+        log_format: raw.log_format.unwrap_or_default(),
+    })
+}
+
+fn in_range(name: &str, value: usize, most: usize) -> Result<usize, Failure> {
+    if (1..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(failure::usage(format!("settings: {name} is {value}, not between 1 and {most}")))
+    }
+}
+
+/// `auto`, or a language as whisper names it: 2 or 3 small letters.
+fn check_language(language: &str) -> Result<(), Failure> {
+    let plain = (2..=3).contains(&language.len()) && language.bytes().all(|b| b.is_ascii_lowercase());
+    if language == "auto" || plain {
+        Ok(())
+    } else {
+        Err(failure::usage(format!("language {language:?} is neither auto nor a code such as en, de or yue")))
+    }
+}
+
+/// Where models lie unless somebody says otherwise.
+pub(crate) fn default_model_dir() -> Result<PathBuf, Failure> {
+    use etcetera::BaseStrategy;
+    let base = etcetera::choose_base_strategy().map_err(|error| {
+        failure::environment(format!("no home folder ({error}); set SEGUE_MODEL_DIR to a folder for models"))
+    })?;
+    Ok(base.data_dir().join("segue").join("models"))
+}
+
+#[derive(Debug, Clone)]
+struct FileLayer {
+    name: String,
+    text: String,
+}
+
+impl Source for FileLayer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        use config::{FileFormat, Format};
+        FileFormat::Toml
+            .parse(Some(&self.name), &self.text)
+            .map_err(|cause| ConfigError::FileParse { uri: Some(self.name.clone()), cause })
+    }
+}
+
+/// The merge itself would name an unknown key without the file that it stands in.
+fn check_file_keys(name: &str, text: &str) -> Result<(), Failure> {
+    let layer = FileLayer { name: name.to_owned(), text: text.to_owned() };
+    let one_line = |error: ConfigError| {
+        let said = error.to_string();
+        let words: Vec<&str> = said.split_whitespace().collect();
+        failure::usage(format!("settings file {}", words.join(" ")))
+    };
+    let known: Vec<&str> = VARIABLES.iter().filter_map(Variable::key).collect();
+    match layer.collect().map_err(one_line)?.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => Err(failure::usage(format!(
+            "settings file {name} has the unknown key {key:?}; known are {}",
+            known.join(", ")
+        ))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

@@ -1,0 +1,299 @@
+//! A whole job in one process over the embedded backend, with engines that only copy.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use segue_domain::{
+    Failure, FaultKind, Manifest, OutputKind, Plan, Recipe, Segment, Task, TaskId, TaskKind, TickRange,
+    Timebase,
+};
+use segue_ports::{
+    EngineError, MapEngine, NoReport, PlanRequest, Planned, Planner, ProducedFile, ReduceRequest, Reduced,
+    ReducedFile, Reducer, TaskRequest, TaskResult,
+};
+use segue_runtime::models::sha256_of;
+use segue_runtime::run::read_marker;
+use segue_runtime::{Engines, Finished, Outcome, RunRequest, run_embedded};
+use tokio_util::sync::CancellationToken;
+
+const PARTS: u32 = 3;
+
+/// Copies a third of the source in each task; can be told to fail or to hang.
+#[derive(Default)]
+struct Copier {
+    plan_fails_with: Option<EngineError>,
+    hang_from: Option<u32>,
+    tasks_done: AtomicUsize,
+    tasks_begun: AtomicUsize,
+}
+
+#[async_trait]
+impl Planner for Copier {
+    async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError> {
+        if let Some(error) = &self.plan_fails_with {
+            return Err(error.clone());
+        }
+        let task = |index| Task {
+            id: TaskId::of(TaskKind::Carry, index),
+            kind: TaskKind::Carry,
+            segment: Some(index),
+            work_ms: 10,
+            attempts: None,
+        };
+        let segment = |index: u32| {
+            let start = i64::from(index) * 1000;
+            Segment { index, range: TickRange { start, end: start + 1000 }, frames: 1, bytes: 1 }
+        };
+        let plan = Plan {
+            version: 1,
+            job: request.run.job,
+            recipe: request.recipe,
+            source_bytes: request.source.metadata().unwrap().len(),
+            source_key: request.source_key,
+            timebase: Timebase { num: 1, den: 1000 },
+            segments: (0..PARTS).map(segment).collect(),
+            tasks: (0..PARTS).map(task).collect(),
+            files: BTreeMap::new(),
+            tools: BTreeMap::new(),
+            engine: serde_json::Value::Null,
+        };
+        Ok(Planned { plan, files: Vec::new(), warnings: Vec::new() })
+    }
+}
+
+#[async_trait]
+impl MapEngine for Copier {
+    fn kinds(&self) -> &[TaskKind] {
+        &[TaskKind::Carry]
+    }
+
+    async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
+        let index = request.task.segment.unwrap();
+        self.tasks_begun.fetch_add(1, Ordering::SeqCst);
+        if self.hang_from.is_some_and(|from| index >= from) {
+            request.run.cancel.cancelled().await;
+            return Err(EngineError::cancelled());
+        }
+        let source = std::fs::read(&request.inputs.source).unwrap();
+        let third = source.len() / PARTS as usize;
+        let from = index as usize * third;
+        let to = if index + 1 == PARTS { source.len() } else { from + third };
+        let path = request.run.scratch.join("part.bin");
+        std::fs::write(&path, &source[from..to]).unwrap();
+        self.tasks_done.fetch_add(1, Ordering::SeqCst);
+        let file = ProducedFile { name: "part.bin".into(), path };
+        Ok(TaskResult { files: vec![file], facts: serde_json::Value::Null })
+    }
+}
+
+#[async_trait]
+impl Reducer for Copier {
+    async fn reduce(&self, request: ReduceRequest) -> Result<Reduced, EngineError> {
+        let parts = request.parts.iter().map(|part| std::fs::read(&part.files["part.bin"]).unwrap());
+        let path = request.run.scratch.join("final.mp4");
+        std::fs::write(&path, parts.collect::<Vec<_>>().concat()).unwrap();
+        let (bytes, sha256) = sha256_of(&path).unwrap();
+        let file = ReducedFile {
+            name: "final.mp4".into(),
+            path,
+            kind: OutputKind::Media,
+            media_type: "video/mp4".into(),
+            bytes,
+            sha256,
+            made: "parts in a row".into(),
+        };
+        Ok(Reduced { files: vec![file], notes: Vec::new(), tools: BTreeMap::new() })
+    }
+}
+
+struct Bench {
+    root: tempfile::TempDir,
+    request: RunRequest,
+}
+
+const SOURCE: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz!";
+
+impl Bench {
+    fn new() -> Bench {
+        let root = tempfile::tempdir().unwrap();
+        let source = root.path().join("talk.mp4");
+        std::fs::write(&source, SOURCE).unwrap();
+        let request = RunRequest {
+            source,
+            out_dir: root.path().join("made/out"),
+            recipe: Recipe::built_in("rejoin").unwrap(),
+            state: None,
+            workers: 2,
+            threads: 2,
+        };
+        Bench { root, request }
+    }
+
+    fn out(&self) -> PathBuf {
+        self.request.out_dir.clone()
+    }
+
+    async fn run_until(&self, copier: &Arc<Copier>, stop: CancellationToken) -> Result<Outcome, Failure> {
+        let copier = Arc::clone(copier);
+        let engines = async |_: &Recipe| {
+            Ok(Engines { planner: copier.clone(), map: vec![copier.clone()], reducer: copier.clone() })
+        };
+        let run = run_embedded(self.request.clone(), engines, Arc::new(NoReport), stop);
+        tokio::time::timeout(Duration::from_secs(60), run).await.expect("the run ends")
+    }
+
+    async fn run(&self, copier: Copier) -> Result<Outcome, Failure> {
+        self.run_until(&Arc::new(copier), CancellationToken::new()).await
+    }
+
+    /// Runs until the first part is done and the others hang, then stops in good order.
+    async fn interrupt(&self) -> Outcome {
+        let copier = Arc::new(Copier { hang_from: Some(1), ..Copier::default() });
+        let stop = CancellationToken::new();
+        let (asked, seen) = (stop.clone(), Arc::clone(&copier));
+        tokio::spawn(async move {
+            while seen.tasks_done.load(Ordering::SeqCst) < 1 || seen.tasks_begun.load(Ordering::SeqCst) < 3 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            asked.cancel();
+        });
+        self.run_until(&copier, stop).await.unwrap()
+    }
+}
+
+fn finished(outcome: Result<Outcome, Failure>) -> Finished {
+    match outcome.unwrap() {
+        Outcome::Finished(finished) => *finished,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_job_ends_with_its_results_and_nothing_else() {
+    let bench = Bench::new();
+    let done = finished(bench.run(Copier::default()).await);
+    assert!(!done.already && !done.resumed);
+    assert_eq!(done.media_ms, Some(3000));
+    assert_eq!(std::fs::read(bench.out().join("final.mp4")).unwrap(), SOURCE);
+    assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);
+    let manifest = Manifest::decode(&std::fs::read(bench.out().join("manifest.json")).unwrap()).unwrap();
+    assert_eq!((manifest.job, manifest.segments), (done.job.clone(), PARTS));
+
+    let idle = Arc::new(Copier::default());
+    let again = finished(bench.run_until(&idle, CancellationToken::new()).await);
+    assert!(again.already);
+    assert_eq!(again.job, done.job);
+    assert_eq!(idle.tasks_begun.load(Ordering::SeqCst), 0, "work was done twice");
+
+    std::fs::remove_file(bench.out().join("final.mp4")).unwrap();
+    assert!(!finished(bench.run(Copier::default()).await).already, "a lost file is made again");
+    assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);
+}
+
+#[tokio::test]
+async fn an_interrupted_job_goes_on_with_what_is_not_done() {
+    let bench = Bench::new();
+    let Outcome::Interrupted { state, .. } = bench.interrupt().await else { panic!("not interrupted") };
+    assert_eq!(state, bench.out().canonicalize().unwrap().join(".segue"));
+    assert_eq!(names(&bench.out()), [".segue"], "something is there under a final name");
+
+    let rest = Arc::new(Copier::default());
+    let done = finished(bench.run_until(&rest, CancellationToken::new()).await);
+    assert!(done.resumed);
+    assert_eq!(rest.tasks_done.load(Ordering::SeqCst), 2, "only what was not done is done");
+    assert_eq!(std::fs::read(bench.out().join("final.mp4")).unwrap(), SOURCE);
+    assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);
+}
+
+#[tokio::test]
+async fn an_unfinished_folder_is_refused_to_another_job() {
+    let mut bench = Bench::new();
+    bench.interrupt().await;
+    bench.request.recipe = Recipe::built_in("mp4").unwrap();
+    let failure = bench.run(Copier::default()).await.unwrap_err();
+    assert_eq!(failure.kind, FaultKind::Usage);
+    assert!(failure.cause.contains("unfinished job (recipe rejoin"), "{}", failure.cause);
+    assert!(read_marker(&bench.out()).is_ok(), "the unfinished job was touched");
+}
+
+#[tokio::test]
+async fn state_elsewhere_is_used_and_cleared() {
+    let mut bench = Bench::new();
+    let elsewhere = bench.root.path().join("state");
+    bench.request.state = Some(elsewhere.to_str().unwrap().parse().unwrap());
+    let Outcome::Interrupted { job, state } = bench.interrupt().await else { panic!("not interrupted") };
+    assert_eq!(state, elsewhere.join(job.as_str()));
+    assert!(state.join("segue.db").is_file());
+    assert!(finished(bench.run(Copier::default()).await).resumed);
+    assert_eq!(names(&elsewhere), Vec::<String>::new());
+    assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);
+}
+
+#[tokio::test]
+async fn a_bad_source_leaves_its_record_or_nothing() {
+    let bench = Bench::new();
+    let said = || EngineError::new(FaultKind::Source, "no video in it");
+    let failure = bench.run(Copier { plan_fails_with: Some(said()), ..Copier::default() }).await.unwrap_err();
+    assert_eq!((failure.kind, failure.cause.as_str()), (FaultKind::Source, "no video in it"));
+    assert_eq!(names(bench.root.path()), ["talk.mp4"], "folders that were made for it are still there");
+
+    let lines: Vec<String> = (0..10).map(|n| format!("line {n}")).collect();
+    let tail = EngineError { stderr_tail: lines.clone(), ..said() };
+    bench.run(Copier { plan_fails_with: Some(tail), ..Copier::default() }).await.unwrap_err();
+    assert_eq!(names(&bench.out().join(".segue")), ["job.json", "lock"]);
+    let record = read_marker(&bench.out()).unwrap().record.unwrap();
+    assert_eq!(record.failure.unwrap().stderr_tail, lines);
+
+    assert!(!finished(bench.run(Copier::default()).await).resumed, "a failed job begins anew");
+    assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);
+}
+
+#[tokio::test]
+async fn engines_that_are_missing_leave_an_unfinished_job_as_it_is() {
+    let bench = Bench::new();
+    let run = async || {
+        let missing = async |_: &Recipe| {
+            Err(Failure {
+                kind: FaultKind::Environment,
+                cause: "no ffmpeg".into(),
+                task: None,
+                stderr_tail: Vec::new(),
+            })
+        };
+        run_embedded(bench.request.clone(), missing, Arc::new(NoReport), CancellationToken::new()).await
+    };
+    assert_eq!(run().await.unwrap_err().cause, "no ffmpeg");
+    assert_eq!(names(bench.root.path()), ["talk.mp4"]);
+    bench.interrupt().await;
+    assert_eq!(run().await.unwrap_err().cause, "no ffmpeg");
+    assert!(finished(bench.run(Copier::default()).await).resumed);
+}
+
+#[tokio::test]
+async fn results_that_cannot_be_delivered_are_kept_and_delivered_later() {
+    let bench = Bench::new();
+    bench.interrupt().await;
+    // a folder in the place of a result
+    std::fs::create_dir(bench.out().join("final.mp4")).unwrap();
+    let failure = bench.run(Copier::default()).await.unwrap_err();
+    assert_eq!(failure.kind, FaultKind::Environment, "{}", failure.cause);
+
+    std::fs::remove_dir(bench.out().join("final.mp4")).unwrap();
+    let idle = Arc::new(Copier::default());
+    finished(bench.run_until(&idle, CancellationToken::new()).await);
+    assert_eq!(idle.tasks_begun.load(Ordering::SeqCst), 0, "work was done twice");
+    assert_eq!(std::fs::read(bench.out().join("final.mp4")).unwrap(), SOURCE);
+}
