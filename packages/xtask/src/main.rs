@@ -1,2 +1,50 @@
-//! What a developer runs.
-fn main() {}
+//! What a developer runs: `cargo xtask layers|fidelity|bench|fuzz-lite`.
+
+mod bench;
+mod fidelity;
+mod fuzz;
+mod layers;
+mod measure;
+mod program;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What a developer of Segue runs beside cargo itself.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check that every package depends only on what its layer may know
+    Layers(layers::LayersArgs),
+    /// Copy recipe against the source, file by file, judged by an independent tool
+    Fidelity(fidelity::FidelityArgs),
+    /// What it costs, side by side with other programs on this machine
+    Bench(bench::BenchArgs),
+    /// Throw damaged documents at our own parsers for a while
+    FuzzLite(fuzz::FuzzArgs),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Layers(args) => layers::run(&args),
+        Command::Fidelity(args) => fidelity::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::FuzzLite(args) => fuzz::run(&args),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The copy recipe against the fastest that can be done: one remux by ffmpeg.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::Bench;
+use super::report::Report;
+use crate::measure::{Cost, Watch, median, run};
+
+const LIMIT: f64 = 1.5;
+
+/// Wall and processor time of both, in turn.
+pub fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
+    let source = bench.sources.large()?;
+    compare(bench, report, &source, "rejoin")?;
+    // many small packets instead of few large ones: the same work per byte is another matter
+    let long = bench.sources.talk_minutes(if bench.quick { 10 } else { 120 })?;
+    compare(bench, report, &long, "rejoin, 2 h of small packets")
+}
+
+fn compare(bench: &Bench, report: &mut Report, source: &Path, name: &str) -> Result<()> {
+    let bytes = source.metadata()?.len();
+    let (mut ours, mut theirs) = (Vec::<Cost>::new(), Vec::<Cost>::new());
+    // one run of each first, so that both find the source in the cache
+    for round in 0..=bench.runs {
+        let remuxed = bench.work.join("remux.mp4");
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-nostdin", "-v", "error", "-y", "-i"]).arg(source);
+        ffmpeg.args(["-map", "0", "-c", "copy"]).arg(&remuxed);
+        let remux = run(&mut ffmpeg, Watch::Time)?;
+        std::fs::remove_file(&remuxed)?;
+        let (mut segue, out) =
+            bench.run_command(source, &["--recipe", "rejoin", "--segment-duration", "60s"])?;
+        let joined = run(&mut segue, Watch::Time)?;
+        std::fs::remove_dir_all(&out)?;
+        if round > 0 {
+            theirs.push(remux);
+            ours.push(joined);
+        }
+    }
+    report.raw(&format!("{name}: ours"), &ours);
+    report.raw(&format!("{name}: ffmpeg -c copy"), &theirs);
+    let size = format!("{:.2} GB", bytes as f64 / 1e9);
+    for (what, of) in [("wall", (|c: &Cost| c.wall_s) as fn(&Cost) -> f64), ("CPU", |c: &Cost| c.cpu_s)] {
+        let (a, b) = (median(ours.iter().map(of)), median(theirs.iter().map(of)));
+        let ratio = a / b;
+        let shown = format!("{ratio:.2}× ({a:.2} s against {b:.2} s, {size})");
+        report.at_most(name, &format!("{what} against ffmpeg -c copy"), ratio, LIMIT, shown, "≤ 1.5×");
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! The transcript: how fast, and how many words wrong.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use super::report::Report;
+use super::sources::Talk;
+use super::{Bench, wer};
+use crate::measure::{Cost, Watch, median, run};
+use crate::program;
+
+const SEEDS: [u32; 3] = [7, 11, 23];
+const SEGMENTS: [u32; 4] = [1, 2, 8, 60];
+const MOST_WER: f64 = 4.0;
+const MOST_SPREAD: f64 = 0.2;
+
+/// Wall time against one pass of the same engine, in turn, for the same talk.
+pub fn against_one_pass(bench: &Bench, report: &mut Report) -> Result<()> {
+    ensure!(bench.model_dir.is_some(), "no models: set SEGUE_MODEL_DIR");
+    let one_pass = program::one_pass(&bench.features)?;
+    let talk = bench.sources.speech(7)?;
+    let (mut ours, mut theirs) = (Vec::<Cost>::new(), Vec::<Cost>::new());
+    for _ in 0..bench.runs {
+        theirs.push(single(bench, &one_pass, &talk)?.0);
+        ours.push(self::ours(bench, &talk, "300s")?.0);
+    }
+    report.raw("transcript: ours", &ours);
+    report.raw("transcript: one pass", &theirs);
+    for (what, of) in [("wall", (|c: &Cost| c.wall_s) as fn(&Cost) -> f64), ("CPU", |c: &Cost| c.cpu_s)] {
+        let (a, b) = (median(ours.iter().map(of)), median(theirs.iter().map(of)));
+        let shown = format!("{:.2}× ({a:.1} s against {b:.1} s)", a / b);
+        let what = format!("{what} against one whisper.cpp pass");
+        if of(&ours[0]) == ours[0].wall_s {
+            report.at_most("transcript", &what, a / b, 1.0, shown, "≤ 1.0×");
+        } else {
+            report.info("transcript", &what, a / b, shown);
+        }
+    }
+    Ok(())
+}
+
+/// Word error rates through the whole program, for every talk and number of segments.
+pub fn word_errors(bench: &Bench, report: &mut Report) -> Result<()> {
+    ensure!(bench.model_dir.is_some(), "no models: set SEGUE_MODEL_DIR");
+    let one_pass = program::one_pass(&bench.features)?;
+    let (seeds, counts) =
+        if bench.quick { (&SEEDS[..1], &SEGMENTS[..2]) } else { (&SEEDS[..], &SEGMENTS[..]) };
+    for seed in seeds {
+        let talk = bench.sources.speech(*seed)?;
+        let (_, heard) = single(bench, &one_pass, &talk)?;
+        let once = wer::judged(talk.judge.as_deref(), &talk.reference, &heard)?;
+        let name = format!("seed {seed}, {}", talk.what);
+        report.info("wer", &format!("{name}: one whisper.cpp pass"), once, format!("{once:.2}%"));
+        let mut all = Vec::new();
+        for count in counts {
+            let duration_ms = talk.millis.div_ceil(u64::from(*count));
+            let (_, heard) = ours(bench, &talk, &format!("{duration_ms}ms"))?;
+            let errors = wer::judged(talk.judge.as_deref(), &talk.reference, &heard)?;
+            all.push(errors);
+            let limit = if talk.synthetic { once } else { MOST_WER.min(once) };
+            let limit_text = format!("≤ {limit:.2}%");
+            let what = format!("{name}: {count} segments");
+            report.at_most("wer", &what, errors, limit, format!("{errors:.2}%"), &limit_text);
+        }
+        let spread =
+            all.iter().copied().fold(f64::MIN, f64::max) - all.iter().copied().fold(f64::MAX, f64::min);
+        let shown = format!("{spread:.2} points");
+        report.at_most("wer", &format!("{name}: spread"), spread, MOST_SPREAD + 1e-9, shown, "≤ 0.2 points");
+    }
+    Ok(())
+}
+
+/// A talk through `segue run --recipe transcript`, and where its text is.
+pub fn ours(bench: &Bench, talk: &Talk, segment_duration: &str) -> Result<(Cost, PathBuf)> {
+    let args = ["--recipe", "transcript", "--language", "en", "--segment-duration", segment_duration];
+    let (mut command, out) = bench.run_command(&talk.sound, &args)?;
+    Ok((run(command.env("SEGUE_MODEL", "base.en"), Watch::Time)?, out.join("transcript.txt")))
+}
+
+/// A talk through one pass with all threads, and where its text is.
+fn single(bench: &Bench, one_pass: &std::path::Path, talk: &Talk) -> Result<(Cost, PathBuf)> {
+    let text = bench.work.join("one-pass.txt");
+    let mut command = Command::new(one_pass);
+    command.arg(&talk.sound).arg(&text).arg("--threads").arg(bench.threads.to_string());
+    if let Some(models) = &bench.model_dir {
+        command.env("SEGUE_MODEL_DIR", models);
+    }
+    Ok((run(&mut command, Watch::Time)?, text))
+}

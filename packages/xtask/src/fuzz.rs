@@ -1,0 +1,224 @@
+//! Damaged documents for our own parsers: index, keys, recipes, plans, messages, manifests.
+//!
+//! No coverage guides it, so it is no replacement for a fuzzer; it is what runs everywhere,
+//! within seconds, from a seed that is printed. A panic or a parser that takes long is a
+//! finding; an error is an answer.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use segue_domain::{Key, Manifest, Message, Plan, PlanHash, Recipe};
+use segue_media::mp4::{TrackChoice, looks_like_mov, read_index, short_by};
+
+use crate::measure::{Watch, run as run_program};
+
+/// The longest that one small document may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// `cargo xtask fuzz-lite`
+#[derive(Debug, Args)]
+pub struct FuzzArgs {
+    /// Seconds for each parser
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Where the random numbers begin
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// MP4 files whose indexes are damaged [default: two that ffmpeg makes]
+    #[arg(long, value_name = "FILE")]
+    index: Vec<PathBuf>,
+}
+
+/// A parser, and documents that it takes.
+struct Target {
+    name: &'static str,
+    seeds: Vec<Vec<u8>>,
+    parse: fn(&[u8]),
+}
+
+/// Damages and parses. True when nothing was found.
+///
+/// # Errors
+/// Files that cannot be made or read.
+pub fn run(args: &FuzzArgs) -> Result<bool> {
+    let mut random = Random(args.seed.max(1));
+    let mut clean = true;
+    for target in targets(&args.index)? {
+        let until = Instant::now() + Duration::from_secs(args.seconds);
+        let mut tries = 0u64;
+        let mut found = None;
+        while found.is_none() && Instant::now() < until {
+            let document = damaged(&target.seeds, &mut random);
+            found = finding(&document, target.parse);
+            tries += 1;
+            if let Some(what) = &found {
+                let path = std::env::temp_dir().join(format!("segue-fuzz-{}-{}", target.name, args.seed));
+                std::fs::write(&path, &document)?;
+                println!(
+                    "FOUND {}: {what} after {tries} documents; it is in {}",
+                    target.name,
+                    path.display()
+                );
+            }
+        }
+        clean &= found.is_none();
+        println!("{}: {tries} documents from seed {}", target.name, args.seed);
+    }
+    Ok(clean)
+}
+
+/// What is wrong with how `parse` takes a document.
+fn finding(document: &[u8], parse: fn(&[u8])) -> Option<&'static str> {
+    let begun = Instant::now();
+    let ended = catch_unwind(AssertUnwindSafe(|| parse(document)));
+    match ended {
+        Err(_) => Some("a panic"),
+        Ok(()) if begun.elapsed() > PATIENCE => Some("it takes long"),
+        Ok(()) => None,
+    }
+}
+
+fn targets(files: &[PathBuf]) -> Result<Vec<Target>> {
+    let text = |documents: &[&str]| documents.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let recipes = || {
+        segue_domain::recipe::BUILT_IN.iter().filter_map(|name| Recipe::built_in(name)).collect::<Vec<_>>()
+    };
+    let plan = br#"{"version":1,"job":"j","recipe":{"version":1,"name":"rejoin"},"source_key":"input/j/source.mp4","source_bytes":9,"timebase":{"num":1,"den":1000},"segments":[{"index":0,"range":{"start":0,"end":10},"frames":1,"bytes":1}],"tasks":[{"id":"carry-00000","kind":"carry","segment":0,"work_ms":1}],"files":{},"tools":{},"engine":null}"#;
+    let message = r#"{"version":1,"message":{"kind":"task","job":"j","task":"map-00001"}}"#;
+    let manifest = r#"{"version":1,"job":"j","recipe":"rejoin","plan":"h","term":1,"source_bytes":1,"segments":1,"tools":{},"notes":[],"outputs":[]}"#;
+    Ok(vec![
+        Target {
+            name: "key",
+            seeds: text(&["work/j/map-00001/7/a.mp4", "input/j/source.mp4", "jobs/j/hls/a.ts"]),
+            parse: |bytes| {
+                let text = String::from_utf8_lossy(bytes);
+                if let Ok(key) = text.parse::<Key>() {
+                    assert_eq!(key.to_string(), text, "a key prints as it was read");
+                }
+            },
+        },
+        Target {
+            name: "recipe-toml",
+            seeds: recipes().iter().map(|recipe| recipe.to_toml().into_bytes()).collect(),
+            parse: |bytes| drop(Recipe::from_toml(&String::from_utf8_lossy(bytes))),
+        },
+        Target {
+            name: "recipe-yaml",
+            seeds: recipes().iter().map(|r| serde_json::to_vec(r).unwrap_or_default()).collect(),
+            parse: |bytes| drop(Recipe::from_yaml(&String::from_utf8_lossy(bytes))),
+        },
+        Target {
+            name: "plan",
+            seeds: vec![plan.to_vec()],
+            parse: |bytes| drop(Plan::decode(bytes, &PlanHash::of(bytes))),
+        },
+        Target {
+            name: "message",
+            seeds: text(&[message]),
+            parse: |bytes| drop(Message::decode(&String::from_utf8_lossy(bytes))),
+        },
+        Target { name: "manifest", seeds: text(&[manifest]), parse: |bytes| drop(Manifest::decode(bytes)) },
+        Target { name: "index", seeds: indexes(files)?, parse: parse_index },
+    ])
+}
+
+fn parse_index(bytes: &[u8]) {
+    let _ = looks_like_mov(&bytes);
+    let _ = short_by(&bytes);
+    let _ = read_index(&bytes, TrackChoice::FirstVideo);
+    let _ = read_index(&bytes, TrackChoice::Id(1));
+}
+
+/// Small MP4 files: those named, else one with an index in front and one in fragments.
+fn indexes(files: &[PathBuf]) -> Result<Vec<Vec<u8>>> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("{}", path.display()));
+    if !files.is_empty() {
+        return files.iter().map(|path| read(path)).collect();
+    }
+    let dir = tempfile::tempdir()?;
+    let mut all = Vec::new();
+    for flags in ["+faststart", "+frag_keyframe+empty_moov"] {
+        let path = dir.path().join("a.mp4");
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=3"]);
+        ffmpeg.args(["-c:v", "mpeg4", "-bf", "2", "-g", "5", "-movflags", flags]).arg(&path);
+        run_program(&mut ffmpeg, Watch::Time)?;
+        all.push(read(&path)?);
+    }
+    Ok(all)
+}
+
+/// Random numbers that a seed repeats (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % end.max(1)
+    }
+}
+
+/// One of the documents with some bytes flipped, set to an edge, taken out, doubled, or the
+/// end cut off.
+fn damaged(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+    const EDGES: [u8; 6] = [0, 1, 0x7f, 0x80, 0xff, b'"'];
+    let mut document = seeds[random.below(seeds.len())].clone();
+    for _ in 0..=random.below(8) {
+        let at = random.below(document.len());
+        let some = (at + 1 + random.below(16)).min(document.len());
+        match random.below(6) {
+            _ if document.is_empty() => document.push(b'{'),
+            0 => document[at] ^= 1 << random.below(8),
+            1 => document[at] = EDGES[random.below(EDGES.len())],
+            2 => document[at..some].fill(EDGES[random.below(EDGES.len())]),
+            3 => drop(document.drain(at..some)),
+            4 => {
+                let twice = document[at..some].to_vec();
+                document.splice(at..at, twice);
+            }
+            // the whole of the rest only now and then, else little is left to damage
+            _ if random.below(4) == 0 => document.truncate(at),
+            _ => document[at] = random.below(256) as u8,
+        }
+    }
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_found_and_an_error_is_not() {
+        assert_eq!(finding(b"x", |_| panic!("broken on purpose")), Some("a panic"));
+        assert_eq!(finding(b"x", |bytes| drop(Manifest::decode(bytes))), None);
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_documents() {
+        let seeds = [b"a document".to_vec()];
+        let all = |seed| {
+            let mut random = Random(seed);
+            (0..50).map(|_| damaged(&seeds, &mut random)).collect::<Vec<_>>()
+        };
+        assert_eq!(all(3), all(3));
+        assert_ne!(all(3), all(4));
+    }
+
+    #[test]
+    fn our_parsers_take_a_hundred_damaged_documents_each() {
+        let mut random = Random(7);
+        for target in targets(&[]).unwrap() {
+            for _ in 0..100 {
+                let document = damaged(&target.seeds, &mut random);
+                assert_eq!(finding(&document, target.parse), None, "{} {document:?}", target.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The layer rules, held over what cargo itself knows of the workspace.
+//!
+//! A rule says which of our packages a package may name, and what must not be found
+//! anywhere below it. A package without a rule breaks the check: whoever adds one decides
+//! where it stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use clap::Args;
+
+use crate::program;
+use crate::table::Table;
+
+/// `cargo xtask layers`
+#[derive(Debug, Args)]
+pub struct LayersArgs {
+    /// Check a folder with another workspace than this one
+    #[arg(long, value_name = "DIR")]
+    workspace: Option<std::path::PathBuf>,
+}
+
+/// What one package may know.
+struct Rule {
+    /// The package; `*` at its end stands for any ending.
+    package: &'static str,
+    /// Packages of ours that it may name.
+    may: &'static [&'static str],
+    /// What may not be found anywhere below it.
+    never: &'static [&'static [&'static str]],
+    /// Why.
+    reason: &'static str,
+}
+
+const ASYNC: &[&str] = &["tokio", "tokio-util", "async-trait", "async-std", "smol"];
+const DATABASE: &[&str] = &["rusqlite", "libsqlite3-sys", "sqlx", "tokio-postgres", "postgres", "redis"];
+const CLOUD: &[&str] = &["aws-*", "object_store", "rusoto*", "azure*", "google-cloud*"];
+const NETWORK: &[&str] = &["reqwest", "hyper", "ureq", "curl", "isahc"];
+const PROCESS: &[&str] = &["nix", "process-wrap", "command-group", "duct"];
+const ENGINE: &[&str] = &["whisper-rs", "whisper-rs-sys", "ffmpeg-*", "rsmpeg"];
+const SCREEN: &[&str] = &["clap", "indicatif", "crossterm"];
+
+const RULES: &[Rule] = &[
+    Rule {
+        package: "segue-domain",
+        may: &[],
+        never: &[ASYNC, DATABASE, CLOUD, NETWORK, PROCESS, ENGINE, SCREEN],
+        reason: "the words and rules are pure: no clock, file, process, network or executor",
+    },
+    Rule {
+        package: "segue-ports",
+        may: &["segue-domain"],
+        never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE, SCREEN],
+        reason: "a port names no vendor; tokio is there for the in-memory adapters' time",
+    },
+    Rule {
+        package: "segue-pipeline",
+        may: &["segue-domain", "segue-ports"],
+        never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE, SCREEN],
+        reason: "a role runs over any adapter and any engine, so it can know none",
+    },
+    Rule {
+        package: "segue-media",
+        may: &["segue-domain", "segue-ports"],
+        never: &[DATABASE, CLOUD, NETWORK, &["whisper-rs", "whisper-rs-sys"], SCREEN],
+        reason: "ffmpeg is fenced off here; voice, storage and queues are others' matter",
+    },
+    Rule {
+        package: "segue-speech",
+        may: &["segue-domain", "segue-ports"],
+        never: &[DATABASE, CLOUD, NETWORK, PROCESS, SCREEN],
+        reason: "whisper is fenced off here; it hears samples and starts no program",
+    },
+    Rule {
+        package: "segue-adapter-*",
+        may: &["segue-domain", "segue-ports"],
+        never: &[ENGINE, SCREEN],
+        reason: "one vendor each: an adapter knows neither an engine nor another adapter",
+    },
+    Rule {
+        package: "segue-runtime",
+        may: &[
+            "segue-domain",
+            "segue-ports",
+            "segue-pipeline",
+            "segue-media",
+            "segue-speech",
+            "segue-adapter-*",
+        ],
+        never: &[SCREEN],
+        reason: "the only place that names them all; what the user sees is the programs' matter",
+    },
+    Rule {
+        package: "segue-cli",
+        may: &["segue-domain", "segue-ports", "segue-runtime"],
+        never: &[CLOUD],
+        reason: "a program is a thin shell over the runtime",
+    },
+    Rule {
+        package: "segue-tests",
+        may: &[],
+        never: &[DATABASE, CLOUD, ENGINE],
+        reason: "system tests see the program as a user does, so they can know none of its parts",
+    },
+    Rule {
+        package: "xtask",
+        may: &["segue-domain", "segue-media"],
+        never: &[DATABASE, CLOUD, NETWORK],
+        reason: "it fuzzes the parsers of our own; everything else it runs as a program",
+    },
+];
+
+/// A package of ours as cargo sees it.
+#[derive(Debug, Default, Clone)]
+struct Package {
+    /// Packages of ours that it names, for whatever purpose.
+    names: BTreeSet<String>,
+    /// Everything below it that gets into a build of it.
+    below: BTreeSet<String>,
+}
+
+/// Runs the check and prints the rules.
+///
+/// # Errors
+/// A workspace that cargo cannot read.
+pub fn run(args: &LayersArgs) -> Result<bool> {
+    let root = args.workspace.clone().unwrap_or_else(program::root);
+    let metadata = MetadataCommand::new().current_dir(root).exec()?;
+    let packages = packages(&metadata);
+    let mut table = Table::new(["package", "may name", "because"]);
+    for rule in RULES {
+        let may = if rule.may.is_empty() { "none of ours".to_owned() } else { rule.may.join(", ") };
+        table.row([rule.package.to_owned(), may, rule.reason.to_owned()]);
+    }
+    print!("{}", table.markdown());
+    let broken = check(&packages);
+    for line in &broken {
+        println!("BROKEN: {line}");
+    }
+    println!("{} packages, {} rules broken", packages.len(), broken.len());
+    Ok(broken.is_empty())
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
+}
+
+/// Every rule that is broken, as a line that says how.
+fn check(packages: &BTreeMap<String, Package>) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (name, package) in packages {
+        let Some(rule) = RULES.iter().find(|rule| matches(rule.package, name)) else {
+            broken.push(format!("{name} has no rule; say in packages/xtask/src/layers.rs what it may know"));
+            continue;
+        };
+        for named in &package.names {
+            if !rule.may.iter().any(|may| matches(may, named)) {
+                broken.push(format!("{name} names {named}: {}", rule.reason));
+            }
+        }
+        for found in &package.below {
+            if rule.never.iter().flat_map(|group| group.iter()).any(|never| matches(never, found)) {
+                broken.push(format!("{name} has {found} below it: {}", rule.reason));
+            }
+        }
+    }
+    broken
+}
+
+fn packages(metadata: &Metadata) -> BTreeMap<String, Package> {
+    let ours: BTreeMap<_, _> = metadata.workspace_packages().into_iter().map(|p| (&p.id, p)).collect();
+    let names: BTreeMap<_, _> = metadata.packages.iter().map(|p| (&p.id, p.name.to_string())).collect();
+    let nodes: BTreeMap<_, _> =
+        metadata.resolve.iter().flat_map(|resolve| &resolve.nodes).map(|node| (&node.id, node)).collect();
+    let built = |kinds: &[cargo_metadata::DepKindInfo]| {
+        kinds.iter().any(|kind| kind.kind != DependencyKind::Development)
+    };
+    let mut all = BTreeMap::new();
+    for (id, package) in &ours {
+        let mut found = Package::default();
+        let mut left = Vec::new();
+        for dep in nodes.get(id).map(|node| node.deps.as_slice()).unwrap_or_default() {
+            if ours.contains_key(&dep.pkg) {
+                found.names.insert(names[&dep.pkg].clone());
+            }
+            if built(&dep.dep_kinds) {
+                left.push(&dep.pkg);
+            }
+        }
+        let mut seen = BTreeSet::new();
+        while let Some(id) = left.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            found.below.insert(names[id].clone());
+            let deps = nodes.get(id).map(|node| node.deps.as_slice()).unwrap_or_default();
+            left.extend(deps.iter().filter(|dep| built(&dep.dep_kinds)).map(|dep| &dep.pkg));
+        }
+        all.insert(package.name.to_string(), found);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace(name: &str, names: &[&str], below: &[&str]) -> BTreeMap<String, Package> {
+        let set = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect();
+        BTreeMap::from([(name.to_owned(), Package { names: set(names), below: set(below) })])
+    }
+
+    #[test]
+    fn a_broken_rule_is_found() {
+        type Case = (&'static str, &'static [&'static str], &'static [&'static str], &'static str);
+        let cases: &[Case] = &[
+            ("segue-domain", &["segue-ports"], &[], "segue-domain names segue-ports"),
+            ("segue-domain", &[], &["tokio"], "segue-domain has tokio below it"),
+            ("segue-ports", &[], &["rusqlite"], "segue-ports has rusqlite"),
+            ("segue-ports", &[], &["aws-sdk-s3"], "segue-ports has aws-sdk-s3"),
+            ("segue-pipeline", &["segue-media"], &[], "segue-pipeline names segue-media"),
+            ("segue-media", &["segue-speech"], &[], "segue-media names segue-speech"),
+            ("segue-speech", &["segue-media"], &[], "segue-speech names segue-media"),
+            ("segue-adapter-aws", &["segue-adapter-local"], &[], "segue-adapter-aws names"),
+            ("segue-adapter-local", &[], &["whisper-rs"], "segue-adapter-local has whisper-rs"),
+            ("segue-cli", &["segue-media"], &[], "segue-cli names segue-media"),
+            ("segue-runtime", &["segue-cli"], &[], "segue-runtime names segue-cli"),
+            ("segue-tests", &["segue-domain"], &[], "segue-tests names segue-domain"),
+            ("segue-new", &[], &[], "segue-new has no rule"),
+        ];
+        for (name, names, below, expected) in cases {
+            let broken = check(&workspace(name, names, below));
+            assert!(broken.len() == 1 && broken[0].starts_with(expected), "{expected}: {broken:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_is_not_found() {
+        assert!(check(&workspace("segue-domain", &[], &["serde"])).is_empty());
+        assert!(check(&workspace("segue-ports", &["segue-domain"], &["tokio"])).is_empty());
+        assert!(check(&workspace("segue-adapter-aws", &["segue-ports"], &["aws-sdk-s3"])).is_empty());
+        assert!(check(&workspace("segue-runtime", &["segue-adapter-aws"], &["tokio", "ureq"])).is_empty());
+    }
+}

@@ -1,0 +1,192 @@
+//! What a program costs: wall time, processor time, memory and bytes read, of it and of
+//! everything it started.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{Read, Seek};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+use serde::Serialize;
+
+/// How often memory is looked at; every fifth look also shares shared pages out (PSS).
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// What one run cost.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Cost {
+    /// Seconds from start to end.
+    pub wall_s: f64,
+    /// Seconds of all cores, user and system, of the whole tree.
+    pub cpu_s: f64,
+    /// Most memory of the whole tree at one time, shared pages counted for each process.
+    pub peak_rss_kb: u64,
+    /// The same with shared pages shared out.
+    pub peak_pss_kb: u64,
+    /// Bytes that the whole tree asked the kernel to read, whether from disk or cache.
+    pub read_bytes: u64,
+    /// What it wrote to stdout.
+    #[serde(skip)]
+    pub stdout: String,
+    /// What it wrote to stderr.
+    #[serde(skip)]
+    pub stderr: String,
+}
+
+/// What is looked at while a program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// Nothing: looking costs time.
+    Time,
+    /// Memory of the whole tree.
+    Memory,
+}
+
+/// Runs a command to its end and says what it cost. One at a time: processor time is the
+/// difference of what all ended children of this process used.
+///
+/// # Errors
+/// A command that cannot be started or fails.
+pub fn run(command: &mut Command, watch: Watch) -> Result<Cost> {
+    let (cost, status) = run_any(command, watch)?;
+    ensure!(status.success(), "{command:?} ended with {status}: {}", cost.stderr.trim());
+    Ok(cost)
+}
+
+/// As [`run`], and a failure is the caller's matter.
+pub fn run_any(command: &mut Command, watch: Watch) -> Result<(Cost, ExitStatus)> {
+    let (mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?).process_group(0);
+    let before = children_cpu()?;
+    let started = Instant::now();
+    let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
+    let pid = child.id();
+    let ended = AtomicBool::new(false);
+    let mut cost = Cost::default();
+    std::thread::scope(|scope| -> Result<()> {
+        let looking = scope.spawn(|| match watch {
+            Watch::Time => (0, 0),
+            Watch::Memory => look_until(pid, &ended),
+        });
+        // it has ended but is still there to be asked what it read
+        let waited = waitid(Id::Pid(Pid::from_raw(pid as i32)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        cost.wall_s = started.elapsed().as_secs_f64();
+        ended.store(true, Ordering::Relaxed);
+        (cost.peak_rss_kb, cost.peak_pss_kb) = looking.join().unwrap_or_default();
+        waited.context("waiting").map(|_| ())
+    })?;
+    cost.read_bytes = field(&format!("/proc/{pid}/io"), "rchar:").unwrap_or(0);
+    let status = child.wait()?;
+    cost.cpu_s = (children_cpu()? - before).as_secs_f64();
+    for (file, text) in [(&mut out, &mut cost.stdout), (&mut err, &mut cost.stderr)] {
+        file.rewind()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        *text = String::from_utf8_lossy(&bytes).into_owned();
+    }
+    Ok((cost, status))
+}
+
+fn children_cpu() -> Result<Duration> {
+    let used = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let span = |time: TimeVal| {
+        Duration::from_micros(u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or(0))
+    };
+    Ok(span(used.user_time()) + span(used.system_time()))
+}
+
+/// Looks at the tree under `root` until it has ended; the highest RSS and PSS in kB.
+fn look_until(root: u32, ended: &AtomicBool) -> (u64, u64) {
+    let (mut rss, mut pss, mut looks) = (0, 0, 0u64);
+    while !ended.load(Ordering::Relaxed) {
+        let tree = tree(root);
+        let sum = |of: &dyn Fn(u32) -> Option<u64>| tree.iter().filter_map(|pid| of(*pid)).sum::<u64>();
+        rss = rss.max(sum(&|pid| field(&format!("/proc/{pid}/status"), "VmRSS:")));
+        if looks.is_multiple_of(5) {
+            pss = pss.max(sum(&|pid| field(&format!("/proc/{pid}/smaps_rollup"), "Pss:")));
+        }
+        looks += 1;
+        std::thread::sleep(LOOK_EVERY);
+    }
+    (rss, pss)
+}
+
+/// `root` and everything that descends from it.
+fn tree(root: u32) -> Vec<u32> {
+    let mut children = HashMap::<u32, Vec<u32>>::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        if let Some(parent) = parent(pid) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let (mut all, mut next) = (vec![root], 0);
+    while next < all.len() {
+        all.extend(children.remove(&all[next]).unwrap_or_default());
+        next += 1;
+    }
+    all
+}
+
+/// The second field after the name, which stands in brackets and may hold anything.
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn field(path: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// The middle of the numbers; the mean of the middle two where there are two.
+pub fn median(numbers: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = numbers.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => sorted[n / 2],
+        n => (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grandchild_counts() {
+        let script = "x=$(head -c 30000000 /dev/zero | tr '\\0' a); sh -c 'dd if=/dev/zero of=/dev/null bs=1M count=64 2>&1'; sleep 0.2; echo ${#x}";
+        let cost = run(Command::new("sh").args(["-c", script]), Watch::Memory).unwrap();
+        assert!(cost.stdout.trim().ends_with("30000000"), "{}", cost.stdout);
+        assert!(cost.read_bytes > 64 << 20, "read {}", cost.read_bytes);
+        assert!(cost.peak_rss_kb > 29_000, "rss {}", cost.peak_rss_kb);
+        assert!(
+            cost.peak_pss_kb > 29_000 && cost.peak_pss_kb <= cost.peak_rss_kb,
+            "pss {}",
+            cost.peak_pss_kb
+        );
+        assert!(cost.cpu_s > 0.0 && cost.wall_s > 0.2);
+    }
+
+    #[test]
+    fn a_failure_says_what_was_said() {
+        let error = run(Command::new("sh").args(["-c", "echo no >&2; exit 3"]), Watch::Time).unwrap_err();
+        assert!(error.to_string().contains("no"), "{error}");
+    }
+
+    #[test]
+    fn medians() {
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0]), 2.5);
+        assert!(median([]).is_nan());
+    }
+}

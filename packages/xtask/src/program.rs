@@ -1,0 +1,82 @@
+//! Where the programs are that are measured and compared.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// The root of the workspace.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+/// The `segue` program: `SEGUE_BIN`, else a release build made now.
+///
+/// # Errors
+/// A build that fails.
+pub fn segue(features: &[String]) -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("SEGUE_BIN").filter(|name| !name.is_empty()) {
+        return std::path::absolute(&named).with_context(|| format!("SEGUE_BIN {named:?}"));
+    }
+    let speech = ["-p", "segue-speech"];
+    let packages = if features.is_empty() { &[][..] } else { &speech };
+    build(&[&["-p", "segue-cli", "--bin", "segue"][..], packages].concat(), features)?;
+    Ok(release_dir()?.join("segue"))
+}
+
+/// The program that makes one pass of whisper.cpp over a file: `SEGUE_ONE_PASS`, else built now.
+///
+/// # Errors
+/// A build that fails.
+pub fn one_pass(features: &[String]) -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("SEGUE_ONE_PASS").filter(|name| !name.is_empty()) {
+        return std::path::absolute(&named).with_context(|| format!("SEGUE_ONE_PASS {named:?}"));
+    }
+    build(&["-p", "segue-speech", "--example", "one_pass"], features)?;
+    Ok(release_dir()?.join("examples").join("one_pass"))
+}
+
+fn build(what: &[&str], features: &[String]) -> Result<()> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root()).args(["build", "--release", "--quiet"]).args(what);
+    for feature in features {
+        cargo.arg("--features").arg(format!("segue-speech/{feature}"));
+    }
+    let ended = cargo.status().context("starting cargo")?;
+    ensure!(ended.success(), "cargo build {} failed", what.join(" "));
+    Ok(())
+}
+
+fn release_dir() -> Result<PathBuf> {
+    let metadata = cargo_metadata::MetadataCommand::new().current_dir(root()).no_deps().exec()?;
+    Ok(metadata.target_directory.as_std_path().join("release"))
+}
+
+/// The folder with test media and judges: the flag, else `SEGUE_SHARED`.
+///
+/// # Errors
+/// None named, or one that is not there.
+pub fn shared(flag: Option<&Path>) -> Result<PathBuf> {
+    let named = flag.map(Path::to_owned).or_else(|| std::env::var_os("SEGUE_SHARED").map(PathBuf::from));
+    match named.filter(|path| !path.as_os_str().is_empty()) {
+        Some(path) if path.join("tools").is_dir() => Ok(std::path::absolute(path)?),
+        Some(path) => bail!("{} has no folder tools; name the folder with media/ and tools/", path.display()),
+        None => bail!("name the folder with media/ and tools/ by --shared or SEGUE_SHARED"),
+    }
+}
+
+/// A folder with nothing but links to this ffmpeg and its ffprobe, for the front of `PATH`.
+///
+/// # Errors
+/// A program that is not there.
+pub fn path_with(ffmpeg: &Path, links: &Path) -> Result<std::ffi::OsString> {
+    let ffmpeg = ffmpeg.canonicalize().with_context(|| format!("{}", ffmpeg.display()))?;
+    let ffprobe = ffmpeg.with_file_name("ffprobe");
+    ensure!(ffprobe.is_file(), "there is no ffprobe beside {}", ffmpeg.display());
+    std::os::unix::fs::symlink(&ffmpeg, links.join("ffmpeg"))?;
+    std::os::unix::fs::symlink(&ffprobe, links.join("ffprobe"))?;
+    let rest = std::env::var_os("PATH").unwrap_or_default();
+    let all = std::iter::once(links.to_owned()).chain(std::env::split_paths(&rest));
+    Ok(std::env::join_paths(all)?)
+}
