@@ -41,6 +41,11 @@ fn main() {
     let listener = transcriber.listen(Arc::clone(&source));
     let windows = windows_starting_in(&listener, &rules, SampleRange::new(0, source.len())).expect("windows");
     let listened = begun.elapsed().as_secs_f64();
+    if args.iter().any(|a| a == "--listen-only") {
+        let full = windows.iter().filter(|w| !w.speech.is_empty()).count();
+        println!("{full} windows with speech of {}", windows.len());
+        return;
+    }
     let begun = Instant::now();
     let cancel = CancellationToken::new();
     let mut parts = Vec::new();
@@ -55,6 +60,14 @@ fn main() {
     std::fs::write(&args[1], text.join("\n")).expect("the text is written");
     if let Some(path) = support::flag::<String>(&args, "--json") {
         std::fs::write(path, serde_json::to_vec_pretty(&transcript).expect("JSON")).expect("the JSON is written");
+    }
+    if args.iter().any(|a| a == "--windows") {
+        let seconds = |sample: i64| sample as f64 / 16_000.0;
+        for window in &windows {
+            let speech: Vec<String> =
+                window.speech.iter().map(|s| format!("{:.2}-{:.2}", seconds(s.start), seconds(s.end))).collect();
+            println!("{:.2} {:.2} {}", seconds(window.owns.start), seconds(window.owns.end), speech.join(" "));
+        }
     }
     let heard: i64 = windows.iter().filter_map(|w| w.heard(0)).map(SampleRange::len).sum();
     println!(

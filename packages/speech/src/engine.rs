@@ -9,7 +9,7 @@ use crate::error::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Search {
-    /// The likeliest word each time; sampling several times only when that fails.
+    /// The likeliest token each time.
     Greedy,
     /// Several hypotheses kept side by side.
     Beam {
@@ -25,7 +25,7 @@ pub struct DecodeOptions {
     pub language: String,
     /// How to search.
     pub search: Search,
-    /// Whether to sample again at higher temperatures where the first answer is doubtful.
+    /// Whether to search wider where a greedy answer is doubtful.
     pub fallback: bool,
 }
 
@@ -55,8 +55,6 @@ pub struct SpokenToken {
 pub struct Hearing {
     /// The text, token by token.
     pub tokens: Vec<SpokenToken>,
-    /// Probability that there is no speech at all, 0 to 1.
-    pub no_speech: f32,
     /// The language, as a code; the one asked for, or the one detected.
     pub language: String,
 }

@@ -21,8 +21,10 @@ const FULL_LENGTH: f32 = 0.5;
 const SHORT_PAUSE_CUT: f32 = 1.0;
 /// Cost of a cut where there is no pause: more than any number of passes it could save.
 const WORD_CUT: f32 = 20.0;
-/// Silence left beside speech when a long pause is cut near its edges, frames (0.4 s).
-const MARGIN: usize = 13;
+/// Silence left beside speech when a long pause is cut near its edges, frames (1 s).
+const MARGIN: usize = 32;
+/// Cost of a window in which nobody speaks.
+const SILENT: f32 = 0.02;
 
 /// A place where a block may be cut: before `frame`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,7 +67,7 @@ fn pause_cuts(frames: &[Frame], pause: Spoken, rules: &WindowRules, cuts: &mut V
     let step = (10.0 * FRAMES_A_SECOND) as usize;
     let (first, last) = (pause.start + MARGIN, pause.end - MARGIN);
     let mut between: Vec<usize> = (first..last).step_by(step).collect();
-    between.push((first + last) / 2);
+    between.push((pause.start + pause.end) / 2);
     between.push(last);
     between.sort_unstable();
     cuts.extend(between.into_iter().map(|frame| Cut { frame, cost: 0.0 }));
@@ -121,13 +123,13 @@ pub(crate) fn pack(frames: &[Frame], spoken: &[Spoken], rules: &WindowRules) -> 
     bounds
 }
 
-/// What it costs to hear `window`: nothing without speech, more the longer the speech, and
+/// What it costs to hear `window`: next to nothing without speech, more the longer the speech, and
 /// more than anything else when it does not fit.
 fn window_cost(window: Spoken, spoken: &[Spoken], rules: &WindowRules) -> f32 {
     let from = spoken.partition_point(|run| run.end <= window.start);
     let to = spoken.partition_point(|run| run.start < window.end);
     if from >= to {
-        return 0.0;
+        return SILENT;
     }
     let first = spoken[from].start.max(window.start);
     let last = spoken[to - 1].end.min(window.end);

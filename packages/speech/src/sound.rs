@@ -60,7 +60,7 @@ pub fn samples_to_ms(samples: i64) -> i64 {
 }
 
 /// Samples of a number of milliseconds, exactly.
-pub fn ms_to_samples(ms: i64) -> i64 {
+pub const fn ms_to_samples(ms: i64) -> i64 {
     ms * (SAMPLE_RATE / 1000)
 }
 

@@ -7,23 +7,13 @@ use segue_domain::transcript::{Utterance, Word};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::align;
-use crate::engine::{DecodeOptions, Hearing, SpeechEngine};
+use crate::engine::{DecodeOptions, SpeechEngine};
 use crate::error::{Result, SpeechError};
+use crate::hear::{WindowText, hear_window};
 use crate::listen::Listener;
-use crate::sound::{SampleRange, SoundSource, read_padded, samples_to_ms};
+use crate::sound::{SampleRange, SoundSource};
 use crate::vad::VoiceActivity;
 use crate::window::{Window, WindowRules, windows_starting_in};
-use crate::words::{RawWord, words};
-
-/// Room left around speech for the engine, 0.3 s.
-const ROOM: i64 = ms_to_samples_const(300);
-/// A silence from which a new utterance begins.
-const UTTERANCE_PAUSE: i64 = ms_to_samples_const(1000);
-
-const fn ms_to_samples_const(ms: i64) -> i64 {
-    ms * (crate::sound::SAMPLE_RATE / 1000)
-}
 
 /// Version of the part document this code writes.
 pub const PART_VERSION: u32 = 1;
@@ -102,7 +92,7 @@ impl Transcriber {
                 }
                 let next = lock(&todo).pop_front();
                 let Some((index, window)) = next else { return Ok(()) };
-                let text = self.hear_window(listener.source(), window, cancel)?;
+                let text = hear_window(self.engine.as_ref(), &self.options, listener, window, cancel)?;
                 lock(&heard)[index] = Some(text);
                 let mut done = lock(&done);
                 *done += window.owns.intersect(range).len();
@@ -123,32 +113,6 @@ impl Transcriber {
         let texts = heard.into_inner().unwrap_or_else(|e| e.into_inner());
         Ok(assemble(range, offset_ms, texts.into_iter().flatten()))
     }
-
-    fn hear_window(
-        &self,
-        source: &dyn SoundSource,
-        window: &Window,
-        cancel: &CancellationToken,
-    ) -> Result<WindowText> {
-        let Some(heard) = window.heard(ROOM) else { return Ok(WindowText::default()) };
-        let samples = read_padded(source, heard)?;
-        let hearing = self.engine.transcribe(&samples, &self.options, cancel)?;
-        let spoken: Vec<SampleRange> = window
-            .speech
-            .iter()
-            .map(|s| SampleRange::new(s.start - heard.start, s.end - heard.start))
-            .collect();
-        let mut words = words(&hearing.tokens);
-        align::snap(&mut words, &samples, &spoken);
-        Ok(WindowText { utterances: utterances(&words, heard.start, &hearing), language: Some(hearing.language) })
-    }
-}
-
-/// What was said in one window, on the sound's clock.
-#[derive(Debug, Clone, Default)]
-struct WindowText {
-    utterances: Vec<Utterance>,
-    language: Option<String>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -179,35 +143,5 @@ fn shifted(mut utterance: Utterance, by_ms: i64) -> Utterance {
         end_ms: utterance.end_ms + by_ms,
         words: words.into_iter().map(shift).collect(),
         ..utterance
-    }
-}
-
-/// Groups words into utterances: a new one after the end of a sentence, after a long pause,
-/// and where the engine began a new stretch after a comma or nothing and a short pause.
-fn utterances(words: &[RawWord], at: i64, hearing: &Hearing) -> Vec<Utterance> {
-    let mut groups: Vec<Vec<&RawWord>> = Vec::new();
-    for word in words {
-        match groups.last_mut() {
-            Some(group) if !group.last().is_some_and(|last| breaks(last, word)) => group.push(word),
-            _ => groups.push(vec![word]),
-        }
-    }
-    groups.into_iter().map(|group| utterance(&group, at, hearing.no_speech)).collect()
-}
-
-fn breaks(last: &RawWord, next: &RawWord) -> bool {
-    last.ends_sentence() || next.start - last.end >= UTTERANCE_PAUSE
-}
-
-fn utterance(words: &[&RawWord], at: i64, no_speech: f32) -> Utterance {
-    let text: String = words.iter().map(|w| w.text.as_str()).collect();
-    let start = words.first().map_or(0, |w| w.start);
-    let end = words.last().map_or(start, |w| w.end);
-    Utterance {
-        start_ms: samples_to_ms(at + start),
-        end_ms: samples_to_ms(at + end),
-        text: text.trim().to_owned(),
-        words: words.iter().map(|w| w.placed(at)).collect(),
-        no_speech,
     }
 }

@@ -11,8 +11,6 @@ use crate::sound::SAMPLE_RATE;
 
 /// whisper counts time in hundredths of a second.
 const TICK: i64 = SAMPLE_RATE / 100;
-/// Hypotheses sampled when a greedy answer is doubtful.
-const SAMPLED: c_int = 5;
 
 /// What stays the same for a whole transcription.
 pub(crate) struct Setting<'a> {
@@ -51,7 +49,7 @@ pub(crate) fn hear(
 fn params<'a>(setting: &Setting<'a>) -> FullParams<'a, 'a> {
     let options = setting.options;
     let mut params = FullParams::new(match options.search {
-        Search::Greedy => SamplingStrategy::Greedy { best_of: SAMPLED },
+        Search::Greedy => SamplingStrategy::Greedy { best_of: 1 },
         Search::Beam { width } => {
             SamplingStrategy::BeamSearch { beam_size: c_int::from(width), patience: -1.0 }
         }
@@ -64,20 +62,30 @@ fn params<'a>(setting: &Setting<'a>) -> FullParams<'a, 'a> {
     });
     params.set_no_context(true);
     params.set_n_max_text_ctx(0);
+    // The decoder's own timestamps cost tokens and, once in a while, a sentence: after a pause
+    // it may jump ahead. Without them a window is always one pass, and nothing is skipped.
+    params.set_no_timestamps(true);
     params.set_single_segment(true);
     params.set_suppress_nst(true);
     params.set_token_timestamps(!setting.timed_by_alignment);
-    if !options.fallback {
-        params.set_temperature_inc(0.0);
-    }
+    // No dice: see `doubt`. And no rule by whisper.cpp's probability of no speech: with a prompt
+    // of more than one token version 1.8.3 reads it from the logits of an earlier call, which
+    // makes a window depend on the one before.
+    params.set_temperature_inc(0.0);
+    params.set_no_speech_thold(f32::INFINITY);
     params.set_print_progress(false);
     params.set_print_realtime(false);
     params.set_print_timestamps(false);
     params
 }
 
-fn context_for(_samples: usize) -> c_int {
-    0
+fn context_for(samples: usize) -> c_int {
+    let extra = knob("XAUDIO", -1);
+    if extra < 0 { return 0; }
+    ((samples as i64 / 320 + extra).min(1500)) as c_int
+}
+pub(crate) fn knob(name: &str, otherwise: i64) -> i64 {
+    std::env::var(name).ok().map_or(otherwise, |v| v.parse().unwrap())
 }
 
 /// Makes whisper.cpp stop between two steps of its graph once `cancel` is set.
@@ -100,7 +108,6 @@ fn abort_on(params: &mut FullParams<'_, '_>, cancel: &CancellationToken) {
 fn read_back(state: &WhisperState, setting: &Setting<'_>) -> Result<Hearing> {
     let mut hearing = Hearing { language: language(state, setting), ..Hearing::default() };
     for segment in state.as_iter() {
-        hearing.no_speech = hearing.no_speech.max(segment.no_speech_probability());
         let mut begins_stretch = true;
         for index in 0..segment.n_tokens() {
             let Some(token) = segment.get_token(index) else { continue };

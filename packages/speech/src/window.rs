@@ -56,9 +56,9 @@ pub struct WindowRules {
 impl Default for WindowRules {
     fn default() -> Self {
         WindowRules {
-            anchor_every: 112 * SAMPLE_RATE,
+            anchor_every: crate::whisper_decode::knob("XANCHOR",108) * SAMPLE_RATE,
             anchor_reach: 4 * SAMPLE_RATE,
-            longest_heard: 29 * SAMPLE_RATE,
+            longest_heard: crate::whisper_decode::knob("XLONG",290) * SAMPLE_RATE/10,
             speech_from: 0.5,
             speech_until: 0.35,
             shortest_speech: 3,

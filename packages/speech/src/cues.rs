@@ -1,0 +1,189 @@
+//! A transcript as subtitles: what is shown when, by the usual rules of the trade.
+//!
+//! All cuts between cues are chosen together, by dynamic programming over the words: cues
+//! that fit two lines, end where a sentence or a pause ends, and stay long enough to read.
+
+use segue_domain::transcript::Transcript;
+use serde::{Deserialize, Serialize};
+
+/// A text on the screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cue {
+    /// When it appears, milliseconds on the source's clock.
+    pub start_ms: i64,
+    /// When it goes; after `start_ms`, and not after the next cue's start.
+    pub end_ms: i64,
+    /// One or more lines, none empty.
+    pub lines: Vec<String>,
+}
+
+/// The rules of the trade.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CueRules {
+    /// Longest line, in columns: a wide character takes two.
+    pub line_columns: usize,
+    /// Most lines at once.
+    pub lines: usize,
+    /// A cue stays at least so long where the next one leaves room.
+    pub shortest_ms: i64,
+    /// And at most so long.
+    pub longest_ms: i64,
+    /// How long it may stay after the last word.
+    pub linger_ms: i64,
+    /// A pause that no cue spans.
+    pub pause_ms: i64,
+}
+
+impl Default for CueRules {
+    fn default() -> Self {
+        CueRules {
+            line_columns: 42,
+            lines: 2,
+            shortest_ms: 1_000,
+            longest_ms: 7_000,
+            linger_ms: 500,
+            pause_ms: 1_500,
+        }
+    }
+}
+
+/// A word as it stands in a line.
+struct Piece<'a> {
+    text: &'a str,
+    spaced: bool,
+    ends_utterance: bool,
+    start_ms: i64,
+    end_ms: i64,
+}
+
+/// The cues of `transcript`, in order and without overlap.
+pub fn cues(transcript: &Transcript, rules: &CueRules) -> Vec<Cue> {
+    let pieces = pieces(transcript);
+    let bounds = choose(&pieces, rules);
+    let mut cues: Vec<Cue> = bounds
+        .windows(2)
+        .map(|pair| {
+            let group = &pieces[pair[0]..pair[1]];
+            let (first, last) = (&group[0], &group[group.len() - 1]);
+            Cue { start_ms: first.start_ms.max(0), end_ms: last.end_ms.max(0), lines: lines(group, rules) }
+        })
+        .collect();
+    settle_times(&mut cues, rules);
+    cues
+}
+
+fn pieces(transcript: &Transcript) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    for utterance in &transcript.segments {
+        let mut rest = utterance.text.as_str();
+        let count = utterance.words.len();
+        for (index, word) in utterance.words.iter().enumerate().filter(|(_, w)| !w.text.is_empty()) {
+            let at = rest.find(word.text.as_str());
+            let spaced = at.is_none_or(|at| at > 0) || index == 0;
+            rest = at.map_or(rest, |at| &rest[at + word.text.len()..]);
+            pieces.push(Piece {
+                text: &word.text,
+                spaced,
+                ends_utterance: index + 1 == count,
+                start_ms: word.start_ms,
+                end_ms: word.end_ms,
+            });
+        }
+    }
+    pieces
+}
+
+/// Indices at which cues begin, and the number of pieces.
+fn choose(pieces: &[Piece<'_>], rules: &CueRules) -> Vec<usize> {
+    let mut best = vec![(f32::INFINITY, 0usize); pieces.len() + 1];
+    best[0] = (0.0, 0);
+    for to in 1..=pieces.len() {
+        for from in (0..to).rev() {
+            let group = &pieces[from..to];
+            if from + 1 < to && !may_stand_together(group, rules) {
+                break;
+            }
+            let cost = best[from].0 + cue_cost(group, pieces.get(to), rules);
+            if cost < best[to].0 {
+                best[to] = (cost, from);
+            }
+        }
+    }
+    let mut bounds = vec![pieces.len()];
+    while let Some(at) = bounds.last().copied().filter(|at| *at > 0) {
+        bounds.push(best[at].1);
+    }
+    bounds.reverse();
+    bounds
+}
+
+fn may_stand_together(group: &[Piece<'_>], rules: &CueRules) -> bool {
+    let (first, last) = (&group[0], &group[group.len() - 1]);
+    last.end_ms - first.start_ms <= rules.longest_ms
+        && group[1].start_ms - first.end_ms < rules.pause_ms
+        && lines(group, rules).len() <= rules.lines
+}
+
+/// The price of one cue: one for itself, more for ending badly, for spanning the end of a
+/// sentence, and for going before it can be read.
+fn cue_cost(group: &[Piece<'_>], next: Option<&Piece<'_>>, rules: &CueRules) -> f32 {
+    let (first, last) = (&group[0], &group[group.len() - 1]);
+    let room = next.map_or(i64::MAX, |next| next.start_ms) - first.start_ms.min(last.end_ms);
+    let spanned = group[..group.len() - 1].iter().filter(|p| p.ends_utterance).count();
+    let ends = match next.map(|next| next.start_ms - last.end_ms) {
+        None => 0.0,
+        _ if last.ends_utterance => 0.0,
+        _ if last.text.ends_with([',', ';', ':', '、', '，']) => 0.6,
+        Some(pause) if pause >= 300 => 0.8,
+        Some(_) => 2.0,
+    };
+    let hurried = if room < rules.shortest_ms { 2.0 } else { 0.0 };
+    1.0 + ends + hurried + 0.7 * spanned as f32
+}
+
+/// Fits pieces into lines: as few as they need, of about the same length.
+fn lines(group: &[Piece<'_>], rules: &CueRules) -> Vec<String> {
+    let needed = fill(group, rules.line_columns).len();
+    if needed != 2 {
+        return fill(group, rules.line_columns);
+    }
+    let whole: usize = group.iter().map(|p| columns(p.text) + usize::from(p.spaced)).sum();
+    (whole / 2..=rules.line_columns)
+        .map(|limit| fill(group, limit))
+        .find(|lines| lines.len() == 2)
+        .unwrap_or_else(|| fill(group, rules.line_columns))
+}
+
+fn fill(group: &[Piece<'_>], limit: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for piece in group {
+        let space = if piece.spaced { " " } else { "" };
+        match lines.last_mut() {
+            Some(line) if columns(line) + space.len() + columns(piece.text) <= limit => {
+                line.push_str(space);
+                line.push_str(piece.text);
+            }
+            _ => lines.push(piece.text.to_owned()),
+        }
+    }
+    lines
+}
+
+fn columns(text: &str) -> usize {
+    text.chars().map(|c| if (0x1100..=0xFFDC).contains(&u32::from(c)) && c.is_alphabetic() { 2 } else { 1 }).sum()
+}
+
+/// Lets cues linger and stay long enough, as far as the next one leaves room.
+fn settle_times(cues: &mut [Cue], rules: &CueRules) {
+    let starts: Vec<i64> = cues.iter().map(|cue| cue.start_ms).collect();
+    let mut earliest = 0;
+    for (index, cue) in cues.iter_mut().enumerate() {
+        cue.start_ms = cue.start_ms.max(earliest);
+        let wanted = (cue.end_ms + rules.linger_ms)
+            .max(cue.start_ms + rules.shortest_ms)
+            .min(cue.start_ms + rules.longest_ms.max(cue.end_ms - cue.start_ms));
+        let room = starts.get(index + 1).map_or(wanted, |next| *next);
+        cue.end_ms = wanted.min(room).max(cue.start_ms + 1);
+        earliest = cue.end_ms;
+    }
+}

@@ -1,0 +1,161 @@
+//! The window rules, with a voice whose pauses are known.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use segue_speech::{
+    FRAME, LONGEST_WINDOW, Listener, MemorySound, Result, SAMPLE_RATE, SampleRange, SoundSource,
+    VoiceActivity, Window, WindowRules, windows_starting_in,
+};
+
+/// Hears speech where the sound is loud, and remembers: like Silero, its answer for a frame
+/// depends on what it heard before, so that listening from elsewhere gives another answer.
+struct RememberingEar;
+
+impl VoiceActivity for RememberingEar {
+    fn probabilities(&self, samples: &[f32]) -> Result<Vec<f32>> {
+        let mut memory = 0.0;
+        let frames = samples.chunks_exact(FRAME as usize).map(|frame| {
+            let loud = frame.iter().map(|s| s.abs()).sum::<f32>() / frame.len() as f32;
+            memory = 0.8 * memory + 0.2 * loud;
+            (4.0 * loud + 2.0 * memory).min(1.0)
+        });
+        Ok(frames.collect())
+    }
+}
+
+/// A talk: seconds of speech and hundredths of pause in turn, with a pinch of its own noise.
+fn talk(parts: &[(u32, u32)]) -> Arc<dyn SoundSource> {
+    let mut samples: Vec<i16> = Vec::new();
+    let mut dice: u32 = 7;
+    let mut noise = |level: i32| {
+        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((dice >> 16) as i32 % (2 * level + 1) - level) as i16
+    };
+    for (speech_ms, pause_ms) in parts {
+        samples.extend((0..speech_ms * 16).map(|_| noise(12_000)));
+        samples.extend((0..pause_ms * 16).map(|_| noise(20)));
+    }
+    Arc::new(MemorySound::new(samples))
+}
+
+fn listener(source: &Arc<dyn SoundSource>) -> Listener {
+    Listener::new(Arc::clone(source), Arc::new(RememberingEar))
+}
+
+/// Small rules, so that a short talk has many blocks.
+fn rules() -> WindowRules {
+    WindowRules { anchor_every: 40 * SAMPLE_RATE, ..WindowRules::default() }
+}
+
+fn windows(source: &Arc<dyn SoundSource>, range: SampleRange) -> Vec<Window> {
+    windows_starting_in(&listener(source), &rules(), range).expect("windows")
+}
+
+fn whole(source: &Arc<dyn SoundSource>) -> SampleRange {
+    SampleRange::new(0, source.len())
+}
+
+fn any_talk() -> impl Strategy<Value = Vec<(u32, u32)>> {
+    prop::collection::vec((100u32..9_000, 0u32..4_000), 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn windows_partition_the_sound_and_fit_the_engine(parts in any_talk()) {
+        let source = talk(&parts);
+        let windows = windows(&source, whole(&source));
+        prop_assert_eq!(windows.first().map(|w| w.owns.start), Some(0));
+        prop_assert_eq!(windows.last().map(|w| w.owns.end), Some(source.len()));
+        for pair in windows.windows(2) {
+            prop_assert_eq!(pair[0].owns.end, pair[1].owns.start);
+        }
+        for window in &windows {
+            prop_assert!(!window.owns.is_empty());
+            prop_assert!(window.owns.len() <= LONGEST_WINDOW, "{:?}", window.owns);
+            let heard = window.heard(0).map_or(0, SampleRange::len);
+            prop_assert!(heard <= rules().longest_heard, "{heard}");
+        }
+    }
+
+    #[test]
+    fn neighbours_agree_without_asking(
+        parts in any_talk(),
+        cuts in prop::collection::vec(0.0f64..1.0, 0..12),
+    ) {
+        let source = talk(&parts);
+        let mut cuts: Vec<i64> = cuts.iter().map(|c| (c * source.len() as f64) as i64).collect();
+        cuts.extend([0, source.len()]);
+        cuts.sort_unstable();
+        let apart: Vec<Window> = cuts
+            .windows(2)
+            .rev()
+            .map(|pair| windows(&source, SampleRange::new(pair[0], pair[1])))
+            .rev()
+            .flatten()
+            .collect();
+        prop_assert_eq!(apart, windows(&source, whole(&source)));
+    }
+
+    #[test]
+    fn no_window_ends_in_a_word(parts in prop::collection::vec((100u32..5_000, 350u32..2_000), 1..40)) {
+        let source = talk(&parts);
+        let mut spoken = Vec::new();
+        let mut at = 0;
+        for (speech_ms, pause_ms) in &parts {
+            spoken.push(at..at + i64::from(speech_ms * 16));
+            at += i64::from((speech_ms + pause_ms) * 16);
+        }
+        for window in windows(&source, whole(&source)) {
+            let end = window.owns.end;
+            prop_assert!(
+                end == source.len() || !spoken.iter().any(|word| word.contains(&end)),
+                "cut at {end}"
+            );
+        }
+    }
+}
+
+#[test]
+fn speech_without_any_pause_is_still_cut_to_fit() {
+    let source = talk(&[(200_000, 0)]);
+    let windows = windows(&source, whole(&source));
+    assert!(windows.len() >= 7, "{}", windows.len());
+    assert!(windows.iter().all(|w| w.heard(0).map_or(0, SampleRange::len) <= rules().longest_heard));
+}
+
+#[test]
+fn silence_has_windows_without_speech() {
+    let source = talk(&[(0, 100_000)]);
+    let windows = windows(&source, whole(&source));
+    assert!(!windows.is_empty());
+    assert!(windows.iter().all(|w| w.speech.is_empty()));
+    assert!(windows_starting_in(&listener(&source), &rules(), SampleRange::new(5, 5)).expect("none").is_empty());
+}
+
+#[test]
+fn a_short_answer_counts_as_silence() {
+    /// Claims to be longer than it is.
+    struct Short(Arc<dyn SoundSource>);
+    impl SoundSource for Short {
+        fn len(&self) -> i64 {
+            self.0.len() + 3 * SAMPLE_RATE + 5
+        }
+        fn read(&self, range: SampleRange) -> Result<Vec<f32>> {
+            self.0.read(range.intersect(SampleRange::new(0, self.0.len())))
+        }
+    }
+    let source: Arc<dyn SoundSource> = Arc::new(Short(talk(&[(3_000, 500)])));
+    let windows = windows(&source, whole(&source));
+    assert_eq!(windows.last().map(|w| w.owns.end), Some(source.len()));
+}
+
+#[test]
+fn contradicting_rules_are_refused() {
+    let source = talk(&[(1_000, 500)]);
+    let rules = WindowRules { anchor_reach: 30 * SAMPLE_RATE, ..rules() };
+    let error = windows_starting_in(&listener(&source), &rules, whole(&source)).expect_err("refused");
+    assert_eq!(error.kind(), segue_speech::SpeechErrorKind::Usage);
+}
