@@ -7,6 +7,7 @@
 
 pub mod backend;
 pub mod doctor;
+pub mod engines;
 pub mod environment;
 pub mod failure;
 pub mod fetch;
@@ -21,4 +22,5 @@ pub mod wiring;
 
 pub use backend::BackendUrl;
 pub use run::{Engines, Finished, Outcome, RunRequest, run_embedded};
+pub use segue_media::{Verdict, VerifyReport};
 pub use settings::{ProgressMode, Settings, Sources};

@@ -1,42 +1,48 @@
 //! Where programs get engines from: the one place that makes them out of settings.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use segue_domain::Failure;
+use segue_media::{Limits, Tools, VerifyReport};
 use tokio_util::sync::CancellationToken;
 
+use crate::engines::{Kit, SpeechShare};
 use crate::failure;
+use crate::models::ModelShelf;
 use crate::run::Engines;
 use crate::settings::Settings;
-
-/// How a joined file compares with its source.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
-    /// Whether nothing differs.
-    pub same: bool,
-    /// What was compared and found, a line each.
-    pub lines: Vec<String>,
-    /// The same for programs.
-    pub report: serde_json::Value,
-}
 
 /// The engines that these settings ask for.
 ///
 /// # Errors
 /// ffmpeg that is missing or too old.
-pub async fn engines(_settings: &Settings) -> Result<Engines, Failure> {
-    Err(failure::internal("this build has no engines"))
+pub async fn engines(settings: &Settings) -> Result<Engines, Failure> {
+    let workers = settings.workers.max(1);
+    let speech = SpeechShare { side_by_side: workers, threads: (settings.threads / workers).max(1) };
+    let kit = Kit::new(tools(settings).await?, ModelShelf::new(&settings.model_dir), speech);
+    Ok(crate::engines::all(Arc::new(kit)))
 }
 
-/// Compares `joined` with `source`: frames, samples, times.
+/// Compares `joined` with `source`: every frame, every sample, every time.
 ///
 /// # Errors
 /// A file that cannot be read, or ffmpeg that is missing.
 pub async fn verify(
-    _settings: &Settings,
-    _source: &Path,
-    _joined: &Path,
-    _cancel: CancellationToken,
-) -> Result<Verdict, Failure> {
-    Err(failure::internal("this build cannot verify"))
+    settings: &Settings,
+    source: &Path,
+    joined: &Path,
+    cancel: CancellationToken,
+) -> Result<VerifyReport, Failure> {
+    let tools = tools(settings).await?;
+    let limits = Limits { cancel, ..Limits::default() };
+    segue_media::verify(&tools, source, joined, &limits).await.map_err(|error| failure::media(&error))
+}
+
+async fn tools(settings: &Settings) -> Result<Tools, Failure> {
+    let found = Tools::at(settings.ffmpeg.clone(), settings.ffprobe.clone()).await;
+    found.map_err(|error| Failure {
+        cause: format!("{error}; segue doctor says what to install"),
+        ..failure::media(&error)
+    })
 }

@@ -1,0 +1,116 @@
+//! What all engines share: the tools, the models, and how much of the machine to use.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use segue_domain::{FaultKind, Plan};
+use segue_media::{Limits, SourceFacts, Tools};
+use segue_ports::EngineError;
+use segue_speech::{DecodeOptions, SileroVad, SpeechEngine, Transcriber, WhisperConfig, WhisperCpp, WindowRules};
+use tokio_util::sync::CancellationToken;
+
+use super::errors;
+use crate::models::ModelShelf;
+
+/// The tools and models of this process.
+pub struct Kit {
+    /// ffmpeg and ffprobe.
+    pub tools: Tools,
+    /// The models.
+    pub models: ModelShelf,
+    /// Windows that are heard side by side, and threads for each.
+    pub speech: SpeechShare,
+    speaker: Mutex<Option<(SpeakerKey, Arc<Speaker>)>>,
+}
+
+/// How much of the machine speech may use.
+#[derive(Debug, Clone, Copy)]
+pub struct SpeechShare {
+    /// Windows side by side, at least 1.
+    pub side_by_side: usize,
+    /// Threads for each, at least 1.
+    pub threads: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SpeakerKey {
+    model: String,
+    language: String,
+}
+
+/// Loaded weights, ready to transcribe.
+pub struct Speaker {
+    /// Hears windows.
+    pub transcriber: Transcriber,
+    /// Name of the engine, for the transcript.
+    pub engine: String,
+}
+
+impl Kit {
+    /// A kit with nothing loaded yet.
+    pub fn new(tools: Tools, models: ModelShelf, speech: SpeechShare) -> Kit {
+        Kit { tools, models, speech, speaker: Mutex::default() }
+    }
+
+    /// What the source is.
+    pub async fn probe(&self, source: &Path) -> Result<SourceFacts, EngineError> {
+        segue_media::probe(&self.tools, source).await.map_err(errors::media)
+    }
+
+    /// Limits for a program of ours that works on the whole source.
+    pub fn limits(&self, cancel: &CancellationToken) -> Limits {
+        Limits { cancel: cancel.clone(), ..Limits::default() }
+    }
+
+    /// Names and versions for plans, manifests and certificates.
+    pub fn versions(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            ("segue".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("ffmpeg".to_owned(), self.tools.ffmpeg_version.clone()),
+            ("ffprobe".to_owned(), self.tools.ffprobe_version.clone()),
+        ])
+    }
+
+    /// Refuses a plan that was made with other programs: parts of two encoders do not join.
+    pub fn check_same_tools(&self, plan: &Plan) -> Result<(), EngineError> {
+        let ours = self.versions();
+        let other = plan.tools.iter().find(|(name, version)| ours.get(*name) != Some(version));
+        let Some((name, version)) = other else { return Ok(()) };
+        let here = ours.get(name).map_or("none", String::as_str);
+        let why = format!("the plan was made with {name} {version} and here is {here}; use the same everywhere, or start the job again");
+        Err(EngineError { retryable: true, ..EngineError::new(FaultKind::Environment, why) })
+    }
+
+    /// The weights of `model`, kept until others are asked for. Blocks while they are read.
+    pub fn speaker(&self, model: &str, language: &str) -> Result<Arc<Speaker>, EngineError> {
+        let key = SpeakerKey { model: model.to_owned(), language: language.to_owned() };
+        let mut kept = self.speaker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, speaker)) = kept.as_ref().filter(|(k, _)| *k == key) {
+            return Ok(Arc::clone(speaker));
+        }
+        // the old weights go first: two models at once may not fit
+        *kept = None;
+        let speaker = Arc::new(self.load(model, language)?);
+        *kept = Some((key, Arc::clone(&speaker)));
+        Ok(speaker)
+    }
+
+    fn load(&self, model: &str, language: &str) -> Result<Speaker, EngineError> {
+        let config = WhisperConfig {
+            weights: self.models.transcription(model).map_err(errors::failure)?,
+            model: model.to_owned(),
+            workers: self.speech.side_by_side,
+            threads_per_worker: self.speech.threads,
+            use_gpu: true,
+        };
+        let vad = SileroVad::load(&self.models.voice_activity().map_err(errors::failure)?).map_err(errors::speech)?;
+        let engine: Arc<dyn SpeechEngine> = Arc::new(WhisperCpp::load(&config).map_err(errors::speech)?);
+        let name = engine.name().to_owned();
+        let options = DecodeOptions { language: language.to_owned(), ..DecodeOptions::default() };
+        let transcriber =
+            Transcriber::new(engine, Arc::new(vad), WindowRules::default(), options).map_err(errors::speech)?;
+        Ok(Speaker { transcriber, engine: name })
+    }
+}
+

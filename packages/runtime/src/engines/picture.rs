@@ -1,0 +1,50 @@
+//! What the engines that work on one segment of the picture share.
+
+use std::path::PathBuf;
+
+use segue_media::assemble::read_part;
+use segue_media::part::ledger_of;
+use segue_media::{OpenIndex, PartLedger, PicturePlan, PictureSegment, TrackPlace, open_index};
+use segue_ports::{EngineError, Inputs, TaskRequest};
+
+use super::errors;
+use super::notes::internal;
+
+/// Where the indexed packets lie on this machine.
+pub fn track(picture: &PicturePlan, inputs: &Inputs) -> Result<PathBuf, EngineError> {
+    match &picture.track {
+        TrackPlace::Source { .. } => Ok(inputs.source.clone()),
+        TrackPlace::TrackFile { file_name, .. } => {
+            inputs.files.get(file_name).cloned().ok_or_else(|| internal(format!("the plan has no file {file_name}")))
+        }
+    }
+}
+
+/// The index of the packets. Blocks while it is read.
+pub fn open(picture: &PicturePlan, inputs: &Inputs) -> Result<OpenIndex, EngineError> {
+    let track = track(picture, inputs)?;
+    let folder = track.parent().ok_or_else(|| internal("a track without a folder"))?;
+    open_index(picture, &inputs.source, folder).map_err(errors::media)
+}
+
+/// The segment that a task is about.
+pub fn segment<'a>(picture: &'a PicturePlan, request: &TaskRequest) -> Result<&'a PictureSegment, EngineError> {
+    let index = request.task.segment.ok_or_else(|| internal("a task of no segment"))?;
+    picture.segments.get(index as usize).ok_or_else(|| internal(format!("there is no segment {index}")))
+}
+
+/// What a part that was made holds, if it holds the frames that its segment owns.
+pub async fn ledger_of_file(part: PathBuf, segment: PictureSegment) -> Result<PartLedger, EngineError> {
+    let read = tokio::task::spawn_blocking(move || ledger_of(&read_part(&part, &segment)?, &segment));
+    read.await.map_err(|e| internal(format!("reading a part ended badly: {e}")))?.map_err(errors::media)
+}
+
+/// A ledger as the facts of a completion.
+pub fn facts(ledger: &PartLedger) -> Result<serde_json::Value, EngineError> {
+    serde_json::to_value(ledger).map_err(|e| internal(e.to_string()))
+}
+
+/// The ledger in a completion's facts.
+pub fn ledger(facts: &serde_json::Value) -> Result<PartLedger, EngineError> {
+    serde_json::from_value(facts.clone()).map_err(|e| internal(format!("a part's ledger cannot be read: {e}")))
+}

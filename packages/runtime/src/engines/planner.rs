@@ -1,0 +1,193 @@
+//! From a source and a recipe to segments and tasks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use segue_domain::plan::PLAN_VERSION;
+use segue_domain::recipe::{SoundCodec, VideoMode, WithoutSound};
+use segue_domain::{FaultKind, Plan, Recipe, Segment, Task, TaskId, TaskKind, TickRange, Timebase};
+use segue_media::{Limits, PicturePlan, SourceFacts, StreamKind, TrackPlace};
+use segue_ports::{EngineError, PlanRequest, Planned, Planner, ProducedFile};
+
+use super::kit::Kit;
+use super::notes::Notes;
+use super::{errors, work};
+
+/// Plans with ffprobe and the source's own index.
+pub struct MediaPlanner {
+    kit: Arc<Kit>,
+}
+
+impl MediaPlanner {
+    /// A planner with these tools.
+    pub fn new(kit: Arc<Kit>) -> MediaPlanner {
+        MediaPlanner { kit }
+    }
+}
+
+#[async_trait]
+impl Planner for MediaPlanner {
+    async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError> {
+        let PlanRequest { run, source, source_key, recipe } = request;
+        self.kit.models.check(&recipe).map_err(errors::failure)?;
+        let facts = self.kit.probe(&source).await?;
+        check_wanted(&recipe, &facts)?;
+        let limits = self.kit.limits(&run.cancel);
+        let picture = match &recipe.video {
+            Some(_) => self.picture(&source, &run.scratch, &recipe, &facts, &limits).await?,
+            None => None,
+        };
+        let speech_stream = recipe.transcript.as_ref().and(facts.primary_audio()).map(|stream| stream.index);
+        let mut notes = Notes::new(facts, picture, speech_stream);
+        notes.warnings = warnings(&recipe, &notes);
+        let (timebase, segments) = segments(&recipe, &notes);
+        let tasks = tasks(&recipe, &notes, timebase, &segments);
+        let files = match notes.picture.as_ref().map(|picture| &picture.track) {
+            Some(TrackPlace::TrackFile { file_name, .. }) => {
+                vec![ProducedFile { name: file_name.clone(), path: run.scratch.join(file_name) }]
+            }
+            _ => Vec::new(),
+        };
+        let plan = Plan {
+            version: PLAN_VERSION,
+            job: run.job,
+            recipe,
+            source_key,
+            source_bytes: notes.facts.size_bytes,
+            timebase,
+            segments,
+            tasks,
+            files: BTreeMap::new(),
+            tools: self.kit.versions(),
+            engine: notes.write()?,
+        };
+        Ok(Planned { plan, files, warnings: notes.warnings })
+    }
+}
+
+impl MediaPlanner {
+    async fn picture(
+        &self,
+        source: &std::path::Path,
+        scratch: &std::path::Path,
+        recipe: &Recipe,
+        facts: &SourceFacts,
+        limits: &Limits,
+    ) -> Result<Option<PicturePlan>, EngineError> {
+        let every = recipe.segment_duration.micros();
+        segue_media::plan_cuts(&self.kit.tools, source, scratch, every, facts, limits).await.map_err(errors::media)
+    }
+}
+
+/// Whether the source has what the recipe cannot do without.
+fn check_wanted(recipe: &Recipe, facts: &SourceFacts) -> Result<(), EngineError> {
+    let has_picture = facts.primary_video().is_some();
+    let has_sound = facts.primary_audio().is_some();
+    if recipe.map.is_some() && !has_picture {
+        let why = "the source has no moving picture to run the map command on; leave out --map or the [map] section";
+        return Err(EngineError::new(FaultKind::Source, why));
+    }
+    let Some(transcript) = &recipe.transcript else { return Ok(()) };
+    let nothing_else = recipe.video.is_none() && recipe.thumbnail.is_none();
+    if !has_sound && (nothing_else || transcript.without_sound == WithoutSound::Fail) {
+        let why = "the source has no sound to transcribe; use a recipe without a transcript, such as rejoin";
+        return Err(EngineError::new(FaultKind::Source, why));
+    }
+    Ok(())
+}
+
+fn warnings(recipe: &Recipe, notes: &Notes) -> Vec<String> {
+    let mut said = Vec::new();
+    let facts = &notes.facts;
+    if let Some(bytes) = facts.short_by_bytes {
+        said.push(format!("the source is cut off: {bytes} bytes that it announces are missing"));
+    }
+    if let Some(lost) = notes.picture.as_ref().and_then(|picture| picture.lost.as_ref()) {
+        said.push(format!("the source is cut off: its last {} pictures are missing", lost.samples));
+    }
+    if recipe.transcript.is_some() && notes.speech_stream.is_none() {
+        said.push("no transcript: the source has no sound".to_owned());
+    }
+    if recipe.thumbnail.is_some() && !has_still(facts) {
+        said.push("no thumbnail: the source has no picture".to_owned());
+    }
+    said
+}
+
+fn has_still(facts: &SourceFacts) -> bool {
+    facts.primary_video().is_some() || facts.of(StreamKind::Picture).next().is_some()
+}
+
+/// The segments: the picture's, or equal stretches of time where there is none to cut.
+fn segments(recipe: &Recipe, notes: &Notes) -> (Timebase, Vec<Segment>) {
+    if let Some(picture) = &notes.picture {
+        let of = |s: &segue_media::PictureSegment| Segment {
+            index: s.index,
+            range: s.range,
+            frames: s.frames,
+            bytes: s.bytes,
+        };
+        return (picture.timebase, picture.segments.iter().map(of).collect());
+    }
+    let start = notes.facts.start_time_us;
+    let length = notes.facts.duration_us.unwrap_or(0).max(1);
+    let every = recipe.segment_duration.micros();
+    // a tail shorter than half a segment stays with the one before
+    let count = ((length + every / 2) / every).clamp(1, 1_000_000);
+    let segments = (0..count).map(|i| Segment {
+        index: i as u32,
+        range: TickRange {
+            start: start + i * every,
+            end: if i + 1 == count { start + length.max(i * every + 1) } else { start + (i + 1) * every },
+        },
+        frames: 0,
+        bytes: 0,
+    });
+    (Timebase::MICROS, segments.collect())
+}
+
+/// The tasks, the longest kinds first.
+fn tasks(recipe: &Recipe, notes: &Notes, timebase: Timebase, segments: &[Segment]) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    let mut add = |kind: TaskKind, segment: Option<u32>, work_ms: u64| {
+        let attempts = recipe.map.as_ref().filter(|_| kind == TaskKind::Map).map(|map| map.attempts);
+        let id = TaskId::of(kind, segment.unwrap_or(0));
+        tasks.push(Task { id, kind, segment, work_ms: work_ms.max(1), attempts });
+    };
+    let whole_ms = (notes.facts.duration_us.unwrap_or(0) / 1000).max(0) as u64;
+    if notes.speech_stream.is_some() {
+        for segment in segments {
+            add(TaskKind::Transcribe, Some(segment.index), work::transcribe_ms(timebase, segment));
+        }
+    }
+    if let Some(video) = &recipe.video {
+        if video.sound.codec != SoundCodec::Copy && notes.facts.primary_audio().is_some() {
+            add(TaskKind::Sound, None, work::sound_ms(whole_ms));
+        }
+        match (&notes.picture, &recipe.map, video.mode) {
+            (None, _, _) => add(TaskKind::Carry, None, work::carry_ms(notes.facts.size_bytes)),
+            (Some(_), Some(_), _) => {
+                for segment in segments {
+                    add(TaskKind::Map, Some(segment.index), work::map_ms(timebase, segment));
+                }
+            }
+            (Some(_), None, VideoMode::Copy) => {
+                for segment in segments {
+                    add(TaskKind::Carry, Some(segment.index), work::carry_ms(segment.bytes));
+                }
+            }
+            (Some(_), None, VideoMode::Encode) => {
+                let stream = notes.facts.primary_video();
+                let pixels = stream.map_or(0, |s| u64::from(s.width) * u64::from(s.height));
+                for segment in segments {
+                    add(TaskKind::Encode, Some(segment.index), work::encode_ms(pixels, segment.frames));
+                }
+            }
+        }
+    }
+    if recipe.thumbnail.is_some() && has_still(&notes.facts) {
+        add(TaskKind::Thumbnail, None, work::THUMBNAIL_MS);
+    }
+    tasks
+}

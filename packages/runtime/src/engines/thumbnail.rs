@@ -1,0 +1,45 @@
+//! The map task that makes the still picture.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use segue_domain::TaskKind;
+use segue_media::StillRequest;
+use segue_ports::{EngineError, MapEngine, ProducedFile, TaskRequest, TaskResult};
+
+use super::errors;
+use super::kit::Kit;
+use super::notes::{Notes, internal};
+use super::video_output::THUMBNAIL_FILE;
+
+/// Makes still pictures.
+pub struct ThumbnailEngine {
+    kit: Arc<Kit>,
+}
+
+impl ThumbnailEngine {
+    /// An engine with these tools.
+    pub fn new(kit: Arc<Kit>) -> ThumbnailEngine {
+        ThumbnailEngine { kit }
+    }
+}
+
+#[async_trait]
+impl MapEngine for ThumbnailEngine {
+    fn kinds(&self) -> &[TaskKind] {
+        &[TaskKind::Thumbnail]
+    }
+
+    async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
+        let notes = Notes::read(&request.plan)?;
+        let recipe = &request.plan.recipe.thumbnail;
+        let recipe = recipe.as_ref().ok_or_else(|| internal("a thumbnail that no recipe asks for"))?;
+        let path = request.run.scratch.join(THUMBNAIL_FILE);
+        let still = StillRequest { source: &request.inputs.source, facts: &notes.facts, recipe, out: &path };
+        segue_media::make_still(&self.kit.tools, still, &self.kit.limits(&request.run.cancel))
+            .await
+            .map_err(errors::media)?;
+        let files = vec![ProducedFile { name: THUMBNAIL_FILE.to_owned(), path }];
+        Ok(TaskResult { files, facts: serde_json::Value::Null })
+    }
+}
