@@ -7,7 +7,7 @@ use segue_domain::{Failure, Plan, TaskKind};
 use segue_ports::Planned;
 use segue_runtime::preview::preview;
 use segue_runtime::run::SourceFile;
-use segue_runtime::{Settings, shutdown, wiring};
+use segue_runtime::{Settings, failure, shutdown, wiring};
 
 use crate::args::PlanArgs;
 use crate::output;
@@ -23,7 +23,10 @@ pub async fn plan(args: &PlanArgs, settings: &Settings) -> Result<ExitCode, Fail
     let source = SourceFile::look(&args.source)?;
     let engines = wiring::engines(settings).await?;
     let stop = shutdown::listen(|| {})?;
-    let planned = preview(&source, recipe, &engines.planner, settings.threads, stop).await?;
+    let planned = match preview(&source, recipe, &engines.planner, settings.threads, stop.clone()).await {
+        Err(_) if stop.is_cancelled() => return Ok(ExitCode::from(failure::EXIT_INTERRUPTED)),
+        other => other?,
+    };
     if args.json {
         output::json(&serde_json::json!({ "plan": planned.plan, "warnings": planned.warnings }));
     } else {

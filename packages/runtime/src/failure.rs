@@ -1,6 +1,7 @@
 //! Failures as this crate makes them: whose fault, one line, the exit code.
 
 use segue_domain::{Failure, FaultKind};
+use segue_media::{MediaError, MediaErrorKind};
 use segue_ports::{EngineError, PortError, PortErrorKind};
 
 fn failure(kind: FaultKind, cause: impl Into<String>) -> Failure {
@@ -49,6 +50,17 @@ pub fn port(error: &PortError) -> Failure {
             internal(error.to_string())
         }
     }
+}
+
+/// An error of segue-media as the end of a command.
+pub fn media(error: &MediaError) -> Failure {
+    let kind = match error.kind() {
+        MediaErrorKind::Usage => FaultKind::Usage,
+        MediaErrorKind::Source => FaultKind::Source,
+        MediaErrorKind::Environment | MediaErrorKind::Cancelled => FaultKind::Environment,
+        MediaErrorKind::Internal => FaultKind::Internal,
+    };
+    Failure { stderr_tail: error.stderr_tail().to_vec(), ..failure(kind, error.to_string()) }
 }
 
 /// A role's error as the end of a run: the adapter's or the engine's behind it decides
