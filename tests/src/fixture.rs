@@ -1,0 +1,237 @@
+//! Media made by ffmpeg when they are first needed, and kept in the target folder.
+//!
+//! Each has one property that has broken a splitter somewhere. A file gets its name only
+//! when it is whole, so tests in several processes may ask for it at once.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::program;
+
+/// A file to test with; the name says what is special.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fixture {
+    /// H.264, closed groups, sound.
+    H264Closed,
+    /// H.264, open groups, three B-frames.
+    H264Open,
+    /// HEVC, open groups.
+    HevcOpen,
+    /// VP9 and Opus in Matroska.
+    Vp9Opus,
+    /// A transport stream whose clock begins at 100 s.
+    OffsetTs,
+    /// Frames that come when they like.
+    Vfr,
+    /// A rotation in the metadata.
+    Rotated,
+    /// Sound that begins 2.5 s after the picture.
+    LateSound,
+    /// Three sounds in three languages, the second one the default, in Matroska.
+    ManySounds,
+    /// Subtitles, chapters and a title, in MP4.
+    Chapters,
+    /// A picture of the cover beside the video.
+    Cover,
+    /// MPEG-2 in a program stream.
+    Mpeg2Ps,
+    /// MPEG-4 Part 2 and MP3 in AVI.
+    Avi,
+    /// The last group is one frame.
+    OneFrameTail,
+    /// One frame in all.
+    OneFrame,
+    /// Sound and no picture.
+    SoundOnly,
+    /// Pictures and no sound.
+    PictureOnly,
+    /// MP4 in fragments.
+    Fragmented,
+    /// An edit list that hides the beginning.
+    Edited,
+    /// 16 s in eight groups of 2 s: long enough to be interrupted.
+    Long,
+    /// Digital silence.
+    Silence,
+    /// A sine.
+    Tone,
+    /// White noise.
+    Noise,
+    /// A machine that says a sentence.
+    MachineVoice,
+}
+
+/// Whether this ffmpeg can encode with that; says so when it cannot.
+pub fn has_encoder(name: &str) -> bool {
+    let listed = Command::new("ffmpeg").args(["-hide_banner", "-encoders"]).output().expect("ffmpeg starts");
+    let found = String::from_utf8_lossy(&listed.stdout)
+        .lines()
+        .any(|line| line.split_whitespace().nth(1) == Some(name));
+    if !found {
+        println!("note: this ffmpeg has no encoder {name}: what needs it is not tested");
+    }
+    found
+}
+
+/// The path of a fixture, made if it is not there.
+pub fn fixture(which: Fixture) -> PathBuf {
+    // the arguments are part of the name, so that a changed recipe makes a new file
+    let (extension, recipes) = recipes(which);
+    let print = recipes
+        .iter()
+        .flatten()
+        .flat_map(|word| word.bytes())
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let folder = program::target().join("tmp").join("fixtures");
+    std::fs::create_dir_all(&folder).expect("a folder for fixtures");
+    let path = folder.join(format!("{which:?}-{print:016x}.{extension}"));
+    if !path.is_file() {
+        let own = tempfile::tempdir_in(&folder).expect("a folder for a fixture");
+        let partial = own.path().join(format!("fixture.{extension}"));
+        let said: Vec<_> =
+            recipes.iter().map_while(|recipe| make(recipe, &partial, own.path()).err()).collect();
+        assert!(said.len() < recipes.len(), "{which:?} cannot be made: {said:#?}");
+        std::fs::rename(&partial, &path).expect("a fixture gets its name");
+    }
+    path
+}
+
+fn make(recipe: &[String], out: &Path, folder: &Path) -> Result<(), String> {
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.current_dir(folder).args(["-nostdin", "-v", "error", "-y"]);
+    for word in recipe {
+        match word.strip_prefix('@') {
+            Some(name) => ffmpeg.arg(input(name, folder)),
+            None => ffmpeg.arg(word),
+        };
+    }
+    let made = ffmpeg.arg(out).output().expect("ffmpeg starts");
+    if made.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&made.stderr).into_owned()) }
+}
+
+/// A file that a recipe reads: another fixture, or a text written beside it.
+fn input(name: &str, folder: &Path) -> PathBuf {
+    let text = |text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("a text can be written");
+        path
+    };
+    match name {
+        "closed" => fixture(Fixture::H264Closed),
+        "open" => fixture(Fixture::H264Open),
+        "subtitles.srt" => {
+            text("1\n00:00:00,500 --> 00:00:02,400\nfirst\n\n2\n00:00:03,900 --> 00:00:05,200\nover a cut\n")
+        }
+        "chapters.txt" => text(
+            ";FFMETADATA1\ntitle=A talk\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=3000\ntitle=One\n\
+             [CHAPTER]\nTIMEBASE=1/1000\nSTART=3000\nEND=6000\ntitle=Two\n",
+        ),
+        _ => unreachable!("no input {name}"),
+    }
+}
+
+const X264: &str = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 30 -keyint_min 30 -sc_threshold 0";
+const AAC: &str = "-c:a aac -b:a 64k";
+
+fn picture(seconds: f64) -> String {
+    format!("-f lavfi -t {seconds} -i testsrc2=s=160x120:r=30")
+}
+
+fn sound(seconds: f64) -> String {
+    // a chirp: every sample is at one place only
+    format!("-f lavfi -t {seconds} -i aevalsrc=0.3*sin(2*PI*(200+60*t)*t):s=44100")
+}
+
+/// Extension, and ways to make it of which the first that works is taken.
+fn recipes(which: Fixture) -> (&'static str, Vec<Vec<String>>) {
+    let (p, s) = (picture(6.0), sound(6.0));
+    let av = format!("{p} {s}");
+    let (extension, lines) = match which {
+        Fixture::H264Closed => ("mp4", vec![format!("{av} {X264} -x264-params open-gop=0 -bf 2 {AAC}")]),
+        Fixture::H264Open => {
+            let x264 = X264.replace("ultrafast", "veryfast");
+            let open = "-bf 3 -x264-params open-gop=1:b-adapt=0:b-pyramid=normal";
+            ("mp4", vec![format!("{av} {x264} {open} {AAC}")])
+        }
+        Fixture::HevcOpen => {
+            let x265 = "-x265-params log-level=error:keyint=30:min-keyint=30:scenecut=0:open-gop=1:bframes=3:b-adapt=0";
+            ("mp4", vec![format!("{av} -c:v libx265 -preset ultrafast {x265} -tag:v hvc1 {AAC}")])
+        }
+        Fixture::Vp9Opus => {
+            let vp9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 30 -b:v 150k";
+            ("mkv", vec![format!("{av} {vp9} -c:a libopus -ar 48000 -b:a 32k")])
+        }
+        Fixture::OffsetTs => ("ts", vec![format!("{av} {X264} -bf 2 {AAC} -output_ts_offset 100")]),
+        Fixture::Vfr => {
+            let some = "-vf select='not(eq(mod(n,7),3))*not(eq(mod(n,11),5))' -fps_mode vfr";
+            ("mp4", vec![format!("{av} {some} {X264} -bf 2 {AAC}")])
+        }
+        Fixture::Rotated => (
+            "mp4",
+            vec![
+                "-display_rotation 90 -i @closed -map 0 -c copy".to_owned(),
+                "-i @closed -map 0 -c copy -metadata:s:v:0 rotate=90".to_owned(),
+            ],
+        ),
+        Fixture::LateSound => {
+            ("mp4", vec![format!("{p} -itsoffset 2.5 {} -map 0 -map 1 {X264} {AAC}", sound(3.5))])
+        }
+        Fixture::ManySounds => {
+            let more = "-f lavfi -t 6 -i sine=f=500 -f lavfi -t 6 -i sine=f=900";
+            let maps = "-map 0:v -map 1:a -map 2:a -map 3:a";
+            let each = "-c:a:0 aac -c:a:1 libmp3lame -c:a:2 flac -metadata:s:a:0 language=eng -metadata:s:a:1 language=deu -metadata:s:a:2 language=fra";
+            let default = "-disposition:a:0 0 -disposition:a:1 default";
+            ("mkv", vec![format!("{av} {more} {maps} {X264} -bf 2 {each} {default}")])
+        }
+        Fixture::Chapters => {
+            let maps = "-map 0:v -map 1:a -map 2:s -map_metadata 3 -map_chapters 3";
+            let more = "-i @subtitles.srt -f ffmetadata -i @chapters.txt";
+            (
+                "mp4",
+                vec![format!(
+                    "{av} {more} {maps} {X264} -bf 2 {AAC} -c:s mov_text -metadata:s:s:0 language=eng"
+                )],
+            )
+        }
+        Fixture::Cover => {
+            let cover = "-f lavfi -i color=red:s=64x64:d=1 -map 0:v -map 1:a -map 2:v -frames:v:1 1";
+            (
+                "mp4",
+                vec![format!(
+                    "{av} {cover} {X264} {AAC} -c:v:1 mjpeg -pix_fmt:v:1 yuvj420p -disposition:v:1 attached_pic"
+                )],
+            )
+        }
+        Fixture::Mpeg2Ps => {
+            ("mpg", vec![format!("{av} -c:v mpeg2video -g 15 -bf 2 -b:v 600k -c:a mp2 -b:a 64k -f vob")])
+        }
+        Fixture::Avi => {
+            ("avi", vec![format!("{av} -c:v mpeg4 -vtag xvid -g 30 -b:v 300k -c:a libmp3lame -b:a 64k")])
+        }
+        Fixture::OneFrameTail => {
+            ("mp4", vec![format!("{} {} {X264} -frames:v 121 {AAC}", picture(5.0), sound(4.03))])
+        }
+        Fixture::OneFrame => ("mp4", vec![format!("{p} -frames:v 1 {X264}")]),
+        Fixture::SoundOnly => ("m4a", vec![format!("{s} {AAC}")]),
+        Fixture::PictureOnly => ("mp4", vec![format!("{p} {X264} -bf 2")]),
+        Fixture::Fragmented => {
+            ("mp4", vec!["-i @closed -map 0 -c copy -movflags +frag_keyframe+empty_moov".to_owned()])
+        }
+        Fixture::Edited => ("mp4", vec!["-ss 1.3 -i @open -map 0 -c copy".to_owned()]),
+        Fixture::Long => {
+            let long = format!("{} {}", picture(16.0), sound(16.0));
+            ("mp4", vec![format!("{long} {X264} -g 60 -keyint_min 60 -bf 2 {AAC}")])
+        }
+        Fixture::Silence => ("wav", vec!["-f lavfi -t 20 -i anullsrc=r=16000:cl=mono".to_owned()]),
+        Fixture::Tone => ("wav", vec!["-f lavfi -t 20 -i sine=f=440:r=16000".to_owned()]),
+        Fixture::Noise => ("wav", vec!["-f lavfi -t 20 -i anoisesrc=r=16000:a=0.1:seed=7".to_owned()]),
+        Fixture::MachineVoice => {
+            let text = "Ask not what your country can do for you. Ask what you can do for your country.";
+            let mut words: Vec<String> = ["-f", "lavfi", "-i"].map(str::to_owned).to_vec();
+            words.push(format!("flite=voice=slt:text='{text}'"));
+            words.extend(["-ar", "16000"].map(str::to_owned));
+            return ("wav", vec![words]);
+        }
+    };
+    (extension, lines.iter().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect())
+}

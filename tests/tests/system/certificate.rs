@@ -1,0 +1,111 @@
+//! The seam certificate: there for every job, and in the way of a damaged one.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use segue_tests::{Digest, Fixture, Sandbox, fixture, wait_until};
+
+#[test]
+fn it_counts_every_frame_of_every_segment() {
+    for args in [
+        &["--recipe", "rejoin"][..],
+        &["--recipe", "mp4"],
+        &["--recipe", "rejoin", "--map", "cp {input} {output}"],
+    ] {
+        let sandbox = Sandbox::new();
+        let source = fixture(Fixture::Long);
+        sandbox.done(&source, &[args, &["--segment-duration", "2s"]].concat());
+        let certificate = sandbox.document("certificate.json");
+        let manifest = sandbox.document("manifest.json");
+        let text = certificate.to_string();
+        assert!(
+            text.contains(manifest["plan"].as_str().unwrap()),
+            "the plan's hash is not in it: {certificate:#}"
+        );
+        assert!(text.contains("ffmpeg"), "tool versions are not in it: {certificate:#}");
+        let segments = find(&certificate, "segments").and_then(|s| s.as_array().cloned()).unwrap_or_default();
+        assert_eq!(segments.len(), 8, "{certificate:#}");
+        let frames: u64 = segments.iter().filter_map(|s| s["frames"].as_u64()).sum();
+        assert_eq!(frames, Digest::of(&source).video[0].times.len() as u64, "{certificate:#}");
+    }
+}
+
+fn find<'a>(value: &'a serde_json::Value, name: &str) -> Option<&'a serde_json::Value> {
+    match value {
+        serde_json::Value::Object(map) => map.get(name).or_else(|| map.values().find_map(|v| find(v, name))),
+        serde_json::Value::Array(list) => list.iter().find_map(|v| find(v, name)),
+        _ => None,
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// A part that is recorded as done is damaged while nobody looks: it may be made again, or
+/// the job may fail; a damaged result is never published.
+#[test]
+fn a_part_that_was_damaged_afterwards_is_not_published() {
+    for damage in ["flip", "shorten", "remove", "swap"] {
+        let sandbox = Sandbox::new();
+        let log = sandbox.path("log");
+        let body = format!("echo $SEGUE_INDEX >> {}\nsleep 0.2\ncp \"$1\" \"$2\"", log.display());
+        let map = format!("{} {{input}} {{output}}", sandbox.script("slow", &body).display());
+        let args = ["--recipe", "rejoin", "--segment-duration", "2s", "--workers", "1", "--map", &map];
+        let source = fixture(Fixture::Long);
+        let mut command = sandbox.run(&source, &args);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let started = || std::fs::read_to_string(&log).unwrap_or_default().lines().count();
+        wait_until("some parts are done", || started() > 4);
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
+
+        let state = sandbox.out().join(".segue");
+        let made = |path: &PathBuf| {
+            path.to_string_lossy().contains("/work/") && path.to_string_lossy().contains("map-")
+        };
+        let mut parts: Vec<PathBuf> = files(&state).into_iter().filter(made).collect();
+        parts.retain(|path| path.metadata().is_ok_and(|found| found.len() > 2_000));
+        parts.sort();
+        assert!(parts.len() >= 2, "no parts to damage in {:#?}", files(&state));
+        hurt(damage, &parts);
+
+        let ended = sandbox.end(&mut sandbox.run(&source, &args));
+        match ended.code {
+            Some(0) => {
+                sandbox.assert_published();
+                segue_tests::assert_same_media(&source, &sandbox.joined());
+            }
+            _ => {
+                println!("{damage}: {}", ended.stderr);
+                assert!(matches!(ended.code, Some(3..=5)), "{damage}: {ended:#?}");
+                ended.assert_one_line(&[]);
+                sandbox.assert_nothing_published();
+            }
+        }
+        sandbox.assert_nothing_left();
+    }
+}
+
+fn hurt(damage: &str, parts: &[PathBuf]) {
+    let mut bytes = std::fs::read(&parts[1]).unwrap();
+    let middle = bytes.len() / 2;
+    match damage {
+        "flip" => bytes[middle..middle + 64].iter_mut().for_each(|byte| *byte ^= 0x55),
+        "shorten" => bytes.truncate(middle),
+        "swap" => bytes = std::fs::read(&parts[0]).unwrap(),
+        _ => return std::fs::remove_file(&parts[1]).unwrap(),
+    }
+    std::fs::write(&parts[1], bytes).unwrap();
+}

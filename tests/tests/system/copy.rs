@@ -1,0 +1,144 @@
+//! The copy recipe: N parts equal one, whatever goes between cut and join.
+//!
+//! Judged twice: by ffmpeg's decoders in this crate, and by `segue verify`.
+
+use std::path::Path;
+use std::process::Command;
+
+use segue_tests::{Digest, Fixture, Sandbox, assert_same_media, fixture, has_encoder, streams};
+use serde_json::Value;
+
+const COPY: &str = "cp {input} {output}";
+const REMUX: &str = "ffmpeg -v error -i {input} -map 0 -c copy {output}";
+
+/// Cut into parts of about a second, mapped or not, joined, and compared.
+fn check(which: Fixture, parts: u64) {
+    let source = fixture(which);
+    for map in [None, Some(COPY), Some(REMUX)] {
+        let sandbox = Sandbox::new();
+        let mut args = vec!["--recipe", "rejoin", "--segment-duration", "1s"];
+        args.extend(map.iter().flat_map(|map| ["--map", map]));
+        sandbox.done(&source, &args);
+        let found = sandbox.document("manifest.json")["segments"].as_u64();
+        assert!(found >= Some(parts), "{which:?}: {found:?} parts and not {parts}");
+        let joined = sandbox.joined();
+        assert_same_media(&source, &joined);
+        assert_same_descriptions(&source, &joined);
+        let verified = sandbox.end(sandbox.segue(["verify"]).arg(&source).arg(&joined));
+        assert_eq!(verified.code, Some(0), "{which:?} {map:?}: {verified:#?}");
+        sandbox.assert_nothing_left();
+    }
+}
+
+/// Kinds, codecs, languages, defaults, rotation and covers are kept.
+fn assert_same_descriptions(source: &Path, joined: &Path) {
+    let told = |path: &Path| -> Vec<Value> {
+        let of = |s: &Value| {
+            serde_json::json!({
+                "kind": s["codec_type"], "codec": s["codec_name"],
+                "language": s["tags"]["language"].as_str().filter(|l| *l != "und"),
+                "default": s["disposition"]["default"], "cover": s["disposition"]["attached_pic"],
+                "rotation": s["side_data_list"][0]["rotation"], "width": s["width"], "channels": s["channels"],
+            })
+        };
+        streams(path).iter().map(of).collect()
+    };
+    let (a, b) = (told(source), told(joined));
+    assert_eq!(a.len(), b.len(), "streams of {}: {a:#?} {b:#?}", source.display());
+    for (mut x, mut y) in a.into_iter().zip(b) {
+        if !["mp4", "mkv"].iter().any(|e| source.extension().is_some_and(|own| own == *e)) {
+            // AVI, TS and PS have no defaults; a stream of theirs becomes the first of its kind
+            x["default"] = Value::Null;
+            y["default"] = Value::Null;
+        }
+        assert_eq!(x, y, "{}", source.display());
+    }
+}
+
+macro_rules! kept {
+    ($($name:ident: $fixture:ident in $parts:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            check(Fixture::$fixture, $parts);
+        })*
+    };
+}
+
+kept! {
+    h264_closed_groups: H264Closed in 6;
+    h264_open_groups: H264Open in 6;
+    vp9_and_opus: Vp9Opus in 5;
+    a_clock_that_begins_at_100_s: OffsetTs in 5;
+    variable_rate: Vfr in 3;
+    rotation: Rotated in 6;
+    late_sound: LateSound in 6;
+    several_sounds: ManySounds in 6;
+    subtitles_and_chapters: Chapters in 6;
+    a_cover: Cover in 6;
+    mpeg2_program_stream: Mpeg2Ps in 5;
+    avi: Avi in 5;
+    a_tail_of_one_frame: OneFrameTail in 4;
+    one_frame: OneFrame in 1;
+    pictures_only: PictureOnly in 6;
+    fragments: Fragmented in 6;
+    an_edit_list: Edited in 4;
+}
+
+#[test]
+fn hevc_open_groups() {
+    if has_encoder("libx265") {
+        check(Fixture::HevcOpen, 6);
+    }
+}
+
+#[test]
+fn sound_only() {
+    let sandbox = Sandbox::new();
+    let source = fixture(Fixture::SoundOnly);
+    sandbox.done(&source, &["--recipe", "rejoin", "--segment-duration", "1s"]);
+    assert_same_media(&source, &sandbox.joined());
+}
+
+#[test]
+fn chapters_and_titles_survive() {
+    let sandbox = Sandbox::new();
+    let source = fixture(Fixture::Chapters);
+    sandbox.done(&source, &["--recipe", "rejoin", "--segment-duration", "1s"]);
+    let told = |path: &Path| -> Value {
+        let args = ["-v", "error", "-show_chapters", "-show_entries", "format_tags=title", "-of", "json"];
+        let probed = Command::new("ffprobe").args(args).arg(path).output().unwrap();
+        serde_json::from_slice(&probed.stdout).unwrap()
+    };
+    let (a, b) = (told(&source), told(&sandbox.joined()));
+    assert_eq!(a["format"]["tags"]["title"], "A talk");
+    assert_eq!(a["format"]["tags"]["title"], b["format"]["tags"]["title"]);
+    let chapters = |told: &Value| -> Vec<(String, String)> {
+        let of = |c: &Value| (c["tags"]["title"].to_string(), c["start_time"].to_string());
+        told["chapters"].as_array().unwrap().iter().map(of).collect()
+    };
+    assert_eq!(chapters(&a).len(), 2);
+    assert_eq!(chapters(&a), chapters(&b));
+}
+
+#[test]
+fn a_map_gets_the_frames_that_its_segment_owns_and_no_other() {
+    for which in [Fixture::H264Open, Fixture::Vfr, Fixture::LateSound] {
+        let (sandbox, source) = (Sandbox::new(), fixture(which));
+        let keep = sandbox.path("parts");
+        std::fs::create_dir(&keep).unwrap();
+        let script =
+            sandbox.script("keep", &format!("cp \"$1\" {}/$SEGUE_INDEX && cp \"$1\" \"$2\"", keep.display()));
+        let map = format!("{} {{input}} {{output}}", script.display());
+        sandbox.done(&source, &["--recipe", "rejoin", "--segment-duration", "1s", "--map", &map]);
+        let whole = &Digest::of(&source).video[0];
+        let mut hashes = Vec::new();
+        let parts = std::fs::read_dir(&keep).unwrap().count();
+        for index in 0..parts {
+            let part = Digest::of(&keep.join(index.to_string()));
+            assert!(part.audio.is_empty(), "{which:?}: the sound goes around the map");
+            hashes.extend(part.video[0].hashes.clone());
+        }
+        assert!(parts > 2, "{which:?}");
+        assert_eq!(hashes, whole.hashes, "{which:?}: the parts together are the whole");
+    }
+}

@@ -1,0 +1,17 @@
+//! The real program on real media, from outside.
+
+mod bad_input;
+mod certificate;
+mod copy;
+mod disguise;
+mod encode;
+mod environment;
+mod fixtures;
+mod interrupt;
+mod layers;
+mod map;
+mod out_folder;
+mod progress;
+mod resume;
+mod transcript;
+mod verify;
