@@ -112,7 +112,7 @@ pub(super) fn settings(
             set.push(("-preset", preset("8")));
             let tune = recipe.tune.as_ref().map(|t| format!(":tune={t}")).unwrap_or_default();
             let rate = format!("fps-num={}:fps-denom={}", rate.num, rate.den);
-            set.push(("-svtav1-params", format!("{rate}:lp={threads}:irefresh-type=2{tune}")));
+            set.push(("-svtav1-params", format!("{rate}:lp={threads}:irefresh-type=2:enable-force-key-frames=1{tune}")));
         }
         PictureEncoder::Aom => {
             set.push(("-crf", crf(35)));

@@ -1,8 +1,8 @@
 //! What ffmpeg reads: a header of ours, and behind it the bytes of the file as they are.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::error::{MediaError, Result};
 use crate::mp4::{self, Brand, ByteSource, HeaderTrack, Sample};
@@ -39,23 +39,30 @@ pub(super) fn write(out: &Path, open: &OpenIndex, samples: &[Sample]) -> Result<
     std::fs::write(out, header.bytes).map_err(|e| MediaError::io(format!("writing {}", out.display()), &e))
 }
 
-/// Both files as one, for ffmpeg.
-pub(super) fn url(header: &Path, body: &Path) -> OsString {
-    let mut url = b"concat:file:".to_vec();
-    escape(&mut url, header);
-    url.extend_from_slice(b"|file:");
-    escape(&mut url, body);
-    OsString::from_vec(url)
+/// Both files as one, for ffmpeg; `None` where a name has the sign in it that parts names.
+pub(super) fn url(header: &Path, body: &Path) -> Option<OsString> {
+    let parts = |path: &Path| path.as_os_str().as_bytes().contains(&b'|');
+    if parts(header) || parts(body) {
+        return None;
+    }
+    let mut url = OsString::from("concat:file:");
+    url.push(header);
+    url.push("|file:");
+    url.push(body);
+    Some(url)
 }
 
-/// A path in which nothing ends the name before its end.
-fn escape(url: &mut Vec<u8>, path: &Path) {
-    for &byte in path.as_os_str().as_bytes() {
-        if matches!(byte, b'\\' | b'\'' | b'|' | b' ' | b'\n' | b'\t' | b'\r') {
-            url.push(b'\\');
-        }
-        url.push(byte);
+/// Another name for a file, next to its header.
+pub(super) fn alias(header: &Path, body: &Path) -> Result<PathBuf> {
+    let alias = header.with_extension("body");
+    let failed = |e: std::io::Error| MediaError::io(format!("naming {}", alias.display()), &e);
+    match std::fs::remove_file(&alias) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+        _ => {}
     }
+    let body = std::path::absolute(body).map_err(failed)?;
+    std::os::unix::fs::symlink(body, &alias).map_err(failed)?;
+    Ok(alias)
 }
 
 #[cfg(test)]
@@ -63,8 +70,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_escaped() {
-        let made = url(Path::new("/a b/h.mov"), Path::new("/it's|a \\.mp4"));
-        assert_eq!(made, "concat:file:/a\\ b/h.mov|file:/it\\'s\\|a\\ \\\\.mp4");
+    fn a_name_with_a_bar_is_not_taken() {
+        let of = |header, body| url(Path::new(header), Path::new(body));
+        assert_eq!(of("/a b/h.mov", "/it's.mp4").unwrap(), "concat:file:/a b/h.mov|file:/it's.mp4");
+        assert_eq!(of("/h.mov", "/a|b.mp4"), None);
+        assert_eq!(of("/|/h.mov", "/b.mp4"), None);
     }
 }

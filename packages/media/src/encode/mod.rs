@@ -87,7 +87,9 @@ pub async fn encode_segment(
     mut on_frames: impl FnMut(u64) + Send,
 ) -> Result<EncodedPart> {
     let work = Work::prepare(request)?;
-    let call = tools.ffmpeg(format!("encoding segment {}", request.segment), work.args.clone());
+    let mut call = tools.ffmpeg(format!("encoding segment {}", request.segment), work.args.clone());
+    // SVT-AV1 else tells its life, and the last lines of stderr are for errors
+    call.envs.push(("SVT_LOG".into(), "1".into()));
     let mut progress = Progress::default();
     let ran = process::run(&call, limits, |piece| {
         let heard = progress.push(piece);
@@ -108,11 +110,12 @@ struct Work {
     args: Vec<OsString>,
     header: PathBuf,
     partial: PathBuf,
+    alias: Option<PathBuf>,
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        for path in [&self.header, &self.partial] {
+        for path in [Some(&self.header), Some(&self.partial), self.alias.as_ref()].into_iter().flatten() {
             // a file that is not there is as good as one that was removed
             let _ = std::fs::remove_file(path);
         }
@@ -121,37 +124,52 @@ impl Drop for Work {
 
 impl Work {
     fn prepare(request: &EncodeRequest<'_>) -> Result<Work> {
-        let (plan, open) = (request.plan, request.open);
-        let segment = plan
-            .segments
-            .get(request.segment as usize)
-            .ok_or_else(|| MediaError::internal(format!("there is no segment {}", request.segment)))?;
-        let track = &open.index.track;
-        if segment.end_packet > track.samples.len() as u64 || segment.first_packet > segment.end_packet {
-            return Err(MediaError::internal(format!("segment {} lies outside of the index", segment.index)));
-        }
-        let read = packets_to_read(&track.samples, segment, plan.anchor);
-        let origin = read.first().map_or(0, |s| s.dts);
+        let segment = segment(request)?.clone();
         let name = format!("segment-{:05}", segment.index);
-        let header = request.scratch.join(format!("{name}.head.mov"));
-        let partial = request.scratch.join(format!("{name}.partial.mp4"));
-        input::write(&header, open, &read)?;
+        let mut work = Work {
+            segment,
+            args: Vec::new(),
+            header: request.scratch.join(format!("{name}.head.mov")),
+            partial: request.scratch.join(format!("{name}.partial.mp4")),
+            alias: None,
+        };
+        let (plan, track) = (request.plan, &request.open.index.track);
+        let read = packets_to_read(&track.samples, &work.segment, plan.anchor);
+        let origin = read.first().map_or(0, |s| s.dts);
+        input::write(&work.header, request.open, &read)?;
+        let input = work.input(request)?;
+        let keyframes = grid::forced(track, request.recipe, &work.segment, plan.anchor);
+        let keyframes: Vec<i64> = keyframes.into_iter().map(|twice| twice - 2 * origin).collect();
         let own = |tick: i64| tick - plan.anchor - origin;
-        let keyframes = grid::forced(track, request.recipe, segment, plan.anchor);
-        let args = encode_args(&EncodeArgs {
-            input: input::url(&header, request.track),
-            out: &partial,
+        work.args = encode_args(&EncodeArgs {
+            input,
+            out: &work.partial,
             stream: request.stream,
             recipe: request.recipe,
             encoder: request.encoder,
             rate: nominal_rate(plan),
             timescale: track.timescale,
-            start: own(segment.range.start),
-            end: own(segment.range.end),
-            keyframes: &keyframes.iter().map(|t| t - origin * 2).collect::<Vec<i64>>(),
+            start: own(work.segment.range.start),
+            end: own(work.segment.range.end),
+            keyframes: &keyframes,
             threads: request.threads,
         });
-        Ok(Work { segment: segment.clone(), args, header, partial })
+        Ok(work)
+    }
+
+    /// The header and the packets as one, under a name that ffmpeg can read.
+    fn input(&mut self, request: &EncodeRequest<'_>) -> Result<OsString> {
+        if let Some(url) = input::url(&self.header, request.track) {
+            return Ok(url);
+        }
+        let alias = self.alias.insert(input::alias(&self.header, request.track)?);
+        input::url(&self.header, alias).ok_or_else(|| {
+            let shown = request.scratch.display();
+            MediaError::environment(format!(
+                "{shown}: ffmpeg cannot read below a folder with | in its name; use another"
+            ))
+            .retry(false)
+        })
     }
 
     /// Counts the frames and compares their distances with the source's.
@@ -182,6 +200,14 @@ impl Work {
             wall_ms,
         })
     }
+}
+
+fn segment<'a>(request: &EncodeRequest<'a>) -> Result<&'a PictureSegment> {
+    let packets = request.open.index.track.samples.len() as u64;
+    let found = request.plan.segments.get(request.segment as usize);
+    found
+        .filter(|s| s.first_packet <= s.end_packet && s.end_packet <= packets)
+        .ok_or_else(|| MediaError::internal(format!("segment {} lies outside of the index", request.segment)))
 }
 
 /// The first frame that is not as far from the first one as it was in the source.
