@@ -97,6 +97,12 @@ impl Backend {
     pub async fn adopt(&self, key: &Key, path: &Path) -> Result<(), Failure> {
         self.local.store.adopt(key, path).await.map(|_| ()).map_err(|error| failure::port(&error))
     }
+
+    /// Where the roles see an adopted file; in what a user reads it is better called by
+    /// its own name.
+    pub fn adopted_path(&self, key: &Key) -> PathBuf {
+        self.local.store.root().join(key.to_string())
+    }
 }
 
 #[cfg(test)]

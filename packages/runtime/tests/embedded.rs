@@ -35,7 +35,8 @@ struct Copier {
 impl Planner for Copier {
     async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError> {
         if let Some(error) = &self.plan_fails_with {
-            return Err(error.clone());
+            let message = error.message.replace("SOURCE", request.source.to_str().unwrap());
+            return Err(EngineError { message, ..error.clone() });
         }
         let task = |index| Task {
             id: TaskId::of(TaskKind::Carry, index),
@@ -245,9 +246,10 @@ async fn state_elsewhere_is_used_and_cleared() {
 #[tokio::test]
 async fn a_bad_source_leaves_its_record_or_nothing() {
     let bench = Bench::new();
-    let said = || EngineError::new(FaultKind::Source, "no video in it");
+    let said = || EngineError::new(FaultKind::Source, "no video in SOURCE");
+    let expected = format!("no video in {}", bench.request.source.display());
     let failure = bench.run(Copier { plan_fails_with: Some(said()), ..Copier::default() }).await.unwrap_err();
-    assert_eq!((failure.kind, failure.cause.as_str()), (FaultKind::Source, "no video in it"));
+    assert_eq!((failure.kind, failure.cause), (FaultKind::Source, expected), "in the words of the user");
     assert_eq!(names(bench.root.path()), ["talk.mp4"], "folders that were made for it are still there");
 
     let lines: Vec<String> = (0..10).map(|n| format!("line {n}")).collect();

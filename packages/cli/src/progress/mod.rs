@@ -63,10 +63,11 @@ pub fn name_of(stage: Stage) -> &'static str {
 }
 
 /// How fast `per_second` units are, for people: work is predicted in seconds of one core.
+/// Nothing for what is only counted.
 pub fn rate(unit: &str, per_second: f64) -> String {
     match unit {
         "ms" => format!("{:.1}x", per_second / 1e3),
         "bytes" => format!("{:.0} MB/s", per_second / 1e6),
-        _ => format!("{per_second:.1} {unit}/s"),
+        _ => String::new(),
     }
 }

@@ -3,6 +3,7 @@
 mod deliver;
 mod disk;
 mod identity;
+mod job;
 mod length;
 mod lock;
 mod out_dir;
@@ -14,9 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use segue_domain::{Failure, JobId, JobRecord, JobState, Key, Manifest, Recipe};
-use segue_pipeline::{Deps, progress, submit};
-use segue_ports::{NewJob, Reporter};
+use segue_domain::{Failure, JobId, Manifest, Recipe};
+use segue_ports::Reporter;
 use tokio_util::sync::CancellationToken;
 
 pub use disk::free_bytes;
@@ -24,14 +24,11 @@ pub use identity::SourceFile;
 pub use out_dir::{Marker, read_marker};
 pub use roles::Engines;
 
-use crate::backend::{Backend, BackendUrl};
-use crate::failure;
-use disk::{absolute, check_space, remove_tree};
-use identity::{job_id, recipe_document};
-use length::Overheard;
+use crate::backend::BackendUrl;
+use disk::{absolute, remove_tree};
+use identity::job_id;
+use job::EmbeddedJob;
 use out_dir::{Found, OutDir};
-use roles::{Crew, Roles};
-use watch::End;
 
 /// A job to run.
 #[derive(Debug, Clone)]
@@ -153,132 +150,4 @@ fn already(
         media_ms: None,
     };
     Ok(Outcome::Finished(Box::new(finished)))
-}
-
-struct EmbeddedJob {
-    job: JobId,
-    source: SourceFile,
-    out: OutDir,
-    state: PathBuf,
-    request: RunRequest,
-    reporter: Arc<dyn Reporter>,
-    resumed: bool,
-    started: Instant,
-}
-
-impl EmbeddedJob {
-    async fn run(self, engines: Engines, shutdown: CancellationToken) -> Result<Outcome, Failure> {
-        let ended = self.drive(engines, &shutdown).await;
-        let own_state = self.request.state.is_some();
-        match ended {
-            Ok(Ended::Delivered(manifest, media_ms)) => {
-                let finished = Finished {
-                    job: self.job,
-                    out_dir: self.out.path().to_owned(),
-                    manifest,
-                    already: false,
-                    resumed: self.resumed,
-                    took: self.started.elapsed(),
-                    media_ms,
-                };
-                if own_state {
-                    remove_tree(&self.state)?;
-                }
-                self.out.finish()?;
-                Ok(Outcome::Finished(Box::new(finished)))
-            }
-            Ok(Ended::Interrupted) => Ok(Outcome::Interrupted { job: self.job, state: self.state }),
-            Ok(Ended::Undelivered(failure)) => Err(failure),
-            Ok(Ended::Failed(failure, record)) => {
-                self.clean_up(record.map(|record| *record))?;
-                Err(failure)
-            }
-            Err(failure) => {
-                self.clean_up(None)?;
-                Err(failure)
-            }
-        }
-    }
-
-    fn marker(&self) -> Marker {
-        Marker::new(&self.job, &self.source.path, &self.request.recipe.name, &self.state)
-    }
-
-    fn clean_up(self, record: Option<JobRecord>) -> Result<(), Failure> {
-        if self.request.state.is_some() {
-            remove_tree(&self.state)?;
-        }
-        let marker = self.marker();
-        self.out.abandon(marker, record)
-    }
-
-    async fn drive(&self, engines: Engines, shutdown: &CancellationToken) -> Result<Ended, Failure> {
-        if !self.resumed {
-            if self.request.state.is_some() {
-                remove_tree(&self.state)?;
-            }
-            self.out.claim(self.marker())?;
-        }
-        let scratch = self.state.join("scratch");
-        remove_tree(&scratch)?;
-        std::fs::create_dir_all(&scratch)
-            .map_err(|error| failure::io(format!("state folder {}", self.state.display()), &error))?;
-        check_space(&self.state, self.source.bytes, &self.request.recipe)?;
-        let backend = Backend::open_folder(&self.state).await?;
-        let deps = backend.deps(Arc::clone(&self.reporter));
-        self.submit(&backend, &deps).await?;
-        let overheard = Overheard::new(Arc::clone(&engines.planner));
-        let engines = Engines { planner: overheard.clone(), ..engines };
-        if self.resumed {
-            overheard.read(&deps, &self.job).await;
-            // only a display; a job that was published already has no plan any more
-            if let Err(error) = progress::announce(&deps, &self.job).await {
-                tracing::info!(error = format!("{error:#}"), "nothing to show of what is done");
-            }
-        }
-
-        let crew =
-            Crew { workers: self.request.workers, threads: self.request.threads, scratch: scratch.clone() };
-        let mut roles = Roles::start(&deps, &engines, &crew)?;
-        let end = watch::until_end(&deps, &self.job, &self.state, &mut roles, shutdown).await;
-        roles.stop().await;
-        let record = match end? {
-            End::Job(record) => Some(*record),
-            // it may have ended while the roles gave back what they held
-            End::Interrupted => watch::look(&deps, &self.job).await?,
-        };
-        match record {
-            Some(record) if record.state == JobState::Completed => {
-                match deliver::deliver(&deps, &self.job, self.out.path(), &self.out.state()).await {
-                    Ok(manifest) => Ok(Ended::Delivered(manifest, overheard.media_ms())),
-                    Err(failure) => Ok(Ended::Undelivered(failure)),
-                }
-            }
-            Some(record) => {
-                let failure =
-                    record.failure.clone().unwrap_or_else(|| failure::usage("the job was cancelled"));
-                Ok(Ended::Failed(failure, Some(Box::new(record))))
-            }
-            None => Ok(Ended::Interrupted),
-        }
-    }
-
-    async fn submit(&self, backend: &Backend, deps: &Deps) -> Result<(), Failure> {
-        let key = Key::source(&self.job, &self.source.extension());
-        backend.adopt(&key, &self.source.path).await?;
-        let new = NewJob {
-            id: self.job.clone(),
-            source_key: key.to_string(),
-            recipe: recipe_document(&self.request.recipe)?,
-        };
-        submit(deps, new).await.map(|_| ()).map_err(|error| failure::port(&error))
-    }
-}
-
-enum Ended {
-    Delivered(Manifest, Option<u64>),
-    /// It is published in its state, which stays; the same command delivers it.
-    Undelivered(Failure),
-    Interrupted,
-    Failed(Failure, Option<Box<JobRecord>>),
 }

@@ -1,0 +1,169 @@
+//! One job, claimed by this process: driven to its end, and its folders left in order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use segue_domain::{Failure, JobId, JobRecord, JobState, Key, Manifest};
+use segue_pipeline::{Deps, progress, submit};
+use segue_ports::{NewJob, Reporter};
+use tokio_util::sync::CancellationToken;
+
+use super::deliver::deliver;
+use super::disk::{check_space, remove_tree};
+use super::identity::{SourceFile, recipe_document};
+use super::length::Overheard;
+use super::out_dir::{Marker, OutDir};
+use super::roles::{Crew, Engines, Roles};
+use super::watch::{self, End};
+use super::{Finished, Outcome, RunRequest};
+use crate::backend::Backend;
+use crate::failure;
+
+/// A job and the folder that is its own.
+pub(super) struct EmbeddedJob {
+    pub(super) job: JobId,
+    pub(super) source: SourceFile,
+    pub(super) out: OutDir,
+    pub(super) state: PathBuf,
+    pub(super) request: RunRequest,
+    pub(super) reporter: Arc<dyn Reporter>,
+    pub(super) resumed: bool,
+    pub(super) started: Instant,
+}
+
+impl EmbeddedJob {
+    /// Drives it and cleans up after it.
+    pub(super) async fn run(self, engines: Engines, shutdown: CancellationToken) -> Result<Outcome, Failure> {
+        let ended = self.drive(engines, &shutdown).await;
+        let own_state = self.request.state.is_some();
+        match ended {
+            Ok(Ended::Delivered(manifest, media_ms)) => {
+                let finished = Finished {
+                    job: self.job,
+                    out_dir: self.out.path().to_owned(),
+                    manifest,
+                    already: false,
+                    resumed: self.resumed,
+                    took: self.started.elapsed(),
+                    media_ms,
+                };
+                if own_state {
+                    remove_tree(&self.state)?;
+                }
+                self.out.finish()?;
+                Ok(Outcome::Finished(Box::new(finished)))
+            }
+            Ok(Ended::Interrupted) => Ok(Outcome::Interrupted { job: self.job, state: self.state }),
+            Ok(Ended::Undelivered(failure)) => Err(failure),
+            Ok(Ended::Failed(failure, record)) => {
+                self.clean_up(record.map(|record| *record))?;
+                Err(failure)
+            }
+            Err(failure) => {
+                self.clean_up(None)?;
+                Err(failure)
+            }
+        }
+    }
+
+    fn marker(&self) -> Marker {
+        Marker::new(&self.job, &self.source.path, &self.request.recipe.name, &self.state)
+    }
+
+    fn clean_up(self, record: Option<JobRecord>) -> Result<(), Failure> {
+        if self.request.state.is_some() {
+            remove_tree(&self.state)?;
+        }
+        let marker = self.marker();
+        self.out.abandon(marker, record)
+    }
+
+    async fn drive(&self, engines: Engines, shutdown: &CancellationToken) -> Result<Ended, Failure> {
+        if !self.resumed {
+            if self.request.state.is_some() {
+                remove_tree(&self.state)?;
+            }
+            self.out.claim(self.marker())?;
+        }
+        let scratch = self.state.join("scratch");
+        remove_tree(&scratch)?;
+        std::fs::create_dir_all(&scratch)
+            .map_err(|error| failure::io(format!("state folder {}", self.state.display()), &error))?;
+        check_space(&self.state, self.source.bytes, &self.request.recipe)?;
+        let backend = Backend::open_folder(&self.state).await?;
+        let deps = backend.deps(Arc::clone(&self.reporter));
+        self.submit(&backend, &deps).await?;
+        let overheard = Overheard::new(Arc::clone(&engines.planner));
+        let engines = Engines { planner: overheard.clone(), ..engines };
+        if self.resumed {
+            overheard.read(&deps, &self.job).await;
+            // only a display; a job that was published already has no plan any more
+            if let Err(error) = progress::announce(&deps, &self.job).await {
+                tracing::info!(error = format!("{error:#}"), "nothing to show of what is done");
+            }
+        }
+
+        let crew =
+            Crew { workers: self.request.workers, threads: self.request.threads, scratch: scratch.clone() };
+        let mut roles = Roles::start(&deps, &engines, &crew)?;
+        let end = watch::until_end(&deps, &self.job, &self.state, &mut roles, shutdown).await;
+        roles.stop().await;
+        let record = match end? {
+            End::Job(record) => Some(*record),
+            // it may have ended while the roles gave back what they held
+            End::Interrupted => watch::look(&deps, &self.job).await?,
+        };
+        match record {
+            Some(record) if record.state == JobState::Completed => {
+                match deliver(&deps, &self.job, self.out.path(), &self.out.state()).await {
+                    Ok(manifest) => Ok(Ended::Delivered(manifest, overheard.media_ms())),
+                    Err(failure) => Ok(Ended::Undelivered(failure)),
+                }
+            }
+            Some(mut record) => {
+                let failure =
+                    record.failure.take().unwrap_or_else(|| failure::usage("the job was cancelled"));
+                let failure = self.in_words_of_the_user(failure, &backend);
+                record.failure = Some(failure.clone());
+                Ok(Ended::Failed(failure, Some(Box::new(record))))
+            }
+            None => Ok(Ended::Interrupted),
+        }
+    }
+
+    fn source_key(&self) -> Key {
+        Key::source(&self.job, &self.source.extension())
+    }
+
+    /// The source by the name that the user gave it.
+    fn in_words_of_the_user(&self, failure: Failure, backend: &Backend) -> Failure {
+        let inner = backend.adopted_path(&self.source_key()).display().to_string();
+        let outer = self.request.source.display().to_string();
+        let rename = |text: &String| text.replace(&inner, &outer);
+        Failure {
+            cause: rename(&failure.cause),
+            stderr_tail: failure.stderr_tail.iter().map(rename).collect(),
+            ..failure
+        }
+    }
+
+    async fn submit(&self, backend: &Backend, deps: &Deps) -> Result<(), Failure> {
+        let key = self.source_key();
+        backend.adopt(&key, &self.source.path).await?;
+        let new = NewJob {
+            id: self.job.clone(),
+            source_key: key.to_string(),
+            recipe: recipe_document(&self.request.recipe)?,
+        };
+        submit(deps, new).await.map(|_| ()).map_err(|error| failure::port(&error))
+    }
+}
+
+enum Ended {
+    Delivered(Manifest, Option<u64>),
+    /// It is published in its state, which stays; the same command delivers it.
+    Undelivered(Failure),
+    Interrupted,
+    Failed(Failure, Option<Box<JobRecord>>),
+}
