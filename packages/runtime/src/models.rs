@@ -235,6 +235,9 @@ mod tests {
         let failure = ModelShelf::new("/nowhere").check(&recipe).unwrap_err();
         assert_eq!(failure.kind, FaultKind::Usage);
         assert!(failure.cause.contains("--model base"), "{}", failure.cause);
+        recipe.transcript.as_mut().unwrap().model = "base".into();
+        let missing = ModelShelf::new("/nowhere").check(&recipe).unwrap_err();
+        assert_eq!(missing.kind, FaultKind::Environment, "{}", missing.cause);
         assert!(ModelShelf::new("/nowhere").check(&Recipe::built_in("rejoin").unwrap()).is_ok());
     }
 

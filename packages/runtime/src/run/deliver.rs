@@ -90,3 +90,68 @@ fn remove_if_there(path: &Path) -> std::io::Result<()> {
 fn sync_folder(dir: &Path) -> std::io::Result<()> {
     File::open(dir)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use segue_domain::{Output, OutputKind, PlanHash, Term};
+    use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
+    use segue_ports::{MediaStore, NoReport, PutMode};
+
+    use super::*;
+
+    async fn published(job: &JobId, content: &'static str, bytes: u64) -> Deps {
+        let store = Arc::new(MemoryStore::new());
+        let output = Output {
+            name: "final.mp4".into(),
+            kind: OutputKind::Media,
+            media_type: "video/mp4".into(),
+            bytes,
+            sha256: String::new(),
+            made: String::new(),
+            work_key: String::new(),
+        };
+        let manifest = Manifest {
+            version: 1,
+            job: job.clone(),
+            recipe: "rejoin".into(),
+            plan: PlanHash("h".into()),
+            term: Term(1),
+            source_bytes: 3,
+            segments: 1,
+            tools: BTreeMap::new(),
+            notes: Vec::new(),
+            outputs: vec![output],
+        };
+        for (name, bytes) in [("final.mp4", content.into()), (MANIFEST, manifest.encode().into())] {
+            let key = Key::published(job, name).unwrap();
+            store.put_bytes(&key, bytes, PutMode::CreateOnce).await.unwrap();
+        }
+        Deps {
+            ledger: Arc::new(MemoryLedger::new()),
+            queue: Arc::new(MemoryQueue::new()),
+            store,
+            reporter: Arc::new(NoReport),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_has_a_manifest_only_when_it_is_complete() {
+        let job: JobId = "j".parse().unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let (dir, state) = (root.path(), root.path().join(".segue"));
+        std::fs::write(dir.join(MANIFEST), "of an earlier run").unwrap();
+
+        let wrong = deliver(&published(&job, "abc", 4).await, &job, dir, &state).await.unwrap_err();
+        assert!(wrong.cause.contains("has 3 bytes, the manifest says 4"), "{}", wrong.cause);
+        assert!(!dir.join(MANIFEST).exists() && !dir.join("final.mp4").exists());
+
+        for _ in 0..2 {
+            deliver(&published(&job, "abc", 3).await, &job, dir, &state).await.unwrap();
+            assert_eq!(std::fs::read_to_string(dir.join("final.mp4")).unwrap(), "abc");
+            assert!(dir.join(MANIFEST).is_file());
+        }
+    }
+}
