@@ -41,10 +41,10 @@ pub fn check_space(state: &Path, source_bytes: u64, recipe: &Recipe) -> Result<(
         return Ok(());
     }
     Err(failure::environment(format!(
-        "{} has {} MB free and the result needs about {} MB; free some space or choose another --out",
+        "{} has {:.1} MB free and the result needs about {:.1} MB; free some space or choose another --out",
         state.display(),
-        free >> 20,
-        source_bytes >> 20
+        free as f64 / 1e6,
+        source_bytes as f64 / 1e6
     )))
 }
 
