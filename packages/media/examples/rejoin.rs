@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use segue_media::map_command::{MapCommand, MapTask};
-use segue_media::part::{part_extension, part_path};
+use segue_media::assemble::read_part;
+use segue_media::part::{ledger_of, part_extension, part_path};
 use segue_media::{
-    JoinParts, JoinReport, JoinRequest, Limits, MediaError, OpenIndex, PicturePlan, Result, SourceFacts, Tools,
-    copy_part, digest_part, join, lossless_part, open_index, plan_cuts, probe,
+    CertifyRequest, JoinParts, JoinReport, JoinRequest, Limits, MediaError, OpenIndex, PicturePlan, Result, SourceFacts, Tools,
+    certify, copy_part, digest_part, join, lossless_part, open_index, plan_cuts, probe,
 };
 
 #[tokio::main]
@@ -63,25 +64,31 @@ async fn run() -> Result<JoinReport> {
             plan.bytes_read
         );
     }
+    let mut ledgers = Vec::new();
     let parts = match (picture, &map) {
         (Some((plan, open)), Some(map)) => {
             Some(mapped(&tools, plan, open, &facts, map, work.path(), &limits).await?)
         }
         (Some((plan, open)), None) => {
             for segment in &plan.segments {
-                digest_part(open, segment)?;
+                ledgers.push(digest_part(open, segment)?);
             }
             None
         }
         _ => None,
     };
+    if let (Some(files), Some(plan)) = (&parts, &plan) {
+        for (segment, file) in plan.segments.iter().zip(files) {
+            ledgers.push(ledger_of(&read_part(file, segment)?, segment)?);
+        }
+    }
     let track = plan.as_ref().map_or(source.clone(), |p| p.track_path(source, work.path()));
     let mapped_codec = match (&parts, &plan) {
         (Some(files), Some(_)) => Some(probe(&tools, &files[0]).await?),
         _ => None,
     };
     let codec = mapped_codec.as_ref().and_then(|f| f.primary_video()).and_then(|s| s.codec.clone());
-    join(
+    let joined = join(
         &tools,
         &JoinRequest {
             source,
@@ -100,7 +107,14 @@ async fn run() -> Result<JoinReport> {
         },
         &limits,
     )
-    .await
+    .await?;
+    let about = CertifyRequest { source, facts: &facts, picture, ledgers: &ledgers, joined: &joined, work: work.path() };
+    let certificate = certify(&tools, &about, &limits).await?;
+    eprintln!("certificate passed: {} {:?}", certificate.passed, certificate.failures);
+    if !certificate.passed {
+        eprintln!("{}", serde_json::to_string(&certificate).unwrap_or_default());
+    }
+    Ok(joined)
 }
 
 async fn mapped(

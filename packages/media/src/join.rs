@@ -1,19 +1,22 @@
 //! The reduce step of the picture: parts in, one file out, everything else around it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use segue_domain::Timebase;
 use serde::{Deserialize, Serialize};
 
 use crate::assemble::{self, Assembled};
 use crate::container::{self, Fate, FinalContainer, Fit};
 use crate::error::{MediaError, MediaErrorKind, Result};
 use crate::facts::SourceFacts;
-use crate::mux::{AddedSubtitle, AudioInput, Mux, PictureInput, mux_args};
+use crate::mux::{self, AddedSubtitle, AudioInput, Mux, PictureInput, mux_args};
 use crate::plan::{OpenIndex, PicturePlan};
-use crate::process::{self, Finished, Limits};
+use crate::process::{self, Finished, Heard, Limits};
 use crate::progress::Progress;
 use crate::tools::Tools;
+use crate::track;
 
 /// What the picture is joined from.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +78,8 @@ pub struct KeptStream {
     pub result: u32,
     /// The codec it was put into, where it was not copied.
     pub converted_to: Option<String>,
+    /// Whether its content was made anew.
+    pub replaced: bool,
 }
 
 /// What was joined.
@@ -122,7 +127,7 @@ pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> 
     }
     let mut failed = None;
     for fit in &fits {
-        match mux(tools, request, picture.as_ref(), fit, limits).await {
+        match mux_into(tools, request, picture.as_ref(), fit, limits).await {
             Ok((path, ran)) => return Ok(report(request, fit, reasons, path, ran)),
             Err(e) if e.kind() == MediaErrorKind::Source => {
                 reasons.push(format!("not {}: {e}", fit.container.extension()));
@@ -144,7 +149,7 @@ fn assemble(request: &JoinRequest<'_>) -> Result<Option<Assembled>> {
     }))
 }
 
-async fn mux(
+async fn mux_into(
     tools: &Tools,
     request: &JoinRequest<'_>,
     picture: Option<&PictureInput>,
@@ -153,12 +158,14 @@ async fn mux(
 ) -> Result<(PathBuf, Finished)> {
     let name = format!("{}.{}", request.stem, fit.container.extension());
     let (path, partial) = (request.out_dir.join(&name), request.out_dir.join(format!(".{name}.partial")));
+    let corrections = corrections(tools, request, fit, limits).await?;
     let args = mux_args(&Mux {
         source: request.source,
         facts: request.facts,
         picture,
         audio: request.audio,
         subtitles: request.subtitles,
+        corrections: &corrections,
         fit,
         out: &partial,
     });
@@ -183,6 +190,39 @@ async fn mux(
     Ok((path, finished))
 }
 
+/// Measures how ffmpeg's Matroska muxer moves Opus: up to version 5 it writes the delay of the
+/// codec and forgets to add it to the times.
+async fn corrections(
+    tools: &Tools,
+    request: &JoinRequest<'_>,
+    fit: &Fit,
+    limits: &Limits,
+) -> Result<BTreeMap<u32, i64>> {
+    let mut found = BTreeMap::new();
+    if fit.container != FinalContainer::Mkv {
+        return Ok(found);
+    }
+    for (stream, fate) in request.facts.streams.iter().zip(&fit.fates) {
+        let opus = stream.codec.as_deref() == Some("opus") && *fate == Fate::Copy;
+        if !opus || request.audio.iter().any(|a| a.stands_for == stream.index) {
+            continue;
+        }
+        let trial = request.work.join("trial.mkv");
+        let args = mux::trial_args(request.source, stream.index, &trial);
+        process::run(&tools.ffmpeg("trying the container", args), limits, |_| Heard::Progress).await?;
+        let before = track::first_packets(tools, request.source, stream.index).await?;
+        let after = track::first_packets(tools, &trial, 0).await?;
+        if let (Some(Some(before)), Some(Some(after))) = (before.first(), after.first()) {
+            let expected = stream.timebase.to_micros(*before) + mux::TRIAL_US;
+            let got = Timebase { num: 1, den: 1000 }.to_micros(*after);
+            if (expected - got).abs() >= 1000 {
+                found.insert(stream.index, expected - got);
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn report(
     request: &JoinRequest<'_>,
     fit: &Fit,
@@ -202,7 +242,9 @@ fn report(
                 continue;
             }
         };
-        kept.push(KeptStream { source: stream.index, result: kept.len() as u32, converted_to });
+        let replaced = request.audio.iter().any(|a| a.stands_for == stream.index);
+        let result = kept.len() as u32;
+        kept.push(KeptStream { source: stream.index, result, converted_to, replaced });
     }
     let stream = request.picture.map(|(plan, _)| plan.stream);
     let picture = kept.iter().find(|k| Some(k.source) == stream).map(|k| k.result);

@@ -6,6 +6,8 @@
 
 mod access;
 pub mod assemble;
+pub mod certificate;
+pub mod certify;
 pub mod container;
 pub mod cuts;
 pub mod describe;
@@ -15,6 +17,7 @@ pub mod facts;
 pub mod hash;
 pub mod join;
 pub mod lossless;
+pub mod loudness;
 pub mod map_command;
 pub mod mp4;
 pub mod mux;
@@ -32,6 +35,8 @@ pub mod tools;
 mod track;
 pub mod verify;
 
+pub use certificate::Certificate;
+pub use certify::{CertifyRequest, certify};
 pub use container::FinalContainer;
 pub use error::{MediaError, MediaErrorKind, Result};
 pub use facts::{Container, SourceFacts, StreamFacts, StreamKind};

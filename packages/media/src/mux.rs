@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::container::{Fate, FinalContainer, Fit};
-use crate::facts::{SourceFacts, StreamKind};
+use crate::facts::{Container, SourceFacts, StreamKind};
 use crate::probe::{file_url, source_input};
 
 /// A subtitle file to add as a track that can be selected.
@@ -56,6 +56,9 @@ pub struct Mux<'a> {
     pub audio: &'a [AudioInput],
     /// Subtitles to add.
     pub subtitles: &'a [AddedSubtitle],
+    /// Streams of the source whose times ffmpeg's muxer would shift, and by how much to
+    /// shift them back, in microseconds.
+    pub corrections: &'a BTreeMap<u32, i64>,
     /// Container and fates.
     pub fit: &'a Fit,
     /// Where to write.
@@ -69,14 +72,34 @@ pub fn seconds(us: i64) -> String {
     format!("{sign}{}.{:06}", abs / 1_000_000, abs % 1_000_000)
 }
 
+/// The source's time that becomes zero. From Matroska to Matroska every time stays what it is.
+pub fn origin_us(facts: &SourceFacts, container: FinalContainer) -> i64 {
+    let stays = container == FinalContainer::Mkv && facts.container == Container::Matroska;
+    if stays { 0 } else { facts.start_time_us }
+}
+
+/// The arguments of a trial: the first packets of one stream, 10 s late, into Matroska.
+pub fn trial_args(source: &Path, stream: u32, out: &Path) -> Vec<OsString> {
+    let mut args = words(&["-v", "error", "-nostdin", "-y", "-copyts", "-itsoffset"]);
+    args.push(seconds(TRIAL_US).into());
+    args.extend(source_input(source));
+    args.extend(["-map".into(), format!("0:{stream}").into()]);
+    args.extend(words(&["-c", "copy", "-frames:a", "3", "-f", "matroska"]));
+    args.push(out.into());
+    args
+}
+
+/// How late a trial is.
+pub const TRIAL_US: i64 = 10_000_000;
+
 /// The arguments of the final mux.
 pub fn mux_args(mux: &Mux<'_>) -> Vec<OsString> {
     let mut args = words(&["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", "-copyts"]);
-    let start = mux.facts.start_time_us;
+    let start = origin_us(mux.facts, mux.fit.container);
     args.extend(["-itsoffset".into(), seconds(-start).into()]);
     args.extend(source_input(mux.source));
     let mut inputs = 1;
-    let mut instead = BTreeMap::new();
+    let (mut instead, mut moved) = (BTreeMap::new(), BTreeMap::new());
     if let Some(p) = mux.picture {
         args.extend(["-itsoffset".into(), seconds(p.offset_us - start).into()]);
         args.extend(words(&["-protocol_whitelist", "file,concatf", "-format_whitelist", "mov", "-f", "mov", "-i"]));
@@ -92,13 +115,19 @@ pub fn mux_args(mux: &Mux<'_>) -> Vec<OsString> {
         instead.insert(a.stands_for, inputs);
         inputs += 1;
     }
+    for (stream, correction) in mux.corrections {
+        args.extend(["-itsoffset".into(), seconds(correction - start).into()]);
+        args.extend(source_input(mux.source));
+        moved.insert(*stream, inputs);
+        inputs += 1;
+    }
     let first_subtitle = inputs;
     for s in mux.subtitles {
         args.extend(words(&["-protocol_whitelist", "file", "-format_whitelist", "srt,webvtt", "-i"]));
         args.push(file_url(&s.path));
     }
     args.extend(words(&["-c", "copy", "-copyinkf", "-map_chapters", "0", "-map_metadata", "0"]));
-    let kept = streams(mux, &instead, &mut args);
+    let kept = streams(mux, &instead, &moved, &mut args);
     subtitles(mux, first_subtitle, kept, &mut args);
     tail(mux, &mut args);
     args
@@ -109,7 +138,12 @@ fn words(all: &[&str]) -> Vec<OsString> {
 }
 
 /// Maps every kept stream in the source's order; the number of streams mapped.
-fn streams(mux: &Mux<'_>, instead: &BTreeMap<u32, usize>, args: &mut Vec<OsString>) -> usize {
+fn streams(
+    mux: &Mux<'_>,
+    instead: &BTreeMap<u32, usize>,
+    moved: &BTreeMap<u32, usize>,
+    args: &mut Vec<OsString>,
+) -> usize {
     let mut out = 0;
     for (stream, fate) in mux.facts.streams.iter().zip(&mux.fit.fates) {
         let codec = match fate {
@@ -118,7 +152,11 @@ fn streams(mux: &Mux<'_>, instead: &BTreeMap<u32, usize>, args: &mut Vec<OsStrin
             Fate::Elsewhere(_) | Fate::Drop(_) => continue,
         };
         let i = stream.index;
-        let from = instead.get(&i).map_or(format!("0:{i}"), |input| format!("{input}:0"));
+        let from = match (instead.get(&i), moved.get(&i)) {
+            (Some(input), _) => format!("{input}:0"),
+            (None, Some(input)) => format!("{input}:{i}"),
+            (None, None) => format!("0:{i}"),
+        };
         args.extend(["-map".into(), from.into()]);
         args.extend([format!("-map_metadata:s:{out}").into(), format!("0:s:{i}").into()]);
         if let Some(codec) = codec {

@@ -49,6 +49,19 @@ pub fn digest_part(open: &OpenIndex, segment: &PictureSegment) -> Result<PartLed
     })
 }
 
+/// The ledger of a part that came back from a map.
+pub fn ledger_of(part: &OpenIndex, segment: &PictureSegment) -> Result<PartLedger> {
+    let track = &part.index.track;
+    let (payload_xxh3, bytes) = digest(&part.file, &track.samples)?;
+    Ok(PartLedger {
+        index: segment.index,
+        packets: track.samples.len() as u64,
+        frames: track.frames(),
+        bytes,
+        payload_xxh3,
+    })
+}
+
 /// Digest and length of the samples' bytes, in order.
 pub(crate) fn digest(file: &CountedFile, samples: &[Sample]) -> Result<(String, u64)> {
     let mut hash = Xxh3::new();

@@ -171,7 +171,7 @@ pub async fn plan_cuts(
     let (open, anchor, place) = match indexed(tools, source, stream, facts).await? {
         Ok(found) => found,
         Err(reason) => {
-            let made = track::write(tools, source, scratch, stream, facts, limits).await?;
+            let made = track::write(tools, source, scratch, stream, limits).await?;
             (made.open, made.anchor, TrackPlace::TrackFile { file_name: made.file_name, reason })
         }
     };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::{MediaError, MediaErrorKind, Result};
-use crate::facts::{SourceFacts, StreamFacts};
+use crate::facts::StreamFacts;
 use crate::mp4::{Track, TrackChoice};
 use crate::plan::{OpenIndex, open_at};
 use crate::probe::source_input;
@@ -82,7 +82,6 @@ pub(crate) async fn write(
     source: &Path,
     scratch: &Path,
     stream: &StreamFacts,
-    _facts: &SourceFacts,
     limits: &Limits,
 ) -> Result<Made> {
     // QuickTime takes almost any codec, MP4 the ones that QuickTime refuses

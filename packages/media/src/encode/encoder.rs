@@ -88,13 +88,17 @@ pub(super) fn settings(
     let crf = |usual: u8| recipe.crf.unwrap_or(usual).to_string();
     let preset = |usual: &str| recipe.preset.clone().unwrap_or_else(|| usual.to_owned());
     let fps = format!("{}/{}", rate.num, rate.den);
+    // with a look at the future both give the very first frame less than any later keyframe,
+    // by the ratio of I to P; a part's first frame is a later keyframe of the whole
+    let grain = recipe.tune.as_ref().is_some_and(|t| t.contains("grain"));
+    let first = format!("zones=0,0,b={}", if grain { "1.1" } else { "1.4" });
     let mut set: Vec<(&str, String)> = vec![("-c:v", encoder.name().into()), ("-g", group)];
     match encoder {
         PictureEncoder::X264 => {
             set.push(("-crf", crf(23)));
             set.push(("-preset", preset("medium")));
             set.push(("-forced-idr", "1".into()));
-            set.push(("-x264-params", format!("fps={fps}:open-gop=0:stitchable=1")));
+            set.push(("-x264-params", format!("fps={fps}:open-gop=0:stitchable=1:{first}")));
             set.push(("-threads", threads.to_string()));
         }
         PictureEncoder::X265 => {
@@ -104,7 +108,7 @@ pub(super) fn settings(
             // the pool is a setting of its own, and without one the headers are others
             let pool = format!("pools={threads}:frame-threads={}", threads.div_ceil(4));
             let still = "open-gop=0:repeat-headers=0:info=0:log-level=error";
-            set.push(("-x265-params", format!("fps={fps}:{still}:{pool}")));
+            set.push(("-x265-params", format!("fps={fps}:{still}:{first}:{pool}")));
             set.push(("-tag:v", "hvc1".into()));
         }
         PictureEncoder::SvtAv1 => {

@@ -1,1 +1,0 @@
-//! Sound for speech recognition: 16 kHz mono, any range, the same samples in every process.

@@ -1,0 +1,90 @@
+//! The decoders' arguments, as pure functions.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::{CLOCK, SAMPLE_RATE};
+use crate::facts::StreamFacts;
+use crate::mux::seconds;
+use crate::probe::source_input;
+
+/// Sound read before a block: the resampler's memory, and the decoder's.
+const WARM_UP_SECONDS: i64 = 1;
+/// Sound read after a block: the resampler looks ahead.
+const RUN_OUT_SECONDS: i64 = 1;
+/// How much earlier than that the seek goes, for what decoders need before they are right.
+const SEEK_MARGIN_US: i64 = 1_000_000;
+
+/// What is decoded for a block, in whole seconds of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockRange {
+    /// First second that is decoded.
+    pub from: i64,
+    /// Seconds at its beginning that are thrown away again.
+    pub warm_up: i64,
+    /// First second that is not decoded any more.
+    pub to: i64,
+}
+
+impl BlockRange {
+    /// The range of one block.
+    pub fn of(number: i64, block_seconds: i64) -> BlockRange {
+        let start = number * block_seconds;
+        let warm_up = start.min(WARM_UP_SECONDS);
+        BlockRange { from: start - warm_up, warm_up, to: start + block_seconds + RUN_OUT_SECONDS }
+    }
+
+    /// More bytes than a decoder can give for it.
+    pub(super) fn most_bytes(&self) -> usize {
+        ((self.to - self.from + 10) * SAMPLE_RATE * 2) as usize
+    }
+}
+
+/// Missing sound is filled with silence, so that time and samples stay together; what lies
+/// end to end is left alone.
+const FILL: &str = "aresample=async=1:min_hard_comp=0.1:first_pts=0";
+
+/// The arguments that decode a block to standard output.
+pub fn block_args(
+    path: &Path,
+    stream: &StreamFacts,
+    origin: i64,
+    start_time_us: i64,
+    range: &BlockRange,
+) -> Vec<OsString> {
+    let rate = i64::from(stream.sample_rate);
+    let clock = segue_domain::Timebase { num: 1, den: stream.sample_rate.max(1) };
+    let origin_samples = stream.timebase.rescale(origin, clock);
+    let (first, end) = (origin_samples + range.from * rate, origin_samples + range.to * rate);
+    let seek = stream.timebase.to_micros(origin) + range.from * 1_000_000 - SEEK_MARGIN_US - start_time_us;
+    let mut args = words(&["-v", "error", "-nostdin", "-copyts", "-noaccurate_seek"]);
+    if range.from > 0 && seek > 0 {
+        args.extend(words(&["-ss", &seconds(seek)]));
+    }
+    args.extend(source_input(path));
+    let filters = format!("atrim=start_pts={first}:end_pts={end},asetpts=PTS-({first}),{FILL}");
+    args.extend(output(stream, &filters));
+    args.push("pipe:1".into());
+    args
+}
+
+/// The arguments that decode a whole stream into a file.
+pub fn whole_args(path: &Path, stream: &StreamFacts, out: &Path) -> Vec<OsString> {
+    let mut args = words(&["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"]);
+    args.extend(source_input(path));
+    args.extend(output(stream, &format!("asetpts=PTS-STARTPTS,{FILL}")));
+    args.push(out.into());
+    args
+}
+
+fn output(stream: &StreamFacts, filters: &str) -> Vec<OsString> {
+    let map = format!("0:{}", stream.index);
+    let rate = CLOCK.den.to_string();
+    // to 16 bits the mixer is one that cannot clip, whatever the number of channels
+    let tail = ["-map", &map, "-af", filters, "-ac", "1", "-ar", &rate, "-c:a", "pcm_s16le", "-f", "s16le"];
+    words(&tail)
+}
+
+fn words(all: &[&str]) -> Vec<OsString> {
+    all.iter().map(OsString::from).collect()
+}

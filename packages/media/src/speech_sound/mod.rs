@@ -1,0 +1,274 @@
+//! Sound for speech recognition: 16 kHz mono, any range, the same samples in every process.
+//!
+//! Sample 0 is the first sample of the chosen stream. Where a container gives exact times,
+//! canonical blocks are decoded when they are wanted: a block begins on a whole second of the
+//! stream, where the two clocks meet, and is read with sound before and after it, so that its
+//! samples do not depend on who asks. Elsewhere the stream is decoded once, into a file.
+
+mod args;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use segue_domain::Timebase;
+use serde_json::Value;
+
+use crate::error::{MediaError, Result};
+use crate::facts::{Container, SourceFacts, StreamFacts, StreamKind};
+use crate::mp4::{self, CountedFile, TrackChoice};
+use crate::probe::{self, source_input};
+use crate::process::{self, Heard, Limits};
+use crate::progress::Progress;
+use crate::tools::Tools;
+
+pub use args::{BlockRange, block_args, whole_args};
+
+/// Samples in a second.
+pub const SAMPLE_RATE: i64 = 16_000;
+
+/// Length of a canonical block.
+const BLOCK_SECONDS: i64 = 60;
+/// Blocks kept in memory.
+const BLOCKS_KEPT: usize = 3;
+
+/// The clock of [`SpeechSound`].
+const CLOCK: Timebase = Timebase { num: 1, den: SAMPLE_RATE as u32 };
+
+/// One stream of sound, readable at any place.
+#[derive(Debug)]
+pub struct SpeechSound {
+    place: Place,
+    len: i64,
+    start_offset_ms: i64,
+}
+
+#[derive(Debug)]
+enum Place {
+    Blocks(Box<Blocks>),
+    Whole(Whole),
+}
+
+impl SpeechSound {
+    /// Opens a stream, named by its index in the file. Must be called on a tokio runtime,
+    /// which the decoders then run on; `limits` hold for each of them.
+    ///
+    /// # Errors
+    /// A stream that is not there or cannot be decoded.
+    pub async fn open(
+        tools: &Tools,
+        path: &Path,
+        facts: &SourceFacts,
+        audio_stream_index: u32,
+        scratch: &Path,
+        limits: &Limits,
+    ) -> Result<SpeechSound> {
+        let found = facts.of(StreamKind::Audio).find(|s| s.index == audio_stream_index);
+        let stream = found.ok_or_else(|| {
+            MediaError::usage(format!("{}: stream {audio_stream_index} is no sound", path.display()))
+        })?;
+        let origin = first_frame(tools, path, stream).await?.or(stream.start).unwrap_or(0);
+        let start_us = stream.timebase.to_micros(origin) - facts.start_time_us;
+        let start_offset_ms = start_us.div_euclid(1000) + i64::from(start_us.rem_euclid(1000) >= 500);
+        let known = stream.duration_us.filter(|_| seekable(path, facts, stream));
+        if let Some(duration_us) = known {
+            let blocks = Box::new(Blocks {
+                tools: tools.clone(),
+                path: path.to_owned(),
+                stream: stream.clone(),
+                origin,
+                start_time_us: facts.start_time_us,
+                seconds: BLOCK_SECONDS,
+                limits: limits.clone(),
+                runtime: tokio::runtime::Handle::current(),
+                kept: Mutex::default(),
+            });
+            let len = (i128::from(duration_us) * i128::from(SAMPLE_RATE)).div_euclid(1_000_000) as i64 + 1;
+            return Ok(SpeechSound { place: Place::Blocks(blocks), len, start_offset_ms });
+        }
+        let whole = Whole::decode(tools, path, stream, scratch, limits).await?;
+        let len = whole.len;
+        Ok(SpeechSound { place: Place::Whole(whole), len, start_offset_ms })
+    }
+
+    /// Length in samples: the container's word, or the count where all was decoded.
+    pub fn len_samples(&self) -> i64 {
+        self.len
+    }
+
+    /// When sample 0 is heard, in milliseconds after the source's start time.
+    pub fn start_offset_ms(&self) -> i64 {
+        self.start_offset_ms
+    }
+
+    /// Whether blocks are decoded on demand; else there is a file of all samples.
+    pub fn is_on_demand(&self) -> bool {
+        matches!(self.place, Place::Blocks(_))
+    }
+
+    /// The samples `[from, to)`; fewer only where the sound ends. Blocks, so it must not be
+    /// called on a thread of the runtime; the cancel token of `open` ends it.
+    ///
+    /// # Errors
+    /// What the decoder says, and cancellation.
+    pub fn read(&self, from: i64, to: i64) -> Result<Vec<i16>> {
+        let (from, to) = (from.clamp(0, self.len), to.clamp(0, self.len));
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        match &self.place {
+            Place::Blocks(blocks) => blocks.read(from, to),
+            Place::Whole(whole) => whole.read(from, to),
+        }
+    }
+}
+
+/// The time of the first decoded sample, in ticks of the stream. Priming that the decoder
+/// drops makes it another than the time of the first packet.
+async fn first_frame(tools: &Tools, path: &Path, stream: &StreamFacts) -> Result<Option<i64>> {
+    let mut args: Vec<std::ffi::OsString> =
+        ["-v", "error", "-of", "json", "-show_entries", "frame=pts,best_effort_timestamp"].map(Into::into).to_vec();
+    args.extend(["-select_streams".into(), stream.index.to_string().into()]);
+    args.extend(["-read_intervals", "%+#8"].map(Into::into));
+    args.extend(source_input(path));
+    let call = tools.ffprobe(format!("reading the first sound of {}", path.display()), args);
+    let limits = Limits { time: Duration::from_secs(120), ..Limits::default() };
+    let answer = process::output(&call, &limits, 1 << 20).await?;
+    let value: Value = serde_json::from_slice(&answer)
+        .map_err(|e| MediaError::internal(format!("ffprobe's answer is not JSON: {e}")))?;
+    let frames = value["frames"].as_array().map_or(&[][..], Vec::as_slice);
+    Ok(frames.iter().find_map(|f| f["pts"].as_i64().or(f["best_effort_timestamp"].as_i64())))
+}
+
+/// Whether times in this stream are exact in samples and seeking gets where it was sent.
+fn seekable(path: &Path, facts: &SourceFacts, stream: &StreamFacts) -> bool {
+    let (num, den, rate) = (stream.timebase.num, stream.timebase.den, stream.sample_rate);
+    let exact = num == 1 && rate > 0 && (den % rate == 0 || rate % den == 0);
+    exact
+        && match facts.container {
+            Container::Mov => plain_track(path, stream),
+            Container::Matroska => false,
+            Container::Other => matches!(facts.format.as_str(), "wav" | "w64" | "flac" | "aiff" | "caf" | "au"),
+        }
+}
+
+/// Whether a track has an index, and an edit list that cannot be read in two ways.
+fn plain_track(path: &Path, stream: &StreamFacts) -> bool {
+    let Some(id) = stream.track_id else { return false };
+    let Ok(Ok(file)) = probe::open(path).map(CountedFile::new) else { return false };
+    mp4::read_index(&file, TrackChoice::Id(id))
+        .is_ok_and(|index| index.lost.is_none() && index.track.shown(index.movie_timescale).is_some())
+}
+
+/// Sound that is decoded block by block.
+#[derive(Debug)]
+struct Blocks {
+    tools: Tools,
+    path: PathBuf,
+    stream: StreamFacts,
+    origin: i64,
+    start_time_us: i64,
+    seconds: i64,
+    limits: Limits,
+    runtime: tokio::runtime::Handle,
+    kept: Mutex<VecDeque<(i64, Arc<[i16]>)>>,
+}
+
+impl Blocks {
+    fn read(&self, from: i64, to: i64) -> Result<Vec<i16>> {
+        let length = self.seconds * SAMPLE_RATE;
+        let mut samples = Vec::with_capacity((to - from) as usize);
+        for number in from / length..=(to - 1) / length {
+            let block = self.block(number)?;
+            let start = number * length;
+            let first = (from - start).max(0) as usize;
+            let last = ((to - start).min(length) as usize).min(block.len());
+            samples.extend_from_slice(block.get(first..last).unwrap_or_default());
+            if (block.len() as i64) < length {
+                // the sound ends in this block
+                break;
+            }
+        }
+        Ok(samples)
+    }
+
+    fn block(&self, number: i64) -> Result<Arc<[i16]>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = kept.iter().position(|(n, _)| *n == number) {
+            let found = kept.remove(at).unwrap_or_else(|| unreachable!("it was just there"));
+            kept.push_back(found.clone());
+            return Ok(found.1);
+        }
+        // decoded under the lock, so that two who ask wait for one decoder
+        let block: Arc<[i16]> = self.runtime.block_on(self.decode(number))?.into();
+        if kept.len() == BLOCKS_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((number, block.clone()));
+        Ok(block)
+    }
+
+    async fn decode(&self, number: i64) -> Result<Vec<i16>> {
+        let range = BlockRange::of(number, self.seconds);
+        let args = block_args(&self.path, &self.stream, self.origin, self.start_time_us, &range);
+        let call = self.tools.ffmpeg(format!("decoding the sound of {}", self.path.display()), args);
+        let bytes = process::output(&call, &self.limits, range.most_bytes()).await?;
+        let skip = (range.warm_up * SAMPLE_RATE) as usize;
+        let length = (self.seconds * SAMPLE_RATE) as usize;
+        Ok(samples(&bytes).skip(skip).take(length).collect())
+    }
+}
+
+fn samples(bytes: &[u8]) -> impl Iterator<Item = i16> {
+    bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]]))
+}
+
+/// Sound that was decoded from end to end.
+#[derive(Debug)]
+struct Whole {
+    file: File,
+    path: PathBuf,
+    len: i64,
+}
+
+impl Whole {
+    async fn decode(
+        tools: &Tools,
+        path: &Path,
+        stream: &StreamFacts,
+        scratch: &Path,
+        limits: &Limits,
+    ) -> Result<Whole> {
+        let out = scratch.join(format!("speech-{}.s16", stream.index));
+        let call = tools.ffmpeg(
+            format!("decoding the sound of {}", path.display()),
+            whole_args(path, stream, &out),
+        );
+        let mut progress = Progress::default();
+        process::run(&call, limits, |piece| -> Heard { progress.push(piece) }).await?;
+        let failed = |e: std::io::Error| MediaError::io(format!("reading {}", out.display()), &e);
+        let file = File::open(&out).map_err(failed)?;
+        let len = file.metadata().map_err(failed)?.len() as i64 / 2;
+        Ok(Whole { file, path: out, len })
+    }
+
+    fn read(&self, from: i64, to: i64) -> Result<Vec<i16>> {
+        let mut bytes = vec![0; (to - from) as usize * 2];
+        self.file
+            .read_exact_at(&mut bytes, from as u64 * 2)
+            .map_err(|e| MediaError::io(format!("reading {}", self.path.display()), &e))?;
+        Ok(samples(&bytes).collect())
+    }
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        // a file that is not there is as good as one that was removed
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
