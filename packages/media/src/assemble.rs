@@ -32,6 +32,15 @@ pub struct Assembled {
     body_len: u64,
 }
 
+impl Assembled {
+    /// Samples of one file.
+    pub(crate) fn of(track: Track, brand: Brand, body: &Path) -> Result<Assembled> {
+        let body_len = fs::metadata(body).map_err(|e| MediaError::io(body.display(), &e))?.len();
+        let seams = vec![0, track.samples.len()];
+        Ok(Assembled { bodies: vec![body.to_owned()], track, brand, seams, body_len })
+    }
+}
+
 /// The picture of a join by reference: every segment's packets where they lie.
 pub fn by_reference(open: &OpenIndex, plan: &PicturePlan, body: &Path) -> Result<Assembled> {
     let mut track = open.index.track.clone();

@@ -3,6 +3,8 @@
 //! MP4 comes first, because everything plays it. Another is taken only where MP4 cannot hold
 //! something, and the reason is kept for the manifest.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{Container, SourceFacts, StreamFacts, StreamKind};
@@ -73,8 +75,8 @@ impl Fit {
 
 /// All containers, best first, with the reasons why the better ones were not taken.
 ///
-/// `picture` is the codec the primary picture (stream index, codec) has after a map.
-pub fn candidates(facts: &SourceFacts, picture: Option<(u32, &str)>) -> (Vec<Fit>, Vec<String>) {
+/// `made` are the streams (by index) that were made anew, with the codec they have now.
+pub fn candidates(facts: &SourceFacts, made: &BTreeMap<u32, String>) -> (Vec<Fit>, Vec<String>) {
     let order = if facts.container == Container::Mov {
         [FinalContainer::Mp4, FinalContainer::Mov, FinalContainer::Mkv]
     } else {
@@ -87,9 +89,10 @@ pub fn candidates(facts: &SourceFacts, picture: Option<(u32, &str)>) -> (Vec<Fit
             fates: facts
                 .streams
                 .iter()
-                .map(|s| {
-                    let codec = picture.filter(|(i, _)| *i == s.index).map(|(_, c)| c);
-                    fate(container, facts, s, codec.or(s.codec.as_deref()))
+                .map(|s| match made.get(&s.index) {
+                    Some(codec) if s.kind == StreamKind::Audio => made_audio(container, codec),
+                    Some(codec) => fate(container, facts, s, Some(codec)),
+                    None => fate(container, facts, s, s.codec.as_deref()),
                 })
                 .collect(),
         })
@@ -162,6 +165,14 @@ fn fate(container: FinalContainer, facts: &SourceFacts, s: &StreamFacts, codec: 
             _ => Fate::Copy,
         },
         (_, _) => audio(container, facts, codec),
+    }
+}
+
+/// Sound that was encoded by us carries its own trims and fits.
+fn made_audio(container: FinalContainer, codec: &str) -> Fate {
+    match (container, codec) {
+        (FinalContainer::Mov, "opus") => Fate::Drop("MOV does not hold this codec".into()),
+        _ => Fate::Copy,
     }
 }
 

@@ -117,10 +117,12 @@ pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> 
         }
         _ => None,
     };
-    let codec = request.picture.map(|(plan, _)| {
-        (plan.stream, request.mapped_codec.unwrap_or(plan.codec.as_str()))
-    });
-    let (mut fits, mut reasons) = container::candidates(request.facts, codec);
+    let mut made: BTreeMap<u32, String> =
+        request.audio.iter().map(|a| (a.stands_for, a.codec.clone())).collect();
+    if let (Some((plan, _)), Some(codec)) = (request.picture, request.mapped_codec) {
+        made.insert(plan.stream, codec.to_owned());
+    }
+    let (mut fits, mut reasons) = container::candidates(request.facts, &made);
     if let Some(wanted) = request.container {
         fits.retain(|f| f.container == wanted);
         reasons.clear();

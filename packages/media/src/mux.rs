@@ -41,6 +41,8 @@ pub struct AudioInput {
     pub offset_us: i64,
     /// Index of the source's stream that it stands for.
     pub stands_for: u32,
+    /// ffmpeg's name of its codec.
+    pub codec: String,
 }
 
 /// Everything one mux needs.

@@ -15,8 +15,8 @@ mod planner;
 mod reducer;
 mod sound;
 mod speech_output;
-// mod thumbnail;
-// mod transcribe;
+mod thumbnail;
+mod transcribe;
 mod video_output;
 mod work;
 
@@ -36,9 +36,9 @@ pub fn all(kit: Arc<Kit>) -> Engines {
             Arc::new(carry::CarryEngine),
             Arc::new(map::CustomMapEngine::new(Arc::clone(&kit))),
             Arc::new(encode::EncodeEngine::new(Arc::clone(&kit))),
-            //             Arc::new(sound::SoundEngine::new(Arc::clone(&kit))),
-            //             Arc::new(transcribe::TranscribeEngine::new(Arc::clone(&kit))),
-            //             Arc::new(thumbnail::ThumbnailEngine::new(Arc::clone(&kit))),
+            Arc::new(sound::SoundEngine::new(Arc::clone(&kit))),
+            Arc::new(transcribe::TranscribeEngine::new(Arc::clone(&kit))),
+            Arc::new(thumbnail::ThumbnailEngine::new(Arc::clone(&kit))),
         ],
         reducer: Arc::new(reducer::MediaReducer::new(kit)),
     }

@@ -1,11 +1,17 @@
 //! The map task that encodes the sound, once, for the whole length.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use segue_domain::TaskKind;
-use segue_media::AudioInput;
-use segue_ports::{EngineError, Part};
+use segue_domain::recipe::SoundCodec;
+use segue_media::{AudioCodec, AudioInput, AudioSettings, StreamKind, encode_audio};
+use segue_ports::{EngineError, MapEngine, Part, ProducedFile, TaskRequest, TaskResult};
 use serde::{Deserialize, Serialize};
 
-use super::notes::internal;
+use super::errors;
+use super::kit::Kit;
+use super::notes::{Notes, internal};
 
 /// One encoded stream, as it stands in a completion's facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +22,53 @@ struct EncodedSound {
     offset_us: i64,
     /// Index of the source's stream that it stands for.
     stands_for: u32,
+    /// ffmpeg's name of the codec.
+    codec: String,
+}
+
+/// Encodes sound.
+pub struct SoundEngine {
+    kit: Arc<Kit>,
+}
+
+impl SoundEngine {
+    /// An engine with these tools.
+    pub fn new(kit: Arc<Kit>) -> SoundEngine {
+        SoundEngine { kit }
+    }
+}
+
+#[async_trait]
+impl MapEngine for SoundEngine {
+    fn kinds(&self) -> &[TaskKind] {
+        &[TaskKind::Sound]
+    }
+
+    async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
+        let notes = Notes::read(&request.plan)?;
+        let video = request.plan.recipe.video.as_ref().ok_or_else(|| internal("sound that no recipe asks for"))?;
+        let codec = match video.sound.codec {
+            SoundCodec::Aac => AudioCodec::Aac,
+            SoundCodec::Opus => AudioCodec::Opus,
+            SoundCodec::Copy => return Err(internal("a copy of the sound needs no task")),
+        };
+        let settings = AudioSettings { codec, bitrate: Some(video.sound.kbps * 1000), channels: None };
+        let limits = self.kit.limits(&request.run.cancel);
+        let (mut files, mut sounds) = (Vec::new(), Vec::new());
+        for stream in notes.facts.of(StreamKind::Audio).filter(|stream| stream.codec.is_some()) {
+            let name = format!("sound-{}.m4a", stream.index);
+            let out = request.run.scratch.join(&name);
+            let source = &request.inputs.source;
+            let input = encode_audio(&self.kit.tools, source, &notes.facts, stream, &settings, &out, &limits)
+                .await
+                .map_err(errors::media)?;
+            let AudioInput { path, offset_us, stands_for, codec } = input;
+            files.push(ProducedFile { name: name.clone(), path });
+            sounds.push(EncodedSound { name, offset_us, stands_for, codec });
+        }
+        let facts = serde_json::to_value(sounds).map_err(|e| internal(e.to_string()))?;
+        Ok(TaskResult { files, facts })
+    }
 }
 
 /// The encoded sound of a job, as inputs of its join.
@@ -26,7 +79,7 @@ pub fn inputs(parts: &[Part]) -> Result<Vec<AudioInput>, EngineError> {
     let input = |sound: EncodedSound| {
         let path = part.files.get(&sound.name).cloned();
         let path = path.ok_or_else(|| internal(format!("{} left no {}", part.task.id, sound.name)))?;
-        Ok(AudioInput { path, offset_us: sound.offset_us, stands_for: sound.stands_for })
+        Ok(AudioInput { path, offset_us: sound.offset_us, stands_for: sound.stands_for, codec: sound.codec })
     };
     sounds.into_iter().map(input).collect()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use segue_domain::TaskKind;
-use segue_media::StillRequest;
+use segue_media::thumbnail::thumbnail;
 use segue_ports::{EngineError, MapEngine, ProducedFile, TaskRequest, TaskResult};
 
 use super::errors;
@@ -35,10 +35,13 @@ impl MapEngine for ThumbnailEngine {
         let recipe = &request.plan.recipe.thumbnail;
         let recipe = recipe.as_ref().ok_or_else(|| internal("a thumbnail that no recipe asks for"))?;
         let path = request.run.scratch.join(THUMBNAIL_FILE);
-        let still = StillRequest { source: &request.inputs.source, facts: &notes.facts, recipe, out: &path };
-        segue_media::make_still(&self.kit.tools, still, &self.kit.limits(&request.run.cancel))
-            .await
-            .map_err(errors::media)?;
+        let limits = self.kit.limits(&request.run.cancel);
+        let at_us = recipe.at.map(|at| at.micros());
+        let (source, tools) = (&request.inputs.source, &self.kit.tools);
+        let made = thumbnail(tools, source, &notes.facts, at_us, recipe.width, &path, &limits).await;
+        if !made.map_err(errors::media)? {
+            return Err(internal("a thumbnail of a source without a picture"));
+        }
         let files = vec![ProducedFile { name: THUMBNAIL_FILE.to_owned(), path }];
         Ok(TaskResult { files, facts: serde_json::Value::Null })
     }

@@ -35,27 +35,27 @@ impl MapEngine for TranscribeEngine {
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
         let notes = Notes::read(&request.plan)?;
         let kit = Arc::clone(&self.kit);
-        let handle = tokio::runtime::Handle::current();
         let cancel = request.run.cancel.clone();
-        let heard = tokio::task::spawn_blocking(move || {
-            let _context = handle.enter();
-            hear(&kit, &request, &notes)
-        });
+        let stream = notes.speech_stream.ok_or_else(|| internal("a transcript of a source without sound"))?;
+        let (source, scratch) = (&request.inputs.source, &request.run.scratch);
+        let limits = kit.limits(&cancel);
+        let sound = SpeechSound::open(&kit.tools, source, &notes.facts, stream, scratch, &limits)
+            .await
+            .map_err(errors::media)?;
+        let heard = tokio::task::spawn_blocking(move || hear(&kit, &request, &notes, sound));
         let result = heard.await.map_err(|e| internal(format!("transcription ended badly: {e}")))?;
         if cancel.is_cancelled() { Err(EngineError::cancelled()) } else { result }
     }
 }
 
-fn hear(kit: &Kit, request: &TaskRequest, notes: &Notes) -> Result<TaskResult, EngineError> {
+fn hear(kit: &Kit, request: &TaskRequest, notes: &Notes, sound: SpeechSound) -> Result<TaskResult, EngineError> {
     let run = &request.run;
     let recipe = request.plan.recipe.transcript.as_ref().ok_or_else(|| internal("a transcript that no recipe asks for"))?;
-    let stream = notes.speech_stream.ok_or_else(|| internal("a transcript of a source without sound"))?;
     let index = request.task.segment.ok_or_else(|| internal("a transcript of no segment"))?;
     let speaker = kit.speaker(&recipe.model, &recipe.language)?;
-    let sound = SpeechSound::open(&kit.tools, &request.inputs.source, &notes.facts, stream, &run.scratch, run.cancel.clone())
-        .map_err(errors::media)?;
-    let range = range_of(&request.plan, notes, index, sound.start_us(), sound.len_samples());
     let offset_ms = sound.start_offset_ms();
+    let first_sample_us = notes.facts.start_time_us + offset_ms * 1000;
+    let range = range_of(&request.plan, index, first_sample_us, sound.len_samples());
     let listener = speaker.transcriber.listen(Arc::new(Heard(sound)));
     let total = range.len().max(1);
     let reported = std::sync::Mutex::new(0u64);
@@ -88,12 +88,11 @@ fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), EngineEr
 
 /// The samples that a segment stands for. The first segment begins with the sound and the
 /// last one ends with it, so that together they are the whole sound, whatever starts first.
-fn range_of(plan: &Plan, notes: &Notes, index: u32, sound_start_us: i64, len: i64) -> SampleRange {
+fn range_of(plan: &Plan, index: u32, first_sample_us: i64, len: i64) -> SampleRange {
     let sample = |tick: i64| {
-        let us = plan.timebase.to_micros(tick) - sound_start_us;
+        let us = plan.timebase.to_micros(tick) - first_sample_us;
         (us * (SAMPLE_RATE / 1000) / 1000).clamp(0, len)
     };
-    debug_assert!(notes.speech_stream.is_some());
     let range = plan.segments[index as usize].range;
     let last = index as usize + 1 == plan.segments.len();
     let start = if index == 0 { 0 } else { sample(range.start) };

@@ -1,1 +1,0 @@
-//! The still picture: one frame that stands for the whole.
