@@ -16,7 +16,7 @@ fn open() -> (LocalBackend, TempDir) {
 
 fn caps() -> Capabilities {
     Capabilities {
-        short: Duration::from_millis(400),
+        short: Duration::from_millis(600),
         settle: Duration::from_millis(100),
         ..Capabilities::default()
     }

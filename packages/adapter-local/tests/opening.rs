@@ -24,6 +24,23 @@ fn a_damaged_database_says_what_to_do() {
     assert_eq!(error.kind, PortErrorKind::Corrupt);
     assert!(error.message.contains("move segue.db* out of the state folder"), "{error}");
 
+    // damage that nothing would read for a long time
+    fs::remove_file(&db).unwrap();
+    drop(LocalBackend::open(folder.path()).unwrap());
+    let page: u32 = rusqlite::Connection::open(&db)
+        .and_then(|db| {
+            let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'completions'";
+            db.query_row(root, [], |row| row.get(0))
+        })
+        .unwrap();
+    let mut bytes = fs::read(&db).unwrap();
+    let page = page as usize;
+    bytes[(page - 1) * 4096..page * 4096].fill(0x5a);
+    fs::write(&db, &bytes).unwrap();
+    let error = refused(folder.path());
+    assert_eq!(error.kind, PortErrorKind::Corrupt, "{error}");
+    assert!(error.message.contains("segue.db: damaged"), "{error}");
+
     fs::remove_file(&db).unwrap();
     drop(LocalBackend::open(folder.path()).unwrap());
     let mut bytes = fs::read(&db).unwrap();
@@ -77,6 +94,8 @@ async fn what_was_sent_is_there_after_a_restart() {
     drop(held);
 
     let backend = LocalBackend::open(folder.path()).unwrap();
+    let early = backend.queue.ack(QueueName::Chunk, &second[0].receipt).await.unwrap();
+    assert!(!early, "a receipt of one that is gone, before the next delivery");
     let again = backend.queue.receive(QueueName::Chunk, 9, hidden, Duration::ZERO).await.unwrap();
     assert_eq!(again.len(), 1, "a clean end frees as a kill does");
     assert!(!backend.queue.ack(QueueName::Chunk, &second[0].receipt).await.unwrap());

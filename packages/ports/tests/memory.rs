@@ -29,8 +29,8 @@ fn patient() -> Capabilities {
 
 fn hasty() -> Capabilities {
     Capabilities {
-        short: Duration::from_millis(60),
-        settle: Duration::from_millis(40),
+        short: Duration::from_millis(250),
+        settle: Duration::from_millis(80),
         callers: 24,
         ..Capabilities::default()
     }

@@ -51,6 +51,10 @@ pub async fn an_empty_queue_lets_go_in_time(queue: Port, caps: &Capabilities) {
 pub async fn a_delay_hides(queue: Port, caps: &Capabilities) {
     queue.send(QUEUE, &bodies(1), caps.short).await.unwrap();
     assert_eq!(queue.receive(QUEUE, 1, caps.long(), Duration::ZERO).await.unwrap(), []);
+    send(&queue, &["at once".to_owned()]).await;
+    let got = queue.receive(QUEUE, 10, caps.long(), caps.settle).await.unwrap();
+    let got: Vec<&str> = got.iter().map(|d| d.body.as_str()).collect();
+    assert_eq!(got, ["at once"], "a delayed message came along with another");
     caps.outlast_short().await;
     assert_eq!(take(&queue, caps, caps.long()).await.deliveries, 1);
 }
