@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use segue_speech::{
-    DecodeOptions, MemorySound, SampleRange, Search, SileroVad, SoundSource, Transcriber,
-    WhisperConfig, WhisperCpp, WindowRules, stitch, windows_starting_in,
+    DecodeOptions, MemorySound, SampleRange, Search, SileroVad, SoundSource, Transcriber, WhisperConfig,
+    WhisperCpp, WindowRules, stitch, windows_starting_in,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -36,11 +36,28 @@ fn main() {
         ..DecodeOptions::default()
     };
     let rules = WindowRules::default();
-    let transcriber = Transcriber::new(Arc::new(engine), Arc::new(vad), rules.clone(), options).expect("options fit");
+    let transcriber =
+        Transcriber::new(Arc::new(engine), Arc::new(vad), rules.clone(), options).expect("options fit");
     let begun = Instant::now();
     let listener = transcriber.listen(Arc::clone(&source));
     let windows = windows_starting_in(&listener, &rules, SampleRange::new(0, source.len())).expect("windows");
     let listened = begun.elapsed().as_secs_f64();
+    if args.iter().any(|a| a == "--windows") {
+        let seconds = |sample: i64| sample as f64 / 16_000.0;
+        for window in &windows {
+            let speech: Vec<String> = window
+                .speech
+                .iter()
+                .map(|s| format!("{:.2}-{:.2}", seconds(s.start), seconds(s.end)))
+                .collect();
+            println!(
+                "{:.2} {:.2} {}",
+                seconds(window.owns.start),
+                seconds(window.owns.end),
+                speech.join(" ")
+            );
+        }
+    }
     if args.iter().any(|a| a == "--listen-only") {
         let full = windows.iter().filter(|w| !w.speech.is_empty()).count();
         println!("{full} windows with speech of {}", windows.len());
@@ -52,22 +69,19 @@ fn main() {
     for index in 0..segments {
         let range = SampleRange::new(source.len() * index / segments, source.len() * (index + 1) / segments);
         let listener = transcriber.listen(Arc::clone(&source));
-        parts.push(transcriber.transcribe(&listener, range, workers, 0, &|_| {}, &cancel).expect("the part is heard"));
+        parts.push(
+            transcriber
+                .transcribe(&listener, range, workers, 0, &|_| {}, &cancel)
+                .expect("the part is heard"),
+        );
     }
     let transcript = stitch(parts, "whisper.cpp", &model).expect("the parts meet");
     let wall = begun.elapsed().as_secs_f64();
     let text: Vec<&str> = transcript.segments.iter().map(|u| u.text.as_str()).collect();
     std::fs::write(&args[1], text.join("\n")).expect("the text is written");
     if let Some(path) = support::flag::<String>(&args, "--json") {
-        std::fs::write(path, serde_json::to_vec_pretty(&transcript).expect("JSON")).expect("the JSON is written");
-    }
-    if args.iter().any(|a| a == "--windows") {
-        let seconds = |sample: i64| sample as f64 / 16_000.0;
-        for window in &windows {
-            let speech: Vec<String> =
-                window.speech.iter().map(|s| format!("{:.2}-{:.2}", seconds(s.start), seconds(s.end))).collect();
-            println!("{:.2} {:.2} {}", seconds(window.owns.start), seconds(window.owns.end), speech.join(" "));
-        }
+        std::fs::write(path, serde_json::to_vec_pretty(&transcript).expect("JSON"))
+            .expect("the JSON is written");
     }
     let heard: i64 = windows.iter().filter_map(|w| w.heard(0)).map(SampleRange::len).sum();
     println!(

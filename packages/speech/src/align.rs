@@ -113,3 +113,67 @@ fn rise(samples: &[f32], pause: SampleRange) -> i64 {
     let found = found.map_or(earliest, |at| (at + QUIET).min(steps));
     (begin + found * STEP) as i64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: i64) -> i64 {
+        ms_to_samples(ms)
+    }
+
+    fn word(text: &str, end_ms: i64) -> RawWord {
+        RawWord {
+            text: format!(" {text}"),
+            start: 0,
+            end: ms(end_ms),
+            probability: 1.0,
+            begins_stretch: false,
+        }
+    }
+
+    fn range(start_ms: i64, end_ms: i64) -> SampleRange {
+        SampleRange::new(ms(start_ms), ms(end_ms))
+    }
+
+    /// Loud where somebody speaks, quiet noise elsewhere.
+    fn sound(length_ms: i64, loud: &[SampleRange]) -> Vec<f32> {
+        let level = |at: i64| if loud.iter().any(|r| r.contains(at)) { 0.3 } else { 0.001 };
+        (0..ms(length_ms)).map(|at| if at % 2 == 0 { level(at) } else { -level(at) }).collect()
+    }
+
+    fn times(words: &[RawWord]) -> Vec<(i64, i64)> {
+        words.iter().map(|w| (w.start * 1000 / 16_000, w.end * 1000 / 16_000)).collect()
+    }
+
+    #[test]
+    fn a_pause_goes_to_the_nearest_boundary_and_the_onset_is_found() {
+        // voice activity comes 100 ms late; the engine spreads "one." over the pause
+        let loud = [range(500, 1000), range(2000, 3000)];
+        let spoken = [range(600, 1050), range(2100, 3050)];
+        let mut words = [word("one.", 1900), word("two", 2500), word("three", 3200)];
+        snap(&mut words, &sound(3500, &loud), &spoken);
+        assert_eq!(times(&words), [(500, 1050), (2000, 2500), (2500, 3050)]);
+    }
+
+    #[test]
+    fn a_pause_inside_a_word_moves_nothing() {
+        let spoken = [range(0, 1000), range(1100, 3000)];
+        let mut words = [word("so", 300), word("unbelievable", 1900), word("end", 3000)];
+        snap(&mut words, &sound(3000, &spoken), &spoken);
+        assert_eq!(times(&words), [(0, 300), (300, 1900), (1900, 3000)]);
+    }
+
+    #[test]
+    fn words_never_overlap_however_wrong_the_engine_is() {
+        let spoken = [range(100, 500), range(1500, 1600), range(2500, 2600)];
+        let mut words: Vec<RawWord> =
+            [5000, 0, 400, 3000, 1550, 2550, 9].iter().map(|end| word("word,", *end)).collect();
+        snap(&mut words, &sound(3000, &spoken), &spoken);
+        let mut last = 0;
+        for word in &words {
+            assert!(last <= word.start && word.start <= word.end && word.end <= ms(3000), "{words:?}");
+            last = word.end;
+        }
+    }
+}

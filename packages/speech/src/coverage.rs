@@ -73,3 +73,47 @@ fn longest_pause(pauses: &[SampleRange], within: SampleRange) -> Option<i64> {
         .max_by_key(|pause| pause.len())
         .map(|pause| (pause.start + pause.end) / 2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(start: i64, end: i64) -> SampleRange {
+        SampleRange::new(ms_to_samples(start), ms_to_samples(end))
+    }
+
+    fn words(ends: &[(&str, i64)]) -> Vec<RawWord> {
+        let word = |(text, end): &(&str, i64)| RawWord {
+            text: format!(" {text}"),
+            start: 0,
+            end: ms_to_samples(*end),
+            probability: 1.0,
+            begins_stretch: false,
+        };
+        ends.iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_sentence_left_out_shows_as_a_word_too_long() {
+        let spoken = [ms(0, 1000), ms(1500, 4000), ms(4400, 5000)];
+        let heard = words(&[("figures.", 4100), ("Go", 4500), ("on", 5000)]);
+        assert_eq!(cut_at_missing(&heard, &spoken), Some(ms_to_samples(1250)));
+        let whole =
+            words(&[("figures.", 1200), ("Everything", 2600), ("is written.", 4100), ("Go on", 5000)]);
+        assert_eq!(cut_at_missing(&whole, &spoken), None);
+    }
+
+    #[test]
+    fn an_end_left_out_shows_as_speech_after_the_last_word() {
+        let spoken = [ms(0, 1000), ms(1500, 2000), ms(2300, 3000)];
+        assert_eq!(cut_at_missing(&words(&[("one two three", 1000)]), &spoken), Some(ms_to_samples(1250)));
+        assert_eq!(cut_at_missing(&[], &spoken), Some(ms_to_samples(1250)));
+    }
+
+    #[test]
+    fn a_number_is_long_to_say() {
+        let spoken = [ms(0, 500), ms(700, 2000)];
+        assert_eq!(cut_at_missing(&words(&[("2,345", 2000)]), &spoken), None);
+        assert_eq!(cut_at_missing(&words(&[("two", 2000)]), &spoken), Some(ms_to_samples(600)));
+    }
+}

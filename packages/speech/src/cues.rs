@@ -170,7 +170,9 @@ fn fill(group: &[Piece<'_>], limit: usize) -> Vec<String> {
 }
 
 fn columns(text: &str) -> usize {
-    text.chars().map(|c| if (0x1100..=0xFFDC).contains(&u32::from(c)) && c.is_alphabetic() { 2 } else { 1 }).sum()
+    text.chars()
+        .map(|c| if (0x1100..=0xFFDC).contains(&u32::from(c)) && c.is_alphabetic() { 2 } else { 1 })
+        .sum()
 }
 
 /// Lets cues linger and stay long enough, as far as the next one leaves room.
@@ -185,5 +187,82 @@ fn settle_times(cues: &mut [Cue], rules: &CueRules) {
         let room = starts.get(index + 1).map_or(wanted, |next| *next);
         cue.end_ms = wanted.min(room).max(cue.start_ms + 1);
         earliest = cue.end_ms;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use segue_domain::transcript::{TRANSCRIPT_VERSION, Utterance, Word};
+
+    use super::*;
+
+    /// A transcript of sentences of words, each so long and after such a pause.
+    fn transcript(sentences: &[Vec<(String, i64, i64)>]) -> Transcript {
+        let mut at = 0;
+        let mut segments = Vec::new();
+        for sentence in sentences {
+            let mut words = Vec::new();
+            for (text, pause_ms, long_ms) in sentence {
+                let start_ms = at + pause_ms;
+                at = start_ms + long_ms;
+                words.push(Word { text: text.clone(), start_ms, end_ms: at, probability: 1.0 });
+            }
+            let text: Vec<&str> = words.iter().map(|w| w.text.as_str()).collect();
+            segments.push(Utterance {
+                start_ms: words[0].start_ms,
+                end_ms: at,
+                text: text.join(" "),
+                words,
+                no_speech: 0.0,
+            });
+        }
+        Transcript {
+            version: TRANSCRIPT_VERSION,
+            language: "en".into(),
+            model: "m".into(),
+            engine: "e".into(),
+            segments,
+        }
+    }
+
+    fn any_sentences() -> impl Strategy<Value = Vec<Vec<(String, i64, i64)>>> {
+        let word = ("[a-zäж]{1,14}[,.]?", 0i64..900, 1i64..900);
+        prop::collection::vec(prop::collection::vec(word, 1..25), 0..8)
+    }
+
+    proptest! {
+        #[test]
+        fn cues_hold_every_word_once_and_keep_the_rules(sentences in any_sentences()) {
+            let transcript = transcript(&sentences);
+            let rules = CueRules::default();
+            let cues = cues(&transcript, &rules);
+            let shown: Vec<&str> = cues.iter().flat_map(|c| &c.lines).flat_map(|l| l.split(' ')).collect();
+            let said: Vec<&str> = sentences.iter().flatten().map(|(text, ..)| text.as_str()).collect();
+            prop_assert_eq!(shown, said);
+            for cue in &cues {
+                prop_assert!(cue.lines.len() <= rules.lines, "{cue:?}");
+                prop_assert!(cue.lines.iter().all(|l| l.chars().count() <= rules.line_columns), "{cue:?}");
+                prop_assert!(cue.start_ms < cue.end_ms && cue.end_ms - cue.start_ms <= rules.longest_ms, "{cue:?}");
+            }
+            for pair in cues.windows(2) {
+                prop_assert!(pair[0].end_ms <= pair[1].start_ms, "{pair:?}");
+            }
+            let begins = |at| transcript.segments.iter().flat_map(|u| &u.words).any(|w| w.start_ms == at);
+            prop_assert!(cues.iter().all(|cue| begins(cue.start_ms)));
+        }
+    }
+
+    #[test]
+    fn cues_end_with_sentences_and_stay_to_be_read() {
+        let say = |text: &str| text.split(' ').map(|w| (w.to_owned(), 20, 200)).collect::<Vec<_>>();
+        let mut next =
+            say("He was not an ill-disposed young man, unless to be rather cold-hearted is to be so.");
+        next[0].1 = 2_000;
+        let cues = cues(&transcript(&[say("Fail better."), next]), &CueRules::default());
+        assert_eq!(cues[0].lines, ["Fail better."]);
+        assert_eq!((cues[0].start_ms, cues[0].end_ms), (20, 1_020));
+        assert_eq!(cues[1].lines, ["He was not an ill-disposed young man,"]);
+        assert_eq!(cues[2].lines, ["unless to be rather", "cold-hearted is to be so."]);
     }
 }

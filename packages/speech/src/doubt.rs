@@ -109,7 +109,9 @@ mod tests {
     fn a_loop_is_seen_and_cut_but_a_refrain_is_not() {
         let refrain = "row row row your boat gently down the stream merrily merrily merrily merrily life is but a dream";
         assert!(!is_loop(&words(refrain)));
-        let mut looped = words("so we went home. Thank you. Thank you. Thank you. Thank you. Thank you. Thank you. Thank you. Thank you. Thank you.");
+        let mut looped = words(
+            "so we went home. Thank you. Thank you. Thank you. Thank you. Thank you. Thank you. Thank you. Thank you. Thank you.",
+        );
         assert!(is_loop(&looped));
         cut_loop(&mut looped);
         assert_eq!(text(&looped), "so we went home. Thank you. Thank you.");

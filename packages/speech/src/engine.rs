@@ -42,9 +42,7 @@ pub struct SpokenToken {
     pub bytes: Vec<u8>,
     /// Probability, 0 to 1.
     pub probability: f32,
-    /// Start, samples from the window's first.
-    pub start: i64,
-    /// End, samples from the window's first.
+    /// Where it ends, as well as the engine knows; samples from the window's first.
     pub end: i64,
     /// Whether the engine says that a new stretch of speech begins with it.
     pub begins_stretch: bool,

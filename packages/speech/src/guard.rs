@@ -43,3 +43,49 @@ pub(crate) fn drop_invented(words: &mut Vec<RawWord>, spoken: &[SampleRange]) {
     let mut keep = invented.iter().map(|invented| !invented);
     words.retain(|_| keep.next().unwrap_or(true));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(start: i64, end: i64) -> SampleRange {
+        SampleRange::new(ms_to_samples(start), ms_to_samples(end))
+    }
+
+    fn kept(ends: &[(&str, i64)], spoken: &[SampleRange]) -> Vec<String> {
+        let word = |(text, end): &(&str, i64)| RawWord {
+            text: (*text).into(),
+            start: 0,
+            end: ms_to_samples(*end),
+            probability: 1.0,
+            begins_stretch: false,
+        };
+        let mut words: Vec<RawWord> = ends.iter().map(word).collect();
+        drop_invented(&mut words, spoken);
+        words.into_iter().map(|w| w.text).collect()
+    }
+
+    #[test]
+    fn words_after_the_last_speech_are_dropped() {
+        let heard = [("So", 400), ("long.", 1000), ("Thanks", 2400), ("for", 2600), ("watching!", 3000)];
+        assert_eq!(kept(&heard, &[ms(0, 1000)]), ["So", "long.", "Thanks"]);
+        assert_eq!(kept(&heard, &[]), [""; 0]);
+        assert_eq!(kept(&heard, &[ms(0, 3000)]).len(), 5);
+    }
+
+    #[test]
+    fn nobody_says_a_sentence_in_a_tenth_of_a_second() {
+        let heard = [
+            ("Down", 300),
+            ("the", 500),
+            ("middle.", 1000),
+            ("A", 1420),
+            ("stripe", 1430),
+            ("down", 1440),
+            ("the", 1440),
+            ("middle.", 1460),
+            ("Yes.", 2500),
+        ];
+        assert_eq!(kept(&heard, &[ms(0, 1000), ms(1420, 2600)]), ["Down", "the", "middle.", "A", "Yes."]);
+    }
+}

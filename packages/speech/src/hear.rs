@@ -56,7 +56,8 @@ pub(crate) fn hear_window(
     let utterances = sentences(&pass.words)
         .into_iter()
         .map(|words| {
-            let range = SampleRange::new(around.start + words[0].start, around.start + words[words.len() - 1].end);
+            let range =
+                SampleRange::new(around.start + words[0].start, around.start + words[words.len() - 1].end);
             Ok(utterance(words, around.start, silence(listener, range)?))
         })
         .collect::<Result<Vec<_>>>()?;
@@ -78,11 +79,8 @@ impl Pass<'_> {
     fn hear(&mut self, spoken: &[SampleRange], again: u8) -> Result<()> {
         let (Some(first), Some(last)) = (spoken.first(), spoken.last()) else { return Ok(()) };
         let whole = SampleRange::new(0, self.samples.len() as i64);
-        let heard = SampleRange::new(first.start - crate::whisper_decode::knob("XLEAD",300)*16, last.end + crate::whisper_decode::knob("XTRAIL",300)*16).intersect(whole);
+        let heard = SampleRange::new(first.start - ROOM, last.end + ROOM).intersect(whole);
         let (hearing, mut found) = self.surely(heard)?;
-        if crate::whisper_decode::knob("XDEBUG", 0) == 1 {
-            eprintln!("again {again} {:?} cut {:?} doubt {}\n{}", heard, cut_at_missing(&found, spoken), doubt::is_doubtful(&hearing, &found), found.iter().map(|w| format!("{}<{:.2}", w.text, w.end as f64/16000.)).collect::<String>());
-        }
         let cut = if again > 0 { cut_at_missing(&found, spoken) } else { None };
         if let Some(cut) = cut {
             debug!(cut, "speech without words, hearing it again in two pieces");

@@ -91,8 +91,7 @@ impl Listener {
         let first = index * CHUNK_FRAMES;
         let last = (first + CHUNK_FRAMES).min(self.frame_count());
         let warm = (first - WARM_UP_FRAMES).max(0);
-        let mut samples =
-            read_padded(self.source.as_ref(), SampleRange::new(warm * FRAME, last * FRAME))?;
+        let mut samples = read_padded(self.source.as_ref(), SampleRange::new(warm * FRAME, last * FRAME))?;
         samples.resize(((last - warm) * FRAME) as usize, 0.0);
         let speech = self.vad.probabilities(&samples)?;
         let skip = (first - warm) as usize;

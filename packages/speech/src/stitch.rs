@@ -50,3 +50,60 @@ pub fn stitch(mut parts: Vec<SpeechPart>, engine: &str, model: &str) -> Result<T
         segments,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use segue_domain::transcript::{Utterance, Word};
+
+    use super::*;
+    use crate::error::SpeechErrorKind;
+    use crate::sound::SampleRange;
+
+    fn part(start: i64, end: i64, words: &[(&str, i64, i64)]) -> SpeechPart {
+        let words: Vec<Word> = words
+            .iter()
+            .map(|(text, start_ms, end_ms)| Word {
+                text: (*text).into(),
+                start_ms: *start_ms,
+                end_ms: *end_ms,
+                probability: 1.0,
+            })
+            .collect();
+        let utterance = Utterance { start_ms: 0, end_ms: 0, text: "said".into(), words, no_speech: 0.0 };
+        SpeechPart {
+            version: PART_VERSION,
+            range: SampleRange::new(start, end),
+            language: (start > 0).then(|| "en".into()),
+            utterances: vec![utterance],
+        }
+    }
+
+    #[test]
+    fn parts_in_any_order_become_one_whose_times_run_forward() {
+        let first = part(0, 10, &[("one", 0, 500)]);
+        let second = part(10, 20, &[("two", 480, 900), ("three", 900, 950)]);
+        let joined = stitch(vec![second, first], "e", "m").expect("they meet");
+        let times: Vec<(i64, i64)> =
+            joined.segments.iter().flat_map(|u| &u.words).map(|w| (w.start_ms, w.end_ms)).collect();
+        assert_eq!(times, [(0, 500), (500, 900), (900, 950)]);
+        assert_eq!((joined.segments[1].start_ms, joined.segments[1].end_ms), (500, 950));
+        assert_eq!(joined.language, "en");
+        assert_eq!(stitch(Vec::new(), "e", "m").expect("empty").language, "und");
+    }
+
+    #[test]
+    fn a_missing_or_doubled_part_is_an_error() {
+        let parts = || vec![part(0, 10, &[]), part(10, 20, &[]), part(20, 30, &[])];
+        let mut missing = parts();
+        missing.remove(1);
+        let mut doubled = parts();
+        doubled.push(part(10, 20, &[]));
+        for parts in [missing, doubled] {
+            let error = stitch(parts, "e", "m").expect_err("refused");
+            assert_eq!(error.kind(), SpeechErrorKind::Internal);
+        }
+        let mut other = parts();
+        other[0].version += 1;
+        assert_eq!(stitch(other, "e", "m").expect_err("refused").kind(), SpeechErrorKind::Usage);
+    }
+}

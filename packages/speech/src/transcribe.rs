@@ -1,6 +1,7 @@
 //! The map task: the windows that start in a range, heard one by one, as utterances.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use segue_domain::transcript::{Utterance, Word};
@@ -13,7 +14,7 @@ use crate::hear::{WindowText, hear_window};
 use crate::listen::Listener;
 use crate::sound::{SampleRange, SoundSource};
 use crate::vad::VoiceActivity;
-use crate::window::{Window, WindowRules, windows_starting_in};
+use crate::window::{Blocks, Window, WindowRules};
 
 /// Version of the part document this code writes.
 pub const PART_VERSION: u32 = 1;
@@ -80,38 +81,64 @@ impl Transcriber {
         progress: &(dyn Fn(Progress) + Sync),
         cancel: &CancellationToken,
     ) -> Result<SpeechPart> {
-        let windows = windows_starting_in(listener, &self.rules, range)?;
-        let total = range.len();
-        let todo: Mutex<VecDeque<(usize, &Window)>> = Mutex::new(windows.iter().enumerate().collect());
-        let heard: Mutex<Vec<Option<WindowText>>> = Mutex::new(vec![None; windows.len()]);
+        let feed = Mutex::new(Feed {
+            blocks: Blocks::new(listener, &self.rules, range)?,
+            ready: VecDeque::new(),
+            given: 0,
+        });
+        let heard: Mutex<BTreeMap<usize, WindowText>> = Mutex::default();
         let done = Mutex::new(0);
+        let one = || -> Result<bool> {
+            let next = lock(&feed).next()?;
+            let Some((index, window)) = next else { return Ok(false) };
+            let text = hear_window(self.engine.as_ref(), &self.options, listener, &window, cancel)?;
+            lock(&heard).insert(index, text);
+            let mut done = lock(&done);
+            *done += window.owns.intersect(range).len();
+            progress(Progress { done: *done, total: range.len() });
+            Ok(true)
+        };
+        let failed = AtomicBool::new(false);
         let work = || -> Result<()> {
-            loop {
+            while !failed.load(Ordering::Relaxed) {
                 if cancel.is_cancelled() {
                     return Err(SpeechError::cancelled());
                 }
-                let next = lock(&todo).pop_front();
-                let Some((index, window)) = next else { return Ok(()) };
-                let text = hear_window(self.engine.as_ref(), &self.options, listener, window, cancel)?;
-                lock(&heard)[index] = Some(text);
-                let mut done = lock(&done);
-                *done += window.owns.intersect(range).len();
-                progress(Progress { done: *done, total });
+                if !one().inspect_err(|_| failed.store(true, Ordering::Relaxed))? {
+                    break;
+                }
             }
+            Ok(())
         };
         std::thread::scope(|scope| -> Result<()> {
             let others: Vec<_> = (1..side_by_side.max(1)).map(|_| scope.spawn(work)).collect();
-            let mut result = work();
-            for other in others {
-                let joined = other
-                    .join()
-                    .unwrap_or_else(|_| Err(SpeechError::internal("a transcription thread panicked")));
-                result = result.and(joined);
-            }
-            result
+            others.into_iter().fold(work(), |result, other| {
+                let other = other.join();
+                result.and(
+                    other.unwrap_or_else(|_| Err(SpeechError::internal("a transcription thread panicked"))),
+                )
+            })
         })?;
         let texts = heard.into_inner().unwrap_or_else(|e| e.into_inner());
-        Ok(assemble(range, offset_ms, texts.into_iter().flatten()))
+        Ok(assemble(range, offset_ms, texts.into_values()))
+    }
+}
+
+/// Hands out windows in order; whoever finds none ready listens to the next block.
+struct Feed<'a> {
+    blocks: Blocks<'a>,
+    ready: VecDeque<Window>,
+    given: usize,
+}
+
+impl Feed<'_> {
+    fn next(&mut self) -> Result<Option<(usize, Window)>> {
+        while self.ready.is_empty() {
+            let Some(block) = self.blocks.next_block()? else { return Ok(None) };
+            self.ready.extend(block);
+        }
+        self.given += 1;
+        Ok(self.ready.pop_front().map(|window| (self.given, window)))
     }
 }
 
@@ -119,13 +146,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-fn assemble(
-    range: SampleRange,
-    offset_ms: i64,
-    texts: impl Iterator<Item = WindowText>,
-) -> SpeechPart {
-    let mut part =
-        SpeechPart { version: PART_VERSION, range, language: None, utterances: Vec::new() };
+fn assemble(range: SampleRange, offset_ms: i64, texts: impl Iterator<Item = WindowText>) -> SpeechPart {
+    let mut part = SpeechPart { version: PART_VERSION, range, language: None, utterances: Vec::new() };
     for text in texts {
         if !text.utterances.is_empty() && part.language.is_none() {
             part.language = text.language;

@@ -30,9 +30,9 @@ impl SileroVad {
     /// Loads the weights at `path` (`ggml-silero-*.bin`).
     pub fn load(path: &Path) -> Result<SileroVad> {
         crate::whisper::quiet_logs();
-        let path = path.to_str().ok_or_else(|| {
-            SpeechError::environment(format!("{}: the path is not UTF-8", path.display()))
-        })?;
+        let path = path
+            .to_str()
+            .ok_or_else(|| SpeechError::environment(format!("{}: the path is not UTF-8", path.display())))?;
         let first = open(path)?;
         Ok(SileroVad { path: path.to_owned(), idle: Mutex::new(vec![first]) })
     }

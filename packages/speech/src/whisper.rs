@@ -10,7 +10,7 @@ use whisper_rs::{
 
 use crate::engine::{DecodeOptions, Hearing, Search, SpeechEngine};
 use crate::error::{Result, SpeechError};
-use crate::models::KnownModel;
+use crate::models::{KNOWN_MODELS, KnownModel};
 use crate::whisper_decode;
 
 /// How to load the engine.
@@ -28,12 +28,14 @@ pub struct WhisperConfig {
     pub use_gpu: bool,
 }
 
+/// Decoder layers whose attention times the words of weights that we do not know.
+const LAST_LAYERS: i32 = 2;
+
 /// whisper.cpp through whisper-rs.
 pub struct WhisperCpp {
     context: WhisperContext,
     model: String,
     threads: usize,
-    timed_by_alignment: bool,
     idle: Mutex<Vec<WhisperState>>,
     returned: Condvar,
 }
@@ -51,23 +53,20 @@ impl WhisperCpp {
         if config.workers == 0 || config.threads_per_worker == 0 {
             return Err(SpeechError::usage("the speech engine needs at least one worker and thread"));
         }
-        let preset = KnownModel::find(&config.model).and_then(|m| m.alignment_heads());
+        let mode = match known(config).and_then(KnownModel::alignment_heads) {
+            Some(model_preset) => DtwMode::ModelPreset { model_preset },
+            None => DtwMode::TopMost { n_top: LAST_LAYERS },
+        };
         let mut params = WhisperContextParameters::default();
         params.use_gpu(config.use_gpu);
-        params.flash_attn(preset.is_none());
-        let timed_by_alignment = preset.is_some();
-        if let Some(model_preset) = preset {
-            params.dtw_parameters(DtwParameters {
-                mode: DtwMode::ModelPreset { model_preset },
-                ..DtwParameters::default()
-            });
-        }
+        // Words are timed by the decoder's attention, which flash attention never writes down.
+        params.flash_attn(false);
+        params.dtw_parameters(DtwParameters { mode, ..DtwParameters::default() });
         let context = load_weights(&config.weights, params)?;
         let states: Result<Vec<_>> = (0..config.workers)
             .map(|_| {
                 context.create_state().map_err(|e| {
-                    SpeechError::environment("no memory for a decoding state; use fewer workers")
-                        .caused_by(e)
+                    SpeechError::environment("no memory for a decoding state; use fewer workers").caused_by(e)
                 })
             })
             .collect();
@@ -75,7 +74,6 @@ impl WhisperCpp {
             context,
             model: config.model.clone(),
             threads: config.threads_per_worker,
-            timed_by_alignment,
             idle: Mutex::new(states?),
             returned: Condvar::new(),
         })
@@ -144,12 +142,16 @@ impl SpeechEngine for WhisperCpp {
             multilingual: self.context.is_multilingual(),
             end_of_text: self.context.token_eot(),
             first_timestamp: self.context.token_beg(),
-            timed_by_alignment: self.timed_by_alignment,
         };
         let heard = whisper_decode::hear(&mut state, samples, &setting, cancel);
         self.give_back(state);
         heard
     }
+}
+
+fn known(config: &WhisperConfig) -> Option<&'static KnownModel> {
+    let file = config.weights.file_name()?.to_str()?;
+    KnownModel::find(&config.model).or_else(|| KNOWN_MODELS.iter().find(|m| m.file_name == file))
 }
 
 fn load_weights(path: &Path, params: WhisperContextParameters<'_>) -> Result<WhisperContext> {

@@ -19,7 +19,6 @@ pub(crate) struct Setting<'a> {
     pub multilingual: bool,
     pub end_of_text: c_int,
     pub first_timestamp: c_int,
-    pub timed_by_alignment: bool,
 }
 
 /// Hears one window.
@@ -33,7 +32,6 @@ pub(crate) fn hear(
         return Err(SpeechError::cancelled());
     }
     let mut params = params(setting);
-    params.set_audio_ctx(context_for(samples.len()));
     abort_on(&mut params, cancel);
     let done = state.full(params, samples);
     if cancel.is_cancelled() {
@@ -67,7 +65,6 @@ fn params<'a>(setting: &Setting<'a>) -> FullParams<'a, 'a> {
     params.set_no_timestamps(true);
     params.set_single_segment(true);
     params.set_suppress_nst(true);
-    params.set_token_timestamps(!setting.timed_by_alignment);
     // No dice: see `doubt`. And no rule by whisper.cpp's probability of no speech: with a prompt
     // of more than one token version 1.8.3 reads it from the logits of an earlier call, which
     // makes a window depend on the one before.
@@ -77,15 +74,6 @@ fn params<'a>(setting: &Setting<'a>) -> FullParams<'a, 'a> {
     params.set_print_realtime(false);
     params.set_print_timestamps(false);
     params
-}
-
-fn context_for(samples: usize) -> c_int {
-    let extra = knob("XAUDIO", -1);
-    if extra < 0 { return 0; }
-    ((samples as i64 / 320 + extra).min(1500)) as c_int
-}
-pub(crate) fn knob(name: &str, otherwise: i64) -> i64 {
-    std::env::var(name).ok().map_or(otherwise, |v| v.parse().unwrap())
 }
 
 /// Makes whisper.cpp stop between two steps of its graph once `cancel` is set.
@@ -121,30 +109,15 @@ fn read_back(state: &WhisperState, setting: &Setting<'_>) -> Result<Hearing> {
             let bytes = token
                 .to_bytes()
                 .map_err(|e| SpeechError::internal("whisper.cpp lost a token's text").caused_by(e))?;
-            hearing.tokens.push(spoken(bytes, &data, begins_stretch, setting));
+            hearing.tokens.push(spoken(bytes, &data, begins_stretch));
             begins_stretch = false;
         }
     }
     Ok(hearing)
 }
 
-fn spoken(
-    bytes: &[u8],
-    data: &WhisperTokenData,
-    begins_stretch: bool,
-    setting: &Setting<'_>,
-) -> SpokenToken {
-    let (start, end) = match setting.timed_by_alignment {
-        true => (data.t_dtw, data.t_dtw),
-        false => (data.t0, data.t1),
-    };
-    SpokenToken {
-        bytes: bytes.to_vec(),
-        probability: data.p,
-        start: start.max(0) * TICK,
-        end: end.max(0) * TICK,
-        begins_stretch,
-    }
+fn spoken(bytes: &[u8], data: &WhisperTokenData, begins_stretch: bool) -> SpokenToken {
+    SpokenToken { bytes: bytes.to_vec(), probability: data.p, end: data.t_dtw.max(0) * TICK, begins_stretch }
 }
 
 fn language(state: &WhisperState, setting: &Setting<'_>) -> String {

@@ -56,9 +56,9 @@ pub struct WindowRules {
 impl Default for WindowRules {
     fn default() -> Self {
         WindowRules {
-            anchor_every: crate::whisper_decode::knob("XANCHOR",108) * SAMPLE_RATE,
+            anchor_every: 108 * SAMPLE_RATE,
             anchor_reach: 4 * SAMPLE_RATE,
-            longest_heard: crate::whisper_decode::knob("XLONG",290) * SAMPLE_RATE/10,
+            longest_heard: 29 * SAMPLE_RATE,
             speech_from: 0.5,
             speech_until: 0.35,
             shortest_speech: 3,
@@ -94,28 +94,50 @@ pub fn windows_starting_in(
     rules: &WindowRules,
     range: SampleRange,
 ) -> Result<Vec<Window>> {
-    rules.check()?;
-    let range = range.intersect(SampleRange::new(0, listener.source().len()));
-    if range.is_empty() {
-        return Ok(Vec::new());
-    }
-    let first = ((range.start - rules.anchor_reach) / rules.anchor_every).max(0);
+    let mut blocks = Blocks::new(listener, rules, range)?;
     let mut windows = Vec::new();
-    let mut start = boundary(listener, rules, first)?;
-    let mut anchor = first;
-    while start < range.end {
-        let end = boundary(listener, rules, anchor + 1)?;
-        if end > range.start {
-            let block = windows_of_block(listener, rules, SampleRange::new(start, end))?;
-            windows.extend(block.into_iter().filter(|w| range.contains(w.owns.start)));
-        }
-        if end >= listener.source().len() {
-            break;
-        }
-        start = end;
-        anchor += 1;
+    while let Some(block) = blocks.next_block()? {
+        windows.extend(block);
     }
     Ok(windows)
+}
+
+/// The same windows block by block, so that hearing can begin before all is listened to.
+pub(crate) struct Blocks<'a> {
+    listener: &'a Listener,
+    rules: &'a WindowRules,
+    range: SampleRange,
+    /// Where the next block begins, and whose anchor's it is.
+    next: Option<(i64, i64)>,
+}
+
+impl<'a> Blocks<'a> {
+    /// The blocks that hold windows starting in `range`.
+    pub fn new(listener: &'a Listener, rules: &'a WindowRules, range: SampleRange) -> Result<Blocks<'a>> {
+        rules.check()?;
+        let range = range.intersect(SampleRange::new(0, listener.source().len()));
+        let first = ((range.start - rules.anchor_reach) / rules.anchor_every).max(0);
+        let next = match range.is_empty() {
+            true => None,
+            false => Some((boundary(listener, rules, first)?, first)),
+        };
+        Ok(Blocks { listener, rules, range, next })
+    }
+
+    /// The windows of the next block that start in the range; perhaps none. `None` after the last.
+    pub fn next_block(&mut self) -> Result<Option<Vec<Window>>> {
+        let Some((start, anchor)) = self.next.filter(|(start, _)| *start < self.range.end) else {
+            return Ok(None);
+        };
+        let end = boundary(self.listener, self.rules, anchor + 1)?;
+        self.next = (end < self.listener.source().len()).then_some((end, anchor + 1));
+        if end <= self.range.start {
+            return Ok(Some(Vec::new()));
+        }
+        let mut block = windows_of_block(self.listener, self.rules, SampleRange::new(start, end))?;
+        block.retain(|window| self.range.contains(window.owns.start));
+        Ok(Some(block))
+    }
 }
 
 /// Where the block of anchor `index` begins: the best pause near the anchor.
@@ -148,11 +170,7 @@ fn nearby(cut: &pack::Cut, middle: usize) -> f32 {
     cut.cost + 0.2 * cut.frame.abs_diff(middle) as f32 / middle.max(1) as f32
 }
 
-fn windows_of_block(
-    listener: &Listener,
-    rules: &WindowRules,
-    block: SampleRange,
-) -> Result<Vec<Window>> {
+fn windows_of_block(listener: &Listener, rules: &WindowRules, block: SampleRange) -> Result<Vec<Window>> {
     let first = block.start / FRAME;
     let frames = listener.frames(first, (block.end + FRAME - 1) / FRAME)?;
     let spoken = speech_frames(&frames, rules);

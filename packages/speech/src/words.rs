@@ -46,9 +46,9 @@ fn is_abbreviation(word: &str) -> bool {
 }
 
 /// Joins tokens into words. A word begins with a space, with a new stretch of speech, or
-/// with a character of a script that writes no spaces.
+/// with a character of a script that writes no spaces; it starts where the one before ends.
 pub(crate) fn words(tokens: &[SpokenToken]) -> Vec<RawWord> {
-    let mut words = Vec::new();
+    let mut words: Vec<RawWord> = Vec::new();
     let mut open: Vec<&SpokenToken> = Vec::new();
     for token in tokens {
         if !open.is_empty() && begins_word(token) && is_whole(&open) {
@@ -58,6 +58,11 @@ pub(crate) fn words(tokens: &[SpokenToken]) -> Vec<RawWord> {
         open.push(token);
     }
     words.extend(joined(&open));
+    let mut at = 0;
+    for word in &mut words {
+        word.start = at;
+        at = word.end;
+    }
     words
 }
 
@@ -91,9 +96,68 @@ fn joined(tokens: &[&SpokenToken]) -> Option<RawWord> {
     }
     Some(RawWord {
         text,
-        start: first.start,
+        start: 0,
         end: last.end,
         probability: tokens.iter().map(|t| t.probability).sum::<f32>() / tokens.len() as f32,
         begins_stretch: first.begins_stretch,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(parts: &[(&[u8], i64)]) -> Vec<SpokenToken> {
+        let token = |(bytes, end): &(&[u8], i64)| SpokenToken {
+            bytes: bytes.to_vec(),
+            probability: 0.5,
+            end: *end,
+            begins_stretch: false,
+        };
+        parts.iter().map(token).collect()
+    }
+
+    fn spelled(parts: &[(&[u8], i64)]) -> Vec<(String, i64, i64)> {
+        words(&tokens(parts)).into_iter().map(|w| (w.text, w.start, w.end)).collect()
+    }
+
+    #[test]
+    fn parts_and_punctuation_stay_with_their_word() {
+        let heard = spelled(&[
+            (b" Mr", 10),
+            (b".", 11),
+            (b" ill", 20),
+            (b"-", 21),
+            (b"dis", 22),
+            (b"posed", 30),
+            (b".", 31),
+        ]);
+        assert_eq!(heard, [(" Mr.".into(), 0, 11), (" ill-disposed.".into(), 11, 31)]);
+    }
+
+    #[test]
+    fn a_character_in_two_tokens_is_whole_again() {
+        let heard = spelled(&[(b" caf\xc3", 5), (b"\xa9", 6), (b" au", 9)]);
+        assert_eq!(heard, [(" caf\u{e9}".into(), 0, 6), (" au".into(), 6, 9)]);
+    }
+
+    #[test]
+    fn scripts_without_spaces_have_a_word_a_token() {
+        let heard = spelled(&[
+            ("今日".as_bytes(), 5),
+            ("は".as_bytes(), 6),
+            ("。".as_bytes(), 7),
+            ("晴れ".as_bytes(), 9),
+        ]);
+        let text: Vec<&str> = heard.iter().map(|(text, ..)| text.as_str()).collect();
+        assert_eq!(text, ["今日", "は。", "晴れ"]);
+    }
+
+    #[test]
+    fn a_title_ends_no_sentence() {
+        let ends = |text: &str| words(&tokens(&[(text.as_bytes(), 1)]))[0].ends_sentence();
+        assert!(ends(" young.") && ends(" so?\""));
+        assert!(!ends(" J."));
+        assert!(!ends(" Mr.") && !ends(" well,"));
+    }
 }

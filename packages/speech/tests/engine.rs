@@ -9,9 +9,9 @@ use std::sync::{Arc, OnceLock};
 
 use segue_domain::transcript::Transcript;
 use segue_speech::{
-    DecodeOptions, KnownModel, MemorySound, Progress, SAMPLE_RATE, SampleRange, SileroVad,
-    SoundSource, SpeechEngine, SpeechErrorKind, Transcriber, VoiceActivity, WhisperConfig,
-    WhisperCpp, WindowRules, stitch,
+    DecodeOptions, KnownModel, MemorySound, Progress, SAMPLE_RATE, SampleRange, SileroVad, SoundSource,
+    SpeechEngine, SpeechErrorKind, Transcriber, VoiceActivity, WhisperConfig, WhisperCpp, WindowRules,
+    stitch,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -172,7 +172,8 @@ fn no_speech() -> Vec<(&'static str, Vec<i16>)> {
         (dice >> 8) as f32 / (1 << 23) as f32 - 1.0
     };
     let mut low = 0.0;
-    let mut all = vec![("silence", vec![0.0; length]), ("a tone", (0..length).map(|i| 0.5 * sine(440.0, i)).collect())];
+    let mut all =
+        vec![("silence", vec![0.0; length]), ("a tone", (0..length).map(|i| 0.5 * sine(440.0, i)).collect())];
     all.push(("white noise", (0..length).map(|_| 0.2 * white()).collect()));
     all.push((
         "dark noise",
@@ -240,9 +241,8 @@ fn broken_weights_are_told_apart_from_missing_ones() {
     std::fs::write(&broken, b"not a model").expect("written");
     let missing = folder.path().join("nothing.bin");
     for (path, told) in [(&broken, "verify"), (&missing, "no speech model there")] {
-        let error = WhisperCpp::load(&WhisperConfig { weights: path.clone(), ..config() })
-            .err()
-            .expect("refused");
+        let error =
+            WhisperCpp::load(&WhisperConfig { weights: path.clone(), ..config() }).err().expect("refused");
         assert_eq!(error.kind(), SpeechErrorKind::Environment);
         assert!(error.to_string().contains(told), "{error}");
     }

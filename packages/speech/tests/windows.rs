@@ -100,6 +100,16 @@ proptest! {
     }
 
     #[test]
+    fn a_frame_sounds_the_same_whoever_asks(parts in any_talk(), from in 0.0f64..1.0, long in 1i64..2_000) {
+        let source = talk(&parts);
+        let all = listener(&source).frames(0, i64::MAX).expect("frames");
+        let from = (from * all.len() as f64) as usize;
+        let to = (from + long as usize).min(all.len());
+        let some = listener(&source).frames(from as i64, to as i64).expect("frames");
+        prop_assert_eq!(&some[..], &all[from..to]);
+    }
+
+    #[test]
     fn no_window_ends_in_a_word(parts in prop::collection::vec((100u32..5_000, 350u32..2_000), 1..40)) {
         let source = talk(&parts);
         let mut spoken = Vec::new();
@@ -123,7 +133,10 @@ fn speech_without_any_pause_is_still_cut_to_fit() {
     let source = talk(&[(200_000, 0)]);
     let windows = windows(&source, whole(&source));
     assert!(windows.len() >= 7, "{}", windows.len());
-    assert!(windows.iter().all(|w| w.heard(0).map_or(0, SampleRange::len) <= rules().longest_heard));
+    let rules = WindowRules { longest_heard: 12 * SAMPLE_RATE, ..rules() };
+    let windows = windows_starting_in(&listener(&source), &rules, whole(&source)).expect("windows");
+    let longest = windows.iter().filter_map(|w| w.heard(0)).map(SampleRange::len).max();
+    assert!(longest <= Some(12 * SAMPLE_RATE), "{longest:?}");
 }
 
 #[test]
@@ -132,7 +145,9 @@ fn silence_has_windows_without_speech() {
     let windows = windows(&source, whole(&source));
     assert!(!windows.is_empty());
     assert!(windows.iter().all(|w| w.speech.is_empty()));
-    assert!(windows_starting_in(&listener(&source), &rules(), SampleRange::new(5, 5)).expect("none").is_empty());
+    assert!(
+        windows_starting_in(&listener(&source), &rules(), SampleRange::new(5, 5)).expect("none").is_empty()
+    );
 }
 
 #[test]

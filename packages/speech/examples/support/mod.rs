@@ -23,5 +23,7 @@ pub fn flag<T: std::str::FromStr>(args: &[String], name: &str) -> Option<T> {
 
 /// Where the weights lie: `SEGUE_MODEL_DIR`.
 pub fn model_dir() -> PathBuf {
-    PathBuf::from(std::env::var_os("SEGUE_MODEL_DIR").expect("SEGUE_MODEL_DIR names the folder of the weights"))
+    PathBuf::from(
+        std::env::var_os("SEGUE_MODEL_DIR").expect("SEGUE_MODEL_DIR names the folder of the weights"),
+    )
 }
