@@ -85,7 +85,7 @@ impl Chunker {
 
     async fn plan_held(&self, record: &JobRecord, held: &Held) -> anyhow::Result<Outcome> {
         let job = &record.id;
-        if held.term().0 > self.config.max_terms {
+        if self.config.is_killer(held.term()) {
             return fail_killer(&self.deps, job, &planning(), held.lease()).await;
         }
         self.deps.reporter.report(Event::StageStarted {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_domain::HolderId;
+use segue_domain::{HolderId, Term};
 use segue_ports::{Ledger, MediaStore, Reporter, WorkQueue};
 
 /// The world of a role.
@@ -61,6 +61,12 @@ impl RoleConfig {
             backoff: Duration::from_secs(1),
             sweep_every: Duration::from_secs(60),
         }
+    }
+
+    /// Whether a task that got this term has ended too many workers. Terms are never
+    /// forgotten, so a job that is driven on by hand gets as many tries again.
+    pub fn is_killer(&self, term: Term) -> bool {
+        term.0.is_multiple_of(self.max_terms + 1)
     }
 
     /// How long to wait after `failures` failed attempts: doubling, at most a minute, with

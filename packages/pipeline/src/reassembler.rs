@@ -87,7 +87,7 @@ impl Reassembler {
 
     async fn join_held(&self, record: JobRecord, held: &Held) -> anyhow::Result<Outcome> {
         let job = record.id.clone();
-        if held.term().0 > self.config.max_terms {
+        if self.config.is_killer(held.term()) {
             return fail_killer(&self.deps, &job, &joining(), held.lease()).await;
         }
         if record.state == JobState::Mapping {

@@ -109,7 +109,7 @@ impl Worker {
         task: &Task,
         held: &Held,
     ) -> anyhow::Result<Outcome> {
-        if held.term().0 > self.config.max_terms {
+        if self.config.is_killer(held.term()) {
             return fail_killer(&self.deps, job, &task.id, held.lease()).await;
         }
         let folder = match scratch(&self.config) {
@@ -147,7 +147,14 @@ impl Worker {
         };
         match self.deps.ledger.record(&completion, held.lease()).await? {
             Recorded::Created => reporter.finish(),
-            Recorded::Existed | Recorded::Stale => self.discard(job, &task.id, held.term()).await,
+            Recorded::Existed => {
+                // ours, where the answer to an earlier try was lost: its files are the result
+                let counted = self.deps.ledger.completion(job, &task.id).await?;
+                if counted.is_some_and(|counted| counted.term != held.term()) {
+                    self.discard(job, &task.id, held.term()).await;
+                }
+            }
+            Recorded::Stale => self.discard(job, &task.id, held.term()).await,
         }
         reassemble_if_all_in(&self.deps, job).await?;
         Ok(Outcome::Done)

@@ -56,7 +56,12 @@ impl MapEngine for EncodeEngine {
         self.kit.check_same_tools(&request.plan)?;
         let notes = Notes::read(&request.plan)?;
         let plan = notes.picture()?.clone();
-        let video = request.plan.recipe.video.as_ref().ok_or_else(|| internal("an encoding that no recipe asks for"))?;
+        let video = request
+            .plan
+            .recipe
+            .video
+            .as_ref()
+            .ok_or_else(|| internal("an encoding that no recipe asks for"))?;
         let segment = picture::segment(&plan, &request)?.clone();
         let stream = stream_of(&notes, &plan)?;
         let encoder = self.encoder(video.encode.codec, stream).await?;
@@ -99,5 +104,7 @@ impl MapEngine for EncodeEngine {
 /// The facts of the picture's stream.
 pub fn stream_of<'a>(notes: &'a Notes, plan: &PicturePlan) -> Result<&'a StreamFacts, EngineError> {
     let stream = notes.facts.streams.iter().find(|stream| stream.index == plan.stream);
-    stream.ok_or_else(|| EngineError::new(FaultKind::Internal, "the plan's picture is not a stream of the source"))
+    stream.ok_or_else(|| {
+        EngineError::new(FaultKind::Internal, "the plan's picture is not a stream of the source")
+    })
 }

@@ -17,7 +17,15 @@ pub fn finished(
     made: impl Into<String>,
 ) -> Result<ReducedFile, EngineError> {
     let (bytes, sha256) = sha256_file(&path).map_err(errors::media)?;
-    Ok(ReducedFile { name: name.to_owned(), path, kind, media_type: media_type.to_owned(), bytes, sha256, made: made.into() })
+    Ok(ReducedFile {
+        name: name.to_owned(),
+        path,
+        kind,
+        media_type: media_type.to_owned(),
+        bytes,
+        sha256,
+        made: made.into(),
+    })
 }
 
 /// A file of our own with the bytes of `from`, which stays as it is: the same bytes where

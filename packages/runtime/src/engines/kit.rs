@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use segue_domain::{FaultKind, Plan};
 use segue_media::{Limits, SourceFacts, Tools};
 use segue_ports::EngineError;
-use segue_speech::{DecodeOptions, SileroVad, SpeechEngine, Transcriber, WhisperConfig, WhisperCpp, WindowRules};
+use segue_speech::{
+    DecodeOptions, SileroVad, SpeechEngine, Transcriber, WhisperConfig, WhisperCpp, WindowRules,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::errors;
@@ -78,7 +80,9 @@ impl Kit {
         let other = plan.tools.iter().find(|(name, version)| ours.get(*name) != Some(version));
         let Some((name, version)) = other else { return Ok(()) };
         let here = ours.get(name).map_or("none", String::as_str);
-        let why = format!("the plan was made with {name} {version} and here is {here}; use the same everywhere, or start the job again");
+        let why = format!(
+            "the plan was made with {name} {version} and here is {here}; use the same everywhere, or start the job again"
+        );
         Err(EngineError { retryable: true, ..EngineError::new(FaultKind::Environment, why) })
     }
 
@@ -104,13 +108,13 @@ impl Kit {
             threads_per_worker: self.speech.threads,
             use_gpu: true,
         };
-        let vad = SileroVad::load(&self.models.voice_activity().map_err(errors::failure)?).map_err(errors::speech)?;
+        let vad = SileroVad::load(&self.models.voice_activity().map_err(errors::failure)?)
+            .map_err(errors::speech)?;
         let engine: Arc<dyn SpeechEngine> = Arc::new(WhisperCpp::load(&config).map_err(errors::speech)?);
         let name = engine.name().to_owned();
         let options = DecodeOptions { language: language.to_owned(), ..DecodeOptions::default() };
-        let transcriber =
-            Transcriber::new(engine, Arc::new(vad), WindowRules::default(), options).map_err(errors::speech)?;
+        let transcriber = Transcriber::new(engine, Arc::new(vad), WindowRules::default(), options)
+            .map_err(errors::speech)?;
         Ok(Speaker { transcriber, engine: name })
     }
 }
-

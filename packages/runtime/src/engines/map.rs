@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_domain::recipe::MapRecipe;
 use segue_domain::TaskKind;
+use segue_domain::recipe::MapRecipe;
 use segue_media::map_command::{MapCommand, MapTask};
 use segue_media::part::{copy_part, part_extension};
 use segue_media::{Limits, OpenIndex, PicturePlan, PictureSegment, lossless_part};
@@ -38,7 +38,8 @@ impl MapEngine for CustomMapEngine {
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
         let notes = Notes::read(&request.plan)?;
         let plan = notes.picture()?;
-        let recipe = request.plan.recipe.map.as_ref().ok_or_else(|| internal("a map that no recipe asks for"))?;
+        let recipe =
+            request.plan.recipe.map.as_ref().ok_or_else(|| internal("a map that no recipe asks for"))?;
         let segment = picture::segment(plan, &request)?.clone();
         let cut = self.cut(&request, plan, recipe, &segment).await?;
         let extension = cut.extension().unwrap_or_default().to_owned();

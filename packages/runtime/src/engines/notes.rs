@@ -36,12 +36,15 @@ impl Notes {
 
     /// As they stand in a plan.
     pub fn read(plan: &Plan) -> Result<Notes, EngineError> {
-        let notes: Notes =
-            serde_json::from_value(plan.engine.clone()).map_err(|e| internal(format!("notes of the plan: {e}")))?;
+        let notes: Notes = serde_json::from_value(plan.engine.clone())
+            .map_err(|e| internal(format!("notes of the plan: {e}")))?;
         if notes.version == NOTES_VERSION {
             return Ok(notes);
         }
-        Err(internal(format!("notes of the plan have version {}, this build reads {NOTES_VERSION}", notes.version)))
+        Err(internal(format!(
+            "notes of the plan have version {}, this build reads {NOTES_VERSION}",
+            notes.version
+        )))
     }
 
     /// The picture's cuts, for a task that is about them.

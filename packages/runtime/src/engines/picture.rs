@@ -14,9 +14,11 @@ use super::notes::internal;
 pub fn track(picture: &PicturePlan, inputs: &Inputs) -> Result<PathBuf, EngineError> {
     match &picture.track {
         TrackPlace::Source { .. } => Ok(inputs.source.clone()),
-        TrackPlace::TrackFile { file_name, .. } => {
-            inputs.files.get(file_name).cloned().ok_or_else(|| internal(format!("the plan has no file {file_name}")))
-        }
+        TrackPlace::TrackFile { file_name, .. } => inputs
+            .files
+            .get(file_name)
+            .cloned()
+            .ok_or_else(|| internal(format!("the plan has no file {file_name}"))),
     }
 }
 
@@ -28,7 +30,10 @@ pub fn open(picture: &PicturePlan, inputs: &Inputs) -> Result<OpenIndex, EngineE
 }
 
 /// The segment that a task is about.
-pub fn segment<'a>(picture: &'a PicturePlan, request: &TaskRequest) -> Result<&'a PictureSegment, EngineError> {
+pub fn segment<'a>(
+    picture: &'a PicturePlan,
+    request: &TaskRequest,
+) -> Result<&'a PictureSegment, EngineError> {
     let index = request.task.segment.ok_or_else(|| internal("a task of no segment"))?;
     picture.segments.get(index as usize).ok_or_else(|| internal(format!("there is no segment {index}")))
 }
@@ -46,5 +51,6 @@ pub fn facts(ledger: &PartLedger) -> Result<serde_json::Value, EngineError> {
 
 /// The ledger in a completion's facts.
 pub fn ledger(facts: &serde_json::Value) -> Result<PartLedger, EngineError> {
-    serde_json::from_value(facts.clone()).map_err(|e| internal(format!("a part's ledger cannot be read: {e}")))
+    serde_json::from_value(facts.clone())
+        .map_err(|e| internal(format!("a part's ledger cannot be read: {e}")))
 }

@@ -76,7 +76,9 @@ impl MediaPlanner {
         limits: &Limits,
     ) -> Result<Option<PicturePlan>, EngineError> {
         let every = recipe.segment_duration.micros();
-        segue_media::plan_cuts(&self.kit.tools, source, scratch, every, facts, limits).await.map_err(errors::media)
+        segue_media::plan_cuts(&self.kit.tools, source, scratch, every, facts, limits)
+            .await
+            .map_err(errors::media)
     }
 }
 

@@ -123,12 +123,19 @@ fn prove(speech: &SpeechOutput) -> Result<SpeechProof, EngineError> {
 
 fn times_monotonic(transcript: &Transcript) -> bool {
     let words: Vec<_> = transcript.segments.iter().flat_map(|s| &s.words).collect();
-    words.windows(2).all(|pair| pair[0].start_ms <= pair[1].start_ms) && words.iter().all(|w| w.start_ms <= w.end_ms)
+    words.windows(2).all(|pair| pair[0].start_ms <= pair[1].start_ms)
+        && words.iter().all(|w| w.start_ms <= w.end_ms)
 }
 
 fn write(certificate: &Certificate, request: &ReduceRequest) -> Result<ReducedFile, EngineError> {
     let path = request.run.scratch.join("certificate.json");
     let text = serde_json::to_string_pretty(certificate).map_err(|e| internal(e.to_string()))? + "\n";
     std::fs::write(&path, text).map_err(|e| errors::io(path.display(), &e))?;
-    files::finished("certificate.json", path, OutputKind::Certificate, "application/json", "measured on the finished files")
+    files::finished(
+        "certificate.json",
+        path,
+        OutputKind::Certificate,
+        "application/json",
+        "measured on the finished files",
+    )
 }

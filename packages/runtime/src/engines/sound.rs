@@ -46,7 +46,8 @@ impl MapEngine for SoundEngine {
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
         let notes = Notes::read(&request.plan)?;
-        let video = request.plan.recipe.video.as_ref().ok_or_else(|| internal("sound that no recipe asks for"))?;
+        let video =
+            request.plan.recipe.video.as_ref().ok_or_else(|| internal("sound that no recipe asks for"))?;
         let codec = match video.sound.codec {
             SoundCodec::Aac => AudioCodec::Aac,
             SoundCodec::Opus => AudioCodec::Opus,
@@ -73,7 +74,9 @@ impl MapEngine for SoundEngine {
 
 /// The encoded sound of a job, as inputs of its join.
 pub fn inputs(parts: &[Part]) -> Result<Vec<AudioInput>, EngineError> {
-    let Some(part) = parts.iter().find(|part| part.task.kind == TaskKind::Sound) else { return Ok(Vec::new()) };
+    let Some(part) = parts.iter().find(|part| part.task.kind == TaskKind::Sound) else {
+        return Ok(Vec::new());
+    };
     let sounds: Vec<EncodedSound> = serde_json::from_value(part.facts.clone())
         .map_err(|e| internal(format!("what the sound came to cannot be read: {e}")))?;
     let input = |sound: EncodedSound| {

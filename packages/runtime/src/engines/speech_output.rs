@@ -8,9 +8,9 @@ use segue_domain::{OutputKind, TaskKind};
 use segue_ports::{EngineError, Part, ReducedFile};
 use segue_speech::{CueRules, SpeechPart, cues, stitch, to_srt, to_txt, to_vtt};
 
+use super::errors;
 use super::files::finished;
 use super::notes::internal;
-use super::errors;
 
 /// Name of the file that holds what a task heard.
 pub const SPEECH_FILE: &str = "speech.json";
@@ -28,11 +28,18 @@ pub struct SpeechOutput {
 }
 
 /// Stitches what the tasks heard; `None` where nothing was to be transcribed. Blocks.
-pub fn reduce(recipe: &TranscriptRecipe, parts: &[Part], folder: &Path) -> Result<Option<SpeechOutput>, EngineError> {
+pub fn reduce(
+    recipe: &TranscriptRecipe,
+    parts: &[Part],
+    folder: &Path,
+) -> Result<Option<SpeechOutput>, EngineError> {
     let mut heard = Vec::new();
     let mut engine = String::new();
     for part in parts.iter().filter(|part| part.task.kind == TaskKind::Transcribe) {
-        let path = part.files.get(SPEECH_FILE).ok_or_else(|| internal(format!("{} left no speech", part.task.id)))?;
+        let path = part
+            .files
+            .get(SPEECH_FILE)
+            .ok_or_else(|| internal(format!("{} left no speech", part.task.id)))?;
         let bytes = std::fs::read(path).map_err(|e| errors::io(path.display(), &e))?;
         let speech: SpeechPart = serde_json::from_slice(&bytes)
             .map_err(|e| internal(format!("what {} heard cannot be read: {e}", part.task.id)))?;
@@ -52,8 +59,13 @@ pub fn reduce(recipe: &TranscriptRecipe, parts: &[Part], folder: &Path) -> Resul
 /// A model's name, or the file name where a path was given.
 fn model_name(model: &str) -> String {
     let path = Path::new(model);
-    let stem = path.file_stem().filter(|_| path.components().count() > 1 || path.extension().is_some_and(|e| e == "bin"));
-    stem.map_or_else(|| model.to_owned(), |stem| stem.to_string_lossy().trim_start_matches("ggml-").to_owned())
+    let stem = path
+        .file_stem()
+        .filter(|_| path.components().count() > 1 || path.extension().is_some_and(|e| e == "bin"));
+    stem.map_or_else(
+        || model.to_owned(),
+        |stem| stem.to_string_lossy().trim_start_matches("ggml-").to_owned(),
+    )
 }
 
 fn write(
@@ -68,9 +80,15 @@ fn write(
     for format in &recipe.formats {
         let file = match format {
             TranscriptFormat::Json => continue,
-            TranscriptFormat::Srt => put(folder, "transcript.srt", "application/x-subrip", OutputKind::Subtitles, &srt)?,
-            TranscriptFormat::Vtt => put(folder, "transcript.vtt", "text/vtt", OutputKind::Subtitles, &to_vtt(&cues))?,
-            TranscriptFormat::Txt => put(folder, "transcript.txt", "text/plain", OutputKind::Subtitles, &to_txt(transcript))?,
+            TranscriptFormat::Srt => {
+                put(folder, "transcript.srt", "application/x-subrip", OutputKind::Subtitles, &srt)?
+            }
+            TranscriptFormat::Vtt => {
+                put(folder, "transcript.vtt", "text/vtt", OutputKind::Subtitles, &to_vtt(&cues))?
+            }
+            TranscriptFormat::Txt => {
+                put(folder, "transcript.txt", "text/plain", OutputKind::Subtitles, &to_txt(transcript))?
+            }
         };
         files.push(file);
     }
@@ -82,7 +100,13 @@ fn write(
     Ok((files, Some(mux)))
 }
 
-fn put(folder: &Path, name: &str, media_type: &str, kind: OutputKind, text: &str) -> Result<ReducedFile, EngineError> {
+fn put(
+    folder: &Path,
+    name: &str,
+    media_type: &str,
+    kind: OutputKind,
+    text: &str,
+) -> Result<ReducedFile, EngineError> {
     let path = folder.join(name);
     std::fs::write(&path, text).map_err(|e| errors::io(path.display(), &e))?;
     finished(name, path, kind, media_type, "stitched from the speech windows of all segments")

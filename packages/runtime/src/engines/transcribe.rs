@@ -48,9 +48,19 @@ impl MapEngine for TranscribeEngine {
     }
 }
 
-fn hear(kit: &Kit, request: &TaskRequest, notes: &Notes, sound: SpeechSound) -> Result<TaskResult, EngineError> {
+fn hear(
+    kit: &Kit,
+    request: &TaskRequest,
+    notes: &Notes,
+    sound: SpeechSound,
+) -> Result<TaskResult, EngineError> {
     let run = &request.run;
-    let recipe = request.plan.recipe.transcript.as_ref().ok_or_else(|| internal("a transcript that no recipe asks for"))?;
+    let recipe = request
+        .plan
+        .recipe
+        .transcript
+        .as_ref()
+        .ok_or_else(|| internal("a transcript that no recipe asks for"))?;
     let index = request.task.segment.ok_or_else(|| internal("a transcript of no segment"))?;
     let speaker = kit.speaker(&recipe.model, &recipe.language)?;
     let offset_ms = sound.start_offset_ms();

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use segue_domain::recipe::Container;
 use segue_domain::{FaultKind, OutputKind, TaskKind};
 use segue_media::{
-    AddedSubtitle, Certificate, CertifyRequest, FinalContainer, JoinParts, JoinReport, JoinRequest, OpenIndex,
-    PartLedger, PicturePlan, certify, join, sha256_file,
+    AddedSubtitle, Certificate, CertifyRequest, FinalContainer, JoinParts, JoinReport, JoinRequest,
+    OpenIndex, PartLedger, PicturePlan, certify, join, sha256_file,
 };
 use segue_ports::{EngineError, Event, Part, ReduceRequest, ReducedFile, Stage};
 
@@ -81,7 +81,11 @@ impl Joining<'_> {
         }
         parts.sort_by_key(|part| part.task.segment);
         let file = |part: &&Part| {
-            part.files.values().next().cloned().ok_or_else(|| internal(format!("{} left no part", part.task.id)))
+            part.files
+                .values()
+                .next()
+                .cloned()
+                .ok_or_else(|| internal(format!("{} left no part", part.task.id)))
         };
         parts.iter().map(file).collect::<Result<_, _>>().map(Some)
     }
@@ -109,7 +113,13 @@ impl Joining<'_> {
         subtitles: Option<AddedSubtitle>,
     ) -> Result<JoinReport, EngineError> {
         let run = &self.request.run;
-        let recipe = self.request.plan.recipe.video.as_ref().ok_or_else(|| internal("a join that no recipe asks for"))?;
+        let recipe = self
+            .request
+            .plan
+            .recipe
+            .video
+            .as_ref()
+            .ok_or_else(|| internal("a join that no recipe asks for"))?;
         let track = match self.picture {
             Some((plan, _)) => picture::track(plan, &self.request.inputs)?,
             None => self.request.inputs.source.clone(),
@@ -221,8 +231,12 @@ fn made(request: &ReduceRequest, notes: &Notes, report: &JoinReport) -> String {
     let segments = request.plan.segments.len();
     let how = match (&notes.picture, &request.plan.recipe.map) {
         (None, _) => "sound carried whole".to_owned(),
-        (Some(_), Some(map)) => format!("{segments} segments cut, mapped by {:?}, and joined by an index", map.command),
-        (Some(_), None) if report.picture_copied => format!("{segments} segments joined by an index, packets unchanged"),
+        (Some(_), Some(map)) => {
+            format!("{segments} segments cut, mapped by {:?}, and joined by an index", map.command)
+        }
+        (Some(_), None) if report.picture_copied => {
+            format!("{segments} segments joined by an index, packets unchanged")
+        }
         (Some(_), None) => format!("{segments} segments encoded in parallel and joined by an index"),
     };
     let container = report.container.extension().to_uppercase();
@@ -233,7 +247,8 @@ fn made(request: &ReduceRequest, notes: &Notes, report: &JoinReport) -> String {
 }
 
 fn said(report: &JoinReport) -> Vec<String> {
-    let dropped = report.dropped.iter().map(|d| format!("stream {} ({}) is not kept: {}", d.index, d.what, d.reason));
+    let dropped =
+        report.dropped.iter().map(|d| format!("stream {} ({}) is not kept: {}", d.index, d.what, d.reason));
     let converted = report.kept.iter().filter_map(|kept| {
         let codec = kept.converted_to.as_ref()?;
         Some(format!("stream {} was converted to {codec}, which the container holds", kept.source))
@@ -246,5 +261,6 @@ pub fn still(parts: &[Part], folder: &Path) -> Result<Option<ReducedFile>, Engin
     let name = THUMBNAIL_FILE;
     let Some(path) = parts.iter().find_map(|part| part.files.get(name)) else { return Ok(None) };
     let own = files::borrow(path, folder.join(name))?;
-    files::finished(name, own, OutputKind::Thumbnail, "image/jpeg", "one frame that stands for the whole").map(Some)
+    files::finished(name, own, OutputKind::Thumbnail, "image/jpeg", "one frame that stands for the whole")
+        .map(Some)
 }
