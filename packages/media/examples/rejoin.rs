@@ -5,12 +5,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use segue_media::map_command::{MapCommand, MapTask};
 use segue_media::assemble::read_part;
+use segue_media::map_command::{MapCommand, MapTask};
 use segue_media::part::{ledger_of, part_extension, part_path};
 use segue_media::{
-    CertifyRequest, JoinParts, JoinReport, JoinRequest, Limits, MediaError, OpenIndex, PicturePlan, Result, SourceFacts, Tools,
-    certify, copy_part, digest_part, join, lossless_part, open_index, plan_cuts, probe,
+    CertifyRequest, JoinParts, JoinReport, JoinRequest, Limits, MediaError, OpenIndex, PicturePlan, Result,
+    SourceFacts, Tools, certify, copy_part, digest_part, join, lossless_part, open_index, plan_cuts, probe,
 };
 
 #[tokio::main]
@@ -108,7 +108,14 @@ async fn run() -> Result<JoinReport> {
         &limits,
     )
     .await?;
-    let about = CertifyRequest { source, facts: &facts, picture, ledgers: &ledgers, joined: &joined, work: work.path() };
+    let about = CertifyRequest {
+        source,
+        facts: &facts,
+        picture,
+        ledgers: &ledgers,
+        joined: &joined,
+        work: work.path(),
+    };
     let certificate = certify(&tools, &about, &limits).await?;
     eprintln!("certificate passed: {} {:?}", certificate.passed, certificate.failures);
     if !certificate.passed {

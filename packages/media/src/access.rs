@@ -16,8 +16,7 @@ pub fn is_clean(file: &impl ByteSource, stsd: &[u8], sample: &Sample) -> bool {
     for _ in 0..MAX_UNITS {
         let mut head = [0u8; 5];
         let head = &mut head[..length_bytes + 1];
-        if at + head.len() as u64 > u64::from(sample.size)
-            || file.read_at(sample.offset + at, head).is_err()
+        if at + head.len() as u64 > u64::from(sample.size) || file.read_at(sample.offset + at, head).is_err()
         {
             return false;
         }

@@ -5,10 +5,11 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use crate::cuts;
 use crate::describe;
 use crate::error::{MediaError, Result};
 use crate::lossless::owned_times;
-use crate::mp4::{self, Brand, HeaderTrack, Sample, Track, TrackChoice};
+use crate::mp4::{self, Brand, Edit, HeaderTrack, Sample, Track, TrackChoice};
 use crate::part;
 use crate::plan::{OpenIndex, PicturePlan, PictureSegment, open_at};
 use crate::times;
@@ -30,15 +31,6 @@ pub struct Assembled {
     /// First sample of every segment, and the number of samples.
     pub seams: Vec<usize>,
     body_len: u64,
-}
-
-impl Assembled {
-    /// Samples of one file.
-    pub(crate) fn of(track: Track, brand: Brand, body: &Path) -> Result<Assembled> {
-        let body_len = fs::metadata(body).map_err(|e| MediaError::io(body.display(), &e))?.len();
-        let seams = vec![0, track.samples.len()];
-        Ok(Assembled { bodies: vec![body.to_owned()], track, brand, seams, body_len })
-    }
 }
 
 /// The picture of a join by reference: every segment's packets where they lie.
@@ -92,8 +84,8 @@ pub fn from_parts(open: &OpenIndex, plan: &PicturePlan, parts: &[PathBuf], work:
 
 /// The index of a part that came back, checked against what its segment owns.
 pub fn read_part(path: &Path, segment: &PictureSegment) -> Result<OpenIndex> {
-    let mut part = open_at(path, TrackChoice::FirstVideo)
-        .map_err(|e| e.context(format!("part {}", segment.index)))?;
+    let mut part =
+        open_at(path, TrackChoice::FirstVideo).map_err(|e| e.context(format!("part {}", segment.index)))?;
     let movie = part.index.movie_timescale;
     let hidden = part.index.track.mark_hidden(movie).unwrap_or(0);
     let got = part.index.track.frames();
@@ -167,11 +159,8 @@ fn settle_decode_times(samples: &mut [Sample], source: &Track) -> Result<()> {
     let same_order = samples.len() == source.samples.len()
         && samples.iter().zip(&source.samples).all(|(a, b)| a.dts == b.pts());
     let pts: Vec<i64> = samples.iter().map(|s| s.dts).collect();
-    let dts: Vec<i64> = if same_order {
-        source.samples.iter().map(|s| s.dts).collect()
-    } else {
-        times::decode_times(&pts)
-    };
+    let dts: Vec<i64> =
+        if same_order { source.samples.iter().map(|s| s.dts).collect() } else { times::decode_times(&pts) };
     for ((sample, dts), pts) in samples.iter_mut().zip(dts).zip(pts) {
         sample.dts = dts;
         sample.composition = i32::try_from(pts - dts)
@@ -213,12 +202,19 @@ pub fn write_virtual(assembled: &Assembled, work: &Path) -> Result<VirtualMovie>
     while track.timescale * finer < FINE_CLOCK {
         finer *= 2;
     }
-    let origin = track.samples.first().map_or(0, |s| s.dts);
+    let first = track.samples.first().map_or(0, |s| s.dts);
+    // what comes before the first frame shown is decoded only: an edit says so
+    let edit = hidden_head(track).map(|(start, end)| Edit {
+        duration: (end - start) as u64 * u64::from(finer),
+        media_time: (start - first) * i64::from(finer),
+        rate: 1 << 16,
+    });
+    let origin = hidden_head(track).map_or(first, |(start, _)| start);
     let scaled: Vec<Sample> = track
         .samples
         .iter()
         .map(|s| Sample {
-            dts: (s.dts - origin) * i64::from(finer),
+            dts: (s.dts - first) * i64::from(finer),
             composition: s.composition.saturating_mul(finer as i32),
             ..*s
         })
@@ -231,7 +227,7 @@ pub fn write_virtual(assembled: &Assembled, work: &Path) -> Result<VirtualMovie>
         width: track.width,
         height: track.height,
         stsd: &track.stsd,
-        edits: &[],
+        edits: edit.as_slice(),
         samples: &scaled,
         last_duration: track.last_duration.saturating_mul(finer),
         body_len: assembled.body_len,
@@ -250,6 +246,14 @@ pub fn write_virtual(assembled: &Assembled, work: &Path) -> Result<VirtualMovie>
     }
     write(&list, &lines)?;
     Ok(VirtualMovie { list, timescale: track.timescale * finer, origin })
+}
+
+/// First tick shown and first tick after, where packets are hidden.
+fn hidden_head(track: &Track) -> Option<(i64, i64)> {
+    track.samples.iter().find(|s| s.hidden)?;
+    let shown = track.samples.iter().filter(|s| !s.hidden);
+    let start = shown.map(Sample::pts).min()?;
+    Some((start, cuts::end_of(&track.samples, track.last_duration)))
 }
 
 /// A file's URL in the quotes of ffmpeg's lists.

@@ -55,8 +55,8 @@ pub struct Coverage {
     pub source_frames: u64,
     /// Frames owned by all segments together.
     pub owned_frames: u64,
-    /// Packets in the result's picture.
-    pub result_packets: u64,
+    /// Frames that the result's picture shows.
+    pub result_frames: u64,
     /// Whether the segments' ranges follow one another without gap or overlap.
     pub ranges_partition: bool,
 }

@@ -106,7 +106,9 @@ async fn picture_of(
         && facts.container == Container::Mov
         && let Some(id) = found.track_id
     {
-        let open = open_at(result, TrackChoice::Id(id))?;
+        let mut open = open_at(result, TrackChoice::Id(id))?;
+        let movie = open.index.movie_timescale;
+        open.index.track.mark_hidden(movie);
         let seen = track::first_packets(tools, result, stream).await?;
         if let Some(anchor) = track::anchor(&seen, &open.index.track) {
             return Ok((open, anchor));
@@ -136,23 +138,30 @@ fn check_picture(
 ) -> Result<Option<Seen>> {
     let samples = &found.index.track.samples;
     let failures = &mut certificate.failures;
+    if plan.hidden > 0 {
+        failures.push(format!(
+            "the source's edit list hides {} packets of the picture, and a copy would show them; encode this source instead",
+            plan.hidden
+        ));
+    }
     let owned: u64 = plan.segments.iter().map(|s| s.frames).sum();
-    let ranges_partition = plan.segments.windows(2).all(|w| {
-        w[0].range.end == w[1].range.start && w[0].end_packet == w[1].first_packet
-    });
+    let ranges_partition = plan
+        .segments
+        .windows(2)
+        .all(|w| w[0].range.end == w[1].range.start && w[0].end_packet == w[1].first_packet);
     let coverage = Coverage {
         source_frames: plan.frames,
         owned_frames: owned,
-        result_packets: samples.len() as u64,
+        result_frames: found.index.track.frames(),
         ranges_partition,
     };
     if owned != plan.frames || !ranges_partition {
-        failures.push(format!("the segments own {owned} frames of {} ", plan.frames));
+        failures.push(format!("the segments own {owned} frames of {}", plan.frames));
     }
-    if coverage.result_packets != plan.frames {
+    if coverage.result_frames != plan.frames {
         failures.push(format!(
             "the result's picture has {} frames and the source's {}",
-            coverage.result_packets, plan.frames
+            coverage.result_frames, plan.frames
         ));
     }
     if request.ledgers.len() != plan.segments.len() {
@@ -194,15 +203,13 @@ fn check_times(
 ) -> Option<Seen> {
     let clock = segue_domain::Timebase { num: 1, den: found.index.track.timescale };
     let theirs: Vec<i64> = {
-        let mut all: Vec<i64> = found.index.track.samples.iter().map(Sample::pts).collect();
+        let shown = found.index.track.samples.iter().filter(|s| !s.hidden);
+        let mut all: Vec<i64> = shown.map(Sample::pts).collect();
         all.sort_unstable();
         all
     };
-    let ours: Vec<i64> = plan
-        .segments
-        .iter()
-        .flat_map(|s| owned_times(&open.index.track.samples, s, plan.anchor))
-        .collect();
+    let ours: Vec<i64> =
+        plan.segments.iter().flat_map(|s| owned_times(&open.index.track.samples, s, plan.anchor)).collect();
     let source_us = |t: i64| plan.timebase.to_micros(t + plan.anchor);
     let result_us = |t: i64| clock.to_micros(t + found_anchor);
     let shift_us = result_us(*theirs.first()?) - source_us(*ours.first()?);
@@ -273,7 +280,14 @@ async fn check_around(
     Ok(ends)
 }
 
-fn compare(s: &StreamFacts, r: &StreamFacts, converted: bool, x: &Rows, y: &Rows, shift_us: i64) -> StreamProof {
+fn compare(
+    s: &StreamFacts,
+    r: &StreamFacts,
+    converted: bool,
+    x: &Rows,
+    y: &Rows,
+    shift_us: i64,
+) -> StreamProof {
     let common = x.rows.len().min(y.rows.len());
     let differs = |i: &usize| {
         let (a, b) = (x.rows[*i], y.rows[*i]);
@@ -308,7 +322,10 @@ fn judge(proof: &StreamProof, kind: StreamKind, failures: &mut Vec<String>) {
         ));
     }
     if kind == StreamKind::Audio && proof.max_error_us > STREAM_TOLERANCE_US {
-        failures.push(format!("{what}: stands {} us from where it stood against the picture", proof.max_error_us));
+        failures.push(format!(
+            "{what}: stands {} us from where it stood against the picture",
+            proof.max_error_us
+        ));
     }
 }
 
@@ -335,7 +352,8 @@ async fn seams(
         vec![(0.0, 0.0); at.len()]
     } else {
         let kept = request.joined.kept.iter().find(|k| k.source == sound.index);
-        let Some(theirs) = kept.and_then(|k| result_facts.streams.iter().find(|s| s.index == k.result)) else {
+        let Some(theirs) = kept.and_then(|k| result_facts.streams.iter().find(|s| s.index == k.result))
+        else {
             return Ok(Vec::new());
         };
         let before = loudness::steps(tools, request.source, request.facts, sound, &at, limits).await?;

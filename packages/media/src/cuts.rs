@@ -19,9 +19,10 @@ pub fn shortest_tail_us(segment_duration_us: i64) -> i64 {
 }
 
 /// Cuts at the first keyframe at or after each multiple of `length`, counted from the first
-/// frame; a tail shorter than `shortest_tail` is not cut off. Empty only for no samples.
+/// frame; a tail shorter than `shortest_tail` is not cut off. Empty only where nothing is shown.
 pub fn cut(samples: &[Sample], last_duration: u32, length: i64, shortest_tail: i64) -> Vec<Cut> {
-    let Some(first) = samples.iter().map(Sample::pts).min() else { return Vec::new() };
+    let shown = samples.iter().filter(|s| !s.hidden);
+    let Some(first) = shown.map(Sample::pts).min() else { return Vec::new() };
     let mut cuts = vec![Cut { packet: 0, start: first, closed: true }];
     let least_after = suffix_minimum(samples);
     let mut latest = i64::MIN;
@@ -29,7 +30,7 @@ pub fn cut(samples: &[Sample], last_duration: u32, length: i64, shortest_tail: i
     for (packet, sample) in samples.iter().enumerate() {
         let pts = sample.pts();
         // a keyframe that something earlier in the file is shown after cannot part the frames
-        if packet > 0 && sample.keyframe && pts >= target && latest < pts {
+        if packet > 0 && sample.keyframe && !sample.hidden && pts >= target && latest < pts {
             cuts.push(Cut { packet, start: pts, closed: least_after[packet] == pts });
             let passed = (pts - first) / length + 1;
             target = first.saturating_add(passed.saturating_mul(length));
@@ -37,7 +38,7 @@ pub fn cut(samples: &[Sample], last_duration: u32, length: i64, shortest_tail: i
         latest = latest.max(pts);
     }
     let end = end_of(samples, last_duration);
-    if cuts.len() > 1 && cuts.last().is_some_and(|c| end - c.start < shortest_tail) {
+    while cuts.len() > 1 && cuts.last().is_some_and(|c| end - c.start < shortest_tail) {
         cuts.pop();
     }
     cuts
@@ -45,7 +46,7 @@ pub fn cut(samples: &[Sample], last_duration: u32, length: i64, shortest_tail: i
 
 /// First tick after the last frame.
 pub fn end_of(samples: &[Sample], last_duration: u32) -> i64 {
-    let mut times: Vec<i64> = samples.iter().map(Sample::pts).collect();
+    let mut times: Vec<i64> = samples.iter().filter(|s| !s.hidden).map(Sample::pts).collect();
     let last = times.len().saturating_sub(2);
     if times.len() > 1 {
         times.select_nth_unstable(last);
@@ -130,7 +131,8 @@ mod tests {
     #[test]
     fn leading_pictures_make_a_boundary_open() {
         // I0 P3 B1 B2 | I6 B4 B5 P9 …
-        let order = [(0, true), (3, false), (1, false), (2, false), (6, true), (4, false), (5, false), (9, false)];
+        let order =
+            [(0, true), (3, false), (1, false), (2, false), (6, true), (4, false), (5, false), (9, false)];
         let samples: Vec<Sample> =
             order.iter().enumerate().map(|(i, (pts, key))| sample(i as i64, pts + 2, *key)).collect();
         let cuts = cut(&samples, 1, 4, 0);

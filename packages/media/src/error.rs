@@ -72,8 +72,7 @@ impl MediaError {
             K::ReadOnlyFilesystem => ": the file system is read-only",
             _ => "",
         };
-        let message =
-            if next.is_empty() { format!("{what}: {error}") } else { format!("{what}{next}") };
+        let message = if next.is_empty() { format!("{what}: {error}") } else { format!("{what}{next}") };
         MediaError::environment(message)
     }
 

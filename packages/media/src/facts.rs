@@ -129,13 +129,10 @@ impl StreamFacts {
 impl SourceFacts {
     /// The picture that is cut: the default one, else the largest, else the first; never a cover.
     pub fn primary_video(&self) -> Option<&StreamFacts> {
-        self.streams
-            .iter()
-            .filter(|s| s.kind == StreamKind::Video && s.codec.is_some())
-            .max_by_key(|s| {
-                let pixels = u64::from(s.width) * u64::from(s.height);
-                (s.is("default"), pixels, std::cmp::Reverse(s.index))
-            })
+        self.streams.iter().filter(|s| s.kind == StreamKind::Video && s.codec.is_some()).max_by_key(|s| {
+            let pixels = u64::from(s.width) * u64::from(s.height);
+            (s.is("default"), pixels, std::cmp::Reverse(s.index))
+        })
     }
 
     /// The sound that is heard: the default one, else the first.

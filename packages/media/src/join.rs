@@ -250,9 +250,8 @@ fn report(
     }
     let stream = request.picture.map(|(plan, _)| plan.stream);
     let picture = kept.iter().find(|k| Some(k.source) == stream).map(|k| k.result);
-    let picture_copied = request
-        .picture
-        .is_some_and(|(plan, _)| request.mapped_codec.is_none_or(|codec| codec == plan.codec));
+    let picture_copied =
+        request.picture.is_some_and(|(plan, _)| request.mapped_codec.is_none_or(|codec| codec == plan.codec));
     JoinReport {
         path,
         container: fit.container,

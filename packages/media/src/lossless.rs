@@ -144,8 +144,7 @@ fn settle(
     retime(&mut track.samples, &times)?;
     let last = (segment.range.end - plan.anchor - times.last().copied().unwrap_or(0)).max(1);
     let samples = track.samples.clone();
-    let ledger =
-        part::write_file(out, Brand::QuickTime, track, &samples, last as u32, &made.file)?;
+    let ledger = part::write_file(out, Brand::QuickTime, track, &samples, last as u32, &made.file)?;
     Ok(PartLedger { index: segment.index, ..ledger })
 }
 
@@ -157,11 +156,8 @@ pub(crate) fn owned_times(samples: &[Sample], segment: &PictureSegment, anchor: 
     } else {
         &samples[segment.first_packet as usize..]
     };
-    let mut times: Vec<i64> = reach
-        .iter()
-        .filter(|s| !s.hidden && s.pts() >= from && s.pts() < until)
-        .map(Sample::pts)
-        .collect();
+    let mut times: Vec<i64> =
+        reach.iter().filter(|s| !s.hidden && s.pts() >= from && s.pts() < until).map(Sample::pts).collect();
     times.sort_unstable();
     times
 }

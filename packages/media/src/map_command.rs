@@ -40,9 +40,8 @@ const KNOWN: [&str; 7] = ["input", "output", "index", "total", "start", "end", "
 impl MapCommand {
     /// Splits and checks a command line.
     pub fn parse(line: &str) -> Result<MapCommand> {
-        let words = shlex::split(line).ok_or_else(|| {
-            MediaError::usage(format!("the map command has an open quote: {line}"))
-        })?;
+        let words = shlex::split(line)
+            .ok_or_else(|| MediaError::usage(format!("the map command has an open quote: {line}")))?;
         if words.is_empty() {
             return Err(MediaError::usage("the map command is empty"));
         }
@@ -68,11 +67,8 @@ impl MapCommand {
     pub async fn run(&self, task: &MapTask<'_>, limits: &Limits) -> Result<()> {
         let mut words = self.arguments(task).into_iter();
         let program = words.next().unwrap_or_default();
-        let mut call = Invocation::new(
-            format!("map command on segment {}", task.index),
-            &program,
-            words.collect(),
-        );
+        let mut call =
+            Invocation::new(format!("map command on segment {}", task.index), &program, words.collect());
         call.envs = KNOWN
             .iter()
             .filter_map(|name| Some((format!("SEGUE_{}", name.to_uppercase()), value(name, task)?)))
@@ -148,9 +144,11 @@ mod tests {
 
     #[test]
     fn a_placeholder_is_one_argument_whatever_it_holds() {
-        let command = MapCommand::parse("tool -i {input} 'x {index}/{total}' {output} {odd} {start}-{end}").unwrap();
+        let command =
+            MapCommand::parse("tool -i {input} 'x {index}/{total}' {output} {odd} {start}-{end}").unwrap();
         let words = command.arguments(&task());
-        let expected = ["tool", "-i", "/tmp/a b/in; rm -rf.mp4", "x 3/9", "/tmp/out.mp4", "{odd}", "1.500000-2.000000"];
+        let expected =
+            ["tool", "-i", "/tmp/a b/in; rm -rf.mp4", "x 3/9", "/tmp/out.mp4", "{odd}", "1.500000-2.000000"];
         assert_eq!(words, expected.map(OsString::from));
     }
 
@@ -171,7 +169,10 @@ mod tests {
         let run = async |line: &str| MapCommand::parse(line).unwrap().run(&task, &Limits::default()).await;
         assert!(run("true {input} {output}").await.unwrap_err().to_string().contains("no output"));
         assert!(run("touch {output} {input}").await.unwrap_err().to_string().contains("empty"));
-        assert!(run("sh -c 'echo no >&2; exit 3' {input} {output}").await.unwrap_err().stderr_tail()[0].contains("no"));
+        assert!(
+            run("sh -c 'echo no >&2; exit 3' {input} {output}").await.unwrap_err().stderr_tail()[0]
+                .contains("no")
+        );
         run("cp {input} {output}").await.unwrap();
     }
 }

@@ -104,7 +104,15 @@ pub fn mux_args(mux: &Mux<'_>) -> Vec<OsString> {
     let (mut instead, mut moved) = (BTreeMap::new(), BTreeMap::new());
     if let Some(p) = mux.picture {
         args.extend(["-itsoffset".into(), seconds(p.offset_us - start).into()]);
-        args.extend(words(&["-protocol_whitelist", "file,concatf", "-format_whitelist", "mov", "-f", "mov", "-i"]));
+        args.extend(words(&[
+            "-protocol_whitelist",
+            "file,concatf",
+            "-format_whitelist",
+            "mov",
+            "-f",
+            "mov",
+            "-i",
+        ]));
         let mut url = OsString::from("concatf:");
         url.push(&p.list);
         args.push(url);

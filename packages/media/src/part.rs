@@ -31,9 +31,11 @@ pub struct PartLedger {
 /// The packets of a segment.
 pub fn samples_of<'a>(open: &'a OpenIndex, segment: &PictureSegment) -> Result<&'a [Sample]> {
     let range = segment.first_packet as usize..segment.end_packet as usize;
-    open.index.track.samples.get(range).ok_or_else(|| {
-        MediaError::internal(format!("segment {} lies outside of the index", segment.index))
-    })
+    open.index
+        .track
+        .samples
+        .get(range)
+        .ok_or_else(|| MediaError::internal(format!("segment {} lies outside of the index", segment.index)))
 }
 
 /// Reads a segment's packets and writes nothing: its share of a join by reference.
@@ -128,7 +130,12 @@ pub(crate) fn write_file(
 }
 
 /// The same without an edit list: the packets keep their times, counted from the first.
-pub(crate) fn write_unedited(out: &Path, track: &Track, samples: &[Sample], file: &CountedFile) -> Result<()> {
+pub(crate) fn write_unedited(
+    out: &Path,
+    track: &Track,
+    samples: &[Sample],
+    file: &CountedFile,
+) -> Result<()> {
     write_with(out, Brand::QuickTime, track, samples, track.last_duration, &[], file).map(drop)
 }
 
@@ -185,7 +192,12 @@ fn write_with(
 }
 
 /// Copies a closed segment into a file of its own.
-pub fn copy_part(open: &OpenIndex, plan: &PicturePlan, segment: &PictureSegment, out: &Path) -> Result<PartLedger> {
+pub fn copy_part(
+    open: &OpenIndex,
+    plan: &PicturePlan,
+    segment: &PictureSegment,
+    out: &Path,
+) -> Result<PartLedger> {
     if !segment.is_closed() {
         return Err(MediaError::internal(format!("segment {} cannot be cut by copying", segment.index)));
     }

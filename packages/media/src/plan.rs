@@ -36,6 +36,9 @@ pub struct PicturePlan {
     pub frames: u64,
     /// Packets at which decoding may start.
     pub keyframes: u64,
+    /// Packets that the source's edit list hides and a track file shows.
+    #[serde(default)]
+    pub hidden: u64,
     /// Bytes read of the source to make this plan, without those that ffprobe read.
     pub bytes_read: u64,
     /// What a truncated source does not hold any more.
@@ -132,7 +135,10 @@ pub fn open_index(plan: &PicturePlan, source: &Path, scratch: &Path) -> Result<O
         TrackPlace::Source { track_id } => TrackChoice::Id(track_id),
         TrackPlace::TrackFile { .. } => TrackChoice::FirstVideo,
     };
-    let open = open_at(&path, choice)?;
+    let mut open = open_at(&path, choice)?;
+    if let TrackChoice::Id(_) = choice {
+        open.index.settle_edits();
+    }
     let found = open.index.track.samples.len() as u64;
     if found != plan.packets {
         return Err(MediaError::source(format!(
@@ -146,10 +152,9 @@ pub fn open_index(plan: &PicturePlan, source: &Path, scratch: &Path) -> Result<O
 
 /// Reads the index of one track of a file.
 pub(crate) fn open_at(path: &Path, choice: TrackChoice) -> Result<OpenIndex> {
-    let file = CountedFile::new(probe::open(path)?)
-        .map_err(|e| MediaError::io(path.display(), &e))?;
-    let index = mp4::read_index(&file, choice)
-        .map_err(|e| MediaError::source(format!("{}: {e}", path.display())))?;
+    let file = CountedFile::new(probe::open(path)?).map_err(|e| MediaError::io(path.display(), &e))?;
+    let index =
+        mp4::read_index(&file, choice).map_err(|e| MediaError::source(format!("{}: {e}", path.display())))?;
     Ok(OpenIndex { index, file })
 }
 
@@ -168,15 +173,36 @@ pub async fn plan_cuts(
     if segment_duration_us <= 0 {
         return Err(MediaError::usage("the segment duration must be longer than nothing"));
     }
+    let mut hidden = 0;
     let (open, anchor, place) = match indexed(tools, source, stream, facts).await? {
         Ok(found) => found,
         Err(reason) => {
             let made = track::write(tools, source, scratch, stream, limits).await?;
+            if reason == SEVERAL_EDITS {
+                hidden = track::hidden_packets(tools, source, stream.index, limits).await?;
+            }
             (made.open, made.anchor, TrackPlace::TrackFile { file_name: made.file_name, reason })
         }
     };
-    Ok(Some(lay_out(stream, facts, &open, anchor, place, segment_duration_us)))
+    let mut plan = lay_out(stream, facts, &open, anchor, place, segment_duration_us);
+    plan.hidden = hidden;
+    if plan.lost.is_none() {
+        plan.lost = cut_off(facts, &plan, &open);
+    }
+    Ok(Some(plan))
 }
+
+/// What a Matroska file that is shorter than it says has lost of its picture.
+fn cut_off(facts: &SourceFacts, plan: &PicturePlan, open: &OpenIndex) -> Option<Lost> {
+    let file_bytes = facts.short_by_bytes?;
+    let whole = plan.timebase.from_micros(facts.duration_us?);
+    let end = plan.range()?.end;
+    let ticks = (whole - end).max(0);
+    let length = i64::from(open.index.track.last_duration.max(1));
+    Some(Lost { samples: (ticks / length) as u64, bytes: file_bytes, ticks, file_bytes })
+}
+
+const SEVERAL_EDITS: &str = "the edit list has several parts";
 
 /// The source's own index, or why it will not do.
 async fn indexed(
@@ -189,8 +215,7 @@ async fn indexed(
         return Ok(Err(format!("{} has no index of this kind", facts.format)));
     }
     let Some(track_id) = stream.track_id else { return Ok(Err("the track has no number".into())) };
-    let file = CountedFile::new(probe::open(source)?)
-        .map_err(|e| MediaError::io(source.display(), &e))?;
+    let file = CountedFile::new(probe::open(source)?).map_err(|e| MediaError::io(source.display(), &e))?;
     let mut index = match mp4::read_index(&file, TrackChoice::Id(track_id)) {
         Ok(index) => index,
         Err(IndexError::Io(e)) => {
@@ -198,10 +223,8 @@ async fn indexed(
         }
         Err(e) => return Ok(Err(e.to_string())),
     };
-    match index.track.mark_hidden(index.movie_timescale) {
-        Some(0) => {}
-        Some(n) => return Ok(Err(format!("the edit list hides {n} packets"))),
-        None => return Ok(Err("the edit list has several parts".into())),
+    if !index.settle_edits() {
+        return Ok(Err(SEVERAL_EDITS.into()));
     }
     let same_clock = stream.timebase == Timebase { num: 1, den: index.track.timescale };
     if !same_clock {
@@ -230,6 +253,8 @@ fn lay_out(
     for c in cut.iter_mut().filter(|c| c.closed) {
         let sample = &track.samples[c.packet];
         c.closed = c.packet == 0 || access::is_clean(&open.file, &track.stsd, sample);
+        // what is decoded and not shown cannot be copied into a part of its own
+        c.closed &= c.packet > 0 || !track.samples.iter().any(|s| s.hidden);
     }
     let segments = segments(&cut, track, anchor);
     PicturePlan {
@@ -242,6 +267,7 @@ fn lay_out(
         packets: track.samples.len() as u64,
         frames: track.frames(),
         keyframes: track.samples.iter().filter(|s| s.keyframe).count() as u64,
+        hidden: 0,
         bytes_read: open.file.bytes_read(),
         lost: open.index.lost,
         segments,

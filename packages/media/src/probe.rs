@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::error::{MediaError, MediaErrorKind, Result};
 use crate::facts::{Container, SourceFacts, StreamFacts, StreamKind};
+use crate::matroska;
 use crate::mp4::{self, CountedFile, TrackChoice};
 use crate::process::{self, Limits};
 use crate::tools::Tools;
@@ -72,11 +73,13 @@ pub async fn probe(tools: &Tools, path: &Path) -> Result<SourceFacts> {
             path.display()
         )));
     }
-    if facts.container == Container::Mov {
-        facts.short_by_bytes = CountedFile::new(open(path)?)
-            .ok()
-            .and_then(|f| mp4::short_by(&f).ok())
-            .filter(|n| *n > 0);
+    if let Ok(file) = CountedFile::new(open(path)?) {
+        let short = match facts.container {
+            Container::Mov => mp4::short_by(&file).unwrap_or(0),
+            Container::Matroska => matroska::short_by(&file),
+            Container::Other => 0,
+        };
+        facts.short_by_bytes = (short > 0).then_some(short);
     }
     Ok(facts)
 }
@@ -92,9 +95,9 @@ fn unreadable(path: &Path, e: &std::io::Error) -> MediaError {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
             MediaError::source(format!("{shown}: no such file; check the path"))
         }
-        ErrorKind::PermissionDenied => MediaError::source(format!(
-            "{shown}: permission denied; make the file readable for this user"
-        )),
+        ErrorKind::PermissionDenied => {
+            MediaError::source(format!("{shown}: permission denied; make the file readable for this user"))
+        }
         _ => MediaError::io(shown, e),
     }
 }
@@ -147,8 +150,13 @@ fn playlist(head: &[u8]) -> Option<&'static str> {
         return Some(kind);
     }
     if lower.starts_with('<') {
-        let inside =
-            [("<mpd", "a DASH manifest"), ("<smoothstreamingmedia", "a Smooth Streaming manifest"), ("<playlist", "an XSPF playlist"), ("<imf", "an IMF playlist"), ("compositionplaylist", "an IMF playlist")];
+        let inside = [
+            ("<mpd", "a DASH manifest"),
+            ("<smoothstreamingmedia", "a Smooth Streaming manifest"),
+            ("<playlist", "an XSPF playlist"),
+            ("<imf", "an IMF playlist"),
+            ("compositionplaylist", "an IMF playlist"),
+        ];
         return inside.iter().find(|(mark, _)| lower.contains(mark)).map(|(_, kind)| *kind);
     }
     None
@@ -165,9 +173,8 @@ fn diagnose(path: &Path, error: MediaError) -> MediaError {
         ))
         .with_tail(tail);
     }
-    let index = open(path).and_then(|f| {
-        CountedFile::new(f).map_err(|e| MediaError::io(shown.to_string(), &e))
-    });
+    let index =
+        open(path).and_then(|f| CountedFile::new(f).map_err(|e| MediaError::io(shown.to_string(), &e)));
     if let Ok(file) = index
         && mp4::looks_like_mov(&file)
         && let Err(mp4::IndexError::Missing(why)) = mp4::read_index(&file, TrackChoice::FirstVideo)
@@ -247,10 +254,7 @@ fn stream(v: &Value) -> StreamFacts {
         pixel_format: text(&v["pix_fmt"]),
         width: number("width"),
         height: number("height"),
-        frame_rate: v["avg_frame_rate"]
-            .as_str()
-            .and_then(fraction)
-            .filter(|(n, d)| *n > 0 && *d > 0),
+        frame_rate: v["avg_frame_rate"].as_str().and_then(fraction).filter(|(n, d)| *n > 0 && *d > 0),
         sample_rate: v["sample_rate"].as_str().and_then(|s| s.parse().ok()).unwrap_or(0),
         channels: number("channels"),
         tags: tags(&v["tags"]),

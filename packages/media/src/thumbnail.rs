@@ -27,7 +27,10 @@ pub fn thumbnail_args(source: &Path, stream: u32, at_us: i64, width: u32, out: &
     // square pixels first, so that the picture has the shape in which it is shown
     let square = "scale='trunc(iw*sar/2)*2':ih:flags=bicubic,setsar=1";
     args.push(format!("thumbnail=n={CHOICE},{square},scale='min({width},iw)':-2:flags=bicubic").into());
-    args.extend(["-frames:v", "1", "-pix_fmt", "yuvj420p", "-strict", "unofficial", "-c:v", "mjpeg", "-q:v", "3"].map(OsString::from));
+    args.extend(
+        ["-frames:v", "1", "-pix_fmt", "yuvj420p", "-strict", "unofficial", "-c:v", "mjpeg", "-q:v", "3"]
+            .map(OsString::from),
+    );
     args.extend(["-map_metadata", "-1", "-update", "1", "-f", "image2"].map(OsString::from));
     args.push(out.into());
     args

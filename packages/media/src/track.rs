@@ -26,14 +26,9 @@ pub(crate) struct Made {
 }
 
 /// The times ffmpeg reads from the first packets of a stream; `None` where it reads none.
-pub(crate) async fn first_packets(
-    tools: &Tools,
-    source: &Path,
-    stream: u32,
-) -> Result<Vec<Option<i64>>> {
-    let mut args: Vec<OsString> = ["-v", "error", "-of", "json", "-select_streams"]
-        .map(OsString::from)
-        .to_vec();
+pub(crate) async fn first_packets(tools: &Tools, source: &Path, stream: u32) -> Result<Vec<Option<i64>>> {
+    let mut args: Vec<OsString> =
+        ["-v", "error", "-of", "json", "-select_streams"].map(OsString::from).to_vec();
     args.push(stream.to_string().into());
     args.extend(["-show_entries", "packet=pts"].map(OsString::from));
     args.extend(["-read_intervals".into(), format!("%+#{COMPARED}").into()]);
@@ -47,6 +42,28 @@ pub(crate) async fn first_packets(
         .as_array()
         .map(|all| all.iter().map(|p| p["pts"].as_i64()).collect())
         .unwrap_or_default())
+}
+
+/// How many packets of a stream ffmpeg would decode and not show.
+pub(crate) async fn hidden_packets(
+    tools: &Tools,
+    source: &Path,
+    stream: u32,
+    limits: &Limits,
+) -> Result<u64> {
+    let mut args: Vec<OsString> =
+        ["-v", "error", "-of", "csv=p=0", "-select_streams"].map(OsString::from).to_vec();
+    args.push(stream.to_string().into());
+    args.extend(["-show_entries", "packet=flags"].map(OsString::from));
+    args.extend(source_input(source));
+    let call = tools.ffprobe(format!("reading the edits of {}", source.display()), args);
+    let mut hidden = 0;
+    process::run(&call, limits, |piece| {
+        hidden += piece.iter().filter(|b| **b == b'D').count() as u64;
+        Heard::Progress
+    })
+    .await?;
+    Ok(hidden)
 }
 
 /// What must be added to the index's times to get ffmpeg's, where it is one number for all.

@@ -72,8 +72,7 @@ fn words(all: &[&str]) -> Vec<OsString> {
 /// Frames are chosen by ticks; a size is named even where it stays, so that a source that
 /// changes its own half way gives parts that fit together.
 fn filters(with: &EncodeArgs<'_>) -> String {
-    let mut chain =
-        format!("settb=1/{},trim=start_pts={}:end_pts={}", with.timescale, with.start, with.end);
+    let mut chain = format!("settb=1/{},trim=start_pts={}:end_pts={}", with.timescale, with.start, with.end);
     if let Some((width, height)) = size(with.stream, with.recipe) {
         chain.push_str(&format!(",scale={width}:{height}:flags=bicubic"));
     }

@@ -51,8 +51,13 @@ impl PictureEncoder {
 }
 
 /// The encoder for a codec and a picture, among those that this ffmpeg has.
-pub async fn choose_encoder(tools: &Tools, codec: VideoCodec, stream: &StreamFacts) -> Result<PictureEncoder> {
-    let call = tools.ffmpeg("asking ffmpeg for its encoders", vec!["-hide_banner".into(), "-encoders".into()]);
+pub async fn choose_encoder(
+    tools: &Tools,
+    codec: VideoCodec,
+    stream: &StreamFacts,
+) -> Result<PictureEncoder> {
+    let call =
+        tools.ffmpeg("asking ffmpeg for its encoders", vec!["-hide_banner".into(), "-encoders".into()]);
     let limits = Limits { time: Duration::from_secs(20), ..Limits::default() };
     let said = process::output(&call, &limits, 1 << 20).await?;
     let said = String::from_utf8_lossy(&said);
@@ -116,7 +121,10 @@ pub(super) fn settings(
             set.push(("-preset", preset("8")));
             let tune = recipe.tune.as_ref().map(|t| format!(":tune={t}")).unwrap_or_default();
             let rate = format!("fps-num={}:fps-denom={}", rate.num, rate.den);
-            set.push(("-svtav1-params", format!("{rate}:lp={threads}:irefresh-type=2:enable-force-key-frames=1{tune}")));
+            set.push((
+                "-svtav1-params",
+                format!("{rate}:lp={threads}:irefresh-type=2:enable-force-key-frames=1{tune}"),
+            ));
         }
         PictureEncoder::Aom => {
             set.push(("-crf", crf(35)));

@@ -234,6 +234,7 @@ mod tests {
             packets: frames,
             frames,
             keyframes: 1,
+            hidden: 0,
             bytes_read: 0,
             lost: None,
             segments: vec![PictureSegment {

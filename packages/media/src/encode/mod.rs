@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{MediaError, Result};
 use crate::facts::StreamFacts;
 use crate::lossless::{owned_times, packets_to_read};
-use crate::mp4::{Sample, TrackChoice};
+use crate::mp4::{self, Sample, TrackChoice};
 use crate::plan::{OpenIndex, PicturePlan, PictureSegment, open_at};
 use crate::process::{self, Limits};
 use crate::progress::Progress;
@@ -99,6 +99,8 @@ pub async fn encode_segment(
     .await;
     let finished = ran?;
     let part = work.check(request, finished.wall_ms)?;
+    mp4::stamp_matrix(&work.partial, &request.open.index.track.matrix)
+        .map_err(|e| MediaError::internal(format!("segment {}: {e}", request.segment)))?;
     std::fs::rename(&work.partial, request.out)
         .map_err(|e| MediaError::io(format!("writing {}", request.out.display()), &e))?;
     Ok(part)
@@ -190,7 +192,8 @@ impl Work {
                 "frame mismatch: frame {frame} of segment {index} is not the one that it owns"
             )));
         }
-        let bytes = std::fs::metadata(&self.partial).map_err(|e| MediaError::io(self.partial.display(), &e))?;
+        let bytes =
+            std::fs::metadata(&self.partial).map_err(|e| MediaError::io(self.partial.display(), &e))?;
         Ok(EncodedPart {
             index,
             frames: got,

@@ -113,7 +113,8 @@ async fn every_part_holds_the_frames_that_it_owns() {
         joined.extend(frames(&["-i", path.to_str().unwrap()]));
     }
     assert_eq!(joined, frames(&["-i", source.path.to_str().unwrap()]));
-    let left: Vec<_> = std::fs::read_dir(source.dir.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(source.dir.path()).unwrap().flatten().map(|e| e.file_name()).collect();
     assert_eq!(left.len(), parts.len() + 1, "{left:?}");
 }
 

@@ -1,8 +1,8 @@
 //! The box grammar: a size, a name, a body; nothing is believed before it is checked
 //! against the box around it.
 
-use super::source::ByteSource;
 use super::IndexError;
+use super::source::ByteSource;
 
 /// A table larger than this is not an index but an attack.
 const MAX_TABLE_BYTES: u64 = 256 << 20;
@@ -58,9 +58,9 @@ pub(crate) fn header(src: &impl ByteSource, pos: u64, end: u64) -> Result<Option
     if size < header {
         return Err(IndexError::broken(format!("a box at byte {pos} says it is {size} bytes long")));
     }
-    let stop = pos.checked_add(size).ok_or_else(|| {
-        IndexError::broken(format!("a box at byte {pos} says it is {size} bytes long"))
-    })?;
+    let stop = pos
+        .checked_add(size)
+        .ok_or_else(|| IndexError::broken(format!("a box at byte {pos} says it is {size} bytes long")))?;
     Ok(Some(BoxAt { kind, start: pos, body: pos + header, end: stop }))
 }
 
@@ -125,7 +125,10 @@ impl Table {
         let rows = be32(&bytes, 4 + skip) as usize;
         let fits = (bytes.len() - rows_at).checked_div(row).unwrap_or(usize::MAX);
         if rows > fits {
-            return Err(IndexError::broken(format!("box {} counts {rows} entries and has room for {fits}", b.name())));
+            return Err(IndexError::broken(format!(
+                "box {} counts {rows} entries and has room for {fits}",
+                b.name()
+            )));
         }
         Ok(Table { bytes, rows_at, row, rows })
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::parse::Track;
+use super::parse::{Index, Track};
 
 /// One row of an edit list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,20 @@ pub struct Shown {
     pub start: i64,
     /// First tick that is not shown any more.
     pub end: i64,
+}
+
+impl Index {
+    /// Marks what the edit list hides, and forgets what it hides after the last frame shown,
+    /// which nothing needs; `false` where the list is not simple.
+    pub fn settle_edits(&mut self) -> bool {
+        if self.track.mark_hidden(self.movie_timescale).is_none() {
+            return false;
+        }
+        let samples = &mut self.track.samples;
+        let keep = samples.iter().rposition(|s| !s.hidden).map_or(0, |i| i + 1);
+        samples.truncate(keep);
+        true
+    }
 }
 
 impl Track {

@@ -9,13 +9,17 @@ mod edits;
 mod parse;
 mod read;
 mod source;
+mod stamp;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use edits::Edit;
 pub use parse::{Brand, Index, Lost, Sample, Track};
 pub use read::{TrackChoice, looks_like_mov, read_index, short_by};
 pub use source::{ByteSource, CountedFile};
+pub use stamp::stamp_matrix;
 pub use write::{HeaderTrack, MovHeader, write_header};
 
 /// Why an index could not be read.

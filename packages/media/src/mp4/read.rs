@@ -37,9 +37,7 @@ pub fn short_by(src: &impl ByteSource) -> Result<u64, IndexError> {
 /// Whether a file begins like a MOV or MP4.
 pub fn looks_like_mov(src: &impl ByteSource) -> bool {
     let first = boxes::header(src, 0, src.len()).ok().flatten();
-    first.is_some_and(|b| {
-        [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"].contains(&&b.kind)
-    })
+    first.is_some_and(|b| [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"].contains(&&b.kind))
 }
 
 /// Reads the index of one track.
@@ -113,8 +111,7 @@ fn top_level(src: &impl ByteSource) -> Result<TopLevel, IndexError> {
 /// Timescale, duration and what follows them, of mvhd and mdhd alike.
 fn clock(src: &impl ByteSource, b: BoxAt) -> Result<(u32, u16), IndexError> {
     let bytes = boxes::body(src, b)?;
-    let (timescale_at, language_at) =
-        if bytes.first() == Some(&1) { (20, 32) } else { (12, 20) };
+    let (timescale_at, language_at) = if bytes.first() == Some(&1) { (20, 32) } else { (12, 20) };
     if bytes.len() < language_at + 2 {
         return Err(IndexError::broken(format!("box {} is too short", b.name())));
     }
@@ -126,11 +123,7 @@ fn clock(src: &impl ByteSource, b: BoxAt) -> Result<(u32, u16), IndexError> {
     Ok((timescale, language))
 }
 
-fn read_track(
-    src: &impl ByteSource,
-    trak: BoxAt,
-    choice: TrackChoice,
-) -> Result<Option<Track>, IndexError> {
+fn read_track(src: &impl ByteSource, trak: BoxAt, choice: TrackChoice) -> Result<Option<Track>, IndexError> {
     let inside = boxes::children(src, trak.body, trak.end)?;
     let Some(tkhd) = boxes::find(&inside, b"tkhd") else { return Ok(None) };
     let head = boxes::body(src, tkhd)?;
@@ -212,11 +205,7 @@ fn edit_list(src: &impl ByteSource, trak: &[BoxAt]) -> Result<Vec<Edit>, IndexEr
     Ok((0..table.rows)
         .map(|i| {
             if wide {
-                Edit {
-                    duration: table.u64(i, 0),
-                    media_time: table.u64(i, 8) as i64,
-                    rate: table.u32(i, 16),
-                }
+                Edit { duration: table.u64(i, 0), media_time: table.u64(i, 8) as i64, rate: table.u32(i, 16) }
             } else {
                 Edit {
                     duration: u64::from(table.u32(i, 0)),

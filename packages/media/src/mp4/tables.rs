@@ -9,10 +9,7 @@ use super::source::ByteSource;
 const MAX_SAMPLES: usize = 1 << 22;
 
 /// The samples of a sample table box, and how long the last one lasts.
-pub(super) fn samples(
-    src: &impl ByteSource,
-    stbl: &[BoxAt],
-) -> Result<(Vec<Sample>, u32), IndexError> {
+pub(super) fn samples(src: &impl ByteSource, stbl: &[BoxAt]) -> Result<(Vec<Sample>, u32), IndexError> {
     let sizes = Sizes::load(src, stbl)?;
     let mut samples = Vec::new();
     place(src, stbl, &sizes, &mut samples)?;
@@ -68,7 +65,9 @@ impl Sizes {
             _ => return Err(IndexError::broken(format!("box stz2 with sizes of {bits} bits"))),
         };
         if count > room {
-            return Err(IndexError::broken(format!("box stz2 counts {count} entries and has room for {room}")));
+            return Err(IndexError::broken(format!(
+                "box stz2 counts {count} entries and has room for {room}"
+            )));
         }
         Ok(Sizes::Compact { bytes, bits, count })
     }
@@ -85,7 +84,11 @@ impl Sizes {
             Sizes::Constant { size, .. } => *size,
             Sizes::Each(table) => table.u32(i, 0),
             Sizes::Compact { bytes, bits, .. } => match bits {
-                4 => u32::from(if i % 2 == 0 { bytes[12 + i / 2] >> 4 } else { bytes[12 + i / 2] & 15 }),
+                4 => u32::from(if i.is_multiple_of(2) {
+                    bytes[12 + i / 2] >> 4
+                } else {
+                    bytes[12 + i / 2] & 15
+                }),
                 8 => u32::from(bytes[12 + i]),
                 _ => u32::from(u16::from_be_bytes([bytes[12 + 2 * i], bytes[13 + 2 * i]])),
             },
@@ -140,22 +143,15 @@ fn place(
         }
     }
     if samples.len() < count {
-        return Err(IndexError::broken(format!(
-            "{count} sizes and places for {} samples",
-            samples.len()
-        )));
+        return Err(IndexError::broken(format!("{count} sizes and places for {} samples", samples.len())));
     }
     Ok(())
 }
 
-fn decode_times(
-    src: &impl ByteSource,
-    stbl: &[BoxAt],
-    samples: &mut [Sample],
-) -> Result<u32, IndexError> {
+fn decode_times(src: &impl ByteSource, stbl: &[BoxAt], samples: &mut [Sample]) -> Result<u32, IndexError> {
     let table = Table::load(src, required(stbl, b"stts")?, 0, 8)?;
-    let mut durations = (0..table.rows)
-        .flat_map(|i| std::iter::repeat_n(table.u32(i, 4), table.u32(i, 0) as usize));
+    let mut durations =
+        (0..table.rows).flat_map(|i| std::iter::repeat_n(table.u32(i, 4), table.u32(i, 0) as usize));
     let (mut dts, mut last) = (0i64, 0u32);
     for sample in samples {
         sample.dts = dts;
@@ -176,19 +172,15 @@ fn composition_offsets(
 ) -> Result<(), IndexError> {
     let Some(b) = boxes::find(stbl, b"ctts") else { return Ok(()) };
     let table = Table::load(src, b, 0, 8)?;
-    let offsets = (0..table.rows)
-        .flat_map(|i| std::iter::repeat_n(table.u32(i, 4) as i32, table.u32(i, 0) as usize));
+    let offsets =
+        (0..table.rows).flat_map(|i| std::iter::repeat_n(table.u32(i, 4) as i32, table.u32(i, 0) as usize));
     for (sample, offset) in samples.iter_mut().zip(offsets) {
         sample.composition = offset;
     }
     Ok(())
 }
 
-fn keyframes(
-    src: &impl ByteSource,
-    stbl: &[BoxAt],
-    samples: &mut [Sample],
-) -> Result<(), IndexError> {
+fn keyframes(src: &impl ByteSource, stbl: &[BoxAt], samples: &mut [Sample]) -> Result<(), IndexError> {
     let Some(b) = boxes::find(stbl, b"stss") else {
         samples.iter_mut().for_each(|s| s.keyframe = true);
         return Ok(());

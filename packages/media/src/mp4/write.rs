@@ -103,11 +103,7 @@ const UNITY: [u8; 36] = {
 
 fn movie(out: &mut Vec<u8>, track: &HeaderTrack<'_>, base: u64) -> Filled {
     let media = media_duration(track);
-    let shown = if track.edits.is_empty() {
-        media
-    } else {
-        track.edits.iter().map(|e| e.duration).sum()
-    };
+    let shown = if track.edits.is_empty() { media } else { track.edits.iter().map(|e| e.duration).sum() };
     put(out, b"mvhd", |o| {
         full(o, 1, 0);
         u64s(o, &[0, 0]);
@@ -138,9 +134,7 @@ fn movie(out: &mut Vec<u8>, track: &HeaderTrack<'_>, base: u64) -> Filled {
 
 fn media_duration(track: &HeaderTrack<'_>) -> u64 {
     match (track.samples.first(), track.samples.last()) {
-        (Some(first), Some(last)) => {
-            (last.dts - first.dts).max(0) as u64 + u64::from(track.last_duration)
-        }
+        (Some(first), Some(last)) => (last.dts - first.dts).max(0) as u64 + u64::from(track.last_duration),
         _ => 0,
     }
 }
@@ -267,12 +261,16 @@ fn chunks(out: &mut Vec<u8>, samples: &[Sample], base: u64) -> Filled {
     while at < samples.len() {
         let first = samples[at];
         let (mut n, mut end) = (0u32, first.offset);
-        while let Some(s) = samples.get(at).filter(|s| s.offset == end && s.description == first.description) {
+        while let Some(s) = samples.get(at).filter(|s| s.offset == end && s.description == first.description)
+        {
             end = s.offset + u64::from(s.size);
             n += 1;
             at += 1;
         }
-        offsets.push(base.checked_add(first.offset).ok_or_else(|| IndexError::broken("a sample lies beyond any file"))?);
+        offsets.push(
+            base.checked_add(first.offset)
+                .ok_or_else(|| IndexError::broken("a sample lies beyond any file"))?,
+        );
         let description = u32::from(first.description);
         if rows.last().is_none_or(|(_, m, d)| *m != n || *d != description) {
             rows.push((offsets.len() as u32, n, description));

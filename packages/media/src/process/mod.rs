@@ -62,13 +62,7 @@ pub struct Invocation {
 impl Invocation {
     /// A command without further environment.
     pub fn new(what: impl Into<String>, program: impl Into<PathBuf>, args: Vec<OsString>) -> Self {
-        Invocation {
-            what: what.into(),
-            program: program.into(),
-            args,
-            envs: Vec::new(),
-            dir: None,
-        }
+        Invocation { what: what.into(), program: program.into(), args, envs: Vec::new(), dir: None }
     }
 }
 
@@ -260,9 +254,10 @@ async fn end(child: &mut Child, group: &Group) {
 fn failure(call: &Invocation, status: &str, tail: Vec<String>) -> MediaError {
     let said = tail.last().cloned().unwrap_or_default();
     let all = tail.join("\n");
-    let machine = ["No space left on device", "Disk quota exceeded", "Cannot allocate memory", "Read-only file system"]
-        .into_iter()
-        .find(|m| all.contains(m));
+    let machine =
+        ["No space left on device", "Disk quota exceeded", "Cannot allocate memory", "Read-only file system"]
+            .into_iter()
+            .find(|m| all.contains(m));
     let error = match machine {
         Some(cause) => MediaError::environment(format!("{}: {cause}", call.what)),
         None if said.is_empty() => MediaError::source(format!("{}: {status}", call.what)),

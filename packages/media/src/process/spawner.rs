@@ -45,14 +45,10 @@ fn spawner() -> &'static mpsc::Sender<Order> {
 
 #[cfg(target_os = "linux")]
 fn die_with_parent(command: &mut Command) {
-    #[expect(
-        unsafe_code,
-        reason = "runs between fork and exec, and does one system call that is safe there"
-    )]
+    #[expect(unsafe_code, reason = "runs between fork and exec, and does one system call that is safe there")]
     unsafe {
         command.pre_exec(|| {
-            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)
-                .map_err(io::Error::from)
+            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(io::Error::from)
         });
     }
 }

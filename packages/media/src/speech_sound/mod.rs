@@ -132,7 +132,9 @@ impl SpeechSound {
 /// drops makes it another than the time of the first packet.
 async fn first_frame(tools: &Tools, path: &Path, stream: &StreamFacts) -> Result<Option<i64>> {
     let mut args: Vec<std::ffi::OsString> =
-        ["-v", "error", "-of", "json", "-show_entries", "frame=pts,best_effort_timestamp"].map(Into::into).to_vec();
+        ["-v", "error", "-of", "json", "-show_entries", "frame=pts,best_effort_timestamp"]
+            .map(Into::into)
+            .to_vec();
     args.extend(["-select_streams".into(), stream.index.to_string().into()]);
     args.extend(["-read_intervals", "%+#8"].map(Into::into));
     args.extend(source_input(path));
@@ -153,7 +155,9 @@ fn seekable(path: &Path, facts: &SourceFacts, stream: &StreamFacts) -> bool {
         && match facts.container {
             Container::Mov => plain_track(path, stream),
             Container::Matroska => false,
-            Container::Other => matches!(facts.format.as_str(), "wav" | "w64" | "flac" | "aiff" | "caf" | "au"),
+            Container::Other => {
+                matches!(facts.format.as_str(), "wav" | "w64" | "flac" | "aiff" | "caf" | "au")
+            }
         }
 }
 
@@ -245,10 +249,8 @@ impl Whole {
         limits: &Limits,
     ) -> Result<Whole> {
         let out = scratch.join(format!("speech-{}.s16", stream.index));
-        let call = tools.ffmpeg(
-            format!("decoding the sound of {}", path.display()),
-            whole_args(path, stream, &out),
-        );
+        let call =
+            tools.ffmpeg(format!("decoding the sound of {}", path.display()), whole_args(path, stream, &out));
         let mut progress = Progress::default();
         process::run(&call, limits, |piece| -> Heard { progress.push(piece) }).await?;
         let failed = |e: std::io::Error| MediaError::io(format!("reading {}", out.display()), &e);

@@ -4,7 +4,8 @@ use super::*;
 use crate::probe;
 
 /// Speech-like in level, noisy enough that a sample out of place is seen.
-const NOISE: &str = "-f lavfi -i aevalsrc=0.3*sin(440*2*PI*t)*sin(3*t)|0.2*sin(700*2*PI*t+5*sin(t)):s=44100:d=17.3";
+const NOISE: &str =
+    "-f lavfi -i aevalsrc=0.3*sin(440*2*PI*t)*sin(3*t)|0.2*sin(700*2*PI*t+5*sin(t)):s=44100:d=17.3";
 const PICTURE: &str = "-f lavfi -i testsrc2=s=64x64:r=10:d=17 -g 70 -c:v mpeg4";
 
 struct Source {
@@ -27,7 +28,8 @@ impl Source {
     async fn open(&self, seconds: i64) -> Arc<SpeechSound> {
         let stream = self.facts.primary_audio().unwrap().index;
         let limits = Limits::default();
-        let opened = SpeechSound::open(&self.tools, &self.path, &self.facts, stream, self.dir.path(), &limits);
+        let opened =
+            SpeechSound::open(&self.tools, &self.path, &self.facts, stream, self.dir.path(), &limits);
         let mut sound = opened.await.unwrap();
         if let Place::Blocks(blocks) = &mut sound.place {
             blocks.seconds = seconds;
@@ -140,7 +142,8 @@ async fn missing_sound_is_silence_and_loud_sound_is_not_clipped() {
     let middle = read(&sound, 20_000, 28_000).await;
     assert!(middle.iter().all(|s| *s == 0));
 
-    let loud = "-f lavfi -i sine=f=300:d=1:r=48000 -af volume=17.9dB,pan=5.1|c0=c0|c1=c0|c2=c0|c3=c0|c4=c0|c5=c0";
+    let loud =
+        "-f lavfi -i sine=f=300:d=1:r=48000 -af volume=17.9dB,pan=5.1|c0=c0|c1=c0|c2=c0|c3=c0|c4=c0|c5=c0";
     let source = Source::make("loud.flac", loud).await;
     let sound = source.open(4).await;
     let samples = read(&sound, 2_000, 14_000).await;

@@ -1,0 +1,36 @@
+//! The display matrix of a finished file, put right in place.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::IndexError;
+use super::boxes;
+use super::source::{ByteSource, CountedFile};
+
+/// Gives the first track of a file another display matrix.
+///
+/// Encoders of different versions carry a rotation on, or drop it; what a part says must not
+/// depend on that.
+pub fn stamp_matrix(path: &Path, matrix: &[u8; 36]) -> Result<(), IndexError> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let at = matrix_at(&CountedFile::new(file.try_clone()?)?)?;
+    file.write_all_at(matrix, at)?;
+    Ok(())
+}
+
+fn matrix_at(src: &impl ByteSource) -> Result<u64, IndexError> {
+    let missing = || IndexError::broken("no track header");
+    let top = boxes::children(src, 0, src.len())?;
+    let moov = boxes::find(&top, b"moov").ok_or_else(missing)?;
+    let inside = boxes::children(src, moov.body, moov.end)?;
+    let trak = boxes::find(&inside, b"trak").ok_or_else(missing)?;
+    let tkhd = boxes::find(&boxes::children(src, trak.body, trak.end)?, b"tkhd").ok_or_else(missing)?;
+    let mut version = [0; 1];
+    src.read_at(tkhd.body, &mut version)?;
+    let at = if version[0] == 1 { 52 } else { 40 };
+    if tkhd.body_len() < at + 36 {
+        return Err(IndexError::broken("box tkhd is too short"));
+    }
+    Ok(tkhd.body + at)
+}

@@ -1,0 +1,177 @@
+//! The parser and the writer against each other, and the parser against anything.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const STSD: &[u8] = b"\0\0\0\x18stsd\0\0\0\0\0\0\0\x01\0\0\0\x08avc1";
+
+/// Samples whose places and times are made of small random steps.
+fn samples() -> impl Strategy<Value = Vec<Sample>> {
+    let one = (0u32..5000, 0u32..300, -500i32..500, 0u64..3, any::<bool>(), 1u16..3);
+    proptest::collection::vec(one, 1..120).prop_map(|rows| {
+        let (mut offset, mut dts) = (0, 0);
+        rows.into_iter()
+            .map(|(size, length, composition, gap, keyframe, description)| {
+                offset += gap * 7;
+                let s = Sample { offset, dts, size, composition, description, keyframe, hidden: false };
+                offset += u64::from(size);
+                dts += i64::from(length);
+                s
+            })
+            .collect()
+    })
+}
+
+fn header(samples: &[Sample], edits: &[Edit], body_len: u64) -> Vec<u8> {
+    let mut matrix = [0; 36];
+    matrix[3] = 9;
+    let track = HeaderTrack {
+        brand: Brand::Mp4,
+        timescale: 30_000,
+        language: 0x15c7,
+        matrix,
+        width: 320 << 16,
+        height: 180 << 16,
+        stsd: STSD,
+        edits,
+        samples,
+        last_duration: 1001,
+        body_len,
+    };
+    write_header(&track).unwrap().bytes
+}
+
+fn body_len(samples: &[Sample]) -> u64 {
+    samples.iter().map(|s| s.offset + u64::from(s.size)).max().unwrap_or(0)
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_again(samples in samples()) {
+        let body = body_len(&samples);
+        let mut file = header(&samples, &[], body);
+        let base = file.len() as u64;
+        file.resize(file.len() + body as usize, 0);
+        let index = read_index(&file.as_slice(), TrackChoice::FirstVideo).unwrap();
+        let moved: Vec<Sample> = samples.iter().map(|s| Sample { offset: s.offset + base, ..*s }).collect();
+        prop_assert_eq!(&index.track.samples, &moved);
+        prop_assert_eq!(index.track.timescale, 30_000);
+        prop_assert_eq!(index.track.last_duration, 1001);
+        prop_assert_eq!(index.track.stsd.as_slice(), STSD);
+        prop_assert_eq!(index.track.matrix[3], 9);
+        prop_assert_eq!(index.lost, None);
+    }
+
+    #[test]
+    fn flipped_bytes_are_an_error_or_an_index_and_never_a_panic(
+        samples in samples(),
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..30),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut file = header(&samples, &[], body_len(&samples));
+        for (at, value) in flips {
+            let at = at.index(file.len());
+            file[at] = value;
+        }
+        let whole = file.len();
+        let _ = read_index(&file.as_slice(), TrackChoice::FirstVideo);
+        file.truncate(cut.index(whole));
+        let _ = read_index(&file.as_slice(), TrackChoice::FirstVideo);
+        let _ = short_by(&file.as_slice());
+    }
+
+    #[test]
+    fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let _ = read_index(&bytes.as_slice(), TrackChoice::Id(1));
+        let _ = looks_like_mov(&bytes.as_slice());
+    }
+}
+
+fn steady(n: i64) -> Vec<Sample> {
+    (0..n)
+        .map(|i| Sample {
+            offset: i as u64 * 10,
+            dts: i * 1001,
+            size: 10,
+            composition: 0,
+            description: 1,
+            keyframe: i == 0,
+            hidden: false,
+        })
+        .collect()
+}
+
+#[test]
+fn a_truncated_file_keeps_what_is_whole_and_counts_the_rest() {
+    let mut file = header(&steady(10), &[], 100);
+    file.resize(file.len() + 55, 0);
+    let index = read_index(&file.as_slice(), TrackChoice::FirstVideo).unwrap();
+    assert_eq!(index.track.samples.len(), 5);
+    let lost = index.lost.unwrap();
+    assert_eq!((lost.samples, lost.bytes, lost.ticks, lost.file_bytes), (5, 50, 5 * 1001, 45));
+}
+
+#[test]
+fn a_count_that_does_not_fit_is_refused_before_memory_is_taken() {
+    let file = header(&steady(10), &[], 100);
+    for (kind, count_at) in [(b"stsz", 12), (b"stts", 8), (b"co64", 8), (b"stsc", 8)] {
+        let mut hostile = file.clone();
+        let at = hostile.windows(4).position(|w| w == kind).unwrap();
+        hostile[at + count_at..at + count_at + 4].copy_from_slice(&u32::MAX.to_be_bytes());
+        let error = read_index(&hostile.as_slice(), TrackChoice::FirstVideo).unwrap_err();
+        assert!(matches!(error, IndexError::Broken(_)), "{kind:?}: {error}");
+    }
+}
+
+#[test]
+fn a_constant_size_cannot_claim_more_samples_than_we_take() {
+    let mut file = header(&steady(10), &[], 100);
+    let at = file.windows(4).position(|w| w == b"stsz").unwrap();
+    file[at + 8..at + 12].copy_from_slice(&1u32.to_be_bytes());
+    file[at + 12..at + 16].copy_from_slice(&u32::MAX.to_be_bytes());
+    let error = read_index(&file.as_slice(), TrackChoice::FirstVideo).unwrap_err();
+    assert!(error.to_string().contains("samples"), "{error}");
+}
+
+#[test]
+fn no_movie_box_is_a_missing_index() {
+    let media = b"\0\0\0\x08free\0\0\0\x10mdat01234567";
+    let error = read_index(&media.as_slice(), TrackChoice::FirstVideo).unwrap_err();
+    assert!(matches!(&error, IndexError::Missing(why) if why.contains("media")), "{error}");
+    let whole = header(&steady(10), &[], 100);
+    let error = read_index(&&whole[..60], TrackChoice::FirstVideo).unwrap_err();
+    assert!(matches!(error, IndexError::Missing(_)), "{error}");
+}
+
+#[test]
+fn an_edit_hides_what_it_does_not_show() {
+    let shown = |edits: &[Edit]| {
+        let mut file = header(&steady(10), edits, 100);
+        file.resize(file.len() + 100, 0);
+        let mut index = read_index(&file.as_slice(), TrackChoice::FirstVideo).unwrap();
+        index.settle_edits().then(|| index.track.samples.iter().map(|s| !s.hidden).collect::<Vec<_>>())
+    };
+    let edit = |duration, media_time| Edit { duration, media_time, rate: 1 << 16 };
+    assert_eq!(shown(&[]), Some(vec![true; 10]));
+    assert_eq!(shown(&[edit(10_010, 0)]), Some(vec![true; 10]));
+    assert_eq!(shown(&[edit(500, -1), edit(10_010, 0)]), Some(vec![true; 10]));
+    let hidden_head: Vec<bool> = (0..10).map(|i| i >= 3).collect();
+    assert_eq!(shown(&[edit(10_010, 3003)]), Some(hidden_head));
+    assert_eq!(shown(&[edit(4004, 0)]), Some(vec![true; 4]));
+    assert_eq!(shown(&[edit(1001, 0), edit(1001, 5005)]), None);
+    assert_eq!(shown(&[Edit { rate: 2 << 16, ..edit(1001, 0) }]), None);
+}
+
+#[test]
+fn the_matrix_is_put_right_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.mov");
+    std::fs::write(&path, header(&steady(3), &[], 0)).unwrap();
+    let mut turned = [0; 36];
+    turned[35] = 77;
+    stamp_matrix(&path, &turned).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let index = read_index(&bytes.as_slice(), TrackChoice::FirstVideo).unwrap();
+    assert_eq!(index.track.matrix, turned);
+}

@@ -1,0 +1,142 @@
+//! N parts equal one: real files, cut at every second and joined in three ways, are what they were.
+
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::common::{ffmpeg, rejoin, talk};
+use segue_media::mp4::{CountedFile, TrackChoice, read_index};
+use segue_media::{Limits, TrackPlace, Verdict, verify};
+
+const X264: &str = "-c:v libx264 -preset ultrafast -g 15 -pix_fmt yuv420p";
+const COPY: &str = "cp {input} {output}";
+const REMUX: &str = "ffmpeg -nostdin -v error -y -i {input} -c copy {output}";
+
+async fn same_in_three_ways(dir: &Path, source: &Path, extension: &str, segments: usize) {
+    for map in [None, Some(COPY), Some(REMUX)] {
+        let joined = rejoin(source, dir, map).await.unwrap();
+        assert_eq!(
+            joined.report.path.extension().unwrap(),
+            extension,
+            "{:?}",
+            joined.report.container_reasons
+        );
+        if let Some(plan) = &joined.plan {
+            assert_eq!(plan.segments.len(), segments);
+        }
+        let certificate = joined.certificate().await;
+        assert!(certificate.passed, "{map:?}: {:#?}", certificate.failures);
+        let report = verify(&joined.tools, source, &joined.report.path, &Limits::default()).await.unwrap();
+        assert_eq!(report.verdict, Verdict::Same, "{map:?}: {:#?}", report.differences);
+    }
+}
+
+#[tokio::test]
+async fn closed_groups_in_mp4() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = talk(dir.path(), "a.mp4", X264, "-c:a aac");
+    same_in_three_ways(dir.path(), &source, "mp4", 5).await;
+}
+
+#[tokio::test]
+async fn open_groups_are_cut_without_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = "-c:v libx264 -preset ultrafast -bf 3 -b_strategy 0 -x264-params open-gop=1:keyint=15:min-keyint=15:scenecut=0";
+    let source = talk(dir.path(), "a.mp4", open, "-c:a aac");
+    let joined = rejoin(&source, dir.path(), None).await.unwrap();
+    assert!(!joined.plan.unwrap().all_closed());
+    same_in_three_ways(dir.path(), &source, "mp4", 5).await;
+}
+
+#[tokio::test]
+async fn a_trimmed_file_hides_what_it_hid() {
+    let dir = tempfile::tempdir().unwrap();
+    talk(dir.path(), "whole.mp4", "-c:v libx264 -preset ultrafast -bf 2 -g 30 -pix_fmt yuv420p", "-an");
+    ffmpeg(dir.path(), "-ss 0.7 -i whole.mp4 -c copy a.mp4");
+    let source = dir.path().join("a.mp4");
+    let joined = rejoin(&source, dir.path(), None).await.unwrap();
+    let plan = joined.plan.unwrap();
+    assert!(plan.packets > plan.frames, "the fixture hides nothing");
+    assert!(matches!(plan.track, TrackPlace::Source { .. }));
+    same_in_three_ways(dir.path(), &source, "mp4", 4).await;
+}
+
+#[tokio::test]
+async fn matroska_with_opus_that_starts_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let inputs = "-f lavfi -i testsrc2=s=160x90:r=25 -itsoffset 0.3 -f lavfi -i sine=f=440:r=48000";
+    ffmpeg(dir.path(), &format!("{inputs} -t 4 {X264} -c:a libopus -metadata:s:a:0 language=ger a.mkv"));
+    let source = dir.path().join("a.mkv");
+    same_in_three_ways(dir.path(), &source, "mkv", 4).await;
+}
+
+#[tokio::test]
+async fn a_transport_stream_that_starts_at_a_hundred_seconds() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = talk(dir.path(), "a.ts", &format!("{X264} -bf 2"), "-c:a aac -output_ts_offset 100");
+    same_in_three_ways(dir.path(), &source, "mp4", 5).await;
+}
+
+#[tokio::test]
+async fn sound_alone_and_one_frame_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    ffmpeg(dir.path(), "-f lavfi -i sine=f=440 -t 2 -c:a aac sound.m4a");
+    same_in_three_ways(dir.path(), &dir.path().join("sound.m4a"), "mp4", 0).await;
+    ffmpeg(dir.path(), "-f lavfi -i testsrc2=s=160x90 -frames:v 1 -c:v libx264 one.mp4");
+    same_in_three_ways(dir.path(), &dir.path().join("one.mp4"), "mp4", 1).await;
+}
+
+#[tokio::test]
+async fn a_map_that_loses_a_frame_is_refused_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = talk(dir.path(), "a.mp4", X264, "-an");
+    let lossy = "ffmpeg -nostdin -v error -y -i {input} -c copy -frames:v 20 {output}";
+    let error = rejoin(&source, dir.path(), Some(lossy)).await.err().unwrap().to_string();
+    assert!(
+        error.starts_with("FRAME MISMATCH in segment 0: it owns 30 frames and the map gave 20"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn parts_in_different_codings_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = talk(dir.path(), "a.mp4", X264, "-an");
+    let odd = "sh -c 'ffmpeg -nostdin -v error -y -i {input} -c:v libx264 -x264-params ref=$((SEGUE_INDEX+1)):cabac=$((SEGUE_INDEX%2)) {output}'";
+    let error = rejoin(&source, dir.path(), Some(odd)).await.err().unwrap().to_string();
+    assert!(error.contains("part 1 is coded with other settings"), "{error}");
+}
+
+#[tokio::test]
+async fn a_corrupted_join_fails_its_certificate_and_says_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = talk(dir.path(), "a.mp4", X264, "-c:a aac");
+    let mut joined = rejoin(&source, dir.path(), None).await.unwrap();
+    let file = std::fs::File::options().read(true).write(true).open(&joined.report.path).unwrap();
+    let index =
+        read_index(&CountedFile::new(file.try_clone().unwrap()).unwrap(), TrackChoice::FirstVideo).unwrap();
+    let plan = joined.plan.as_ref().unwrap();
+    let victim = index.track.samples[plan.segments[2].first_packet as usize + 3];
+    file.write_all_at(&[0xa5; 8], victim.offset + 20).unwrap();
+    let certificate = joined.certificate().await;
+    assert!(!certificate.passed);
+    assert_eq!(certificate.failures.len(), 1, "{:?}", certificate.failures);
+    assert!(certificate.failures[0].starts_with("segment 2:"), "{:?}", certificate.failures);
+    joined.ledgers.pop();
+    assert!(joined.certificate().await.failures.iter().any(|f| f.contains("4 parts for 5 segments")));
+}
+
+#[tokio::test]
+async fn verify_sees_a_shift_and_another_picture() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = talk(dir.path(), "a.mp4", X264, "-c:a aac");
+    ffmpeg(dir.path(), "-i a.mp4 -itsoffset 0.04 -i a.mp4 -map 0:v -map 1:a -c copy late.mp4");
+    ffmpeg(dir.path(), "-i a.mp4 -c:a copy -c:v libx264 -crf 40 other.mp4");
+    let tools = segue_media::Tools::discover().await.unwrap();
+    let compare =
+        async |name: &str| verify(&tools, &source, &dir.path().join(name), &Limits::default()).await.unwrap();
+    let late = compare("late.mp4").await;
+    assert_eq!(late.verdict, Verdict::Differs);
+    assert!(late.differences.iter().any(|d| d.contains("ms from where it stood")), "{:?}", late.differences);
+    let other = compare("other.mp4").await;
+    assert!(other.differences[0].contains("content differs from frame 0"), "{:?}", other.differences);
+}
