@@ -15,22 +15,45 @@ use crate::tools::Tools;
 const CHOICE: u32 = 50;
 /// The choice begins no later than this.
 const LATEST_US: i64 = 30_000_000;
+/// How much is searched for a frame that is not black.
+const SEARCHED_US: i64 = 60_000_000;
+
+/// Which frames may be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Those on which there is something to see: a tenth of the picture is brighter than dark.
+    NotBlack,
+    /// All.
+    Any,
+}
 
 /// The arguments that write a JPEG of a typical frame near `at_us`, at most `width` wide.
-pub fn thumbnail_args(source: &Path, stream: u32, at_us: i64, width: u32, out: &Path) -> Vec<OsString> {
+pub fn thumbnail_args(
+    source: &Path,
+    stream: u32,
+    at_us: i64,
+    choice: Choice,
+    width: u32,
+    out: &Path,
+) -> Vec<OsString> {
     let mut args: Vec<OsString> = ["-v", "error", "-nostdin", "-y"].map(OsString::from).to_vec();
     if at_us > 0 {
         args.extend(["-ss".into(), seconds(at_us).into()]);
     }
+    args.extend(["-t".into(), seconds(SEARCHED_US).into()]);
     args.extend(source_input(source));
     args.extend(["-map".into(), format!("0:{stream}").into(), "-vf".into()]);
+    let bright = match choice {
+        Choice::NotBlack => {
+            "signalstats,metadata=mode=select:key=lavfi.signalstats.YHIGH:value=48:function=greater,"
+        }
+        Choice::Any => "",
+    };
     // square pixels first, so that the picture has the shape in which it is shown
     let square = "scale='trunc(iw*sar/2)*2':ih:flags=bicubic,setsar=1";
-    args.push(format!("thumbnail=n={CHOICE},{square},scale='min({width},iw)':-2:flags=bicubic").into());
-    args.extend(
-        ["-frames:v", "1", "-pix_fmt", "yuvj420p", "-strict", "unofficial", "-c:v", "mjpeg", "-q:v", "3"]
-            .map(OsString::from),
-    );
+    let small = format!("scale='min({width},iw)':-2:flags=bicubic");
+    args.push(format!("format=yuv444p,{bright}thumbnail=n={CHOICE},{square},{small}").into());
+    args.extend(["-frames:v", "1", "-pix_fmt", "yuvj420p", "-strict", "unofficial", "-c:v", "mjpeg", "-q:v", "3"].map(OsString::from));
     args.extend(["-map_metadata", "-1", "-update", "1", "-f", "image2"].map(OsString::from));
     args.push(out.into());
     args
@@ -52,8 +75,8 @@ pub async fn thumbnail(
     let Some(stream) = moving.or_else(|| facts.of(StreamKind::Picture).next()) else { return Ok(false) };
     let length = moving.and(facts.duration_us).unwrap_or(0);
     let wanted = at_us.unwrap_or((length / 10).min(LATEST_US)).min(length);
-    for at_us in [wanted, 0] {
-        let args = thumbnail_args(source, stream.index, at_us, width, out);
+    for (at_us, choice) in [(wanted, Choice::NotBlack), (wanted, Choice::Any), (0, Choice::Any)] {
+        let args = thumbnail_args(source, stream.index, at_us, choice, width, out);
         let call = tools.ffmpeg("making the thumbnail", args);
         process::run(&call, limits, |_| Heard::Progress).await?;
         if fs::metadata(out).is_ok_and(|m| m.len() > 0) {
@@ -61,4 +84,67 @@ pub async fn thumbnail(
         }
     }
     Err(MediaError::source(format!("{}: no frame of the picture can be decoded", source.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe;
+
+    /// Makes a source and its thumbnail; gives width, height and mean brightness of that.
+    async fn still(name: &str, args: &str, at_us: Option<i64>) -> Option<(u32, u32, u32)> {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, out) = (dir.path().join(name), dir.path().join("still.jpg"));
+        let mut make = std::process::Command::new("ffmpeg");
+        let made = make.args(["-v", "error", "-y"]).args(args.split_whitespace()).arg(&source).status();
+        assert!(made.unwrap().success());
+        let tools = Tools::discover().await.unwrap();
+        let facts = probe(&tools, &source).await.unwrap();
+        let limits = Limits::default();
+        if !thumbnail(&tools, &source, &facts, at_us, 200, &out, &limits).await.unwrap() {
+            return None;
+        }
+        let gray = std::process::Command::new(&tools.ffmpeg)
+            .args(["-v", "error", "-i"])
+            .arg(&out)
+            .args(["-vf", "scale=1:1,format=gray", "-f", "rawvideo", "-"])
+            .output()
+            .unwrap();
+        let size = jpeg_size(&std::fs::read(&out).unwrap());
+        Some((size.0, size.1, u32::from(gray.stdout[0])))
+    }
+
+    /// Width and height in a JPEG's frame header.
+    fn jpeg_size(bytes: &[u8]) -> (u32, u32) {
+        let at = bytes.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+        let number = |i: usize| u32::from(u16::from_be_bytes([bytes[at + i], bytes[at + i + 1]]));
+        (number(7), number(5))
+    }
+
+    #[tokio::test]
+    async fn black_is_skipped_where_there_is_more() {
+        let fade = "-f lavfi -i color=white:s=160x90:r=10:d=20 -vf fade=in:st=3:d=1 -c:v mpeg4";
+        let (width, height, gray) = still("fade.mp4", fade, None).await.unwrap();
+        assert_eq!((width, height), (160, 90));
+        assert!(gray > 150, "{gray}");
+        let black = "-f lavfi -i color=black:s=160x90:r=10:d=2 -c:v mpeg4";
+        assert!(still("black.mp4", black, None).await.unwrap().2 < 20);
+    }
+
+    #[tokio::test]
+    async fn it_has_the_shape_that_is_shown() {
+        let wide = "-f lavfi -i color=red:s=320x240:r=10:d=1 -vf setsar=4/3 -c:v mpeg4";
+        let (width, height, _) = still("wide.mp4", wide, None).await.unwrap();
+        assert_eq!((width, height), (200, 112));
+        let one = "-f lavfi -i color=white:s=64x48:r=10:d=0.1 -c:v mpeg4";
+        assert_eq!(still("one.mp4", one, Some(9_000_000)).await.unwrap().0, 64);
+    }
+
+    #[tokio::test]
+    async fn a_cover_will_do_and_sound_alone_has_none() {
+        let cover = "-f lavfi -i sine=d=1 -f lavfi -i color=green:s=96x96:r=1:d=1 -map 0 -map 1 \
+            -frames:v 1 -c:v mjpeg -disposition:v attached_pic -c:a aac";
+        assert_eq!(still("cover.m4a", cover, None).await.unwrap().0, 96);
+        assert_eq!(still("sound.m4a", "-f lavfi -i sine=d=1 -c:a aac", None).await, None);
+    }
 }
