@@ -135,5 +135,5 @@ fn window_cost(window: Spoken, spoken: &[Spoken], rules: &WindowRules) -> f32 {
     let last = spoken[to - 1].end.min(window.end);
     let heard = (last - first) as i64 * FRAME;
     let full = heard as f32 / rules.longest_heard as f32;
-    if full > 1.0 { 2.0 * WORD_CUT } else { PASS + FULL_LENGTH * full }
+    if full > 1.0 { f32::INFINITY } else { PASS + FULL_LENGTH * full }
 }
