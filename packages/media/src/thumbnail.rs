@@ -123,7 +123,7 @@ mod tests {
 
     #[tokio::test]
     async fn black_is_skipped_where_there_is_more() {
-        let fade = "-f lavfi -i color=white:s=160x90:r=10:d=20 -vf fade=in:st=3:d=1 -c:v mpeg4";
+        let fade = "-f lavfi -i color=white:s=160x90:r=10:d=20 -vf fade=in:st=6:d=0.5 -c:v mpeg4";
         let (width, height, gray) = still("fade.mp4", fade, None).await.unwrap();
         assert_eq!((width, height), (160, 90));
         assert!(gray > 150, "{gray}");
