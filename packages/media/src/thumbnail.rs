@@ -53,7 +53,10 @@ pub fn thumbnail_args(
     let square = "scale='trunc(iw*sar/2)*2':ih:flags=bicubic,setsar=1";
     let small = format!("scale='min({width},iw)':-2:flags=bicubic");
     args.push(format!("format=yuv444p,{bright}thumbnail=n={CHOICE},{square},{small}").into());
-    args.extend(["-frames:v", "1", "-pix_fmt", "yuvj420p", "-strict", "unofficial", "-c:v", "mjpeg", "-q:v", "3"].map(OsString::from));
+    args.extend(
+        ["-frames:v", "1", "-pix_fmt", "yuvj420p", "-strict", "unofficial", "-c:v", "mjpeg", "-q:v", "3"]
+            .map(OsString::from),
+    );
     args.extend(["-map_metadata", "-1", "-update", "1", "-f", "image2"].map(OsString::from));
     args.push(out.into());
     args

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use crate::failure::{self, EXIT_INTERRUPTED};
 
 /// Listens for SIGINT and SIGTERM from now on. The first cancels the returned token, after
-/// `on_first` was called. A second SIGINT ends the process at once; the programs it
-/// started are bound to its life and end with it.
+/// `on_first` was called. A second SIGINT ends the process at once, with all
+/// programs it started.
 ///
 /// # Errors
 /// Signals that cannot be listened for.
@@ -26,6 +26,7 @@ pub fn listen(on_first: impl FnOnce() + Send + 'static) -> Result<CancellationTo
         on_first();
         asked.cancel();
         interrupt.recv().await;
+        segue_media::process::kill_all();
         std::process::exit(EXIT_INTERRUPTED.into());
     });
     Ok(token)

@@ -89,7 +89,7 @@ fn killed_at_random_moments_it_ends_as_if_it_had_not_been() {
         let mut killed_here = 0;
         loop {
             let mut child = job.start();
-            let moment = Duration::from_millis(20 + random.below(1_300));
+            let moment = Duration::from_millis(20 + random.below(3_000));
             std::thread::sleep(moment);
             if child.try_wait().unwrap().is_some() {
                 break;

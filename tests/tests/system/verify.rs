@@ -23,7 +23,7 @@ fn the_same_and_the_different() {
     let (sandbox, source) = (Sandbox::new(), fixture(Fixture::H264Closed));
     let x264 = ["-c:v", "libx264", "-qp", "1", "-preset", "ultrafast", "-c:a", "copy"];
     let cases: &[(&str, &[&str], i32)] = &[
-        ("remux.mkv", &["-map", "0", "-c", "copy"], 0),
+        ("remux.mov", &["-map", "0", "-c", "copy"], 0),
         ("shorter.mp4", &["-map", "0", "-c", "copy", "-t", "5"], 1),
         ("no-sound.mp4", &["-map", "0:v", "-c", "copy"], 1),
         ("no-picture.mp4", &["-map", "0:a", "-c", "copy"], 1),

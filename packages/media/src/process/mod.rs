@@ -5,9 +5,11 @@
 mod spawner;
 mod tail;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
@@ -96,7 +98,7 @@ pub async fn run(
 ) -> Result<Finished> {
     let started = Instant::now();
     let mut child = start(call).await?;
-    let group = Group(child.id());
+    let group = Group::of(child.id());
     let mut tail = Tail::default();
     let outcome = tokio::select! {
         outcome = listen(&mut child, limits, &mut tail, &mut heard) => outcome,
@@ -107,7 +109,8 @@ pub async fn run(
     match outcome {
         Ok(status) => {
             drop(group);
-            if status.success() {
+            // a muxer that could not write its index for want of space may still end with 0
+            if status.success() && machine_fault(&stderr_tail).is_none() {
                 let wall_ms = started.elapsed().as_millis() as u64;
                 return Ok(Finished { stderr_tail, wall_ms });
             }
@@ -150,10 +153,28 @@ enum Stop {
     Io(std::io::Error),
 }
 
+/// The groups that run now.
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Kills every group of this process at once, for a program that ends without waiting.
+/// The kernel ends our children with us, and not the programs that they started.
+pub fn kill_all() {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    for pid in running.iter().filter_map(|pid| i32::try_from(*pid).ok()) {
+        // the group may be gone already
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
 /// Kills what is left of a process group when dropped.
 struct Group(Option<u32>);
 
 impl Group {
+    fn of(pid: Option<u32>) -> Group {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).extend(pid);
+        Group(pid)
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.0.and_then(|p| i32::try_from(p).ok()) {
             // the group may be gone already
@@ -165,6 +186,9 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
+        if let Some(pid) = self.0 {
+            RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+        }
     }
 }
 
@@ -251,15 +275,23 @@ async fn end(child: &mut Child, group: &Group) {
     }
 }
 
+/// What the machine was short of, by what a program said, and what to do.
+fn machine_fault(tail: &[String]) -> Option<(&'static str, &'static str)> {
+    [
+        ("No space left on device", "free some space and run again"),
+        ("Disk quota exceeded", "free some space and run again"),
+        ("Cannot allocate memory", "use fewer workers or threads and run again"),
+        ("Read-only file system", "choose a place that can be written to"),
+    ]
+    .into_iter()
+    .find(|(said, _)| tail.iter().any(|line| line.contains(said)))
+}
+
 fn failure(call: &Invocation, status: &str, tail: Vec<String>) -> MediaError {
     let said = tail.last().cloned().unwrap_or_default();
-    let all = tail.join("\n");
-    let machine =
-        ["No space left on device", "Disk quota exceeded", "Cannot allocate memory", "Read-only file system"]
-            .into_iter()
-            .find(|m| all.contains(m));
+    let machine = machine_fault(&tail);
     let error = match machine {
-        Some(cause) => MediaError::environment(format!("{}: {cause}", call.what)),
+        Some((cause, next)) => MediaError::environment(format!("{}: {cause}; {next}", call.what)),
         None if said.is_empty() => MediaError::source(format!("{}: {status}", call.what)),
         None => MediaError::source(format!("{}: {said} ({status})", call.what)),
     };
