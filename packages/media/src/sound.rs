@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{MediaError, Result};
 use crate::facts::{SourceFacts, StreamFacts};
+use crate::mp4;
 use crate::mux::{AudioInput, seconds};
 use crate::probe::source_input;
 use crate::process::{self, Limits};
@@ -36,6 +37,14 @@ impl AudioCodec {
         match self {
             AudioCodec::Aac => "aac",
             AudioCodec::Opus => "libopus",
+        }
+    }
+
+    /// Samples of the encoded clock that are of the encoder's making.
+    pub fn priming(self) -> u32 {
+        match self {
+            AudioCodec::Aac => 1024,
+            AudioCodec::Opus => 312,
         }
     }
 }
@@ -89,10 +98,94 @@ pub async fn encode_audio(
     let call = tools.ffmpeg(format!("encoding {}", stream.label()), args);
     let mut heard = Progress::default();
     process::run(&call, limits, |piece| heard.push(piece)).await?;
+    mp4::hide_priming(out, 0, settings.codec.priming())
+        .map_err(|e| MediaError::internal(format!("{}: {e}", out.display())))?;
     Ok(AudioInput {
         path: out.to_owned(),
         offset_us: facts.start_time_us,
         stands_for: stream.index,
         codec: settings.codec.name().into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe;
+
+    const SOUND: &str = "-f lavfi -i aevalsrc=0.4*sin(440*2*PI*t+8*sin(5*t)):s=48000:d=3.21";
+    const PICTURE: &str = "-f lavfi -i testsrc2=s=64x64:r=25:d=3";
+
+    fn ffmpeg(args: &str) -> Vec<u8> {
+        let program = std::env::var("SEGUE_FFMPEG").unwrap_or_else(|_| "ffmpeg".into());
+        let run = std::process::Command::new(program).args(["-v", "error", "-y"]).args(args.split(' ')).output();
+        let run = run.unwrap();
+        assert!(run.status.success(), "{args}: {}", String::from_utf8_lossy(&run.stderr));
+        run.stdout
+    }
+
+    fn samples(path: &Path) -> Vec<f64> {
+        let bytes = ffmpeg(&format!("-i {} -map 0:a -f s16le -ac 1 -ar 48000 -", path.display()));
+        bytes.chunks_exact(2).map(|b| f64::from(i16::from_le_bytes([b[0], b[1]]))).collect()
+    }
+
+    /// The sound stream's start after the file's, in microseconds, by the file's own word.
+    async fn start(tools: &Tools, path: &Path) -> i64 {
+        let facts = probe(tools, path).await.unwrap();
+        let stream = facts.primary_audio().unwrap();
+        stream.timebase.to_micros(stream.start.unwrap()) - facts.start_time_us
+    }
+
+    /// The last packet is whole, and ffmpeg 5 decodes all of it: the result may be longer by
+    /// less than a packet.
+    ///
+    /// Encodes the sound of a source of picture and sound, joins it by copying, and compares.
+    async fn check(delay: &str, codec: AudioCodec, off_by: usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let source = at("source.mov");
+        ffmpeg(&format!(
+            "{PICTURE} -itsoffset {delay} {SOUND} -c:v mpeg4 -c:a pcm_s16le {}",
+            source.display()
+        ));
+        let tools = Tools::discover().await.unwrap();
+        let facts = probe(&tools, &source).await.unwrap();
+        let stream = facts.primary_audio().unwrap();
+        let settings = AudioSettings { codec, bitrate: Some(128_000), channels: None };
+        let out = at("sound.m4a");
+        let limits = Limits::default();
+        let made = encode_audio(&tools, &source, &facts, stream, &settings, &out, &limits).await.unwrap();
+        assert_eq!((made.stands_for, made.offset_us), (stream.index, facts.start_time_us));
+
+        let (was, is) = (samples(&source), samples(&out));
+        assert!(was.len().abs_diff(is.len()) <= off_by, "{delay} {codec:?}: {} and {}", was.len(), is.len());
+        let n = was.len().min(is.len());
+        let noise: f64 = was[..n].iter().zip(&is).map(|(a, b)| (a - b).powi(2)).sum();
+        let power: f64 = was[..n].iter().map(|a| a * a).sum();
+        // a shift of one sample would leave a twentieth of the power
+        assert!(noise < power / 100.0, "{delay} {codec:?}: {noise} of {power}");
+
+        let joined = at("joined.mp4");
+        ffmpeg(&format!(
+            "-copyts -i {} -i {} -map 0:v -map 1:a -c copy {}",
+            source.display(),
+            out.display(),
+            joined.display()
+        ));
+        mp4::hide_priming(&joined, 1, codec.priming()).unwrap();
+        assert!(start(&tools, &joined).await.abs_diff(start(&tools, &source).await) <= 1000, "{delay} {codec:?}");
+        assert_eq!(samples(&joined).len(), is.len(), "{delay} {codec:?}");
+    }
+
+    #[tokio::test]
+    async fn encoded_sound_is_as_long_and_begins_when_it_did() {
+        check("0", AudioCodec::Aac, 1023).await;
+        check("1.5", AudioCodec::Aac, 1023).await;
+    }
+
+    #[tokio::test]
+    async fn opus_too() {
+        check("0", AudioCodec::Opus, 960).await;
+        check("1.5", AudioCodec::Opus, 960).await;
+    }
 }

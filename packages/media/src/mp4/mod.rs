@@ -7,6 +7,7 @@
 mod boxes;
 mod edits;
 mod parse;
+mod priming;
 mod read;
 mod source;
 mod stamp;
@@ -17,6 +18,7 @@ mod write;
 
 pub use edits::Edit;
 pub use parse::{Brand, Index, Lost, Sample, Track};
+pub use priming::hide_priming;
 pub use read::{TrackChoice, looks_like_mov, read_index, short_by};
 pub use source::{ByteSource, CountedFile};
 pub use stamp::stamp_matrix;
