@@ -202,9 +202,12 @@ fn recipes(which: Fixture) -> (&'static str, Vec<Vec<String>>) {
                 )],
             )
         }
-        Fixture::Mpeg2Ps => {
-            ("mpg", vec![format!("{av} -c:v mpeg2video -g 15 -bf 1 -b:v 600k -c:a mp2 -ar 48000 -b:a 128k -af atrim=start=0.1 -f mpeg")])
-        }
+        Fixture::Mpeg2Ps => (
+            "mpg",
+            vec![format!(
+                "{av} -c:v mpeg2video -g 15 -bf 1 -b:v 600k -c:a mp2 -ar 48000 -b:a 128k -af atrim=start=0.1 -f mpeg"
+            )],
+        ),
         Fixture::Avi => {
             ("avi", vec![format!("{av} -c:v mpeg4 -vtag xvid -g 30 -b:v 300k -c:a libmp3lame -b:a 64k")])
         }

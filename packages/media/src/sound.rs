@@ -118,7 +118,8 @@ mod tests {
 
     fn ffmpeg(args: &str) -> Vec<u8> {
         let program = std::env::var("SEGUE_FFMPEG").unwrap_or_else(|_| "ffmpeg".into());
-        let run = std::process::Command::new(program).args(["-v", "error", "-y"]).args(args.split(' ')).output();
+        let run =
+            std::process::Command::new(program).args(["-v", "error", "-y"]).args(args.split(' ')).output();
         let run = run.unwrap();
         assert!(run.status.success(), "{args}: {}", String::from_utf8_lossy(&run.stderr));
         run.stdout
@@ -173,7 +174,10 @@ mod tests {
             joined.display()
         ));
         mp4::hide_priming(&joined, 1, codec.priming()).unwrap();
-        assert!(start(&tools, &joined).await.abs_diff(start(&tools, &source).await) <= 1000, "{delay} {codec:?}");
+        assert!(
+            start(&tools, &joined).await.abs_diff(start(&tools, &source).await) <= 1000,
+            "{delay} {codec:?}"
+        );
         assert_eq!(samples(&joined).len(), is.len(), "{delay} {codec:?}");
     }
 

@@ -90,13 +90,21 @@ kept! {
     several_sounds: ManySounds in 6;
     subtitles_and_chapters: Chapters in 6;
     a_cover: Cover in 6;
-    mpeg2_program_stream: Mpeg2Ps in 1;
     avi: Avi in 5;
     a_tail_of_one_frame: OneFrameTail in 4;
     one_frame: OneFrame in 1;
     pictures_only: PictureOnly in 6;
     fragments: Fragmented in 6;
     an_edit_list: Edited in 4;
+}
+
+/// A program stream has no time for every packet, and ffmpeg's own copy moves its late
+/// sound. What cannot be proven is not published.
+#[test]
+fn a_program_stream_with_late_sound_is_refused() {
+    let sandbox = Sandbox::new();
+    let ended = sandbox.end(&mut sandbox.run(&fixture(Fixture::Mpeg2Ps), &["--recipe", "rejoin"]));
+    sandbox.assert_refused(&ended, 3, &["certificate", "--recipe mp4"]);
 }
 
 #[test]

@@ -48,14 +48,17 @@ impl EditList {
         let mdia = boxes::find(&parts, b"mdia").ok_or_else(missing)?;
         let mdhd = boxes::find(&boxes::children(src, mdia.body, mdia.end)?, b"mdhd").ok_or_else(missing)?;
         let Some(edts) = boxes::find(&parts, b"edts") else { return Ok(None) };
-        let Some(elst) = boxes::find(&boxes::children(src, edts.body, edts.end)?, b"elst") else { return Ok(None) };
+        let Some(elst) = boxes::find(&boxes::children(src, edts.body, edts.end)?, b"elst") else {
+            return Ok(None);
+        };
         let body = boxes::body(src, elst)?;
         let wide = body.first() == Some(&1);
         let (word, row) = if wide { (8, 20) } else { (4, 12) };
         if body.len() != 8 + 2 * row || boxes::be32(&body, 4) != 2 {
             return Ok(None);
         }
-        let number = |at: usize| if wide { boxes::be64(&body, at) } else { u64::from(boxes::be32(&body, at)) };
+        let number =
+            |at: usize| if wide { boxes::be64(&body, at) } else { u64::from(boxes::be32(&body, at)) };
         let nothing = if wide { u64::MAX } else { u64::from(u32::MAX) };
         Ok(Some(EditList {
             at: elst.body + 8,

@@ -41,11 +41,7 @@ pub async fn reduce(
     let opened = open(request, notes).await?;
     let joining = Joining { kit, request, notes, picture: notes.picture.as_ref().zip(opened.as_ref()) };
     let mapped = joining.mapped_files()?;
-    let report = joining.join(mapped.as_deref(), subtitles).await?;
-    stage(request, Stage::Join, None);
-    stage(request, Stage::Certify, Some((1, "file")));
-    let certificate = joining.certify(&report).await?;
-    stage(request, Stage::Certify, None);
+    let (report, certificate, refused) = joining.join_proven(mapped.as_deref(), subtitles).await?;
     let path = report.path.clone();
     let (bytes, sha256) = tokio::task::spawn_blocking(move || sha256_file(&path))
         .await
@@ -59,7 +55,7 @@ pub async fn reduce(
         media_type: media_type(report.container, notes).to_owned(),
         bytes,
         sha256,
-        made: made(request, notes, &report),
+        made: made(request, notes, &report, &refused),
     };
     Ok(VideoOutput { file, certificate, notes: said(&report) })
 }
@@ -107,12 +103,13 @@ impl Joining<'_> {
         Ok(ledgers)
     }
 
-    async fn join(
+    /// Joins into the first container in which the result is what the source was. Some
+    /// containers take a stream and do not keep where it stood; only the certificate tells.
+    async fn join_proven(
         &self,
         mapped: Option<&[PathBuf]>,
         subtitles: Option<AddedSubtitle>,
-    ) -> Result<JoinReport, EngineError> {
-        let run = &self.request.run;
+    ) -> Result<(JoinReport, Certificate, Vec<String>), EngineError> {
         let recipe = self
             .request
             .plan
@@ -120,6 +117,48 @@ impl Joining<'_> {
             .video
             .as_ref()
             .ok_or_else(|| internal("a join that no recipe asks for"))?;
+        let mut container = wanted(recipe.container);
+        let mut refused = Vec::new();
+        let mut first_error = None;
+        loop {
+            let joined = self.join(mapped, subtitles.clone(), container).await;
+            stage(self.request, Stage::Join, None);
+            let report = match (joined, first_error.take()) {
+                (Ok(report), first) => {
+                    first_error = first;
+                    report
+                }
+                (Err(_), Some(first)) => return Err(first),
+                (Err(error), None) => return Err(error),
+            };
+            stage(self.request, Stage::Certify, Some((1, "file")));
+            let certificate = self.certify(&report).await?;
+            stage(self.request, Stage::Certify, None);
+            if certificate.passed {
+                return Ok((report, certificate, refused));
+            }
+            let extension = report.container.extension();
+            let why = certificate.failures.first().map_or("it failed its certificate", String::as_str);
+            refused.push(format!("not {extension}: {why}"));
+            let error = failed(certificate.failures, self.notes.facts.container);
+            std::fs::remove_file(&report.path).map_err(|e| errors::io(report.path.display(), &e))?;
+            let first = first_error.take().unwrap_or(error);
+            container = match (recipe.container, report.container) {
+                (Container::Auto, FinalContainer::Mp4) => Some(FinalContainer::Mov),
+                (Container::Auto, FinalContainer::Mov) => Some(FinalContainer::Mkv),
+                _ => return Err(first),
+            };
+            first_error = Some(first);
+        }
+    }
+
+    async fn join(
+        &self,
+        mapped: Option<&[PathBuf]>,
+        subtitles: Option<AddedSubtitle>,
+        container: Option<FinalContainer>,
+    ) -> Result<JoinReport, EngineError> {
+        let run = &self.request.run;
         let track = match self.picture {
             Some((plan, _)) => picture::track(plan, &self.request.inputs)?,
             None => self.request.inputs.source.clone(),
@@ -154,7 +193,7 @@ impl Joining<'_> {
             mapped_codec: codec.as_deref(),
             audio: &audio,
             subtitles: &subtitles,
-            container: wanted(recipe.container),
+            container,
             work: &work,
             out_dir: &run.scratch,
             stem: "final",
@@ -177,18 +216,24 @@ impl Joining<'_> {
             work: &work,
         };
         let limits = self.kit.limits(&run.cancel);
-        let certificate = certify(&self.kit.tools, &about, &limits).await.map_err(errors::media)?;
-        if certificate.passed {
-            return Ok(certificate);
-        }
-        let first = certificate.failures.first().map_or("no reason was written", String::as_str);
-        let more = certificate.failures.len().saturating_sub(1);
-        let why = format!(
-            "the joined file failed its certificate and is not published: {first}{}",
-            if more > 0 { format!(" (and {more} more)") } else { String::new() }
-        );
-        Err(EngineError { stderr_tail: certificate.failures, ..EngineError::new(FaultKind::Internal, why) })
+        certify(&self.kit.tools, &about, &limits).await.map_err(errors::media)
     }
+}
+
+/// The error of a join that is not published. A source without an index has its times
+/// guessed by whoever reads it: where they cannot be kept, it is the source's fault.
+fn failed(failures: Vec<String>, source: segue_media::Container) -> EngineError {
+    let first = failures.first().map_or("no reason was written", String::as_str);
+    let more = failures.len().saturating_sub(1);
+    let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+    let (kind, next) = match source {
+        segue_media::Container::Other => {
+            (FaultKind::Source, "; the times in the source are unclear, encode it anew with --recipe mp4")
+        }
+        _ => (FaultKind::Internal, ""),
+    };
+    let why = format!("the joined file failed its certificate and is not published: {first}{more}{next}");
+    EngineError { stderr_tail: failures, ..EngineError::new(kind, why) }
 }
 
 async fn open(request: &ReduceRequest, notes: &Notes) -> Result<Option<OpenIndex>, EngineError> {
@@ -227,7 +272,7 @@ fn media_type(container: FinalContainer, notes: &Notes) -> &'static str {
     }
 }
 
-fn made(request: &ReduceRequest, notes: &Notes, report: &JoinReport) -> String {
+fn made(request: &ReduceRequest, notes: &Notes, report: &JoinReport, refused: &[String]) -> String {
     let segments = request.plan.segments.len();
     let how = match (&notes.picture, &request.plan.recipe.map) {
         (None, _) => "sound carried whole".to_owned(),
@@ -240,10 +285,11 @@ fn made(request: &ReduceRequest, notes: &Notes, report: &JoinReport) -> String {
         (Some(_), None) => format!("{segments} segments encoded in parallel and joined by an index"),
     };
     let container = report.container.extension().to_uppercase();
-    if report.container_reasons.is_empty() {
+    let reasons: Vec<&str> = refused.iter().chain(&report.container_reasons).map(String::as_str).collect();
+    if reasons.is_empty() {
         return format!("{how}; in {container}");
     }
-    format!("{how}; in {container} because: {}", report.container_reasons.join("; "))
+    format!("{how}; in {container} because: {}", reasons.join("; "))
 }
 
 fn said(report: &JoinReport) -> Vec<String> {
