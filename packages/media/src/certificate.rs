@@ -31,6 +31,10 @@ pub struct Certificate {
     pub dropped: Vec<DroppedStream>,
     /// What a truncated source did not hold any more.
     pub lost: Option<Lost>,
+    /// Size of the result.
+    pub result_bytes: u64,
+    /// SHA-256 of the result, from the same reading as the proof.
+    pub result_sha256: String,
     /// Version of ffmpeg that joined.
     pub ffmpeg_version: String,
 }

@@ -8,9 +8,10 @@ use segue_domain::Timebase;
 use serde::{Deserialize, Serialize};
 
 use crate::assemble::{self, Assembled};
+use crate::carry;
 use crate::container::{self, Fate, FinalContainer, Fit};
 use crate::error::{MediaError, MediaErrorKind, Result};
-use crate::facts::SourceFacts;
+use crate::facts::{SourceFacts, StreamFacts};
 use crate::mux::{self, AddedSubtitle, AudioInput, Mux, PictureInput, mux_args};
 use crate::plan::{OpenIndex, PicturePlan};
 use crate::process::{self, Finished, Heard, Limits};
@@ -99,6 +100,9 @@ pub struct JoinReport {
     pub picture: Option<u32>,
     /// Whether the picture's codec is still the source's.
     pub picture_copied: bool,
+    /// Whether the source's own tables were carried over, without a muxer.
+    #[serde(default)]
+    pub carried: bool,
     /// Wall time of the mux in milliseconds.
     pub wall_ms: u64,
     /// What ffmpeg complained of and went on.
@@ -106,7 +110,16 @@ pub struct JoinReport {
 }
 
 /// Joins.
+///
+/// Parts that were only read are carried into a file of the source's own dialect where it has
+/// one; everything else goes through the muxer, in the first container that takes it.
 pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> Result<JoinReport> {
+    let (fits, reasons) = fits(request);
+    if let Some(container) = carry::target(request, &fits)
+        && let Some((path, ran)) = carry::carry(request, container, limits).await?
+    {
+        return Ok(carried(request, container, path, ran));
+    }
     let assembled = assemble(request)?;
     let picture = match (&assembled, request.picture) {
         (Some(assembled), Some((plan, _))) => {
@@ -117,16 +130,7 @@ pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> 
         }
         _ => None,
     };
-    let mut made: BTreeMap<u32, String> =
-        request.audio.iter().map(|a| (a.stands_for, a.codec.clone())).collect();
-    if let (Some((plan, _)), Some(codec)) = (request.picture, request.mapped_codec) {
-        made.insert(plan.stream, codec.to_owned());
-    }
-    let (mut fits, mut reasons) = container::candidates(request.facts, &made);
-    if let Some(wanted) = request.container {
-        fits.retain(|f| f.container == wanted);
-        reasons.clear();
-    }
+    let mut reasons = reasons;
     let mut failed = None;
     for fit in &fits {
         match mux_into(tools, request, picture.as_ref(), fit, limits).await {
@@ -139,6 +143,43 @@ pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> 
         }
     }
     Err(failed.unwrap_or_else(|| MediaError::internal("no container was tried")))
+}
+
+/// The containers to try, best first, and why the better ones are not among them.
+fn fits(request: &JoinRequest<'_>) -> (Vec<Fit>, Vec<String>) {
+    let mut made: BTreeMap<u32, String> =
+        request.audio.iter().map(|a| (a.stands_for, a.codec.clone())).collect();
+    if let (Some((plan, _)), Some(codec)) = (request.picture, request.mapped_codec) {
+        made.insert(plan.stream, codec.to_owned());
+    }
+    let (mut fits, mut reasons) = container::candidates(request.facts, &made);
+    if let Some(wanted) = request.container {
+        fits.retain(|f| f.container == wanted);
+        reasons.clear();
+    }
+    (fits, reasons)
+}
+
+/// All streams of the source are in a carried file, in their order.
+fn carried(request: &JoinRequest<'_>, container: FinalContainer, path: PathBuf, ran: Finished) -> JoinReport {
+    let kept = |s: &StreamFacts| KeptStream {
+        source: s.index,
+        result: s.index,
+        converted_to: None,
+        replaced: false,
+    };
+    JoinReport {
+        path,
+        container,
+        container_reasons: Vec::new(),
+        kept: request.facts.streams.iter().map(kept).collect(),
+        dropped: Vec::new(),
+        picture: request.picture.map(|(plan, _)| plan.stream),
+        picture_copied: request.picture.is_some(),
+        carried: true,
+        wall_ms: ran.wall_ms,
+        warnings: Vec::new(),
+    }
 }
 
 fn assemble(request: &JoinRequest<'_>) -> Result<Option<Assembled>> {
@@ -260,6 +301,7 @@ fn report(
         dropped,
         picture,
         picture_copied,
+        carried: false,
         wall_ms: ran.wall_ms,
         warnings: ran.stderr_tail,
     }

@@ -6,6 +6,7 @@
 
 mod access;
 pub mod assemble;
+mod carry;
 pub mod certificate;
 pub mod certify;
 pub mod container;

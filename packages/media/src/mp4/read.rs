@@ -29,6 +29,11 @@ struct TopLevel {
     short_by: u64,
 }
 
+/// The dialect of a file.
+pub fn brand(src: &impl ByteSource) -> Result<Brand, IndexError> {
+    Ok(top_level(src)?.brand)
+}
+
 /// How many bytes a file is short of, by the boxes at its top level.
 pub fn short_by(src: &impl ByteSource) -> Result<u64, IndexError> {
     Ok(top_level(src)?.short_by)

@@ -195,3 +195,30 @@ fn keyframes(src: &impl ByteSource, stbl: &[BoxAt], samples: &mut [Sample]) -> R
     }
     Ok(())
 }
+
+/// Place and length of every chunk.
+pub(super) fn chunks(src: &impl ByteSource, stbl: &[BoxAt]) -> Result<Vec<(u64, u64)>, IndexError> {
+    let sizes = Sizes::load(src, stbl)?;
+    let runs = Table::load(src, required(stbl, b"stsc")?, 0, 12)?;
+    let (places, wide) = match boxes::find(stbl, b"co64") {
+        Some(b) => (Table::load(src, b, 0, 8)?, true),
+        None => (Table::load(src, required(stbl, b"stco")?, 0, 4)?, false),
+    };
+    let (mut run, mut sample) = (0, 0usize);
+    let mut chunks = Vec::with_capacity(places.rows);
+    for chunk in 0..places.rows {
+        while run + 1 < runs.rows && runs.u32(run + 1, 0) as usize <= chunk + 1 {
+            run += 1;
+        }
+        let count = if runs.rows == 0 { 0 } else { runs.u32(run, 4) as usize };
+        let stop = sample.saturating_add(count).min(sizes.count());
+        let len = (sample..stop).map(|i| u64::from(sizes.get(i))).sum();
+        let place = if wide { places.u64(chunk, 0) } else { u64::from(places.u32(chunk, 0)) };
+        chunks.push((place, len));
+        sample = stop;
+    }
+    if sample < sizes.count() {
+        return Err(IndexError::broken("more samples than places"));
+    }
+    Ok(chunks)
+}

@@ -175,3 +175,64 @@ fn the_matrix_is_put_right_in_place() {
     let index = read_index(&bytes.as_slice(), TrackChoice::FirstVideo).unwrap();
     assert_eq!(index.track.matrix, turned);
 }
+
+/// The bytes of a rewrite of `file`.
+fn rewritten(file: &[u8]) -> Vec<u8> {
+    let plan = plan_rewrite(&file).unwrap();
+    let mut out = plan.head.clone();
+    for run in &plan.runs {
+        out.extend_from_slice(&file[run.from as usize..(run.from + run.len) as usize]);
+    }
+    assert_eq!(out.len() as u64, plan.len);
+    out
+}
+
+proptest! {
+    #[test]
+    fn a_rewrite_keeps_every_packet_and_time(samples in samples()) {
+        let body = body_len(&samples);
+        let mut file = header(&samples, &[], body);
+        file.extend((0..body).map(|i| (i * 31 % 253) as u8));
+        let out = rewritten(&file);
+        let (a, b) = (
+            read_index(&file.as_slice(), TrackChoice::FirstVideo).unwrap(),
+            read_index(&out.as_slice(), TrackChoice::FirstVideo).unwrap(),
+        );
+        prop_assert_eq!(a.track.samples.len(), b.track.samples.len());
+        for (x, y) in a.track.samples.iter().zip(&b.track.samples) {
+            let bytes = |file: &[u8], s: &Sample| file[s.offset as usize..s.offset as usize + s.size as usize].to_vec();
+            prop_assert_eq!(bytes(&file, x), bytes(&out, y));
+            prop_assert_eq!(Sample { offset: 0, ..*x }, Sample { offset: 0, ..*y });
+        }
+        prop_assert_eq!(a.track.stsd, b.track.stsd);
+    }
+
+    #[test]
+    fn a_rewrite_of_damaged_tables_is_refused_or_done_and_never_a_panic(
+        samples in samples(),
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+    ) {
+        let mut file = header(&samples, &[], body_len(&samples));
+        for (at, value) in flips {
+            let at = at.index(file.len());
+            file[at] = value;
+        }
+        let _ = plan_rewrite(&file.as_slice());
+    }
+}
+
+#[test]
+fn media_in_another_file_and_fragments_are_left_to_the_muxer() {
+    let mut file = header(&steady(10), &[], 100);
+    file.resize(file.len() + 100, 0);
+    assert!(plan_rewrite(&file.as_slice()).is_ok());
+    let mut elsewhere = file.clone();
+    let at = elsewhere.windows(4).position(|w| w == b"url ").unwrap();
+    elsewhere[at + 7] = 0;
+    assert!(plan_rewrite(&elsewhere.as_slice()).is_err());
+    let mut fragments = file.clone();
+    fragments.extend_from_slice(b"\0\0\0\x08moof");
+    assert!(plan_rewrite(&fragments.as_slice()).is_err());
+    file.truncate(file.len() - 1);
+    assert!(plan_rewrite(&file.as_slice()).is_err());
+}

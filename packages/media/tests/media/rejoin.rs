@@ -140,3 +140,31 @@ async fn verify_sees_a_shift_and_another_picture() {
     let other = compare("other.mp4").await;
     assert!(other.differences[0].contains("content differs from frame 0"), "{:?}", other.differences);
 }
+
+#[tokio::test]
+async fn parts_that_were_only_read_are_carried_with_all_that_stands_beside_them() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("chapters.txt"),
+        ";FFMETADATA1\ntitle=A talk\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=2000\ntitle=one\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=2000\nEND=5000\ntitle=two\n",
+    )
+    .unwrap();
+    talk(dir.path(), "plain.mp4", X264, "-c:a aac");
+    ffmpeg(dir.path(), "-i plain.mp4 -i chapters.txt -map 0 -map_metadata 1 -c copy a.mp4");
+    let source = dir.path().join("a.mp4");
+    let out = dir.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let joined = rejoin(&source, &out, None).await.unwrap();
+    assert!(joined.report.carried);
+    let certificate = joined.certificate().await;
+    assert!(certificate.passed, "{:?}", certificate.failures);
+    let (bytes, sha256) = segue_media::sha256_file(&joined.report.path).unwrap();
+    assert_eq!((certificate.result_bytes, certificate.result_sha256), (bytes, sha256));
+    let facts = segue_media::probe(&joined.tools, &joined.report.path).await.unwrap();
+    assert_eq!((facts.chapters, facts.tags["title"].as_str()), (2, "A talk"));
+    // the movie comes first, so that playing can start before all is there
+    let head = std::fs::read(&joined.report.path).unwrap();
+    let at = |kind: &[u8]| head.windows(4).position(|w| w == kind).unwrap();
+    assert!(at(b"moov") < at(b"mdat"));
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1);
+}

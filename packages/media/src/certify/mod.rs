@@ -1,0 +1,111 @@
+//! Reads a finished result back and writes its certificate.
+use std::path::Path;
+
+use crate::certificate::{AvEnd, Certificate};
+use crate::error::{MediaError, Result};
+use crate::facts::SourceFacts;
+use crate::hash::sha256_file;
+use crate::join::JoinReport;
+use crate::part::PartLedger;
+use crate::plan::{OpenIndex, PicturePlan};
+use crate::probe;
+use crate::process::Limits;
+use crate::tools::Tools;
+
+mod around;
+mod picture;
+mod read_back;
+mod seams;
+
+use around::check_around;
+use picture::{check_picture, picture_of};
+use seams::seams;
+
+/// What a certificate is written about.
+#[derive(Clone, Copy)]
+pub struct CertifyRequest<'a> {
+    /// The source.
+    pub source: &'a Path,
+    /// Its facts.
+    pub facts: &'a SourceFacts,
+    /// The picture's plan and index.
+    pub picture: Option<(&'a PicturePlan, &'a OpenIndex)>,
+    /// What each part held, in order: as read for a join by reference, as it came back from a map.
+    pub ledgers: &'a [PartLedger],
+    /// What the join says it made.
+    pub joined: &'a JoinReport,
+    /// A folder for temporary files.
+    pub work: &'a Path,
+}
+
+/// A stream may stand this far from where it stood.
+const STREAM_TOLERANCE_US: i64 = 1000;
+
+/// Checks the result and writes down what was found; a failed check is no error.
+pub async fn certify(tools: &Tools, request: &CertifyRequest<'_>, limits: &Limits) -> Result<Certificate> {
+    let result = &request.joined.path;
+    let facts = probe::probe(tools, result).await?;
+    let mut certificate = Certificate {
+        passed: false,
+        failures: Vec::new(),
+        segments: Vec::new(),
+        coverage: None,
+        times: None,
+        around: Vec::new(),
+        av_end: None,
+        loudness: Vec::new(),
+        dropped: request.joined.dropped.clone(),
+        lost: request.picture.and_then(|(plan, _)| plan.lost),
+        result_bytes: 0,
+        result_sha256: String::new(),
+        ffmpeg_version: tools.ffmpeg_version.clone(),
+    };
+    let mut picture_shift = None;
+    let mut picture_ends = None;
+    if let (Some((plan, open)), Some(stream)) = (request.picture, request.joined.picture) {
+        let found = picture_of(tools, request, &facts, stream, limits).await?;
+        let (path, ledgers) = (result.clone(), request.ledgers.to_vec());
+        let (found, read) = blocking(move || {
+            let read = found.read_back(&path, &ledgers)?;
+            Ok((found, read))
+        })
+        .await?;
+        let seen = check_picture(&mut certificate, request, plan, open, &found, &read.groups);
+        (certificate.result_bytes, certificate.result_sha256) = (read.bytes, read.sha256);
+        picture_shift = seen.map(|s| s.shift_us);
+        picture_ends = seen.map(|s| s.ends_us);
+    } else if let Some((plan, _)) = request.picture.filter(|(p, _)| p.packets > 0) {
+        certificate.failures.push(format!("the picture, stream {}, is not in the result", plan.stream));
+    }
+    if certificate.result_sha256.is_empty() {
+        let path = result.clone();
+        (certificate.result_bytes, certificate.result_sha256) = blocking(move || sha256_file(&path)).await?;
+    }
+    let sound = check_around(tools, &mut certificate, request, &facts, picture_shift, limits).await?;
+    if let (Some((s, r)), Some((ps, pr))) = (sound, picture_ends) {
+        let end = AvEnd { source_us: s - ps, result_us: r - pr };
+        if (end.source_us - end.result_us).abs() > 2 * STREAM_TOLERANCE_US {
+            certificate.failures.push(format!(
+                "sound ends {} us after the picture, and {} us in the source",
+                end.result_us, end.source_us
+            ));
+        }
+        certificate.av_end = Some(end);
+    }
+    certificate.loudness = seams(tools, request, &facts, &certificate, limits).await?;
+    for s in certificate.loudness.iter().filter(|s| (s.source_db - s.result_db).abs() > 1.0) {
+        certificate.failures.push(format!(
+            "loudness steps by {:.1} dB at the start of segment {}, and by {:.1} dB in the source",
+            s.result_db, s.segment, s.source_db
+        ));
+    }
+    certificate.passed = certificate.failures.is_empty();
+    Ok(certificate)
+}
+
+/// Long reading, off the threads that everything else waits on.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| MediaError::internal(format!("reading the result ended badly: {e}")))?
+}

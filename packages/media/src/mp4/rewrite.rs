@@ -1,0 +1,197 @@
+//! A new file of the same tracks: the movie box first, every table as it was, and the media
+//! behind it without gaps.
+//!
+//! What a general muxer rebuilds from packets (and so may round, reorder or forget), this keeps
+//! to the byte: edit lists, sample groups, chapters, timecode and tracks that nobody knows.
+//! Only the chunk offsets are new.
+
+use super::IndexError;
+use super::boxes::{self, BoxAt};
+use super::source::ByteSource;
+use super::tables;
+
+/// A movie box larger than this is left to ffmpeg.
+const MAX_MOOV: u64 = 256 << 20;
+/// Boxes inside a movie box that hold other boxes on the way to the chunk offsets.
+const CONTAINERS: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
+/// Boxes that name places in the file and are not rewritten here.
+const PLACES: [&[u8; 4]; 5] = [b"iloc", b"saio", b"mvex", b"cmov", b"tfra"];
+
+/// A range of the old file, in the order of the new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// First byte in the old file.
+    pub from: u64,
+    /// Number of bytes.
+    pub len: u64,
+}
+
+/// How to write the new file: these bytes, then these ranges of the old one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrite {
+    /// File type, movie, and the head of the media data.
+    pub head: Vec<u8>,
+    /// The media data, then boxes of other programs.
+    pub runs: Vec<Run>,
+    /// Length of the new file.
+    pub len: u64,
+}
+
+struct Chunk {
+    from: u64,
+    len: u64,
+    track: usize,
+    number: usize,
+}
+
+/// Plans a rewrite; an error says why this file is left to ffmpeg.
+pub fn plan_rewrite(src: &impl ByteSource) -> Result<Rewrite, IndexError> {
+    let top = boxes::children(src, 0, src.len())?;
+    let moov = boxes::find(&top, b"moov").ok_or_else(|| left("no movie box"))?;
+    let ftyp = boxes::find(&top, b"ftyp").ok_or_else(|| left("no file type"))?;
+    if top.iter().any(|b| matches!(&b.kind, b"moof" | b"sidx" | b"meta")) || moov.end - moov.start > MAX_MOOV
+    {
+        return Err(left("fragments, or items at top level"));
+    }
+    let mut bytes = vec![0; (moov.end - moov.start) as usize];
+    src.read_at(moov.start, &mut bytes)?;
+    let movie = bytes.as_slice();
+    let mut tables = Vec::new();
+    let root = boxes::header(&movie, 0, movie.len() as u64)?.ok_or_else(|| left("no movie box"))?;
+    find_offsets(movie, root, &mut tables)?;
+    let mut chunks = Vec::new();
+    for (track, stbl) in tables.iter().enumerate() {
+        let inside = boxes::children(&movie, stbl.body, stbl.end)?;
+        for (number, (from, len)) in tables::chunks(&movie, &inside)?.into_iter().enumerate() {
+            chunks.push(Chunk { from, len, track, number });
+        }
+    }
+    let (mut runs, places, media_len) = lay_out(&mut chunks, &tables, src.len())?;
+    let mut head = vec![0; (ftyp.end - ftyp.start) as usize];
+    src.read_at(ftyp.start, &mut head)?;
+    // a wide table is needed only past 4 GiB; either way its length does not depend on the base
+    let wide = media_len + movie.len() as u64 * 2 + (1 << 20) > u64::from(u32::MAX);
+    let measured = rebuild(movie, root, &places, 0, wide)?;
+    let base = (head.len() + measured.len() + 16) as u64;
+    head.extend_from_slice(&rebuild(movie, root, &places, base, wide)?);
+    head.extend_from_slice(&1u32.to_be_bytes());
+    head.extend_from_slice(b"mdat");
+    head.extend_from_slice(&(media_len + 16).to_be_bytes());
+    let others = top.iter().filter(|b| matches!(&b.kind, b"uuid" | b"udta"));
+    runs.extend(others.map(|b| Run { from: b.start, len: b.end - b.start }));
+    let len = head.len() as u64 + runs.iter().map(|r| r.len).sum::<u64>();
+    Ok(Rewrite { head, runs, len })
+}
+
+fn left(why: &str) -> IndexError {
+    IndexError::Unsupported(why.into())
+}
+
+/// The sample tables in order; an error where a box names places that we would not move.
+fn find_offsets(movie: &[u8], at: BoxAt, found: &mut Vec<BoxAt>) -> Result<(), IndexError> {
+    for b in boxes::children(&movie, at.body, at.end)? {
+        if PLACES.contains(&&b.kind) {
+            return Err(left("a box that names places in the file"));
+        }
+        match &b.kind {
+            b"stbl" => {
+                for inside in boxes::children(&movie, b.body, b.end)? {
+                    if PLACES.contains(&&inside.kind) {
+                        return Err(left("a box that names places in the file"));
+                    }
+                }
+                found.push(b);
+            }
+            b"dinf" => self_contained(movie, b)?,
+            b"meta" => no_places(movie, b)?,
+            kind if CONTAINERS.contains(&kind) => find_offsets(movie, b, found)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Media in another file is not ours to carry.
+fn self_contained(movie: &[u8], dinf: BoxAt) -> Result<(), IndexError> {
+    for dref in boxes::children(&movie, dinf.body, dinf.end)? {
+        if &dref.kind != b"dref" || dref.body_len() < 8 {
+            continue;
+        }
+        for entry in boxes::children(&movie, dref.body + 8, dref.end)? {
+            let mut flags = [0; 4];
+            if entry.body_len() >= 4 {
+                movie.read_at(entry.body, &mut flags)?;
+            }
+            if flags[3] & 1 == 0 {
+                return Err(left("media in another file"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn no_places(movie: &[u8], meta: BoxAt) -> Result<(), IndexError> {
+    let body = movie.get(meta.body as usize..meta.end as usize).unwrap_or_default();
+    if body.windows(4).any(|w| w == b"iloc") { Err(left("items with places")) } else { Ok(()) }
+}
+
+/// New places of all chunks, by track and number, counted from the media's first byte.
+type Places = Vec<(BoxAt, Vec<u64>)>;
+
+fn lay_out(chunks: &mut [Chunk], tables: &[BoxAt], len: u64) -> Result<(Vec<Run>, Places, u64), IndexError> {
+    let mut places: Places = tables.iter().map(|t| (*t, Vec::new())).collect();
+    for c in chunks.iter() {
+        places[c.track].1.push(0);
+    }
+    chunks.sort_by_key(|c| c.from);
+    let (mut runs, mut at, mut end) = (Vec::<Run>::new(), 0u64, 0u64);
+    for c in chunks.iter().filter(|c| c.len > 0) {
+        let stop = c.from.checked_add(c.len).filter(|stop| *stop <= len).ok_or_else(|| left("truncated"))?;
+        if c.from < end {
+            return Err(left("chunks that overlap"));
+        }
+        places[c.track].1[c.number] = at;
+        match runs.last_mut() {
+            Some(run) if run.from + run.len == c.from => run.len += c.len,
+            _ => runs.push(Run { from: c.from, len: c.len }),
+        }
+        at += c.len;
+        end = stop;
+    }
+    Ok((runs, places, at))
+}
+
+/// The movie box again, with new chunk offsets.
+fn rebuild(movie: &[u8], at: BoxAt, places: &Places, base: u64, wide: bool) -> Result<Vec<u8>, IndexError> {
+    let mut out = vec![0; 4];
+    out.extend_from_slice(&at.kind);
+    let mine = places.iter().find(|(stbl, _)| stbl.start == at.start);
+    let mut end = at.body;
+    for b in boxes::children(&movie, at.body, at.end)? {
+        end = b.end;
+        match (&b.kind, mine) {
+            (b"stco" | b"co64", Some((_, offsets))) => out.extend_from_slice(&table(offsets, base, wide)),
+            (kind, _) if CONTAINERS.contains(&kind) => {
+                out.extend_from_slice(&rebuild(movie, b, places, base, wide)?);
+            }
+            _ => out.extend_from_slice(&movie[b.start as usize..b.end as usize]),
+        }
+    }
+    // QuickTime ends some containers with zeros
+    out.extend_from_slice(&movie[end as usize..at.end as usize]);
+    let size = u32::try_from(out.len()).map_err(|_| left("too long"))?;
+    out[..4].copy_from_slice(&size.to_be_bytes());
+    Ok(out)
+}
+
+fn table(offsets: &[u64], base: u64, wide: bool) -> Vec<u8> {
+    let width = if wide { 8 } else { 4 };
+    let mut out = ((16 + offsets.len() * width) as u32).to_be_bytes().to_vec();
+    out.extend_from_slice(if wide { b"co64" } else { b"stco" });
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&(offsets.len() as u32).to_be_bytes());
+    for offset in offsets {
+        out.extend_from_slice(&(base + offset).to_be_bytes()[8 - width..]);
+    }
+    out
+}
