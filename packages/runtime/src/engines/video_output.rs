@@ -7,7 +7,7 @@ use segue_domain::recipe::Container;
 use segue_domain::{FaultKind, OutputKind, TaskKind};
 use segue_media::{
     AddedSubtitle, Certificate, CertifyRequest, FinalContainer, JoinParts, JoinReport, JoinRequest,
-    OpenIndex, PartLedger, PicturePlan, certify, join, sha256_file,
+    OpenIndex, PartLedger, PicturePlan, certify, join,
 };
 use segue_ports::{EngineError, Event, Part, ReduceRequest, ReducedFile, Stage};
 
@@ -42,19 +42,15 @@ pub async fn reduce(
     let joining = Joining { kit, request, notes, picture: notes.picture.as_ref().zip(opened.as_ref()) };
     let mapped = joining.mapped_files()?;
     let (report, certificate, refused) = joining.join_proven(mapped.as_deref(), subtitles).await?;
-    let path = report.path.clone();
-    let (bytes, sha256) = tokio::task::spawn_blocking(move || sha256_file(&path))
-        .await
-        .map_err(|e| internal(format!("hashing ended badly: {e}")))?
-        .map_err(errors::media)?;
     let extension = report.container.extension();
     let file = ReducedFile {
         name: format!("final.{extension}"),
         path: report.path.clone(),
         kind: OutputKind::Media,
         media_type: media_type(report.container, notes).to_owned(),
-        bytes,
-        sha256,
+        // from the same reading as the proof
+        bytes: certificate.result_bytes,
+        sha256: certificate.result_sha256.clone(),
         made: made(request, notes, &report, &refused),
     };
     Ok(VideoOutput { file, certificate, notes: said(&report) })
