@@ -44,7 +44,9 @@ pub struct EncodeArgs<'a> {
 pub fn encode_args(with: &EncodeArgs<'_>) -> Vec<OsString> {
     let threads = with.threads.max(1).to_string();
     let mut args = words(&["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"]);
-    args.extend(words(&["-copyts", "-noautorotate", "-threads", &threads]));
+    // a decoder that starts in the midst holds frames back until it trusts itself; the frames
+    // that may be wrong are before those that are owned, and are cut off by their ticks
+    args.extend(words(&["-copyts", "-noautorotate", "-flags:v", "+output_corrupt", "-threads", &threads]));
     args.extend(words(&["-protocol_whitelist", "file,concat", "-f", "mov", "-i"]));
     args.push(with.input.clone());
     args.extend(words(&["-map", "0:v:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf"]));
@@ -112,4 +114,109 @@ fn keyframe_times(halves: &[i64], timescale: u32) -> String {
         list.push_str(&item);
     }
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::StreamKind;
+    use segue_domain::Timebase;
+    use segue_domain::recipe::VideoCodec;
+
+    fn stream(width: u32, height: u32, rotation: Option<i32>, format: &str) -> StreamFacts {
+        StreamFacts {
+            index: 0,
+            track_id: Some(1),
+            kind: StreamKind::Video,
+            codec: Some("h264".into()),
+            profile: None,
+            tag: "avc1".into(),
+            timebase: Timebase { num: 1, den: 30_000 },
+            start: Some(0),
+            duration_us: None,
+            frames: None,
+            dispositions: Vec::new(),
+            language: None,
+            rotation,
+            pixel_format: Some(format.into()),
+            width,
+            height,
+            frame_rate: None,
+            sample_rate: 0,
+            channels: 0,
+            tags: std::collections::BTreeMap::new(),
+        }
+    }
+
+    fn line(recipe: &EncodeRecipe, encoder: PictureEncoder) -> String {
+        let args = encode_args(&EncodeArgs {
+            input: "concat:file:h|file:s".into(),
+            out: Path::new("o.mp4"),
+            stream: &stream(1920, 1080, None, "yuv420p"),
+            recipe,
+            encoder,
+            rate: NominalRate { num: 30_000, den: 1001 },
+            timescale: 30_000,
+            start: 1001,
+            end: 61_061,
+            keyframes: &[2 * 31_031 - 1001],
+            threads: 2,
+        });
+        args.into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_line_for_h264() {
+        let expected = "-v error -nostdin -y -nostats -progress pipe:1 -copyts -noautorotate \
+            -flags:v +output_corrupt -threads 2 -protocol_whitelist file,concat -f mov -i concat:file:h|file:s \
+            -map 0:v:0 -map_metadata -1 -map_chapters -1 \
+            -vf settb=1/30000,trim=start_pts=1001:end_pts=61061,scale=1280:720:flags=bicubic \
+            -fps_mode passthrough -enc_time_base 1:30000 -pix_fmt yuv420p -c:v libx264 -g 149 -crf 20 \
+            -preset slow -forced-idr 1 -x264-params fps=30000/1001:open-gop=0:stitchable=1:zones=0,0,b=1.4 \
+            -threads 2 -tune film -force_key_frames 1.017684 -fflags +bitexact -flags:v +bitexact \
+            -write_btrt 0 -video_track_timescale 30000 -f mp4 o.mp4";
+        let recipe = EncodeRecipe {
+            crf: Some(20),
+            preset: Some("slow".into()),
+            tune: Some("film".into()),
+            pixel_format: Some("yuv420p".into()),
+            max_height: Some(720),
+            ..EncodeRecipe::default()
+        };
+        assert_eq!(line(&recipe, PictureEncoder::X264), expected);
+    }
+
+    #[test]
+    fn every_encoder_is_given_the_quality_and_closed_groups() {
+        let recipe = |codec| EncodeRecipe { codec, ..EncodeRecipe::default() };
+        let hevc = line(&recipe(VideoCodec::Hevc), PictureEncoder::X265);
+        let svt = line(&recipe(VideoCodec::Av1), PictureEncoder::SvtAv1);
+        let aom = line(&recipe(VideoCodec::Av1), PictureEncoder::Aom);
+        assert!(hevc.contains("-crf 28 -preset medium") && hevc.contains("open-gop=0"), "{hevc}");
+        assert!(svt.contains("-crf 35 -preset 8") && svt.contains("irefresh-type=2"), "{svt}");
+        assert!(aom.contains("-crf 35 -b:v 0 -cpu-used 8"), "{aom}");
+    }
+
+    #[test]
+    fn sizes_are_even_and_never_grow() {
+        let of = |w, h, turn, format: &str, most| {
+            size(&stream(w, h, turn, format), &EncodeRecipe { max_height: most, ..EncodeRecipe::default() })
+        };
+        assert_eq!(of(1920, 1080, None, "yuv420p", Some(720)), Some((1280, 720)));
+        assert_eq!(of(640, 360, None, "yuv420p", Some(720)), Some((640, 360)));
+        assert_eq!(of(853, 481, None, "yuv420p", None), Some((852, 480)));
+        assert_eq!(of(853, 481, None, "yuv444p", None), Some((853, 481)));
+        // turned by a quarter, the width is the height that is seen
+        assert_eq!(of(1920, 1080, Some(-90), "yuv420p", Some(960)), Some((960, 540)));
+        assert_eq!(of(0, 0, None, "yuv420p", Some(720)), None);
+    }
+
+    #[test]
+    fn half_a_tick_before_a_keyframe_is_not_lost() {
+        // one tick a frame: 4.5 ticks of 1/25 s
+        assert_eq!(keyframe_times(&[9], 25), "0.180000");
+        assert_eq!(keyframe_times(&[9, 19], 30), "0.150000,0.316667");
+        let many: Vec<i64> = (0..20_000).collect();
+        assert!(keyframe_times(&many, 1).len() <= KEYFRAME_LIST_BYTES);
+    }
 }

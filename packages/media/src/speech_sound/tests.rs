@@ -160,3 +160,15 @@ async fn a_stream_that_is_no_sound_is_refused() {
     assert_eq!(error.kind(), crate::MediaErrorKind::Usage);
     assert!(error.to_string().ends_with("stream 0 is no sound"), "{error}");
 }
+
+#[tokio::test]
+async fn a_block_is_cut_by_samples_and_read_with_its_surroundings() {
+    assert_eq!(BlockRange::of(0, 60), BlockRange { from: 0, warm_up: 0, to: 61 });
+    assert_eq!(BlockRange::of(2, 60), BlockRange { from: 119, warm_up: 1, to: 181 });
+    let source = Source::make("a.wav", "-f lavfi -i sine=r=48000:d=0.1").await;
+    let stream = source.facts.primary_audio().unwrap();
+    let args = block_args(Path::new("s"), stream, 480, 10_000, &BlockRange::of(2, 60));
+    let line = args.into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ");
+    assert!(line.starts_with("-v error -nostdin -copyts -noaccurate_seek -ss 118.000000 -protocol_whitelist"), "{line}");
+    assert!(line.contains("atrim=start_pts=5712480:end_pts=8688480,asetpts=PTS-(5712480),aresample"), "{line}");
+}
