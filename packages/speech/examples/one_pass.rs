@@ -1,6 +1,7 @@
 //! The yardstick: one whisper.cpp pass over the whole file with the same weights.
 //!
-//! usage: one_pass WAV OUT.txt [--threads 2] [--beam 0] [--best-of 1] [--model base.en] [--carry 1]
+//! usage: one_pass WAV OUT.txt [--threads 2] [--beam 0] [--best-of 1] [--model base.en] [--carry 0] [--flash 0] [--nst 1]
+//! Its defaults are the decoding of `transcribe`; whisper.cpp's own program takes --beam 5 --best-of 5 --carry 1 --nst 0.
 
 #[path = "support/mod.rs"]
 mod support;

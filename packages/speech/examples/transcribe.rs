@@ -1,6 +1,7 @@
 //! A WAV file through the map and the reduce step, as so many segments.
 //!
-//! usage: transcribe WAV OUT.txt [--segments 1] [--workers 2] [--threads 1] [--beam 0] [--json OUT.json]
+//! usage: transcribe WAV OUT.txt [--segments 1] [--workers 2] [--threads 1] [--beam 0] [--model base.en]
+//!        [--json OUT.json] [--windows] [--listen-only]
 
 #[path = "support/mod.rs"]
 mod support;

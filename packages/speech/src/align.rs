@@ -165,6 +165,14 @@ mod tests {
     }
 
     #[test]
+    fn words_before_a_pause_end_before_it() {
+        let spoken = [range(0, 1000), range(2000, 3000)];
+        let mut words = [word("one", 500), word("two", 1050), word("three.", 1900), word("four", 3000)];
+        snap(&mut words, &sound(3000, &spoken), &spoken);
+        assert_eq!(times(&words), [(0, 500), (500, 940), (940, 1000), (2000, 3000)]);
+    }
+
+    #[test]
     fn words_never_overlap_however_wrong_the_engine_is() {
         let spoken = [range(100, 500), range(1500, 1600), range(2500, 2600)];
         let mut words: Vec<RawWord> =

@@ -194,3 +194,37 @@ fn measure(path: &Path) -> std::io::Result<(u64, String)> {
     }
     Ok((size, hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_checked_byte_for_byte() {
+        const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let sure = KnownModel { size: Some(3), checksum: Checksum::Sha256(ABC), ..KNOWN_MODELS[0] };
+        let told = |model: &KnownModel, text: &str| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join(model.file_name);
+            std::fs::write(&path, text).expect("written");
+            model.verify(&path).err().map(|e| e.to_string())
+        };
+        assert_eq!(told(&sure, "abc"), None);
+        assert!(told(&sure, "abd").is_some_and(|text| text.contains("sha256")));
+        assert!(told(&sure, "ab").is_some_and(|text| text.contains("2 bytes, not 3")));
+        let unsure = KnownModel { checksum: Checksum::UpstreamSha1("0"), ..sure };
+        assert!(told(&unsure, "abc").is_some_and(|text| text.contains("no sha256 is pinned")));
+        assert!(sure.verify(Path::new("/nowhere")).is_err());
+    }
+
+    #[test]
+    fn names_and_files_are_unique_and_lead_upstream() {
+        for (index, model) in KNOWN_MODELS.iter().enumerate() {
+            assert_eq!(KnownModel::find(model.name), Some(model));
+            assert!(KNOWN_MODELS[..index].iter().all(|other| other.file_name != model.file_name));
+            assert_eq!(model.multilingual, !model.name.ends_with(".en"), "{}", model.name);
+            assert_eq!(model.alignment_heads().is_some(), model.used_for == ModelUse::Transcription);
+            assert!(model.url().ends_with(model.file_name));
+        }
+    }
+}

@@ -51,7 +51,7 @@ pub(crate) fn words(tokens: &[SpokenToken]) -> Vec<RawWord> {
     let mut words: Vec<RawWord> = Vec::new();
     let mut open: Vec<&SpokenToken> = Vec::new();
     for token in tokens {
-        if !open.is_empty() && begins_word(token) && is_whole(&open) {
+        if !open.is_empty() && begins_word(token) {
             words.extend(joined(&open));
             open.clear();
         }
@@ -79,12 +79,6 @@ fn begins_word(token: &SpokenToken) -> bool {
 fn writes_no_spaces(letter: char) -> bool {
     letter.is_alphabetic()
         && matches!(u32::from(letter), 0x0E00..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3040..=0x30FF | 0x3400..=0x9FFF | 0x20000..=0x2FA1F)
-}
-
-/// Whether the bytes end with a whole character.
-fn is_whole(tokens: &[&SpokenToken]) -> bool {
-    let bytes: Vec<u8> = tokens.iter().flat_map(|t| t.bytes.iter().copied()).collect();
-    std::str::from_utf8(&bytes).is_ok()
 }
 
 fn joined(tokens: &[&SpokenToken]) -> Option<RawWord> {
