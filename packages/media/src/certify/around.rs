@@ -8,7 +8,7 @@ use crate::process::Limits;
 use crate::rows::{self, Depth, Rows};
 use crate::tools::Tools;
 
-use super::{CertifyRequest, STREAM_TOLERANCE_US};
+use super::{CertifyRequest, STREAM_TOLERANCE_US, identity};
 
 /// Compares the packets of every stream that went around; the ends of the first sound.
 pub(super) async fn check_around(
@@ -19,6 +19,16 @@ pub(super) async fn check_around(
     picture_shift: Option<i64>,
     limits: &Limits,
 ) -> Result<Option<(i64, i64)>> {
+    if request.joined.carried
+        && let Some(proofs) = carried(request)?
+    {
+        for (proof, kind) in &proofs {
+            judge(proof, *kind, &mut certificate.failures);
+        }
+        certificate.around.extend(proofs.into_iter().map(|(proof, _)| proof));
+        // the clocks are the source's, and so is the end
+        return Ok(sound_end_us(request.facts).map(|end| (end, end)));
+    }
     let of = |facts: &'_ SourceFacts, index: u32| facts.streams.iter().position(|s| s.index == index);
     let pairs: Vec<(&StreamFacts, &StreamFacts, bool)> = request
         .joined
@@ -103,4 +113,27 @@ fn judge(proof: &StreamProof, kind: StreamKind, failures: &mut Vec<String>) {
             proof.max_error_us
         ));
     }
+}
+
+/// The proofs of a carried file by its own tables; `None` where one of them must be read by ffmpeg.
+fn carried(request: &CertifyRequest<'_>) -> Result<Option<Vec<(StreamProof, StreamKind)>>> {
+    let mut proofs = Vec::new();
+    for stream in request.facts.streams.iter().filter(|s| Some(s.index) != request.joined.picture) {
+        // a cover lies in the movie box, which was carried whole
+        if stream.kind == StreamKind::Picture {
+            continue;
+        }
+        match identity::proof(request.source, &request.joined.path, stream)? {
+            Some(proof) => proofs.push((proof, stream.kind)),
+            // a track that nobody can describe has no packets to compare
+            None if stream.codec.is_none() => {}
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(proofs))
+}
+
+fn sound_end_us(facts: &SourceFacts) -> Option<i64> {
+    let sound = facts.primary_audio()?;
+    Some(sound.timebase.to_micros(sound.start?) + sound.duration_us?)
 }

@@ -9,13 +9,13 @@ use crate::facts::{Container, SourceFacts};
 use crate::lossless::owned_times;
 use crate::mp4::{Sample, TrackChoice};
 use crate::part::{self, PartLedger};
-use crate::plan::{OpenIndex, PicturePlan, open_at};
+use crate::plan::{OpenIndex, PicturePlan, TrackPlace, open_at};
 use crate::process::Limits;
 use crate::tools::Tools;
 use crate::track;
 
-use super::CertifyRequest;
 use super::read_back::{ReadBack, in_order, read_back};
+use super::{CertifyRequest, identity};
 
 /// The result's picture.
 pub(super) struct Found {
@@ -70,6 +70,9 @@ pub(super) async fn picture_of(
         .iter()
         .find(|s| s.index == stream)
         .ok_or_else(|| MediaError::internal("the joined picture is not in the result"))?;
+    if let Some(carried) = carried(request)? {
+        return Ok(carried);
+    }
     if request.joined.container != FinalContainer::Mkv
         && facts.container == Container::Mov
         && let Some(id) = found.track_id
@@ -86,6 +89,16 @@ pub(super) async fn picture_of(
     std::fs::create_dir_all(&scratch).map_err(|e| MediaError::io(scratch.display(), &e))?;
     let made = track::write(tools, result, &scratch, found, limits).await?;
     Ok(Found { open: made.open, anchor: made.anchor, inside: false })
+}
+
+/// The picture of a carried file, where its index says the same as the source's.
+fn carried(request: &CertifyRequest<'_>) -> Result<Option<Found>> {
+    let Some((plan, source)) = request.picture.filter(|_| request.joined.carried) else { return Ok(None) };
+    let TrackPlace::Source { track_id } = plan.track else { return Ok(None) };
+    let mut open = open_at(&request.joined.path, TrackChoice::Id(track_id))?;
+    open.index.settle_edits();
+    let same = identity::same_clock(&source.index, &open.index);
+    Ok(same.then_some(Found { open, anchor: plan.anchor, inside: true }))
 }
 
 /// Where the picture stands in the result.
