@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use segue_domain::plan::PLAN_VERSION;
 use segue_domain::recipe::{SoundCodec, VideoMode, WithoutSound};
 use segue_domain::{FaultKind, Plan, Recipe, Segment, Task, TaskId, TaskKind, TickRange, Timebase};
-use segue_media::{Limits, PicturePlan, SourceFacts, StreamKind, TrackPlace};
+use segue_media::encode::plan_on_grid;
+use segue_media::{Limits, PicturePlan, SourceFacts, StreamKind, TrackPlace, open_index};
 use segue_ports::{EngineError, PlanRequest, Planned, Planner, ProducedFile};
 
 use super::kit::Kit;
@@ -76,9 +77,16 @@ impl MediaPlanner {
         limits: &Limits,
     ) -> Result<Option<PicturePlan>, EngineError> {
         let every = recipe.segment_duration.micros();
-        segue_media::plan_cuts(&self.kit.tools, source, scratch, every, facts, limits)
+        let plan = segue_media::plan_cuts(&self.kit.tools, source, scratch, every, facts, limits)
             .await
-            .map_err(errors::media)
+            .map_err(errors::media)?;
+        let encode =
+            recipe.video.as_ref().filter(|video| video.mode == VideoMode::Encode).map(|video| &video.encode);
+        let (Some(plan), Some(encode)) = (&plan, encode) else { return Ok(plan) };
+        // the encoder's keyframes stand on a grid that does not know the segments; cuts on it
+        // cost no keyframe
+        let open = open_index(plan, source, scratch).map_err(errors::media)?;
+        Ok(Some(plan_on_grid(plan, &open, encode, every)))
     }
 }
 
