@@ -179,7 +179,9 @@ impl Work {
         let (index, owns) = (self.segment.index, self.segment.frames);
         let made = open_at(&self.partial, TrackChoice::FirstVideo).map_err(|_| {
             // a file without a picture is what ffmpeg leaves when it has seen none
-            MediaError::source(format!("frame mismatch: segment {index} owns {owns} frames and none could be encoded"))
+            MediaError::source(format!(
+                "frame mismatch: segment {index} owns {owns} frames and none could be encoded"
+            ))
         })?;
         let track = &made.index.track;
         let got = track.samples.len() as u64;

@@ -169,6 +169,12 @@ async fn a_block_is_cut_by_samples_and_read_with_its_surroundings() {
     let stream = source.facts.primary_audio().unwrap();
     let args = block_args(Path::new("s"), stream, 480, 10_000, &BlockRange::of(2, 60));
     let line = args.into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ");
-    assert!(line.starts_with("-v error -nostdin -copyts -noaccurate_seek -ss 118.000000 -protocol_whitelist"), "{line}");
-    assert!(line.contains("atrim=start_pts=5712480:end_pts=8688480,asetpts=PTS-(5712480),aresample"), "{line}");
+    assert!(
+        line.starts_with("-v error -nostdin -copyts -noaccurate_seek -ss 118.000000 -protocol_whitelist"),
+        "{line}"
+    );
+    assert!(
+        line.contains("atrim=start_pts=5712480:end_pts=8688480,asetpts=PTS-(5712480),aresample"),
+        "{line}"
+    );
 }
