@@ -26,7 +26,9 @@ fn it_counts_every_frame_of_every_segment() {
         );
         assert!(text.contains("ffmpeg"), "tool versions are not in it: {certificate:#}");
         let segments = certificate["media"]["segments"].as_array().cloned().unwrap_or_default();
-        assert_eq!(segments.len(), 8, "{certificate:#}");
+        // an encode recipe cuts only where the encoder has a keyframe, each 5 s at most
+        let expected = if args.contains(&"mp4") { 2..=8 } else { 8..=8 };
+        assert!(expected.contains(&segments.len()), "{certificate:#}");
         let frames: u64 = segments.iter().filter_map(|s| s["frames"].as_u64()).sum();
         assert_eq!(frames, Digest::of(&source).video[0].times.len() as u64, "{certificate:#}");
     }
