@@ -142,6 +142,7 @@ impl SpeechEngine for WhisperCpp {
             multilingual: self.context.is_multilingual(),
             end_of_text: self.context.token_eot(),
             first_timestamp: self.context.token_beg(),
+            audio_context: self.context.model_n_audio_ctx(),
         };
         let heard = whisper_decode::hear(&mut state, samples, &setting, cancel);
         self.give_back(state);
