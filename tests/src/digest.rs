@@ -80,6 +80,19 @@ fn samples(path: &Path, index: usize) -> String {
     ffmpeg(&[], path, &["-map", &format!("0:a:{index}"), "-c:a", "pcm_s16le", "-f", "md5", "-"])
 }
 
+/// Mean level of the first sound in dB below full scale.
+pub fn level_db(path: &Path) -> f64 {
+    let measured = Command::new("ffmpeg")
+        .args(["-nostdin", "-hide_banner", "-i"])
+        .arg(path)
+        .args(["-map", "0:a:0", "-af", "volumedetect", "-f", "null", "-"])
+        .output()
+        .expect("ffmpeg starts");
+    let said = String::from_utf8_lossy(&measured.stderr).into_owned();
+    let level = said.split("mean_volume:").nth(1).and_then(|rest| rest.split_whitespace().next());
+    level.and_then(|level| level.parse().ok()).unwrap_or_else(|| panic!("no level: {said}"))
+}
+
 /// The streams as ffprobe has them.
 pub fn streams(path: &Path) -> Vec<Value> {
     let probed = Command::new("ffprobe")

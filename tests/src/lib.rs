@@ -17,7 +17,7 @@ mod random;
 mod sandbox;
 mod surroundings;
 
-pub use digest::{Digest, assert_same_media, streams};
+pub use digest::{Digest, assert_same_media, level_db, streams};
 pub use fixture::{Fixture, fixture, has_encoder};
 pub use processes::{assert_none_left, marked};
 pub use program::segue;

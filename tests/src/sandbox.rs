@@ -97,6 +97,7 @@ impl Sandbox {
             }
         }
         command.env(MARK, &self.mark).env("TMPDIR", self.tmp()).stdin(Stdio::null());
+        command.env("XDG_CACHE_HOME", self.path("cache"));
         command.current_dir(self.dir.path());
         command
     }

@@ -85,6 +85,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "'COMMAND {input} {output}'")]
     pub map: Option<String>,
 
+    /// Run your own program on the whole sound, WAV in and WAV out
+    #[arg(long, value_name = "'COMMAND {input} {output}'")]
+    pub map_sound: Option<String>,
+
     #[command(flatten)]
     pub common: RecipeFlags,
 

@@ -12,14 +12,14 @@ use segue_runtime::{Settings, failure, shutdown, wiring};
 use crate::args::PlanArgs;
 use crate::output;
 use crate::progress::name_of;
-use crate::run::recipe_of;
+use crate::run::{OwnPrograms, recipe_of};
 
 /// Longest speech window, for a prediction of how many there are.
 const WINDOW_MS: u64 = 30_000;
 
 /// Prints the plan of a source.
 pub async fn plan(args: &PlanArgs, settings: &Settings) -> Result<ExitCode, Failure> {
-    let recipe = recipe_of(&args.common, settings, None)?;
+    let recipe = recipe_of(&args.common, settings, OwnPrograms::default())?;
     let source = SourceFile::look(&args.source)?;
     let engines = wiring::engines(settings).await?;
     let stop = shutdown::listen(|| {})?;

@@ -17,7 +17,8 @@ use crate::progress::{Screen, print_event};
 
 /// Runs the job and says what came of it.
 pub async fn run(args: &RunArgs, settings: &Settings) -> Result<ExitCode, Failure> {
-    let recipe = recipe_of(&args.common, settings, args.map.clone())?;
+    let own = OwnPrograms { map: args.map.clone(), sound: args.map_sound.clone() };
+    let recipe = recipe_of(&args.common, settings, own)?;
     // a bad source is told before a missing model, and both before anything is written
     SourceFile::look(&args.source)?;
     let request = RunRequest {
@@ -55,13 +56,23 @@ pub async fn run(args: &RunArgs, settings: &Settings) -> Result<ExitCode, Failur
     }
 }
 
+/// The user's own programs.
+#[derive(Debug, Default)]
+pub struct OwnPrograms {
+    /// For every part of the picture.
+    pub map: Option<String>,
+    /// For the whole sound.
+    pub sound: Option<String>,
+}
+
 /// The recipe that the settings name, with what overrides it.
-pub fn recipe_of(flags: &RecipeFlags, settings: &Settings, map: Option<String>) -> Result<Recipe, Failure> {
+pub fn recipe_of(flags: &RecipeFlags, settings: &Settings, own: OwnPrograms) -> Result<Recipe, Failure> {
     let overrides = Overrides {
         segment_duration: settings.segment_duration,
         model: settings.model.clone(),
         language: settings.language.clone(),
-        map,
+        map: own.map,
+        map_sound: own.sound,
     };
     let recipe = resolve(&settings.recipe, &overrides)?;
     if recipe.transcript.is_none() {

@@ -208,11 +208,24 @@ pub struct SoundRecipe {
     pub codec: SoundCodec,
     /// Bits a second for each stream that is encoded, thousands.
     pub kbps: u32,
+    /// The user's own program for the sound, run once on the whole of each stream: it reads
+    /// the WAV `{input}` (16 bit, from the start of the film on, gaps filled with silence) and
+    /// writes a WAV of the same length to `{output}`. What it gives is encoded, as AAC where
+    /// `codec` is `copy`. Time limit and attempts are those of `[map]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub map: Option<String>,
+}
+
+impl SoundRecipe {
+    /// Whether the sound of the result is made anew.
+    pub fn is_made(&self) -> bool {
+        self.codec != SoundCodec::Copy || self.map.is_some()
+    }
 }
 
 impl Default for SoundRecipe {
     fn default() -> Self {
-        SoundRecipe { codec: SoundCodec::Copy, kbps: 128 }
+        SoundRecipe { codec: SoundCodec::Copy, kbps: 128, map: None }
     }
 }
 
@@ -258,7 +271,8 @@ pub struct MapRecipe {
     /// How often one segment is tried.
     #[serde(default = "default_map_attempts")]
     pub attempts: u32,
-    /// Extension of `{input}` and `{output}` without a dot; absent for one that fits.
+    /// Extension of `{output}` without a dot; absent for that of `{input}`, which is an MP4 or
+    /// a QuickTime file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<String>,
 }
@@ -267,11 +281,13 @@ fn default_segment_duration() -> Span {
     Span::from_millis(300_000)
 }
 
-fn default_map_timeout() -> Span {
+/// The longest a user's program may run, where the recipe says nothing.
+pub fn default_map_timeout() -> Span {
     Span::from_millis(3_600_000)
 }
 
-fn default_map_attempts() -> u32 {
+/// How often a user's program is tried, where the recipe says nothing.
+pub fn default_map_attempts() -> u32 {
     3
 }
 
@@ -459,6 +475,9 @@ impl Recipe {
             if !(8..=1024).contains(&video.sound.kbps) {
                 return bad("video.sound.kbps is not between 8 and 1024");
             }
+            if video.sound.map.as_ref().is_some_and(|map| !reads_and_writes(map)) {
+                return bad("video.sound.map must name {input} and {output}");
+            }
         }
         if self.thumbnail.as_ref().is_some_and(|t| !(16..=8192).contains(&t.width)) {
             return bad("thumbnail.width is not between 16 and 8192");
@@ -470,9 +489,13 @@ impl Recipe {
     }
 }
 
+fn reads_and_writes(command: &str) -> bool {
+    command.contains("{input}") && command.contains("{output}")
+}
+
 fn check_map(map: &MapRecipe) -> Result<(), DomainError> {
     let bad = |why: &str| Err(DomainError::Invalid { document: "recipe", why: why.to_owned() });
-    if !map.command.contains("{input}") || !map.command.contains("{output}") {
+    if !reads_and_writes(&map.command) {
         return bad("map.command must name {input} and {output}");
     }
     if !(1..=20).contains(&map.attempts) {

@@ -149,6 +149,7 @@ async fn mapped(
         }
         let output = out_dir.join(format!("{:05}.{}", segment.index, part_extension(plan, lossless)));
         let task = MapTask {
+            what: "a segment",
             input: &input,
             output: &output,
             index: segment.index,

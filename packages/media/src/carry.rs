@@ -1,21 +1,39 @@
 //! The join without a muxer: a file whose parts were only read, of the same dialect as its
-//! source, is its tracks with new chunk offsets, and its bytes are moved by the kernel.
+//! source, is its tracks with new chunk offsets, and its bytes are moved as they are.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::container::{Fate, FinalContainer, Fit};
+use crate::copy_out::{CopyError, Written, copy_out};
 use crate::error::{MediaError, Result};
-use crate::facts::{Container, StreamKind};
+use crate::facts::{Container, SourceFacts, StreamKind};
+use crate::hash::hex;
 use crate::join::{JoinParts, JoinRequest};
 use crate::mp4::{self, Brand, CountedFile, Rewrite};
+use crate::plan::{PicturePlan, TrackPlace};
 use crate::probe;
 use crate::process::{Finished, Limits};
 
-/// Bytes moved between two looks at whether to stop.
-const PIECE: u64 = 64 << 20;
+/// A carried file, from the pass that wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: String,
+}
+
+/// Whether a join of packets that were only read is likely to move them as they are. The join
+/// decides; who guesses wrong reads the packets twice, or once too late.
+pub fn may_be_carried(facts: &SourceFacts, picture: &PicturePlan) -> bool {
+    facts.container == Container::Mov
+        && facts.short_by_bytes.is_none()
+        && matches!(picture.track, TrackPlace::Source { .. })
+}
 
 /// The container that a request can be carried into, and why not where it cannot.
 pub(crate) fn target(request: &JoinRequest<'_>, fits: &[Fit]) -> Option<FinalContainer> {
@@ -52,7 +70,7 @@ pub(crate) async fn carry(
     request: &JoinRequest<'_>,
     container: FinalContainer,
     limits: &Limits,
-) -> Result<Option<(PathBuf, Finished)>> {
+) -> Result<Option<(PathBuf, Carried, Finished)>> {
     let started = Instant::now();
     let file = CountedFile::new(probe::open(request.source)?)
         .map_err(|e| MediaError::io(request.source.display(), &e))?;
@@ -65,46 +83,49 @@ pub(crate) async fn carry(
     };
     let name = format!("{}.{}", request.stem, container.extension());
     let (path, partial) = (request.out_dir.join(&name), request.out_dir.join(format!(".{name}.partial")));
-    let moved = move_bytes(request, &rewrite, &partial, limits).await;
-    let renamed = moved.and_then(|()| {
-        fs::rename(&partial, &path).map_err(|e| MediaError::io(format!("writing {}", path.display()), &e))
+    let moved = move_bytes(request, rewrite, &partial, limits).await;
+    let renamed = moved.and_then(|written| {
+        fs::rename(&partial, &path).map_err(|e| MediaError::io(format!("writing {}", path.display()), &e))?;
+        Ok(written)
     });
-    if let Err(e) = renamed {
-        // a file that is not there is as good as one that was removed
-        let _ = fs::remove_file(&partial);
-        return Err(e);
-    }
-    let wall_ms = started.elapsed().as_millis() as u64;
-    Ok(Some((path, Finished { wall_ms, ..Finished::default() })))
-}
-
-async fn move_bytes(request: &JoinRequest<'_>, rewrite: &Rewrite, out: &Path, limits: &Limits) -> Result<()> {
-    let failed = |e: std::io::Error| MediaError::io(format!("writing {}", out.display()), &e);
-    let mut to = File::create(out).map_err(failed)?;
-    to.write_all(&rewrite.head).map_err(failed)?;
-    let mut from = probe::open(request.source)?;
-    let length_us = request.facts.duration_us.unwrap_or(0);
-    let mut done = rewrite.head.len() as u64;
-    for run in &rewrite.runs {
-        from.seek(SeekFrom::Start(run.from)).map_err(failed)?;
-        let mut left = run.len;
-        while left > 0 {
-            if limits.cancel.is_cancelled() {
-                return Err(MediaError::cancelled());
-            }
-            let piece = left.min(PIECE);
-            (from, to) = tokio::task::spawn_blocking(move || {
-                // between two files this is one call of the kernel
-                let moved = std::io::copy(&mut (&from).take(piece), &mut to)?;
-                if moved == piece { Ok((from, to)) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) }
-            })
-            .await
-            .map_err(|e| MediaError::internal(format!("moving bytes ended badly: {e}")))?
-            .map_err(failed)?;
-            left -= piece;
-            done += piece;
-            (request.progress)((length_us as f64 * done as f64 / rewrite.len as f64) as i64);
+    match renamed {
+        Ok(Written { bytes, sha256 }) => {
+            let wall_ms = started.elapsed().as_millis() as u64;
+            let carried = Carried { bytes, sha256: hex(&sha256) };
+            Ok(Some((path, carried, Finished { wall_ms, ..Finished::default() })))
+        }
+        Err(e) => {
+            // a file that is not there is as good as one that was removed
+            let _ = fs::remove_file(&partial);
+            Err(e)
         }
     }
-    Ok(())
+}
+
+async fn move_bytes(
+    request: &JoinRequest<'_>,
+    rewrite: Rewrite,
+    out: &Path,
+    limits: &Limits,
+) -> Result<Written> {
+    let from = probe::open(request.source)?;
+    let length_us = request.facts.duration_us.unwrap_or(0) as f64;
+    let len = rewrite.len as f64;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (cancel, to) = (limits.cancel.clone(), out.to_owned());
+    let copying = tokio::task::spawn_blocking(move || {
+        copy_out(&from, &rewrite, &to, |done| {
+            // nobody listens only when the join itself was dropped
+            tell.send(done).is_ok() && !cancel.is_cancelled()
+        })
+    });
+    while let Some(done) = told.recv().await {
+        (request.progress)((length_us * done as f64 / len) as i64);
+    }
+    let copied = copying.await.map_err(|e| MediaError::internal(format!("moving bytes ended badly: {e}")))?;
+    copied.map_err(|e| match e {
+        CopyError::Read(e) => MediaError::io(format!("reading {}", request.source.display()), &e),
+        CopyError::Write(e) => MediaError::io(format!("writing {}", out.display()), &e),
+        CopyError::Stopped => MediaError::cancelled(),
+    })
 }

@@ -1,7 +1,7 @@
 //! The seam certificate: the proof, kept with the result, that joining changed nothing.
 //!
-//! Every claim is checked on the finished file, not on what the join meant to write: its
-//! packets are read back through its own index and compared with what the parts owned.
+//! Every claim is checked on the finished file, not on what the join meant to write: its index
+//! is read back, and its packets are compared with what the parts owned.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ pub struct Certificate {
     pub lost: Option<Lost>,
     /// Size of the result.
     pub result_bytes: u64,
-    /// SHA-256 of the result, from the same reading as the proof.
+    /// SHA-256 of the result.
     pub result_sha256: String,
     /// Version of ffmpeg that joined.
     pub ffmpeg_version: String,
@@ -48,8 +48,26 @@ pub struct SegmentProof {
     pub frames: u64,
     /// Packets of the part and at its place in the result.
     pub packets: [u64; 2],
-    /// XXH3-128 of the packets of the part, and at its place in the result.
-    pub payload_xxh3: [String; 2],
+    /// Whether the packets in the result are the part's.
+    pub same: bool,
+    /// How that is known.
+    pub evidence: Evidence,
+}
+
+/// How the bytes of packets were compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "by")]
+pub enum Evidence {
+    /// XXH3-128 of the packets, in hexadecimal.
+    Digest {
+        /// Of the part.
+        part: String,
+        /// At its place in the result.
+        result: String,
+    },
+    /// The result is ranges of the source behind a new head, and its table, as read back, has
+    /// every packet where its range was put. The segment's first and last packet were read back.
+    Place,
 }
 
 /// Frames and packets counted.

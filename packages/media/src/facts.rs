@@ -26,6 +26,10 @@ pub struct SourceFacts {
     pub tags: BTreeMap<String, String>,
     /// What a truncated file is short of, where its container says so.
     pub short_by_bytes: Option<u64>,
+    /// Times of the first packets of each stream, in its ticks, as ffmpeg reads them; only
+    /// from a fresh look at the file, never kept in a plan.
+    #[serde(skip)]
+    pub first_packets: BTreeMap<u32, Vec<Option<i64>>>,
 }
 
 /// Families of containers that are treated in different ways.

@@ -8,10 +8,11 @@ use segue_domain::Timebase;
 use serde::{Deserialize, Serialize};
 
 use crate::assemble::{self, Assembled};
-use crate::carry;
+use crate::carry::{self, Carried};
 use crate::container::{self, Fate, FinalContainer, Fit};
 use crate::error::{MediaError, MediaErrorKind, Result};
-use crate::facts::{SourceFacts, StreamFacts};
+use crate::facts::{SourceFacts, StreamFacts, StreamKind};
+use crate::mp4;
 use crate::mux::{self, AddedSubtitle, AudioInput, Mux, PictureInput, mux_args};
 use crate::plan::{OpenIndex, PicturePlan};
 use crate::process::{self, Finished, Heard, Limits};
@@ -100,9 +101,10 @@ pub struct JoinReport {
     pub picture: Option<u32>,
     /// Whether the picture's codec is still the source's.
     pub picture_copied: bool,
-    /// Whether the source's own tables were carried over, without a muxer.
+    /// The file as it was written, where the source's own tables were carried over without a
+    /// muxer.
     #[serde(default)]
-    pub carried: bool,
+    pub carried: Option<Carried>,
     /// Wall time of the mux in milliseconds.
     pub wall_ms: u64,
     /// What ffmpeg complained of and went on.
@@ -116,9 +118,9 @@ pub struct JoinReport {
 pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> Result<JoinReport> {
     let (fits, reasons) = fits(request);
     if let Some(container) = carry::target(request, &fits)
-        && let Some((path, ran)) = carry::carry(request, container, limits).await?
+        && let Some((path, written, ran)) = carry::carry(request, container, limits).await?
     {
-        return Ok(carried(request, container, path, ran));
+        return Ok(carried(request, container, path, written, ran));
     }
     let assembled = assemble(request)?;
     let picture = match (&assembled, request.picture) {
@@ -161,7 +163,13 @@ fn fits(request: &JoinRequest<'_>) -> (Vec<Fit>, Vec<String>) {
 }
 
 /// All streams of the source are in a carried file, in their order.
-fn carried(request: &JoinRequest<'_>, container: FinalContainer, path: PathBuf, ran: Finished) -> JoinReport {
+fn carried(
+    request: &JoinRequest<'_>,
+    container: FinalContainer,
+    path: PathBuf,
+    written: Carried,
+    ran: Finished,
+) -> JoinReport {
     let kept = |s: &StreamFacts| KeptStream {
         source: s.index,
         result: s.index,
@@ -176,7 +184,7 @@ fn carried(request: &JoinRequest<'_>, container: FinalContainer, path: PathBuf, 
         dropped: Vec::new(),
         picture: request.picture.map(|(plan, _)| plan.stream),
         picture_copied: request.picture.is_some(),
-        carried: true,
+        carried: Some(written),
         wall_ms: ran.wall_ms,
         warnings: Vec::new(),
     }
@@ -228,9 +236,29 @@ async fn mux_into(
             return Err(e);
         }
     };
+    hide_priming(request, fit, &partial)?;
     let failed = |e: std::io::Error| MediaError::io(format!("writing {}", path.display()), &e);
     fs::rename(&partial, &path).map_err(failed)?;
     Ok((path, finished))
+}
+
+/// Hides the encoder's first samples of sound that starts late, which the muxer would let be
+/// heard early.
+fn hide_priming(request: &JoinRequest<'_>, fit: &Fit, result: &Path) -> Result<()> {
+    if fit.container == FinalContainer::Mkv {
+        return Ok(());
+    }
+    // a cover is no track, and what was not kept has none
+    let tracks = request.facts.streams.iter().zip(&fit.fates).filter(|(stream, fate)| {
+        stream.kind != StreamKind::Picture && matches!(fate, Fate::Copy | Fate::Convert(_))
+    });
+    for (track, (stream, _)) in tracks.enumerate() {
+        if let Some(sound) = request.audio.iter().find(|sound| sound.stands_for == stream.index) {
+            mp4::hide_priming(result, track, sound.priming)
+                .map_err(|e| MediaError::internal(format!("{}: {e}", result.display())))?;
+        }
+    }
+    Ok(())
 }
 
 /// Measures how ffmpeg's Matroska muxer moves Opus: up to version 5 it writes the delay of the
@@ -301,7 +329,7 @@ fn report(
         dropped,
         picture,
         picture_copied,
-        carried: false,
+        carried: None,
         wall_ms: ran.wall_ms,
         warnings: ran.stderr_tail,
     }

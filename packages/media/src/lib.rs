@@ -10,6 +10,7 @@ mod carry;
 pub mod certificate;
 pub mod certify;
 pub mod container;
+mod copy_out;
 pub mod cuts;
 pub mod describe;
 pub mod encode; // the folder encode/; there is no encode.rs
@@ -30,6 +31,7 @@ pub mod process;
 pub mod progress;
 pub mod rows;
 pub mod sound; // encodes the sound; speech hears through speech_sound
+pub mod sound_map;
 pub mod speech_sound;
 pub mod thumbnail;
 pub mod times;
@@ -37,6 +39,7 @@ pub mod tools;
 mod track;
 pub mod verify;
 
+pub use carry::{Carried, may_be_carried};
 pub use certificate::Certificate;
 pub use certify::{CertifyRequest, certify};
 pub use container::FinalContainer;
@@ -51,6 +54,7 @@ pub use plan::{OpenIndex, PicturePlan, PictureSegment, TrackPlace, open_index, p
 pub use probe::probe;
 pub use process::Limits;
 pub use sound::{AudioCodec, AudioSettings, encode_audio};
+pub use sound_map::SoundMap;
 pub use speech_sound::SpeechSound;
 pub use thumbnail::thumbnail;
 pub use tools::Tools;

@@ -60,6 +60,8 @@ pub fn lossless_args(
         ["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", "-copyts", "-noautorotate"]
             .map(OsString::from)
             .to_vec();
+    // a decoder that starts at a keyframe which is none would keep its first frames to itself
+    args.extend(["-flags:v", "+output_corrupt"].map(OsString::from));
     args.extend(["-protocol_whitelist", "file", "-f", "mov", "-i"].map(OsString::from));
     args.push(file_url(input));
     args.extend(["-map".into(), "0:v:0".into(), "-vf".into()]);

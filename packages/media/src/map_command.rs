@@ -19,17 +19,19 @@ pub struct MapCommand {
 /// What one run of the command is about.
 #[derive(Debug, Clone, Copy)]
 pub struct MapTask<'a> {
+    /// What it is, for messages: `segment 3`.
+    pub what: &'a str,
     /// The part to read.
     pub input: &'a Path,
     /// The file to write.
     pub output: &'a Path,
-    /// Number of the segment, from 0.
+    /// Number of the segment or stream, from 0.
     pub index: u32,
-    /// Number of segments.
+    /// How many there are.
     pub total: u32,
-    /// Start of the segment in the source, in microseconds.
+    /// Its start in the source, in microseconds.
     pub start_us: i64,
-    /// End of the segment in the source, in microseconds.
+    /// Its end in the source, in microseconds.
     pub end_us: i64,
     /// The job.
     pub job: &'a str,
@@ -67,8 +69,7 @@ impl MapCommand {
     pub async fn run(&self, task: &MapTask<'_>, limits: &Limits) -> Result<()> {
         let mut words = self.arguments(task).into_iter();
         let program = words.next().unwrap_or_default();
-        let mut call =
-            Invocation::new(format!("map command on segment {}", task.index), &program, words.collect());
+        let mut call = Invocation::new(format!("map command on {}", task.what), &program, words.collect());
         call.envs = KNOWN
             .iter()
             .filter_map(|name| Some((format!("SEGUE_{}", name.to_uppercase()), value(name, task)?)))
@@ -80,11 +81,11 @@ impl MapCommand {
             Ok(meta) if meta.is_file() && meta.len() > 0 => Ok(()),
             Ok(_) => Err(MediaError::new(
                 MediaErrorKind::Source,
-                format!("map command on segment {}: left an empty output", task.index),
+                format!("map command on {}: left an empty output", task.what),
             )),
             Err(_) => Err(MediaError::new(
                 MediaErrorKind::Source,
-                format!("map command on segment {}: wrote no output to {{output}}", task.index),
+                format!("map command on {}: wrote no output to {{output}}", task.what),
             )),
         }
     }
@@ -132,6 +133,7 @@ mod tests {
 
     fn task<'a>() -> MapTask<'a> {
         MapTask {
+            what: "segment 3",
             input: Path::new("/tmp/a b/in; rm -rf.mp4"),
             output: Path::new("/tmp/out.mp4"),
             index: 3,

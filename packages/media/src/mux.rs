@@ -43,6 +43,8 @@ pub struct AudioInput {
     pub stands_for: u32,
     /// ffmpeg's name of its codec.
     pub codec: String,
+    /// Samples at its start that are of the encoder's making, to be hidden in the result.
+    pub priming: u32,
 }
 
 /// Everything one mux needs.

@@ -10,6 +10,10 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::error::{MediaError, Result};
 use crate::mp4::{self, Brand, ByteSource, CountedFile, Edit, HeaderTrack, Sample, Track};
 use crate::plan::{OpenIndex, PicturePlan, PictureSegment};
+use crate::probe;
+use crate::process::Limits;
+use crate::tools::Tools;
+use crate::track;
 
 const COPY_BYTES: usize = 1 << 20;
 
@@ -24,8 +28,9 @@ pub struct PartLedger {
     pub frames: u64,
     /// Bytes of the packets.
     pub bytes: u64,
-    /// XXH3-128 over the packets in decode order, in hexadecimal.
-    pub payload_xxh3: String,
+    /// XXH3-128 over the packets in decode order, in hexadecimal; `None` where they were not
+    /// read, because the join will move them as they are.
+    pub payload_xxh3: Option<String>,
 }
 
 /// The packets of a segment.
@@ -47,8 +52,19 @@ pub fn digest_part(open: &OpenIndex, segment: &PictureSegment) -> Result<PartLed
         packets: samples.len() as u64,
         frames: segment.frames,
         bytes,
-        payload_xxh3,
+        payload_xxh3: Some(payload_xxh3),
     })
+}
+
+/// What a segment owns by the plan, unread: its share of a join that moves the packets.
+pub fn owned(segment: &PictureSegment) -> PartLedger {
+    PartLedger {
+        index: segment.index,
+        packets: segment.packets(),
+        frames: segment.frames,
+        bytes: segment.bytes,
+        payload_xxh3: None,
+    }
 }
 
 /// The ledger of a part that came back from a map.
@@ -60,7 +76,7 @@ pub fn ledger_of(part: &OpenIndex, segment: &PictureSegment) -> Result<PartLedge
         packets: track.samples.len() as u64,
         frames: track.frames(),
         bytes,
-        payload_xxh3,
+        payload_xxh3: Some(payload_xxh3),
     })
 }
 
@@ -187,8 +203,28 @@ fn write_with(
         packets: samples.len() as u64,
         frames: samples.iter().filter(|s| !s.hidden).count() as u64,
         bytes,
-        payload_xxh3: format!("{:032x}", hash.digest128()),
+        payload_xxh3: Some(format!("{:032x}", hash.digest128())),
     })
+}
+
+/// A file with an index that the join can read: `part` itself, or, where a map wrote another
+/// container, its picture copied into MOV or MP4 beside it.
+///
+/// # Errors
+/// A file that ffmpeg cannot read, or that holds no picture.
+pub async fn indexed(tools: &Tools, part: &Path, limits: &Limits) -> Result<PathBuf> {
+    let file = CountedFile::new(probe::open(part)?).map_err(|e| MediaError::io(part.display(), &e))?;
+    if mp4::looks_like_mov(&file) {
+        return Ok(part.to_owned());
+    }
+    let facts = probe::probe(tools, part).await?;
+    let stream = facts
+        .primary_video()
+        .ok_or_else(|| MediaError::source(format!("{}: holds no picture", part.display())))?;
+    let beside = part.with_extension("indexed");
+    fs::create_dir_all(&beside).map_err(|e| MediaError::io(beside.display(), &e))?;
+    let made = track::write(tools, part, &beside, stream, limits).await?;
+    Ok(beside.join(made.file_name))
 }
 
 /// Copies a closed segment into a file of its own.

@@ -230,7 +230,7 @@ async fn indexed(
     if !same_clock {
         return Ok(Err("the clock is not the one that ffmpeg reads".into()));
     }
-    let seen = track::first_packets(tools, source, stream.index).await?;
+    let seen = track::seen(tools, source, facts, stream.index, &index.track).await?;
     Ok(match track::anchor(&seen, &index.track) {
         Some(anchor) => Ok((OpenIndex { index, file }, anchor, TrackPlace::Source { track_id })),
         None => Err("ffmpeg reads other times from this index".into()),

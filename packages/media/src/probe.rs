@@ -3,6 +3,7 @@
 //! A user's file is hostile: it may be a playlist that names other files. ffmpeg is told which
 //! demuxers and protocols it may use, and the usual disguises are named before it runs.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -29,6 +30,8 @@ pub const SOURCE_PROTOCOLS: &str = "file";
 
 const PROBE_LIMIT: Duration = Duration::from_secs(120);
 const MAX_ANSWER: usize = 64 << 20;
+/// Packets, of all streams together, whose times are looked at.
+const FIRST_PACKETS: usize = 64;
 
 /// A path as ffmpeg takes it: never mistaken for an option, a protocol or a pattern.
 pub fn file_url(path: &Path) -> OsString {
@@ -52,14 +55,12 @@ pub fn source_input(path: &Path) -> Vec<OsString> {
 /// Looks at a file.
 pub async fn probe(tools: &Tools, path: &Path) -> Result<SourceFacts> {
     let size_bytes = look(path)?;
-    let mut args: Vec<OsString> =
-        ["-v", "error", "-of", "json", "-show_format", "-show_streams", "-show_chapters"]
-            .map(OsString::from)
-            .to_vec();
-    args.extend(source_input(path));
-    let call = tools.ffprobe(format!("reading {}", path.display()), args);
-    let limits = Limits { time: PROBE_LIMIT, ..Limits::default() };
-    let answer = match process::output(&call, &limits, MAX_ANSWER).await {
+    // the first packets come with it: starting a program once more costs more than they do
+    let answer = match ask(tools, path, true).await {
+        Err(e) if e.kind() == MediaErrorKind::Source => ask(tools, path, false).await,
+        answered => answered,
+    };
+    let answer = match answer {
         Ok(answer) => answer,
         Err(e) if e.kind() == MediaErrorKind::Source => return Err(diagnose(path, e)),
         Err(e) => return Err(e),
@@ -82,6 +83,20 @@ pub async fn probe(tools: &Tools, path: &Path) -> Result<SourceFacts> {
         facts.short_by_bytes = (short > 0).then_some(short);
     }
     Ok(facts)
+}
+
+async fn ask(tools: &Tools, path: &Path, with_packets: bool) -> Result<Vec<u8>> {
+    let mut args: Vec<OsString> =
+        ["-v", "error", "-of", "json", "-show_format", "-show_streams", "-show_chapters"]
+            .map(OsString::from)
+            .to_vec();
+    if with_packets {
+        args.extend(["-show_entries", "packet=stream_index,pts", "-read_intervals"].map(OsString::from));
+        args.push(format!("%+#{FIRST_PACKETS}").into());
+    }
+    args.extend(source_input(path));
+    let call = tools.ffprobe(format!("reading {}", path.display()), args);
+    process::output(&call, &Limits { time: PROBE_LIMIT, ..Limits::default() }, MAX_ANSWER).await
 }
 
 /// Opens a file for reading, with the usual causes in words.
@@ -214,8 +229,18 @@ fn facts(value: &Value, size_bytes: u64) -> SourceFacts {
         chapters: list(&value["chapters"]).len(),
         tags: tags(&value["format"]["tags"]),
         short_by_bytes: None,
+        first_packets: first_packets(&value["packets"]),
         format,
     }
+}
+
+fn first_packets(packets: &Value) -> BTreeMap<u32, Vec<Option<i64>>> {
+    let mut found = BTreeMap::<u32, Vec<Option<i64>>>::new();
+    for packet in packets.as_array().into_iter().flatten() {
+        let stream = packet["stream_index"].as_u64().and_then(|n| u32::try_from(n).ok());
+        found.entry(stream.unwrap_or(u32::MAX)).or_default().push(packet["pts"].as_i64());
+    }
+    found
 }
 
 fn stream(v: &Value) -> StreamFacts {
@@ -271,7 +296,7 @@ fn text(v: &Value) -> Option<String> {
     v.as_str().map(str::to_owned)
 }
 
-fn tags(v: &Value) -> std::collections::BTreeMap<String, String> {
+fn tags(v: &Value) -> BTreeMap<String, String> {
     v.as_object()
         .map(|t| t.iter().filter_map(|(k, v)| Some((k.clone(), text(v)?))).collect())
         .unwrap_or_default()

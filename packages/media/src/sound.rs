@@ -105,6 +105,7 @@ pub async fn encode_audio(
         offset_us: facts.start_time_us,
         stands_for: stream.index,
         codec: settings.codec.name().into(),
+        priming: settings.codec.priming(),
     })
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::{MediaError, MediaErrorKind, Result};
-use crate::facts::StreamFacts;
+use crate::facts::{SourceFacts, StreamFacts};
 use crate::mp4::{Track, TrackChoice};
 use crate::plan::{OpenIndex, open_at};
 use crate::probe::source_input;
@@ -23,6 +23,21 @@ pub(crate) struct Made {
     pub open: OpenIndex,
     pub anchor: i64,
     pub file_name: String,
+}
+
+/// The times ffmpeg reads from the first packets of an indexed track: those that came with
+/// the facts where they are enough, else read now.
+pub(crate) async fn seen(
+    tools: &Tools,
+    source: &Path,
+    facts: &SourceFacts,
+    stream: u32,
+    track: &Track,
+) -> Result<Vec<Option<i64>>> {
+    match facts.first_packets.get(&stream) {
+        Some(seen) if seen.len() >= COMPARED.min(track.samples.len()) => Ok(seen.clone()),
+        _ => first_packets(tools, source, stream).await,
+    }
 }
 
 /// The times ffmpeg reads from the first packets of a stream; `None` where it reads none.

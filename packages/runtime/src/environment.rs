@@ -95,6 +95,7 @@ pub const VARIABLES: &[Variable] = &[
     setting("SEGUE_LOG_FORMAT", "log_format", "`text` or `json`", "`text`"),
     alone("RUST_LOG", "as `SEGUE_LOG`, which wins", "not set"),
     alone("XDG_DATA_HOME", "the user's data folder", "`~/.local/share`"),
+    alone("XDG_CACHE_HOME", "the user's cache folder; versions of programs are kept there", "`~/.cache`"),
 ];
 
 /// The table as plain text for a terminal.

@@ -13,6 +13,7 @@ pub mod failure;
 pub mod fetch;
 pub mod models;
 pub mod preview;
+pub mod programs;
 pub mod recipe;
 pub mod run;
 pub mod settings;

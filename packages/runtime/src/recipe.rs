@@ -21,6 +21,8 @@ pub struct Overrides {
     pub language: Option<String>,
     /// The user's own program on every segment.
     pub map: Option<String>,
+    /// The user's own program on the whole sound.
+    pub map_sound: Option<String>,
 }
 
 /// The recipe of that name or in that file, overridden and checked.
@@ -46,6 +48,14 @@ pub fn resolve(name: &str, overrides: &Overrides) -> Result<Recipe, Failure> {
             Some(map) => map.command.clone_from(command),
             None => recipe.map = Some(map_of(command)?),
         }
+    }
+    if let Some(command) = &overrides.map_sound {
+        let Some(video) = &mut recipe.video else {
+            return Err(failure::usage(format!(
+                "recipe {name}: --map-sound needs a [video] to put the sound into"
+            )));
+        };
+        video.sound.map = Some(command.clone());
     }
     recipe.check().map_err(|error| failure::usage(format!("recipe {name}: {error}")))?;
     Ok(recipe)
@@ -92,6 +102,7 @@ mod tests {
             model: Some("tiny".into()),
             language: Some("de".into()),
             map: Some("cp {input} {output}".into()),
+            map_sound: Some("sox {input} {output}".into()),
         };
         let recipe = resolve("standard", &overrides).unwrap();
         assert_eq!(recipe.segment_duration.millis(), 2000);

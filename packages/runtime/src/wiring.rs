@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use segue_domain::Failure;
-use segue_media::{Limits, Tools, VerifyReport};
+use segue_media::{Limits, VerifyReport};
 use tokio_util::sync::CancellationToken;
 
 use crate::engines::{Kit, SpeechShare};
 use crate::failure;
 use crate::models::ModelShelf;
+use crate::programs::tools;
 use crate::run::Engines;
 use crate::settings::Settings;
 
@@ -37,12 +38,4 @@ pub async fn verify(
     let tools = tools(settings).await?;
     let limits = Limits { cancel, ..Limits::default() };
     segue_media::verify(&tools, source, joined, &limits).await.map_err(|error| failure::media(&error))
-}
-
-async fn tools(settings: &Settings) -> Result<Tools, Failure> {
-    let found = Tools::at(settings.ffmpeg.clone(), settings.ffprobe.clone()).await;
-    found.map_err(|error| Failure {
-        cause: format!("{error}; segue doctor says what to install"),
-        ..failure::media(&error)
-    })
 }

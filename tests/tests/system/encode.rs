@@ -22,9 +22,10 @@ fn frames_and_times_do_not_depend_on_the_number_of_parts() {
             assert!(gap < 30.0, "{which:?} {duration}: {gap:.1} ms without sound");
             let begins = after.audio[0].times[0] - after.video[0].times[0];
             let began = before.audio[0].times[0] - before.video[0].times[0];
+            // an encoder's own first samples are hidden, also where the sound starts late
             assert!(
-                (begins - began).abs() < 30.0,
-                "{which:?} {duration}: sound begins {begins:.1}, was {began:.1}"
+                (begins - began).abs() <= 1.0,
+                "{which:?} {duration}: sound begins {begins:.3}, was {began:.3}"
             );
             starts.push(after.samples);
         }

@@ -10,6 +10,7 @@ mod fixtures;
 mod interrupt;
 mod layers;
 mod map;
+mod newest;
 mod out_folder;
 mod progress;
 mod resume;

@@ -170,3 +170,37 @@ fn commands_that_make_no_sense_are_usage_errors() {
     assert!(matches!(ended.code, Some(2 | 4)), "{ended:#?}");
     ended.assert_one_line(&["/nonexistent/tool"]);
 }
+
+#[test]
+fn a_map_may_write_another_container() {
+    let (sandbox, source) = (Sandbox::new(), fixture(Fixture::Vfr));
+    let command = "ffmpeg -v error -i {input} -c copy {output}";
+    sandbox.done(&source, &["--recipe", &recipe(&sandbox, command, "extension = \"mkv\"")]);
+    segue_tests::assert_same_media(&source, &sandbox.joined());
+}
+
+#[test]
+fn the_sound_is_mapped_whole() {
+    for which in [Fixture::H264Open, Fixture::LateSound] {
+        let (sandbox, source) = (Sandbox::new(), fixture(which));
+        let log = sandbox.path("log");
+        let body =
+            format!("echo run >> {}\nffmpeg -v error -i \"$1\" -af volume=-20dB \"$2\"", log.display());
+        let script = sandbox.script("quieter", &body);
+        let map = format!("{} {{input}} {{output}}", script.display());
+        sandbox.done(&source, &[&PARTS[..], &["--map-sound", &map]].concat());
+        assert_eq!(lines(&log), ["run"], "once for the one sound, whatever the number of parts");
+        let (before, after) = (segue_tests::Digest::of(&source), segue_tests::Digest::of(&sandbox.joined()));
+        assert_eq!(before.video[0].hashes, after.video[0].hashes, "{which:?}: the picture goes around");
+        let quieter = segue_tests::level_db(&source) - segue_tests::level_db(&sandbox.joined());
+        assert!((quieter - 20.0).abs() < 1.0, "{which:?}: {quieter:.1} dB quieter");
+    }
+}
+
+#[test]
+fn a_map_of_sound_keeps_its_length() {
+    let (sandbox, source) = (Sandbox::new(), fixture(Fixture::Long));
+    let map = "ffmpeg -v error -i {input} -af atempo=1.1 {output}";
+    let ended = sandbox.end(&mut sandbox.run(&source, &[&PARTS[..], &["--map-sound", map]].concat()));
+    sandbox.assert_refused(&ended, 3, &["sound stream 1", "length"]);
+}

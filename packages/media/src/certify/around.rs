@@ -8,6 +8,7 @@ use crate::process::Limits;
 use crate::rows::{self, Depth, Rows};
 use crate::tools::Tools;
 
+use super::moved::Moved;
 use super::{CertifyRequest, STREAM_TOLERANCE_US, identity};
 
 /// Compares the packets of every stream that went around; the ends of the first sound.
@@ -16,11 +17,12 @@ pub(super) async fn check_around(
     certificate: &mut Certificate,
     request: &CertifyRequest<'_>,
     result_facts: &SourceFacts,
+    moved: Option<&Moved>,
     picture_shift: Option<i64>,
     limits: &Limits,
 ) -> Result<Option<(i64, i64)>> {
-    if request.joined.carried
-        && let Some(proofs) = carried(request)?
+    if let Some(moved) = moved
+        && let Some(proofs) = carried(request, moved)?
     {
         for (proof, kind) in &proofs {
             judge(proof, *kind, &mut certificate.failures);
@@ -116,14 +118,14 @@ fn judge(proof: &StreamProof, kind: StreamKind, failures: &mut Vec<String>) {
 }
 
 /// The proofs of a carried file by its own tables; `None` where one of them must be read by ffmpeg.
-fn carried(request: &CertifyRequest<'_>) -> Result<Option<Vec<(StreamProof, StreamKind)>>> {
+fn carried(request: &CertifyRequest<'_>, moved: &Moved) -> Result<Option<Vec<(StreamProof, StreamKind)>>> {
     let mut proofs = Vec::new();
     for stream in request.facts.streams.iter().filter(|s| Some(s.index) != request.joined.picture) {
         // a cover lies in the movie box, which was carried whole
         if stream.kind == StreamKind::Picture {
             continue;
         }
-        match identity::proof(request.source, &request.joined.path, stream)? {
+        match identity::proof(request.source, &request.joined.path, stream, moved)? {
             Some(proof) => proofs.push((proof, stream.kind)),
             // a track that nobody can describe has no packets to compare
             None if stream.codec.is_none() => {}

@@ -1,5 +1,6 @@
 //! Reads a finished result back and writes its certificate.
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::certificate::{AvEnd, Certificate};
 use crate::error::{MediaError, Result};
@@ -14,12 +15,14 @@ use crate::tools::Tools;
 
 mod around;
 mod identity;
+mod moved;
 mod picture;
 mod read_back;
 mod seams;
 
 use around::check_around;
-use picture::{check_picture, picture_of};
+use moved::Moved;
+use picture::{check_picture, compare, picture_of};
 use seams::seams;
 
 /// What a certificate is written about.
@@ -46,10 +49,12 @@ const STREAM_TOLERANCE_US: i64 = 1000;
 pub async fn certify(tools: &Tools, request: &CertifyRequest<'_>, limits: &Limits) -> Result<Certificate> {
     let result = &request.joined.path;
     // a carried file has the source's streams, in its order
-    let facts = match request.joined.carried {
-        true => request.facts.clone(),
-        false => probe::probe(tools, result).await?,
+    let carried = request.joined.carried.as_ref();
+    let facts = match carried {
+        Some(_) => request.facts.clone(),
+        None => probe::probe(tools, result).await?,
     };
+    let moved = carried.map(|carried| Moved::open(request.source, result, carried)).transpose()?;
     let mut certificate = Certificate {
         passed: false,
         failures: Vec::new(),
@@ -61,22 +66,19 @@ pub async fn certify(tools: &Tools, request: &CertifyRequest<'_>, limits: &Limit
         loudness: Vec::new(),
         dropped: request.joined.dropped.clone(),
         lost: request.picture.and_then(|(plan, _)| plan.lost),
-        result_bytes: 0,
-        result_sha256: String::new(),
+        result_bytes: carried.map_or(0, |carried| carried.bytes),
+        result_sha256: carried.map_or_else(String::new, |carried| carried.sha256.clone()),
         ffmpeg_version: tools.ffmpeg_version.clone(),
     };
     let mut picture_shift = None;
     let mut picture_ends = None;
     if let (Some((plan, open)), Some(stream)) = (request.picture, request.joined.picture) {
-        let found = picture_of(tools, request, &facts, stream, limits).await?;
-        let (path, ledgers) = (result.clone(), request.ledgers.to_vec());
-        let (found, read) = blocking(move || {
-            let read = found.read_back(&path, &ledgers)?;
-            Ok((found, read))
-        })
-        .await?;
-        let seen = check_picture(&mut certificate, request, plan, open, &found, &read.groups);
-        (certificate.result_bytes, certificate.result_sha256) = (read.bytes, read.sha256);
+        let found = Arc::new(picture_of(tools, request, &facts, stream, limits).await?);
+        let compared = compare(request, plan, open, &found, moved.as_ref()).await?;
+        if let Some(whole) = compared.whole {
+            (certificate.result_bytes, certificate.result_sha256) = whole;
+        }
+        let seen = check_picture(&mut certificate, request, plan, open, &found, compared.parts);
         picture_shift = seen.map(|s| s.shift_us);
         picture_ends = seen.map(|s| s.ends_us);
     } else if let Some((plan, _)) = request.picture.filter(|(p, _)| p.packets > 0) {
@@ -86,7 +88,8 @@ pub async fn certify(tools: &Tools, request: &CertifyRequest<'_>, limits: &Limit
         let path = result.clone();
         (certificate.result_bytes, certificate.result_sha256) = blocking(move || sha256_file(&path)).await?;
     }
-    let sound = check_around(tools, &mut certificate, request, &facts, picture_shift, limits).await?;
+    let sound =
+        check_around(tools, &mut certificate, request, &facts, moved.as_ref(), picture_shift, limits).await?;
     if let (Some((s, r)), Some((ps, pr))) = (sound, picture_ends) {
         let end = AvEnd { source_us: s - ps, result_us: r - pr };
         if (end.source_us - end.result_us).abs() > 2 * STREAM_TOLERANCE_US {

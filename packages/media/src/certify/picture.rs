@@ -1,8 +1,9 @@
 //! The picture of a result, read back through its own index.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::certificate::{Certificate, Coverage, SegmentProof, TimesProof};
+use crate::certificate::{Certificate, Coverage, Evidence, SegmentProof, TimesProof};
 use crate::container::FinalContainer;
 use crate::error::{MediaError, Result};
 use crate::facts::{Container, SourceFacts};
@@ -14,8 +15,9 @@ use crate::process::Limits;
 use crate::tools::Tools;
 use crate::track;
 
+use super::moved::Moved;
 use super::read_back::{ReadBack, in_order, read_back};
-use super::{CertifyRequest, identity};
+use super::{CertifyRequest, blocking, identity};
 
 /// The result's picture.
 pub(super) struct Found {
@@ -25,6 +27,17 @@ pub(super) struct Found {
     pub anchor: i64,
     /// Whether the indexed packets lie in the result itself.
     pub inside: bool,
+    /// Whether the index is the source's but for the places of the packets.
+    pub moved: bool,
+}
+
+/// What was found at the place of each part, and the fingerprint of the whole file where all
+/// of it was read for that.
+pub(super) struct Compared {
+    /// Whether the packets are the part's, and how that is known, for each part.
+    pub parts: Vec<(bool, Evidence)>,
+    /// Size and SHA-256.
+    pub whole: Option<(u64, String)>,
 }
 
 impl Found {
@@ -56,6 +69,36 @@ impl Found {
     }
 }
 
+/// Compares the packets of every part with those at its place in the result.
+pub(super) async fn compare(
+    request: &CertifyRequest<'_>,
+    plan: &PicturePlan,
+    open: &OpenIndex,
+    found: &Arc<Found>,
+    moved: Option<&Moved>,
+) -> Result<Compared> {
+    if let Some(moved) = moved.filter(|_| found.moved) {
+        let mut parts = Vec::new();
+        for (segment, place) in plan.segments.iter().zip(found.places(request.ledgers)) {
+            let difference = moved.first_difference(part::samples_of(open, segment)?, place)?;
+            parts.push((difference.is_none(), Evidence::Place));
+        }
+        return Ok(Compared { parts, whole: None });
+    }
+    let (path, ledgers, from) = (request.joined.path.clone(), request.ledgers.to_vec(), Arc::clone(found));
+    let read = blocking(move || from.read_back(&path, &ledgers)).await?;
+    let mut parts = Vec::new();
+    for ((segment, ledger), result) in plan.segments.iter().zip(request.ledgers).zip(read.groups) {
+        // a part that nobody read because the join was to move it, and then could not
+        let part = match &ledger.payload_xxh3 {
+            Some(digest) => digest.clone(),
+            None => part::digest(&open.file, part::samples_of(open, segment)?)?.0,
+        };
+        parts.push((part == result, Evidence::Digest { part, result }));
+    }
+    Ok(Compared { parts, whole: Some((read.bytes, read.sha256)) })
+}
+
 /// The result's picture by its index; Matroska has none of ours, so it gets a track file.
 pub(super) async fn picture_of(
     tools: &Tools,
@@ -80,25 +123,27 @@ pub(super) async fn picture_of(
         let mut open = open_at(result, TrackChoice::Id(id))?;
         let movie = open.index.movie_timescale;
         open.index.track.mark_hidden(movie);
-        let seen = track::first_packets(tools, result, stream).await?;
+        let seen = track::seen(tools, result, facts, stream, &open.index.track).await?;
         if let Some(anchor) = track::anchor(&seen, &open.index.track) {
-            return Ok(Found { open, anchor, inside: true });
+            return Ok(Found { open, anchor, inside: true, moved: false });
         }
     }
     let scratch = request.work.join("certify");
     std::fs::create_dir_all(&scratch).map_err(|e| MediaError::io(scratch.display(), &e))?;
     let made = track::write(tools, result, &scratch, found, limits).await?;
-    Ok(Found { open: made.open, anchor: made.anchor, inside: false })
+    Ok(Found { open: made.open, anchor: made.anchor, inside: false, moved: false })
 }
 
 /// The picture of a carried file, where its index says the same as the source's.
 fn carried(request: &CertifyRequest<'_>) -> Result<Option<Found>> {
-    let Some((plan, source)) = request.picture.filter(|_| request.joined.carried) else { return Ok(None) };
+    let Some((plan, source)) = request.picture.filter(|_| request.joined.carried.is_some()) else {
+        return Ok(None);
+    };
     let TrackPlace::Source { track_id } = plan.track else { return Ok(None) };
     let mut open = open_at(&request.joined.path, TrackChoice::Id(track_id))?;
     open.index.settle_edits();
     let same = identity::same_clock(&source.index, &open.index);
-    Ok(same.then_some(Found { open, anchor: plan.anchor, inside: true }))
+    Ok(same.then_some(Found { open, anchor: plan.anchor, inside: true, moved: true }))
 }
 
 /// Where the picture stands in the result.
@@ -116,10 +161,10 @@ pub(super) fn check_picture(
     plan: &PicturePlan,
     open: &OpenIndex,
     found: &Found,
-    digests: &[String],
+    compared: Vec<(bool, Evidence)>,
 ) -> Option<Seen> {
     let failures = &mut certificate.failures;
-    if plan.hidden > 0 && !request.joined.carried {
+    if plan.hidden > 0 && request.joined.carried.is_none() {
         failures.push(format!(
             "the source's edit list hides {} packets of the picture, and a copy would show them; encode this source instead",
             plan.hidden
@@ -150,11 +195,10 @@ pub(super) fn check_picture(
     }
     certificate.coverage = Some(coverage);
     let places = found.places(request.ledgers);
-    for (((segment, ledger), place), digest) in
-        plan.segments.iter().zip(request.ledgers).zip(places).zip(digests)
+    for (((segment, ledger), place), (same, evidence)) in
+        plan.segments.iter().zip(request.ledgers).zip(places).zip(compared)
     {
-        if *digest != ledger.payload_xxh3 || ledger.index != segment.index || ledger.frames != segment.frames
-        {
+        if !same || ledger.index != segment.index || ledger.frames != segment.frames {
             failures.push(format!(
                 "segment {}: its packets in the result are not the part's ({} frames owned, {} in the part, {} packets found)",
                 segment.index,
@@ -167,7 +211,8 @@ pub(super) fn check_picture(
             index: segment.index,
             frames: segment.frames,
             packets: [ledger.packets, place.len() as u64],
-            payload_xxh3: [ledger.payload_xxh3.clone(), digest.clone()],
+            same,
+            evidence,
         });
     }
     check_times(certificate, request, plan, open, &found.open, found.anchor)

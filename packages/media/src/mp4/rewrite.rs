@@ -37,6 +37,35 @@ pub struct Rewrite {
     pub len: u64,
 }
 
+impl Rewrite {
+    /// Where the new file has the old one's bytes.
+    pub fn places(&self) -> Places {
+        let mut at = self.head.len() as u64;
+        let mut moved: Vec<(Run, u64)> = Vec::with_capacity(self.runs.len());
+        for run in &self.runs {
+            moved.push((*run, at));
+            at += run.len;
+        }
+        moved.sort_unstable_by_key(|(run, _)| run.from);
+        Places { moved }
+    }
+}
+
+/// Where a new file has the bytes of an old one.
+#[derive(Debug)]
+pub struct Places {
+    moved: Vec<(Run, u64)>,
+}
+
+impl Places {
+    /// The place of these bytes; `None` where they were not moved in one piece.
+    pub fn of(&self, from: u64, len: u64) -> Option<u64> {
+        let before = self.moved.partition_point(|(run, _)| run.from <= from);
+        let (run, at) = self.moved[..before].last()?;
+        (from.checked_add(len)? <= run.from + run.len).then(|| at + (from - run.from))
+    }
+}
+
 struct Chunk {
     from: u64,
     len: u64,
@@ -136,10 +165,14 @@ fn no_places(movie: &[u8], meta: BoxAt) -> Result<(), IndexError> {
 }
 
 /// New places of all chunks, by track and number, counted from the media's first byte.
-type Places = Vec<(BoxAt, Vec<u64>)>;
+type NewOffsets = Vec<(BoxAt, Vec<u64>)>;
 
-fn lay_out(chunks: &mut [Chunk], tables: &[BoxAt], len: u64) -> Result<(Vec<Run>, Places, u64), IndexError> {
-    let mut places: Places = tables.iter().map(|t| (*t, Vec::new())).collect();
+fn lay_out(
+    chunks: &mut [Chunk],
+    tables: &[BoxAt],
+    len: u64,
+) -> Result<(Vec<Run>, NewOffsets, u64), IndexError> {
+    let mut places: NewOffsets = tables.iter().map(|t| (*t, Vec::new())).collect();
     for c in chunks.iter() {
         places[c.track].1.push(0);
     }
@@ -162,7 +195,13 @@ fn lay_out(chunks: &mut [Chunk], tables: &[BoxAt], len: u64) -> Result<(Vec<Run>
 }
 
 /// The movie box again, with new chunk offsets.
-fn rebuild(movie: &[u8], at: BoxAt, places: &Places, base: u64, wide: bool) -> Result<Vec<u8>, IndexError> {
+fn rebuild(
+    movie: &[u8],
+    at: BoxAt,
+    places: &NewOffsets,
+    base: u64,
+    wide: bool,
+) -> Result<Vec<u8>, IndexError> {
     let mut out = vec![0; 4];
     out.extend_from_slice(&at.kind);
     let mine = places.iter().find(|(stbl, _)| stbl.start == at.start);

@@ -44,6 +44,10 @@ pub struct Joined {
 
 impl Joined {
     pub async fn certificate(&self) -> Certificate {
+        self.try_certificate().await.unwrap()
+    }
+
+    pub async fn try_certificate(&self) -> Result<Certificate, MediaError> {
         let about = CertifyRequest {
             source: &self.source,
             facts: &self.facts,
@@ -52,7 +56,7 @@ impl Joined {
             joined: &self.report,
             work: self.work.path(),
         };
-        certify(&self.tools, &about, &Limits::default()).await.unwrap()
+        certify(&self.tools, &about, &Limits::default()).await
     }
 }
 
@@ -131,6 +135,7 @@ async fn mapped(
         }
         let output = work.join(format!("out{}.{}", segment.index, part_extension(plan, lossless)));
         let task = MapTask {
+            what: "a segment",
             input: &input,
             output: &output,
             index: segment.index,

@@ -1,10 +1,12 @@
-//! The map task of a copy without a map step: read the packets, take their digest, write
-//! nothing. The join takes the packets from where they lie, and the certificate holds the
-//! digests against the result.
+//! The map task of a copy without a map step. It writes nothing: the join takes the packets from
+//! where they lie. Where a muxer will join, the packets are read and their digest taken, which
+//! the certificate holds against the result; where the join moves the source's bytes as they
+//! are, the places of the packets prove more, and they are not read here.
 
 use async_trait::async_trait;
 use segue_domain::TaskKind;
-use segue_media::digest_part;
+use segue_media::part::owned;
+use segue_media::{digest_part, may_be_carried};
 use segue_ports::{EngineError, MapEngine, TaskRequest, TaskResult};
 
 use super::notes::{Notes, internal};
@@ -26,8 +28,18 @@ impl MapEngine for CarryEngine {
             // sound alone goes around the segments; the join carries it
             return Ok(TaskResult::default());
         }
+        let untouched = request
+            .plan
+            .recipe
+            .video
+            .as_ref()
+            .is_some_and(|video| !video.subtitles && !video.sound.is_made());
         let read = tokio::task::spawn_blocking(move || {
             let picture = notes.picture()?;
+            if untouched && may_be_carried(&notes.facts, picture) {
+                let ledger = owned(picture::segment(picture, &request)?);
+                return Ok(TaskResult { files: Vec::new(), facts: picture::facts(&ledger)? });
+            }
             let open = picture::open(picture, &request.inputs)?;
             let ledger = digest_part(&open, picture::segment(picture, &request)?).map_err(errors::media)?;
             Ok(TaskResult { files: Vec::new(), facts: picture::facts(&ledger)? })

@@ -1,5 +1,6 @@
 //! The map task that runs the user's own program on one segment.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use segue_domain::TaskKind;
 use segue_domain::recipe::MapRecipe;
 use segue_media::map_command::{MapCommand, MapTask};
-use segue_media::part::{copy_part, part_extension};
+use segue_media::part::{copy_part, indexed, part_extension};
 use segue_media::{Limits, OpenIndex, PicturePlan, PictureSegment, lossless_part};
 use segue_ports::{EngineError, MapEngine, ProducedFile, TaskRequest, TaskResult};
 
@@ -41,10 +42,14 @@ impl MapEngine for CustomMapEngine {
         let recipe =
             request.plan.recipe.map.as_ref().ok_or_else(|| internal("a map that no recipe asks for"))?;
         let segment = picture::segment(plan, &request)?.clone();
-        let cut = self.cut(&request, plan, recipe, &segment).await?;
-        let extension = cut.extension().unwrap_or_default().to_owned();
-        let output = request.run.scratch.join("output").with_extension(&extension);
+        let cut = self.cut(&request, plan, &segment).await?;
+        let fitting = cut.extension().unwrap_or_default();
+        let extension = recipe.extension.as_deref().map_or(fitting, OsStr::new);
+        let output = request.run.scratch.join("output").with_extension(extension);
         self.run_command(&request, recipe, plan, &segment, &cut, &output).await.map_err(worth_another_try)?;
+        let limits = self.kit.limits(&request.run.cancel);
+        let output = indexed(&self.kit.tools, &output, &limits).await.map_err(errors::media)?;
+        let extension = output.extension().unwrap_or_default();
         let name = format!("part.{}", extension.to_string_lossy());
         let ledger = picture::ledger_of_file(output.clone(), segment).await.map_err(worth_another_try)?;
         Ok(TaskResult { files: vec![ProducedFile { name, path: output }], facts: picture::facts(&ledger)? })
@@ -59,12 +64,10 @@ impl CustomMapEngine {
         &self,
         request: &TaskRequest,
         plan: &PicturePlan,
-        recipe: &MapRecipe,
         segment: &PictureSegment,
     ) -> Result<PathBuf, EngineError> {
         let copied = plan.all_closed();
-        let fitting = part_extension(plan, !copied);
-        let extension = recipe.extension.as_deref().unwrap_or(fitting);
+        let extension = part_extension(plan, !copied);
         let input = request.run.scratch.join("input").with_extension(extension);
         let limits = self.kit.limits(&request.run.cancel);
         let (owned_plan, owned_segment) = (plan.clone(), segment.clone());
@@ -112,7 +115,9 @@ impl CustomMapEngine {
         output: &Path,
     ) -> Result<(), EngineError> {
         let command = MapCommand::parse(&recipe.command).map_err(errors::media)?;
+        let what = format!("segment {}", segment.index);
         let task = MapTask {
+            what: &what,
             input,
             output,
             index: segment.index,

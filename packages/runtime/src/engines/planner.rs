@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use segue_domain::plan::PLAN_VERSION;
-use segue_domain::recipe::{SoundCodec, VideoMode, WithoutSound};
+use segue_domain::recipe::{VideoMode, WithoutSound, default_map_attempts};
 use segue_domain::{FaultKind, Plan, Recipe, Segment, Task, TaskId, TaskKind, TickRange, Timebase};
 use segue_media::encode::plan_on_grid;
 use segue_media::{Limits, PicturePlan, SourceFacts, StreamKind, TrackPlace, open_index};
@@ -160,8 +160,11 @@ fn segments(recipe: &Recipe, notes: &Notes) -> (Timebase, Vec<Segment>) {
 /// The tasks, the longest kinds first.
 fn tasks(recipe: &Recipe, notes: &Notes, timebase: Timebase, segments: &[Segment]) -> Vec<Task> {
     let mut tasks = Vec::new();
+    let maps_sound = recipe.video.as_ref().is_some_and(|video| video.sound.map.is_some());
     let mut add = |kind: TaskKind, segment: Option<u32>, work_ms: u64| {
-        let attempts = recipe.map.as_ref().filter(|_| kind == TaskKind::Map).map(|map| map.attempts);
+        let own_program = kind == TaskKind::Map || (kind == TaskKind::Sound && maps_sound);
+        let attempts =
+            own_program.then(|| recipe.map.as_ref().map_or_else(default_map_attempts, |m| m.attempts));
         let id = TaskId::of(kind, segment.unwrap_or(0));
         tasks.push(Task { id, kind, segment, work_ms: work_ms.max(1), attempts });
     };
@@ -172,7 +175,7 @@ fn tasks(recipe: &Recipe, notes: &Notes, timebase: Timebase, segments: &[Segment
         }
     }
     if let Some(video) = &recipe.video {
-        if video.sound.codec != SoundCodec::Copy && notes.facts.primary_audio().is_some() {
+        if video.sound.is_made() && notes.facts.primary_audio().is_some() {
             add(TaskKind::Sound, None, work::sound_ms(whole_ms));
         }
         match (&notes.picture, &recipe.map, video.mode) {

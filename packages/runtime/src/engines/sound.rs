@@ -1,11 +1,12 @@
 //! The map task that encodes the sound, once, for the whole length.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use segue_domain::TaskKind;
-use segue_domain::recipe::SoundCodec;
-use segue_media::{AudioCodec, AudioInput, AudioSettings, StreamKind, encode_audio};
+use segue_domain::recipe::{SoundCodec, default_map_timeout};
+use segue_media::{AudioCodec, AudioInput, AudioSettings, SoundMap, StreamKind, encode_audio};
 use segue_ports::{EngineError, MapEngine, Part, ProducedFile, TaskRequest, TaskResult};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ struct EncodedSound {
     stands_for: u32,
     /// ffmpeg's name of the codec.
     codec: String,
+    /// Samples at its start that are of the encoder's making.
+    priming: u32,
 }
 
 /// Encodes sound.
@@ -49,9 +52,11 @@ impl MapEngine for SoundEngine {
         let video =
             request.plan.recipe.video.as_ref().ok_or_else(|| internal("sound that no recipe asks for"))?;
         let codec = match video.sound.codec {
-            SoundCodec::Aac => AudioCodec::Aac,
             SoundCodec::Opus => AudioCodec::Opus,
-            SoundCodec::Copy => return Err(internal("a copy of the sound needs no task")),
+            SoundCodec::Copy if video.sound.map.is_none() => {
+                return Err(internal("a copy of the sound needs no task"));
+            }
+            SoundCodec::Aac | SoundCodec::Copy => AudioCodec::Aac,
         };
         let settings = AudioSettings { codec, bitrate: Some(video.sound.kbps * 1000), channels: None };
         let limits = self.kit.limits(&request.run.cancel);
@@ -60,16 +65,29 @@ impl MapEngine for SoundEngine {
             let name = format!("sound-{}.m4a", stream.index);
             let out = request.run.scratch.join(&name);
             let source = &request.inputs.source;
-            let input = encode_audio(&self.kit.tools, source, &notes.facts, stream, &settings, &out, &limits)
-                .await
-                .map_err(errors::media)?;
-            let AudioInput { path, offset_us, stands_for, codec } = input;
+            let tools = &self.kit.tools;
+            let input = match &video.sound.map {
+                None => encode_audio(tools, source, &notes.facts, stream, &settings, &out, &limits).await,
+                Some(command) => {
+                    let map = SoundMap { command, job: request.run.job.as_str(), time: time_limit(&request) };
+                    let work = request.run.scratch.join(format!("map-{}", stream.index));
+                    map.encode(tools, source, &notes.facts, stream, &settings, &work, &out, &limits).await
+                }
+            };
+            let input = input.map_err(errors::media)?;
+            let AudioInput { path, offset_us, stands_for, codec, priming } = input;
             files.push(ProducedFile { name: name.clone(), path });
-            sounds.push(EncodedSound { name, offset_us, stands_for, codec });
+            sounds.push(EncodedSound { name, offset_us, stands_for, codec, priming });
         }
         let facts = serde_json::to_value(sounds).map_err(|e| internal(e.to_string()))?;
         Ok(TaskResult { files, facts })
     }
+}
+
+/// The longest that the user's program may run.
+fn time_limit(request: &TaskRequest) -> Duration {
+    let map = request.plan.recipe.map.as_ref();
+    Duration::from_millis(map.map_or_else(default_map_timeout, |map| map.timeout).millis())
 }
 
 /// The encoded sound of a job, as inputs of its join.
@@ -82,7 +100,8 @@ pub fn inputs(parts: &[Part]) -> Result<Vec<AudioInput>, EngineError> {
     let input = |sound: EncodedSound| {
         let path = part.files.get(&sound.name).cloned();
         let path = path.ok_or_else(|| internal(format!("{} left no {}", part.task.id, sound.name)))?;
-        Ok(AudioInput { path, offset_us: sound.offset_us, stands_for: sound.stands_for, codec: sound.codec })
+        let EncodedSound { offset_us, stands_for, codec, priming, .. } = sound;
+        Ok(AudioInput { path, offset_us, stands_for, codec, priming })
     };
     sounds.into_iter().map(input).collect()
 }
