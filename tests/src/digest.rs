@@ -59,8 +59,13 @@ fn ffmpeg(args: &[&str], path: &Path, more: &[&str]) -> String {
 }
 
 fn track(path: &Path, map: &str) -> Track {
-    let said =
-        ffmpeg(&[], path, &["-map", map, "-copyts", "-fps_mode", "passthrough", "-f", "framemd5", "-"]);
+    let mut args = vec!["-map", map, "-copyts", "-fps_mode", "passthrough"];
+    // left to itself ffmpeg rounds the times of pictures to the frame rate
+    if map.contains('V') {
+        args.extend(["-enc_time_base", "1:90000"]);
+    }
+    args.extend(["-f", "framemd5", "-"]);
+    let said = ffmpeg(&[], path, &args);
     let mut tick_ms = 0.0;
     let mut track = Track::default();
     for line in said.lines() {
@@ -80,7 +85,7 @@ fn samples(path: &Path, index: usize) -> String {
     ffmpeg(&[], path, &["-map", &format!("0:a:{index}"), "-c:a", "pcm_s16le", "-f", "md5", "-"])
 }
 
-/// Mean level of the first sound in dB below full scale.
+/// Highest level of the first sound in dB of full scale.
 pub fn level_db(path: &Path) -> f64 {
     let measured = Command::new("ffmpeg")
         .args(["-nostdin", "-hide_banner", "-i"])
@@ -89,7 +94,7 @@ pub fn level_db(path: &Path) -> f64 {
         .output()
         .expect("ffmpeg starts");
     let said = String::from_utf8_lossy(&measured.stderr).into_owned();
-    let level = said.split("mean_volume:").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let level = said.split("max_volume:").nth(1).and_then(|rest| rest.split_whitespace().next());
     level.and_then(|level| level.parse().ok()).unwrap_or_else(|| panic!("no level: {said}"))
 }
 

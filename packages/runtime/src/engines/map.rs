@@ -48,7 +48,10 @@ impl MapEngine for CustomMapEngine {
         let output = request.run.scratch.join("output").with_extension(extension);
         self.run_command(&request, recipe, plan, &segment, &cut, &output).await.map_err(worth_another_try)?;
         let limits = self.kit.limits(&request.run.cancel);
-        let output = indexed(&self.kit.tools, &output, &limits).await.map_err(errors::media)?;
+        let output = indexed(&self.kit.tools, &output, &limits).await;
+        let output = output
+            .map_err(|error| errors::media(error.context(format!("part {}", segment.index))))
+            .map_err(worth_another_try)?;
         let extension = output.extension().unwrap_or_default();
         let name = format!("part.{}", extension.to_string_lossy());
         let ledger = picture::ledger_of_file(output.clone(), segment).await.map_err(worth_another_try)?;
