@@ -3,7 +3,7 @@
 //! Copying a gigabyte through the page cache costs as much processor time as hashing it, and
 //! pushes out everything that was in it. So a large file is written directly to the disk where
 //! the file system allows it (`O_DIRECT`, open(2)): blocks that are aligned in memory and in
-//! the file. One thread reads and writes, the other hashes; what is hashed is the very memory
+//! the file. One thread reads and hashes, the other writes; what is hashed is the very memory
 //! that is written.
 
 use std::fs::{File, OpenOptions};
@@ -23,7 +23,9 @@ const BLOCK: usize = 4096;
 /// Bytes of a piece: a multiple of [`BLOCK`].
 const PIECE: usize = 2 << 20;
 /// Pieces on their way between the two threads.
-const PIECES: usize = 4;
+const PIECES: usize = 3;
+/// What a core's own cache holds while it is hashed.
+const HASHED_AT_ONCE: usize = 256 << 10;
 /// A file from here on goes directly to the disk; a smaller one is likely to be read soon.
 const DIRECT_FROM: u64 = 64 << 20;
 
@@ -70,55 +72,46 @@ fn copy_in_pieces(
     let mut reader = Reader { from, head: &rewrite.head, runs: &rewrite.runs, run: 0, at: 0 };
     let mut hash = Sha256::new();
     let (filled_in, filled) = sync_channel::<Piece>(PIECES);
-    let (hashed_in, hashed) = sync_channel::<Piece>(PIECES);
+    let (written_in, written) = sync_channel::<Piece>(PIECES);
     let mut bytes = 0;
-    let mut going = true;
-    let moved = thread::scope(|scope| {
-        let mover = scope.spawn(|| move_pieces(&mut reader, &mut target, piece_bytes, filled_in, hashed));
-        for piece in filled {
-            hash.update(piece.bytes());
-            bytes += piece.len as u64;
-            going = told(bytes);
-            // a mover that ended has its own reason
-            if !going || hashed_in.send(piece).is_err() {
-                break;
+    let read = thread::scope(|scope| {
+        let writer = scope.spawn(|| write_pieces(&mut target, filled, written_in));
+        let mut fresh = PIECES;
+        let read = loop {
+            let piece = match fresh {
+                0 => written.recv().ok(),
+                _ => Some(Piece::new(piece_bytes)),
+            };
+            fresh = fresh.saturating_sub(1);
+            // a writer that ended has its own reason
+            let Some(mut piece) = piece else { break Ok(()) };
+            match piece.fill(&mut reader, &mut hash) {
+                Ok(0) => break Ok(()),
+                Ok(n) => bytes += n as u64,
+                Err(e) => break Err(CopyError::Read(e)),
             }
-        }
-        drop(hashed_in);
-        mover.join().unwrap_or_else(|_| Err(CopyError::Write(io::Error::other("the writer panicked"))))
+            if filled_in.send(piece).is_err() {
+                break Ok(());
+            }
+            if !told(bytes) {
+                break Err(CopyError::Stopped);
+            }
+        };
+        drop(filled_in);
+        let wrote = writer.join().unwrap_or_else(|_| Err(io::Error::other("the writer panicked")));
+        read.and(wrote.map_err(CopyError::Write))
     });
-    moved?;
-    if !going {
-        return Err(CopyError::Stopped);
-    }
+    read?;
     target.finish(bytes).map_err(CopyError::Write)?;
     Ok(Written { bytes, sha256: hash.finalize().to_vec() })
 }
 
-/// Fills pieces in order, and writes each one when it comes back.
-fn move_pieces(
-    reader: &mut Reader<'_>,
-    target: &mut Target,
-    piece_bytes: usize,
-    filled: SyncSender<Piece>,
-    hashed: Receiver<Piece>,
-) -> Result<(), CopyError> {
-    let mut filled = Some(filled);
-    let mut fill = |mut piece: Piece| -> Result<(), CopyError> {
-        let Some(sender) = &filled else { return Ok(()) };
-        piece.len = reader.fill(piece.memory()).map_err(CopyError::Read)?;
-        // nobody listens any more: the hashing thread stopped, and says why
-        if piece.len == 0 || sender.send(piece).is_err() {
-            filled = None;
-        }
-        Ok(())
-    };
-    for _ in 0..PIECES {
-        fill(Piece::new(piece_bytes))?;
-    }
-    for mut piece in hashed {
-        target.write(&mut piece).map_err(CopyError::Write)?;
-        fill(piece)?;
+/// Writes pieces in order, and gives their memory back.
+fn write_pieces(target: &mut Target, filled: Receiver<Piece>, written: SyncSender<Piece>) -> io::Result<()> {
+    for mut piece in filled {
+        target.write(&mut piece)?;
+        // nobody needs it any more when all is read
+        let _ = written.send(piece);
     }
     Ok(())
 }
@@ -138,8 +131,16 @@ impl Piece {
         Piece { memory, start, size, len: 0 }
     }
 
-    fn memory(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + self.size]
+    /// Fills the piece, and hashes what is read while it is still in the cache. Fewer bytes
+    /// only at the end.
+    fn fill(&mut self, reader: &mut Reader<'_>, hash: &mut Sha256) -> io::Result<usize> {
+        self.len = 0;
+        for part in self.memory[self.start..self.start + self.size].chunks_mut(HASHED_AT_ONCE) {
+            let n = reader.fill(part)?;
+            hash.update(&part[..n]);
+            self.len += n;
+        }
+        Ok(self.len)
     }
 
     fn bytes(&self) -> &[u8] {
