@@ -1,0 +1,99 @@
+//! The three ports of one deployment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_sdk_s3::config::RequestChecksumCalculation;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+
+use crate::clock::{HearDate, LedgerClock};
+use crate::ledger::DynamoLedger;
+use crate::queue::SqsQueue;
+use crate::settings::AwsSettings;
+use crate::store::S3Store;
+
+/// How often the SDK tries a request, the first time included.
+const ATTEMPTS: u32 = 5;
+
+/// How long a row may take.
+const ROW_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an answer of a queue may take: longer than the longest poll.
+const POLL_TIMEOUT: Duration = Duration::from_secs(35);
+
+/// How long the answer to a part, or to the completion of an upload, may take.
+const PART_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Ledger, queue and store of one deployment.
+#[derive(Debug, Clone)]
+pub struct AwsBackend {
+    /// Jobs, completions and leases.
+    pub ledger: Arc<DynamoLedger>,
+    /// The queues.
+    pub queue: Arc<SqsQueue>,
+    /// The media.
+    pub store: Arc<S3Store>,
+}
+
+fn timeouts(attempt: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).operation_attempt_timeout(attempt).build()
+}
+
+/// What all clients share: region, endpoint, retries, and the SDK's chain of credentials.
+pub(crate) fn loader(settings: &AwsSettings) -> ConfigLoader {
+    let https =
+        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(https)
+        .region(Region::new(settings.region.clone()))
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+    match &settings.endpoint_url {
+        Some(url) => loader.endpoint_url(url),
+        None => loader,
+    }
+}
+
+pub(crate) fn s3(settings: &AwsSettings, config: &SdkConfig) -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::config::Builder::from(config)
+        .timeout_config(timeouts(PART_TIMEOUT))
+        // an emulator has an address, and no name below which buckets could be names
+        .force_path_style(settings.endpoint_url.is_some())
+}
+
+impl AwsBackend {
+    /// Connects to a deployment. Nothing is asked of it yet: what is wrong shows with the
+    /// first call. Credentials come from the SDK's default chain.
+    pub async fn connect(settings: &AwsSettings) -> AwsBackend {
+        AwsBackend::over(settings, &loader(settings).load().await)
+    }
+
+    /// The same over a configuration that is loaded already.
+    pub(crate) fn over(settings: &AwsSettings, config: &SdkConfig) -> AwsBackend {
+        let clock = Arc::new(LedgerClock::new());
+        let dynamo = aws_sdk_dynamodb::config::Builder::from(config)
+            .timeout_config(timeouts(ROW_TIMEOUT))
+            .interceptor(HearDate(Arc::clone(&clock)))
+            .build();
+        let sqs = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts(POLL_TIMEOUT)).build();
+        let signer = s3(settings, config)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .build();
+        let store = S3Store::new(
+            aws_sdk_s3::Client::from_conf(s3(settings, config).build()),
+            aws_sdk_s3::Client::from_conf(signer),
+            settings.buckets.clone(),
+        );
+        let ledger = DynamoLedger::new(
+            aws_sdk_dynamodb::Client::from_conf(dynamo),
+            settings.tables.clone(),
+            clock,
+            settings.keep_ended,
+        );
+        let queue = SqsQueue::new(aws_sdk_sqs::Client::from_conf(sqs), settings.queues.clone());
+        AwsBackend { ledger: Arc::new(ledger), queue: Arc::new(queue), store: Arc::new(store) }
+    }
+}

@@ -1,0 +1,142 @@
+//! S3's notices of uploads: what came, told apart from what is none of ours.
+//!
+//! S3 tells of an upload at least once and in any order, and writes keys as forms do: a
+//! blank is `+`, and what is not plain is `%XX`. A notice is text from outside. One record
+//! that cannot be used does not hold up the others.
+
+use aws_lambda_events::event::s3::{S3Event, S3EventRecord};
+use percent_encoding::percent_decode_str;
+use segue_domain::{JobId, Key};
+use serde::Deserialize;
+
+/// What a text from a queue or a trigger says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// S3 tries whether its notices arrive; nothing is to be done.
+    Test,
+    /// Something happened to objects.
+    Objects {
+        /// Sources that are there now, each once, in the order of their first record.
+        uploads: Vec<Upload>,
+        /// Records that are none of ours, and why.
+        ignored: Vec<Ignored>,
+    },
+}
+
+/// A source that somebody brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// The bucket.
+    pub bucket: String,
+    /// `input/JOB/source.EXT`.
+    pub key: Key,
+    /// The job that it is for.
+    pub job: JobId,
+    /// Its size in bytes, where the notice tells.
+    pub bytes: Option<u64>,
+    /// Orders the notices of this one key: the greater, compared as text of equal length
+    /// with zeros in front, is the later.
+    pub sequencer: Option<String>,
+}
+
+/// A record that is none of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ignored {
+    /// The key as the notice has it, cut at 1,024 characters.
+    pub key: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// A text that is no notice of S3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotANotice {
+    why: String,
+}
+
+impl std::fmt::Display for NotANotice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "this is no event of S3: {}", self.why)
+    }
+}
+
+impl std::error::Error for NotANotice {}
+
+#[derive(Deserialize)]
+struct TestEvent {
+    #[serde(rename = "Event")]
+    event: String,
+}
+
+/// Undoes what S3 does to a key in a notice. `None` for what is not UTF-8 then.
+pub fn decode_key(key: &str) -> Option<String> {
+    let spaced = key.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().ok().map(|text| text.into_owned())
+}
+
+/// Reads a notice.
+///
+/// # Errors
+/// A text that is not JSON, or JSON of something else. It may be repeated without end: it
+/// is for the dead letters.
+pub fn parse(text: &str) -> Result<Notice, NotANotice> {
+    if let Ok(test) = serde_json::from_str::<TestEvent>(text)
+        && test.event == "s3:TestEvent"
+    {
+        return Ok(Notice::Test);
+    }
+    let event: S3Event = serde_json::from_str(text).map_err(|e| NotANotice { why: e.to_string() })?;
+    Ok(read(&event))
+}
+
+/// The same of an event that a trigger has read already.
+pub fn read(event: &S3Event) -> Notice {
+    let (mut uploads, mut ignored) = (Vec::<Upload>::new(), Vec::new());
+    for record in &event.records {
+        match upload_of(record) {
+            Ok(upload) => match uploads.iter_mut().find(|u| u.bucket == upload.bucket && u.key == upload.key) {
+                Some(twice) if is_later(&upload, twice) => *twice = upload,
+                Some(_) => {}
+                None => uploads.push(upload),
+            },
+            Err(why) => {
+                let key = record.s3.object.key.as_deref().unwrap_or_default();
+                ignored.push(Ignored { key: key.chars().take(1024).collect(), why });
+            }
+        }
+    }
+    Notice::Objects { uploads, ignored }
+}
+
+/// Whether `one` tells of a later moment of the same key.
+fn is_later(one: &Upload, other: &Upload) -> bool {
+    let padded = |upload: &Upload| format!("{:0>64}", upload.sequencer.as_deref().unwrap_or_default());
+    padded(one) > padded(other)
+}
+
+fn upload_of(record: &S3EventRecord) -> Result<Upload, String> {
+    let source = record.event_source.as_deref().unwrap_or_default();
+    if source != "aws:s3" && source != "minio:s3" {
+        return Err(format!("its source is {source:?}, not S3"));
+    }
+    let name = record.event_name.as_deref().unwrap_or_default();
+    // every way to create: Put, Post, Copy and CompleteMultipartUpload
+    let plain_name = name.strip_prefix("s3:").unwrap_or(name);
+    if !plain_name.starts_with("ObjectCreated:") {
+        return Err(format!("{name:?} creates no object"));
+    }
+    let bucket = record.s3.bucket.name.clone().filter(|name| !name.is_empty()).ok_or("it names no bucket")?;
+    let key = record.s3.object.key.as_deref().ok_or("it names no key")?;
+    let key = decode_key(key).ok_or("its key is not UTF-8")?;
+    let key: Key = key.parse().map_err(|e: segue_domain::DomainError| e.to_string())?;
+    if !matches!(key, Key::Source { .. }) {
+        return Err("it is no source".to_owned());
+    }
+    Ok(Upload {
+        bucket,
+        job: key.job().clone(),
+        key,
+        bytes: record.s3.object.size.and_then(|bytes| u64::try_from(bytes).ok()),
+        sequencer: record.s3.object.sequencer.clone(),
+    })
+}

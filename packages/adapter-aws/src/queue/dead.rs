@@ -1,0 +1,122 @@
+//! Dead letters: putting aside, looking, and sending back.
+
+use segue_ports::{PortError, QueueName};
+
+use aws_sdk_sqs::types::Message;
+
+use super::receipt::Ticket;
+use super::sending::{Outgoing, reason_of, send_all};
+use super::void::is_void;
+use super::{RECEIVE_MAX, SqsQueue};
+use crate::error;
+
+/// How long a message is hidden while it is moved between queues, seconds.
+const MOVE_S: i32 = 60;
+
+/// How long dead letters are hidden while they are looked at, seconds.
+const LOOK_S: i32 = 20;
+
+/// A message that was put aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// SQS's id of it.
+    pub id: String,
+    /// The text that was sent.
+    pub body: String,
+    /// Why, where a worker did it; absent for one that was received too often.
+    pub reason: Option<String>,
+}
+
+impl SqsQueue {
+    pub(super) async fn remove(&self, queue: QueueName, ticket: &Ticket) -> Result<bool, PortError> {
+        let request = self.client.delete_message().queue_url(&self.lane(queue).url);
+        match request.receipt_handle(&ticket.handle).send().await {
+            Ok(_) => Ok(true),
+            Err(e) if is_void(&e) => Ok(false),
+            Err(e) => Err(error::sdk(format_args!("cannot acknowledge on the {queue} queue"), e)),
+        }
+    }
+
+    pub(super) async fn put_aside(
+        &self,
+        queue: QueueName,
+        ticket: &Ticket,
+        reason: &str,
+    ) -> Result<bool, PortError> {
+        let lane = self.lane(queue);
+        let dead_url = lane.dead_url(&self.client).await?;
+        // asks whether the receipt is good, and keeps others away meanwhile
+        let hide = self.client.change_message_visibility().queue_url(&lane.url);
+        match hide.receipt_handle(&ticket.handle).visibility_timeout(MOVE_S).send().await {
+            Ok(_) => {}
+            Err(e) if is_void(&e) => return Ok(false),
+            Err(e) => return Err(error::sdk(format_args!("cannot put aside on the {queue} queue"), e)),
+        }
+        let letter = [Outgoing::new(&ticket.body, 0).because(reason)];
+        send_all(&self.client, queue, dead_url, &letter).await?;
+        self.remove(queue, ticket).await?;
+        Ok(true)
+    }
+
+    async fn take_dead(&self, queue: QueueName, max: usize, hide_s: i32) -> Result<Vec<Message>, PortError> {
+        let request = self
+            .client
+            .receive_message()
+            .queue_url(self.lane(queue).dead_url(&self.client).await?)
+            .max_number_of_messages(max.min(RECEIVE_MAX) as i32)
+            .visibility_timeout(hide_s)
+            .wait_time_seconds(1)
+            .message_attribute_names("All");
+        let got = request.send().await;
+        let got = got.map_err(|e| error::sdk(format_args!("cannot read the dead letters of {queue}"), e))?;
+        Ok(got.messages.unwrap_or_default())
+    }
+
+    /// Up to `max` of what was put aside, in no order. They are hidden from others for
+    /// 20 s, so that each is seen once.
+    ///
+    /// # Errors
+    /// `Environment` when the queue has no dead-letter queue; as the service says.
+    pub async fn dead_letters(&self, queue: QueueName, max: usize) -> Result<Vec<DeadLetter>, PortError> {
+        let mut found = Vec::new();
+        while found.len() < max {
+            let got = self.take_dead(queue, max - found.len(), LOOK_S).await?;
+            if got.is_empty() {
+                break;
+            }
+            found.extend(got.into_iter().map(|message| DeadLetter {
+                reason: reason_of(&message),
+                id: message.message_id.unwrap_or_default(),
+                body: message.body.unwrap_or_default(),
+            }));
+        }
+        Ok(found)
+    }
+
+    /// Sends up to `max` of what was put aside to its queue again, as new messages, and
+    /// says how many. A crash in between sends one twice.
+    ///
+    /// # Errors
+    /// `Environment` when the queue has no dead-letter queue; as the service says. What was
+    /// not sent comes back to the dead letters within a minute.
+    pub async fn redrive(&self, queue: QueueName, max: usize) -> Result<usize, PortError> {
+        let lane = self.lane(queue);
+        let dead_url = lane.dead_url(&self.client).await?;
+        let mut sent = 0;
+        while sent < max {
+            let got = self.take_dead(queue, max - sent, MOVE_S).await?;
+            if got.is_empty() {
+                break;
+            }
+            for message in got {
+                let again = [Outgoing::new(message.body().unwrap_or_default(), 0)];
+                send_all(&self.client, queue, &lane.url, &again).await?;
+                let gone = self.client.delete_message().queue_url(dead_url);
+                let gone = gone.set_receipt_handle(message.receipt_handle).send().await;
+                gone.map_err(|e| error::sdk(format_args!("cannot redrive the {queue} queue"), e))?;
+                sent += 1;
+            }
+        }
+        Ok(sent)
+    }
+}

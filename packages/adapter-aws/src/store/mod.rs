@@ -1,0 +1,185 @@
+//! The media in S3: two buckets that look like one store.
+//!
+//! * **Whole or nothing** is S3's own promise, also of a multipart upload: nothing is there
+//!   before it is completed. What a crash leaves of one is aborted here where that is still
+//!   possible, and by a lifecycle rule of the bucket otherwise.
+//! * **Create-once** is `If-None-Match: *`. When S3 says that the key is taken, the object's
+//!   own mark tells whether it was this very write whose first answer was lost.
+//! * **Promotion** copies on the server's side as a multipart copy, whatever the size: its
+//!   completion takes the condition everywhere, a plain copy does not. Small objects are
+//!   read and put, which is fewer requests and has the same condition.
+//! * **Checksums**: every part goes with its CRC32, which S3 checks; the CRC32 of the whole
+//!   travels as metadata through copies, and a file that is read is held against it.
+//! * **Reading** a file takes ranges of it in parallel, all of the same version.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use bytes::Bytes;
+use segue_domain::Key;
+use segue_ports::{MediaStore, Object, ObjectPage, PortError, PutMode, PutResult};
+
+use crate::error;
+
+mod copying;
+mod file;
+mod listing;
+mod multipart;
+mod presign;
+mod reading;
+mod writing;
+
+pub use presign::{PresignedUpload, UploadedPart};
+
+/// Size of the parts of an upload and of the ranges of a download, bytes. Four of them are
+/// in memory for each file that is on its way.
+const PART_BYTES: u64 = 8 << 20;
+
+/// Parts of one file that are on their way at the same time.
+const PARTS_AT_ONCE: usize = 4;
+
+/// Most parts that S3 takes.
+const PARTS_MAX: u64 = 10_000;
+
+/// How often something is tried again that others got in the way of.
+const TRIES: u32 = 6;
+
+/// Metadata: CRC32 of all bytes, base64.
+const META_CRC32: &str = "segue-crc32";
+
+/// Metadata: names the write that made the object.
+const META_WRITE: &str = "segue-write";
+
+/// Names of the buckets; both may be the same one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buckets {
+    /// `input/` and `segments/`.
+    pub input: String,
+    /// `work/` and `jobs/`.
+    pub output: String,
+}
+
+impl Buckets {
+    fn of(&self, key: &Key) -> &str {
+        match key {
+            Key::Source { .. } | Key::Segment { .. } => &self.input,
+            Key::Work { .. } | Key::Published { .. } => &self.output,
+        }
+    }
+}
+
+/// The media of two buckets.
+#[derive(Debug, Clone)]
+pub struct S3Store {
+    client: Client,
+    /// Signs without checksums: whoever uses a link brings other bytes.
+    signer: Client,
+    buckets: Buckets,
+    /// Size of the parts of a copy, bytes.
+    copy_part_bytes: u64,
+}
+
+/// What S3 says of an object.
+#[derive(Debug, Clone)]
+struct Facts {
+    bytes: u64,
+    /// Names this version of it.
+    etag: String,
+    crc32: Option<u32>,
+    write: Option<String>,
+}
+
+/// Size of the parts of `bytes` in all, so that they are no more than S3 takes.
+fn part_bytes(bytes: u64, at_least: u64) -> u64 {
+    let mut size = at_least;
+    while bytes.div_ceil(size) > PARTS_MAX {
+        size *= 2;
+    }
+    size
+}
+
+/// Half-open ranges of `size` bytes each, the last one shorter.
+fn ranges(bytes: u64, size: u64) -> impl Iterator<Item = std::ops::Range<u64>> {
+    (0..bytes.div_ceil(size)).map(move |n| n * size..((n + 1) * size).min(bytes))
+}
+
+impl S3Store {
+    pub(crate) fn new(client: Client, signer: Client, buckets: Buckets) -> S3Store {
+        S3Store { client, signer, buckets, copy_part_bytes: 256 << 20 }
+    }
+
+    /// The same store with other parts for copies, bytes; S3 takes 5 MiB to 5 GiB.
+    #[must_use]
+    pub fn with_copy_parts_of(mut self, bytes: u64) -> S3Store {
+        self.copy_part_bytes = bytes.clamp(5 << 20, 5 << 30);
+        self
+    }
+}
+
+#[async_trait]
+impl MediaStore for S3Store {
+    async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError> {
+        self.put_object(key, bytes, mode).await
+    }
+
+    async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
+        self.take_over(key, file, mode).await
+    }
+
+    async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
+        self.copy_once(from, to).await
+    }
+
+    async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
+        self.read_small(key, limit).await
+    }
+
+    async fn get_file(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError> {
+        self.download(key, scratch).await
+    }
+
+    async fn head(&self, key: &Key) -> Result<Option<Object>, PortError> {
+        let facts = self.facts(key).await?;
+        Ok(facts.map(|facts| Object { key: key.to_string(), bytes: facts.bytes }))
+    }
+
+    async fn list(&self, prefix: &str, from: Option<&str>, max: usize) -> Result<ObjectPage, PortError> {
+        self.list_areas(prefix, from, max).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), PortError> {
+        let gone = self.client.delete_object().bucket(self.buckets.of(key)).key(key.to_string());
+        let gone = gone.send().await;
+        gone.map(drop).map_err(|e| error::sdk(format_args!("cannot delete {key}"), e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_no_more_than_s3_takes() {
+        assert_eq!(part_bytes(0, PART_BYTES), PART_BYTES);
+        assert_eq!(part_bytes(80 << 30, PART_BYTES), 16 << 20);
+        for bytes in [1_u64, 5 << 40, 50 << 40] {
+            assert!(bytes.div_ceil(part_bytes(bytes, PART_BYTES)) <= PARTS_MAX);
+        }
+    }
+
+    #[test]
+    fn ranges_are_all_of_it_and_no_more() {
+        assert_eq!(ranges(0, 10).count(), 0);
+        assert_eq!(ranges(20, 10).collect::<Vec<_>>(), [0..10, 10..20]);
+        assert_eq!(ranges(21, 10).last(), Some(20..21));
+    }
+
+    #[test]
+    fn each_area_has_its_bucket() {
+        let buckets = Buckets { input: "in".into(), output: "out".into() };
+        let keys = ["input/j/source.mp4", "segments/j/a", "work/j/t/1/a", "jobs/j/a"];
+        let found = keys.map(|key| buckets.of(&key.parse().unwrap()).to_owned());
+        assert_eq!(found, ["in", "in", "out", "out"]);
+    }
+}

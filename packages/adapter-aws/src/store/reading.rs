@@ -1,0 +1,177 @@
+//! Reading: facts, small bytes, and files in parallel ranges.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::types::ChecksumMode;
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryStreamExt, stream};
+use segue_domain::Key;
+use segue_ports::{PortError, PortErrorKind};
+
+use super::file::Copy;
+use super::writing::{crc32_of, is_taken};
+use super::{Facts, META_CRC32, META_WRITE, PART_BYTES, PARTS_AT_ONCE, S3Store, TRIES, ranges};
+use crate::error::{self, back_off, say};
+
+/// The key names nothing.
+pub fn not_there(key: &Key) -> PortError {
+    say(PortErrorKind::NotFound, format_args!("{key} is not in the store"))
+}
+
+/// The bytes of an answer, at most `limit`.
+async fn collect(key: &Key, answer: GetObjectOutput, limit: u64) -> Result<Bytes, PortError> {
+    let too_many = |bytes: u64| {
+        let message = format_args!("{key} has {bytes} bytes or more, at most {limit} were expected");
+        say(PortErrorKind::Corrupt, message)
+    };
+    let told = answer.content_length().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+    if told > limit {
+        return Err(too_many(told));
+    }
+    let mut body = answer.body;
+    let mut bytes = BytesMut::with_capacity(usize::try_from(told).unwrap_or(0));
+    while let Some(more) = body.next().await {
+        // a lost connection, or a checksum that is not S3's
+        let more = more.map_err(|e| PortError::with(PortErrorKind::Transient, format_args!("cannot read {key}"), e))?;
+        bytes.extend_from_slice(&more);
+        if bytes.len() as u64 > limit {
+            return Err(too_many(bytes.len() as u64));
+        }
+    }
+    if (bytes.len() as u64) < told {
+        let message = format_args!("{key} ended after {} of {told} bytes", bytes.len());
+        return Err(say(PortErrorKind::Transient, message));
+    }
+    Ok(bytes.freeze())
+}
+
+impl S3Store {
+    /// What S3 says of the object, or `None`.
+    pub(super) async fn facts(&self, key: &Key) -> Result<Option<Facts>, PortError> {
+        let request = self.client.head_object().bucket(self.buckets.of(key)).key(key.to_string());
+        let head = match request.checksum_mode(ChecksumMode::Enabled).send().await {
+            Ok(head) => head,
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_not_found()) => return Ok(None),
+            Err(e) => return Err(error::sdk(format_args!("cannot look at {key}"), e)),
+        };
+        let meta = |name| head.metadata().and_then(|all| all.get(name));
+        // S3's own is of the whole where it is not one of parts
+        let crc32 = meta(META_CRC32).map(String::as_str).or(head.checksum_crc32());
+        Ok(Some(Facts {
+            bytes: head.content_length().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+            etag: head.e_tag().unwrap_or_default().to_owned(),
+            crc32: crc32.and_then(crc32_of),
+            write: meta(META_WRITE).cloned(),
+        }))
+    }
+
+    pub(super) async fn read_small(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
+        let mut tried = 0;
+        loop {
+            let request = self.client.get_object().bucket(self.buckets.of(key)).key(key.to_string());
+            let answer = match request.checksum_mode(ChecksumMode::Enabled).send().await {
+                Ok(answer) => answer,
+                Err(e) if e.as_service_error().is_some_and(|e| e.is_no_such_key()) => return Err(not_there(key)),
+                Err(e) => return Err(error::sdk(format_args!("cannot read {key}"), e)),
+            };
+            // the SDK tries a request again, but not an answer that breaks off
+            match collect(key, answer, limit).await {
+                Err(e) if e.is_retryable() && tried < TRIES => back_off(tried).await,
+                read => return read,
+            }
+            tried += 1;
+        }
+    }
+
+    /// The bytes of `range`; all of one version where `etag` names it. `None` when the
+    /// object is another version by now.
+    async fn range_of(
+        &self,
+        key: &Key,
+        range: Range<u64>,
+        etag: Option<&str>,
+    ) -> Result<Option<Bytes>, PortError> {
+        let want = range.end - range.start;
+        let mut tried = 0;
+        loop {
+            let request = self
+                .client
+                .get_object()
+                .bucket(self.buckets.of(key))
+                .key(key.to_string())
+                .range(format!("bytes={}-{}", range.start, range.end - 1))
+                .set_if_match(etag.map(str::to_owned));
+            let answer = match request.send().await {
+                Ok(answer) => answer,
+                Err(e) if etag.is_some() && is_taken(&e) => return Ok(None),
+                Err(e) if e.as_service_error().is_some_and(|e| e.is_no_such_key()) => return Err(not_there(key)),
+                Err(e) => return Err(error::sdk(format_args!("cannot read {key}"), e)),
+            };
+            match collect(key, answer, want).await {
+                Err(e) if e.is_retryable() && tried < TRIES => back_off(tried).await,
+                read => return read.map(Some),
+            }
+            tried += 1;
+        }
+    }
+
+    /// The bytes of a half-open range that lies within the object.
+    ///
+    /// # Errors
+    /// `NotFound`; `Misuse` for an empty range; as the service says.
+    pub async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, PortError> {
+        if range.is_empty() {
+            return Err(say(PortErrorKind::Misuse, format_args!("an empty range of {key}")));
+        }
+        self.range_of(key, range, None).await?.ok_or_else(|| not_there(key))
+    }
+
+    pub(super) async fn download(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError> {
+        for tried in 0..TRIES {
+            let Some(facts) = self.facts(key).await? else { return Err(not_there(key)) };
+            if let Some(path) = self.download_version(key, &facts, scratch).await? {
+                return Ok(path);
+            }
+            back_off(tried).await;
+        }
+        let message = format_args!("{key} is replaced all the time, it cannot be read whole");
+        Err(say(PortErrorKind::Transient, message))
+    }
+
+    /// `None` when the object was replaced meanwhile.
+    async fn download_version(
+        &self,
+        key: &Key,
+        facts: &Facts,
+        scratch: &Path,
+    ) -> Result<Option<PathBuf>, PortError> {
+        let text = key.to_string();
+        let copy = Copy::create(scratch, text.rsplit('/').next().unwrap_or(&text)).await?;
+        let parts: Vec<Option<crc32fast::Hasher>> = stream::iter(ranges(facts.bytes, PART_BYTES))
+            .map(|range| {
+                let copy = &copy;
+                async move {
+                    let start = range.start;
+                    match self.range_of(key, range, Some(&facts.etag)).await? {
+                        Some(bytes) => copy.write(start, bytes).await.map(Some),
+                        None => Ok(None),
+                    }
+                }
+            })
+            .buffered(PARTS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut whole = crc32fast::Hasher::new();
+        for part in parts {
+            let Some(part) = part else { return Ok(None) };
+            whole.combine(&part);
+        }
+        if facts.crc32.is_some_and(|crc32| crc32 != whole.finalize()) {
+            let message = format_args!("{key} does not have the checksum that it was stored with");
+            return Err(say(PortErrorKind::Corrupt, message));
+        }
+        Ok(Some(copy.keep()))
+    }
+}

@@ -1,0 +1,148 @@
+//! Writing: small bytes in one request, files in parts.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedPart};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use segue_domain::Key;
+use segue_ports::{PortError, PutMode, PutResult};
+
+use super::file::{Source, blocking};
+use super::multipart::Upload;
+use super::{PART_BYTES, PARTS_AT_ONCE, S3Store, TRIES, part_bytes, ranges};
+use crate::error::{self, back_off};
+
+/// A checksum as S3 writes it.
+pub fn base64_of(crc32: u32) -> String {
+    BASE64_STANDARD.encode(crc32.to_be_bytes())
+}
+
+/// A checksum as S3 writes it; `None` for what is none of one whole object.
+pub fn crc32_of(text: &str) -> Option<u32> {
+    let bytes = BASE64_STANDARD.decode(text).ok()?;
+    Some(u32::from_be_bytes(bytes.try_into().ok()?))
+}
+
+/// Whether S3 says that the key is taken.
+pub fn is_taken<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.code() == Some("PreconditionFailed")
+        || error.raw_response().is_some_and(|answer| answer.status().as_u16() == 412)
+}
+
+/// Whether somebody else was writing the same key; it is free or taken a moment later.
+pub fn is_contended<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    matches!(error.code(), Some("ConditionalRequestConflict" | "OperationAborted"))
+        || error.raw_response().is_some_and(|answer| answer.status().as_u16() == 409)
+}
+
+/// A name for a write that no other has.
+pub fn mark() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
+impl S3Store {
+    pub(super) async fn put_object(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        mode: PutMode,
+    ) -> Result<PutResult, PortError> {
+        let (mark, crc32) = (mark(), base64_of(crc32fast::hash(&bytes)));
+        for tried in 0.. {
+            let request = self
+                .client
+                .put_object()
+                .bucket(self.buckets.of(key))
+                .key(key.to_string())
+                .body(ByteStream::from(bytes.clone()))
+                .checksum_algorithm(ChecksumAlgorithm::Crc32)
+                .checksum_crc32(&crc32)
+                .metadata(super::META_CRC32, &crc32)
+                .metadata(super::META_WRITE, &mark)
+                .set_if_none_match((mode == PutMode::CreateOnce).then(|| "*".to_owned()));
+            match request.send().await {
+                Ok(_) => return Ok(PutResult::Written),
+                Err(e) if is_taken(&e) => return self.is_it_ours(key, &mark).await,
+                Err(e) if is_contended(&e) && tried < TRIES => back_off(tried).await,
+                Err(e) => return Err(error::sdk(format_args!("cannot write {key}"), e)),
+            }
+        }
+        unreachable!("the loop has no end")
+    }
+
+    /// The key is taken: by this write, whose first answer was lost, or by another.
+    pub(super) async fn is_it_ours(&self, key: &Key, mark: &str) -> Result<PutResult, PortError> {
+        let facts = self.facts(key).await?;
+        let ours = facts.is_some_and(|facts| facts.write.as_deref() == Some(mark));
+        Ok(if ours { PutResult::Written } else { PutResult::Exists })
+    }
+
+    pub(super) async fn take_over(
+        &self,
+        key: &Key,
+        file: &Path,
+        mode: PutMode,
+    ) -> Result<PutResult, PortError> {
+        let path = file.to_owned();
+        let source = blocking(move || Source::open(&path)).await?;
+        let result = if source.bytes <= PART_BYTES {
+            self.put_object(key, source.part(0..source.bytes).await?, mode).await?
+        } else if mode == PutMode::CreateOnce && self.facts(key).await?.is_some() {
+            // no need to send gigabytes to learn that
+            PutResult::Exists
+        } else {
+            self.upload(key, &source, mode).await?
+        };
+        match tokio::fs::remove_file(file).await {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                Err(PortError::io(format_args!("cannot take {} over", file.display()), e))
+            }
+            _ => Ok(result),
+        }
+    }
+
+    async fn upload(&self, key: &Key, source: &Source, mode: PutMode) -> Result<PutResult, PortError> {
+        let (mark, crc32) = (mark(), source.crc32().await?);
+        let upload = Upload::begin(self, key, &mark, Some(crc32)).await?;
+        let parts = ranges(source.bytes, part_bytes(source.bytes, PART_BYTES));
+        let sent: Vec<(CompletedPart, crc32fast::Hasher)> = stream::iter(parts.zip(1..))
+            .map(|(range, number)| {
+                let upload = &upload;
+                async move { upload.send(number, source.part(range).await?).await }
+            })
+            .buffered(PARTS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut whole = crc32fast::Hasher::new();
+        for (_, part) in &sent {
+            whole.combine(part);
+        }
+        if whole.finalize() != crc32 {
+            return Err(source.changed());
+        }
+        upload.complete(sent.into_iter().map(|(part, _)| part).collect(), mode, &mark).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checksum_comes_back_as_it_was() {
+        for crc32 in [0, 1, 0xcbf4_3926, u32::MAX] {
+            assert_eq!(crc32_of(&base64_of(crc32)), Some(crc32));
+        }
+        assert_eq!(base64_of(crc32fast::hash(b"123456789")), "y/Q5Jg==");
+        for foreign in ["", "y/Q5Jg==-3", "y/Q5", "!"] {
+            assert_eq!(crc32_of(foreign), None, "{foreign}");
+        }
+    }
+}

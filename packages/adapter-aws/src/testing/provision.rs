@@ -1,0 +1,167 @@
+//! Buckets, tables and queues as a deployment has them.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
+};
+use aws_sdk_sqs::types::QueueAttributeName;
+
+use crate::backend::{AwsBackend, loader, s3};
+use crate::ledger::{INDEX_BY_STATE, Tables};
+use crate::queue::Lanes;
+use crate::settings::AwsSettings;
+use crate::store::Buckets;
+
+/// A deployment on an emulator.
+#[derive(Debug, Clone)]
+pub struct Provisioned {
+    /// How to reach it.
+    pub settings: AwsSettings,
+}
+
+impl Provisioned {
+    /// Its ports.
+    pub async fn connect(&self) -> AwsBackend {
+        AwsBackend::over(&self.settings, &config(&self.settings).await)
+    }
+
+    /// The environment of a program that works on it.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let s = &self.settings;
+        vec![
+            ("INPUT_BUCKET_NAME", s.buckets.input.clone()),
+            ("OUTPUT_BUCKET_NAME", s.buckets.output.clone()),
+            ("JOBS_TABLE_NAME", s.tables.jobs.clone()),
+            ("SEGMENT_COMPLETIONS_TABLE_NAME", s.tables.completions.clone()),
+            ("REASSEMBLY_TRIGGERED_TABLE_NAME", s.tables.leases.clone()),
+            ("CHUNKING_QUEUE_URL", s.queues.chunk.clone()),
+            ("MAP_QUEUE_URL", s.queues.map.clone()),
+            ("REASSEMBLY_QUEUE_URL", s.queues.reassemble.clone()),
+            ("AWS_REGION", s.region.clone()),
+            ("AWS_ENDPOINT_URL", s.endpoint_url.clone().unwrap_or_default()),
+            ("AWS_ACCESS_KEY_ID", CREDENTIALS.0.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", CREDENTIALS.1.to_owned()),
+        ]
+    }
+}
+
+/// What emulators take for credentials.
+const CREDENTIALS: (&str, &str) = ("test", "test");
+
+/// Receives after which SQS itself puts a message aside. Failures are counted in the
+/// ledger; this is for messages that end their receivers before they can count.
+const RECEIVES_MAX: &str = "100";
+
+/// Makes buckets, tables and queues of names that were never used before.
+///
+/// # Panics
+/// When the emulator does not make them.
+pub async fn provision(endpoint: &str) -> Provisioned {
+    let name = format!("segue-{}", uuid::Uuid::new_v4().simple());
+    let mut settings = AwsSettings {
+        buckets: Buckets { input: format!("{name}-in"), output: format!("{name}-out") },
+        tables: Tables {
+            jobs: format!("{name}-jobs"),
+            completions: format!("{name}-completions"),
+            leases: format!("{name}-leases"),
+        },
+        queues: Lanes { chunk: String::new(), map: String::new(), reassemble: String::new() },
+        region: "us-east-1".to_owned(),
+        endpoint_url: Some(endpoint.to_owned()),
+        segment_duration: None,
+        keep_ended: Duration::from_secs(90 * 24 * 3600),
+    };
+    let config = config(&settings).await;
+    buckets(&settings, &config).await;
+    tables(&settings.tables, &config).await;
+    let sqs = aws_sdk_sqs::Client::new(&config);
+    settings.queues = Lanes {
+        chunk: queue(&sqs, &format!("{name}-chunk")).await,
+        map: queue(&sqs, &format!("{name}-map")).await,
+        reassemble: queue(&sqs, &format!("{name}-reassemble")).await,
+    };
+    Provisioned { settings }
+}
+
+/// A test has its own credentials, whatever the machine has.
+async fn config(settings: &AwsSettings) -> SdkConfig {
+    let (id, secret) = CREDENTIALS;
+    let credentials =
+        Credentials::builder().access_key_id(id).secret_access_key(secret).provider_name("tests").build();
+    let loader = loader(settings).credentials_provider(SharedCredentialsProvider::new(credentials));
+    loader.load().await
+}
+
+async fn buckets(settings: &AwsSettings, config: &SdkConfig) {
+    let client = aws_sdk_s3::Client::from_conf(s3(settings, config).build());
+    for bucket in [&settings.buckets.input, &settings.buckets.output] {
+        client.create_bucket().bucket(bucket).send().await.expect("a bucket is made");
+    }
+}
+
+async fn queue(client: &aws_sdk_sqs::Client, name: &str) -> String {
+    let made = client.create_queue().queue_name(format!("{name}-dead")).send().await;
+    let dead = made.expect("a queue is made").queue_url.expect("it has a URL");
+    let asked = client.get_queue_attributes().queue_url(dead).attribute_names(QueueAttributeName::QueueArn);
+    let asked = asked.send().await.expect("it has attributes");
+    let arn = asked.attributes().and_then(|all| all.get(&QueueAttributeName::QueueArn)).expect("it has a name");
+    let policy = serde_json::json!({"deadLetterTargetArn": arn, "maxReceiveCount": RECEIVES_MAX});
+    let made = client
+        .create_queue()
+        .queue_name(name)
+        .attributes(QueueAttributeName::RedrivePolicy, policy.to_string())
+        .send()
+        .await;
+    made.expect("a queue is made").queue_url.expect("it has a URL")
+}
+
+fn attribute(name: &str, kind: ScalarAttributeType) -> AttributeDefinition {
+    AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().expect("an attribute")
+}
+
+fn key(names: &[&str]) -> Vec<KeySchemaElement> {
+    let kinds = [KeyType::Hash, KeyType::Range];
+    let element = |(name, kind): (&&str, KeyType)| {
+        KeySchemaElement::builder().attribute_name(*name).key_type(kind).build().expect("a key")
+    };
+    names.iter().zip(kinds).map(element).collect()
+}
+
+async fn tables(tables: &Tables, config: &SdkConfig) {
+    use ScalarAttributeType::{N, S};
+    let client = aws_sdk_dynamodb::Client::new(config);
+    let by_state = GlobalSecondaryIndex::builder()
+        .index_name(INDEX_BY_STATE)
+        .set_key_schema(Some(key(&["state", "state_since_ms"])))
+        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+        .build()
+        .expect("an index");
+    let jobs = client
+        .create_table()
+        .table_name(&tables.jobs)
+        .attribute_definitions(attribute("job_id", S))
+        .attribute_definitions(attribute("state", S))
+        .attribute_definitions(attribute("state_since_ms", N))
+        .set_key_schema(Some(key(&["job_id"])))
+        .global_secondary_indexes(by_state);
+    jobs.billing_mode(BillingMode::PayPerRequest).send().await.expect("a table is made");
+    for (table, range) in [(&tables.completions, "item"), (&tables.leases, "lease")] {
+        let made = client
+            .create_table()
+            .table_name(table)
+            .attribute_definitions(attribute("job", S))
+            .attribute_definitions(attribute(range, S))
+            .set_key_schema(Some(key(&["job", range])))
+            .billing_mode(BillingMode::PayPerRequest);
+        made.send().await.expect("a table is made");
+    }
+    for table in [&tables.jobs, &tables.completions] {
+        let expiry = TimeToLiveSpecification::builder().attribute_name("expires_at_s").enabled(true).build();
+        let set = client.update_time_to_live().table_name(table);
+        set.time_to_live_specification(expiry.expect("a time")).send().await.expect("items expire");
+    }
+}

@@ -1,0 +1,54 @@
+//! The AWS adapter passes the same suites as the in-memory and the embedded one, against an
+//! emulator that really answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use segue_adapter_aws::testing::{Provisioned, emulator, provision};
+use segue_ports::conformance::{self, Capabilities, Subject, store};
+use segue_ports::{Ledger, WorkQueue};
+
+async fn deployment() -> Provisioned {
+    provision(emulator().endpoint()).await
+}
+
+async fn ledger() -> Subject<dyn Ledger> {
+    Subject::new(deployment().await.connect().await.ledger)
+}
+
+async fn queue() -> Subject<dyn WorkQueue> {
+    Subject::new(deployment().await.connect().await.queue)
+}
+
+async fn media() -> Subject<store::Port> {
+    let store = deployment().await.connect().await.store;
+    let scratch = tempfile::tempdir().expect("a folder");
+    let port = store::Port { store, scratch: scratch.path().to_owned() };
+    Subject::guarded(Arc::new(port), scratch)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_ledger_conforms() {
+    let caps = Capabilities {
+        short: Duration::from_millis(1500),
+        settle: Duration::from_millis(200),
+        ..Capabilities::default()
+    };
+    conformance::ledger::run(ledger, caps).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_queue_conforms() {
+    // SQS counts in whole seconds
+    let caps = Capabilities {
+        short: Duration::from_secs(2),
+        settle: Duration::from_millis(500),
+        ..Capabilities::default()
+    };
+    conformance::queue::run(queue, caps).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_conforms() {
+    conformance::store::run(media, Capabilities::default()).await;
+}
