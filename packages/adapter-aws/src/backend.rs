@@ -40,7 +40,10 @@ pub struct AwsBackend {
 }
 
 fn timeouts(attempt: Duration) -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).operation_attempt_timeout(attempt).build()
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(attempt)
+        .build()
 }
 
 /// What all clients share: region, endpoint, retries, and the SDK's chain of credentials.

@@ -90,7 +90,9 @@ fn judge(code: Option<&str>, status: Option<u16>) -> (PortErrorKind, &'static st
         (PortErrorKind::NotFound, "it is not in the store")
     } else {
         match status {
-            Some(401 | 403) => (PortErrorKind::Denied, "check the credentials and what they are allowed to do"),
+            Some(401 | 403) => {
+                (PortErrorKind::Denied, "check the credentials and what they are allowed to do")
+            }
             Some(404) => (PortErrorKind::NotFound, "it is not there"),
             Some(301) => (PortErrorKind::Environment, "it lies in another region, check AWS_REGION"),
             Some(408 | 425 | 429 | 500..) => (PortErrorKind::Transient, "the service is busy"),

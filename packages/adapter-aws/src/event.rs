@@ -94,7 +94,8 @@ pub fn read(event: &S3Event) -> Notice {
     let (mut uploads, mut ignored) = (Vec::<Upload>::new(), Vec::new());
     for record in &event.records {
         match upload_of(record) {
-            Ok(upload) => match uploads.iter_mut().find(|u| u.bucket == upload.bucket && u.key == upload.key) {
+            Ok(upload) => match uploads.iter_mut().find(|u| u.bucket == upload.bucket && u.key == upload.key)
+            {
                 Some(twice) if is_later(&upload, twice) => *twice = upload,
                 Some(_) => {}
                 None => uploads.push(upload),

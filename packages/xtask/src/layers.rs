@@ -29,13 +29,16 @@ struct Rule {
     may: &'static [&'static str],
     /// What may not be found anywhere below it.
     never: &'static [&'static [&'static str]],
+    /// What it may not name itself, though others below it may.
+    itself: &'static [&'static [&'static str]],
     /// Why.
     reason: &'static str,
 }
 
 const ASYNC: &[&str] = &["tokio", "tokio-util", "async-trait", "async-std", "smol"];
 const DATABASE: &[&str] = &["rusqlite", "libsqlite3-sys", "sqlx", "tokio-postgres", "postgres", "redis"];
-const CLOUD: &[&str] = &["aws-*", "object_store", "rusoto*", "azure*", "google-cloud*"];
+const CLOUD: &[&str] =
+    &["aws-*", "aws_lambda_events", "lambda_runtime", "object_store", "rusoto*", "azure*", "google-cloud*"];
 const NETWORK: &[&str] = &["reqwest", "hyper", "ureq", "curl", "isahc"];
 const PROCESS: &[&str] = &["nix", "process-wrap", "command-group", "duct"];
 const ENGINE: &[&str] = &["whisper-rs", "whisper-rs-sys", "ffmpeg-*", "rsmpeg"];
@@ -46,36 +49,56 @@ const RULES: &[Rule] = &[
         package: "segue-domain",
         may: &[],
         never: &[ASYNC, DATABASE, CLOUD, NETWORK, PROCESS, ENGINE, SCREEN],
+        itself: &[],
         reason: "the words and rules are pure: no clock, file, process, network or executor",
     },
     Rule {
         package: "segue-ports",
         may: &["segue-domain"],
         never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE, SCREEN],
+        itself: &[],
         reason: "a port names no vendor; tokio is there for the in-memory adapters' time",
     },
     Rule {
         package: "segue-pipeline",
         may: &["segue-domain", "segue-ports"],
         never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE, SCREEN],
+        itself: &[],
         reason: "a role runs over any adapter and any engine, so it can know none",
     },
     Rule {
         package: "segue-media",
         may: &["segue-domain", "segue-ports"],
         never: &[DATABASE, CLOUD, NETWORK, &["whisper-rs", "whisper-rs-sys"], SCREEN],
+        itself: &[],
         reason: "ffmpeg is fenced off here; voice, storage and queues are others' matter",
     },
     Rule {
         package: "segue-speech",
         may: &["segue-domain", "segue-ports"],
         never: &[DATABASE, CLOUD, NETWORK, PROCESS, SCREEN],
+        itself: &[],
         reason: "whisper is fenced off here; it hears samples and starts no program",
+    },
+    Rule {
+        package: "segue-adapter-local",
+        may: &["segue-domain", "segue-ports"],
+        never: &[CLOUD, NETWORK, ENGINE, SCREEN],
+        itself: &[],
+        reason: "what runs on one machine asks nobody else",
+    },
+    Rule {
+        package: "segue-adapter-aws",
+        may: &["segue-domain", "segue-ports"],
+        never: &[DATABASE, ENGINE, SCREEN],
+        itself: &[],
+        reason: "the only place that knows the vendor's SDK",
     },
     Rule {
         package: "segue-adapter-*",
         may: &["segue-domain", "segue-ports"],
         never: &[ENGINE, SCREEN],
+        itself: &[],
         reason: "one vendor each: an adapter knows neither an engine nor another adapter",
     },
     Rule {
@@ -89,24 +112,28 @@ const RULES: &[Rule] = &[
             "segue-adapter-*",
         ],
         never: &[SCREEN],
+        itself: &[CLOUD, DATABASE],
         reason: "the only place that names them all; what the user sees is the programs' matter",
     },
     Rule {
         package: "segue-cli",
         may: &["segue-domain", "segue-ports", "segue-runtime"],
-        never: &[CLOUD],
+        never: &[],
+        itself: &[CLOUD, DATABASE, ENGINE],
         reason: "a program is a thin shell over the runtime",
     },
     Rule {
         package: "segue-tests",
         may: &[],
         never: &[DATABASE, CLOUD, ENGINE],
+        itself: &[],
         reason: "system tests see the program as a user does, so they can know none of its parts",
     },
     Rule {
         package: "xtask",
         may: &["segue-domain", "segue-media"],
         never: &[DATABASE, CLOUD, NETWORK],
+        itself: &[],
         reason: "it fuzzes the parsers of our own; everything else it runs as a program",
     },
 ];
@@ -116,6 +143,8 @@ const RULES: &[Rule] = &[
 struct Package {
     /// Packages of ours that it names, for whatever purpose.
     names: BTreeSet<String>,
+    /// Everything that it names and that gets into a build of it.
+    direct: BTreeSet<String>,
     /// Everything below it that gets into a build of it.
     below: BTreeSet<String>,
 }
@@ -159,10 +188,14 @@ fn check(packages: &BTreeMap<String, Package>) -> Vec<String> {
                 broken.push(format!("{name} names {named}: {}", rule.reason));
             }
         }
-        for found in &package.below {
-            if rule.never.iter().flat_map(|group| group.iter()).any(|never| matches(never, found)) {
-                broken.push(format!("{name} has {found} below it: {}", rule.reason));
-            }
+        let among = |groups: &[&[&str]], found: &str| {
+            groups.iter().flat_map(|group| group.iter()).any(|never| matches(never, found))
+        };
+        for found in package.below.iter().filter(|found| among(rule.never, found)) {
+            broken.push(format!("{name} has {found} below it: {}", rule.reason));
+        }
+        for found in package.direct.iter().filter(|found| among(rule.itself, found)) {
+            broken.push(format!("{name} itself names {found}: {}", rule.reason));
         }
     }
     broken
@@ -181,10 +214,12 @@ fn packages(metadata: &Metadata) -> BTreeMap<String, Package> {
         let mut found = Package::default();
         let mut left = Vec::new();
         for dep in nodes.get(id).map(|node| node.deps.as_slice()).unwrap_or_default() {
-            if ours.contains_key(&dep.pkg) {
+            // a package whose tests want a feature of it names itself
+            if ours.contains_key(&dep.pkg) && dep.pkg != **id {
                 found.names.insert(names[&dep.pkg].clone());
             }
             if built(&dep.dep_kinds) {
+                found.direct.insert(names[&dep.pkg].clone());
                 left.push(&dep.pkg);
             }
         }
@@ -208,7 +243,8 @@ mod tests {
 
     fn workspace(name: &str, names: &[&str], below: &[&str]) -> BTreeMap<String, Package> {
         let set = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect();
-        BTreeMap::from([(name.to_owned(), Package { names: set(names), below: set(below) })])
+        let (names, below, direct) = (set(names), set(below), BTreeSet::new());
+        BTreeMap::from([(name.to_owned(), Package { names, direct, below })])
     }
 
     #[test]
@@ -223,7 +259,10 @@ mod tests {
             ("segue-media", &["segue-speech"], &[], "segue-media names segue-speech"),
             ("segue-speech", &["segue-media"], &[], "segue-speech names segue-media"),
             ("segue-adapter-aws", &["segue-adapter-local"], &[], "segue-adapter-aws names"),
+            ("segue-adapter-aws", &[], &["rusqlite"], "segue-adapter-aws has rusqlite"),
             ("segue-adapter-local", &[], &["whisper-rs"], "segue-adapter-local has whisper-rs"),
+            ("segue-adapter-local", &[], &["aws-sdk-s3"], "segue-adapter-local has aws-sdk-s3"),
+            ("segue-adapter-local", &["segue-adapter-aws"], &[], "segue-adapter-local names"),
             ("segue-cli", &["segue-media"], &[], "segue-cli names segue-media"),
             ("segue-runtime", &["segue-cli"], &[], "segue-runtime names segue-cli"),
             ("segue-tests", &["segue-domain"], &[], "segue-tests names segue-domain"),
@@ -232,6 +271,16 @@ mod tests {
         for (name, names, below, expected) in cases {
             let broken = check(&workspace(name, names, below));
             assert!(broken.len() == 1 && broken[0].starts_with(expected), "{expected}: {broken:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_adapter_names_its_vendor() {
+        for (name, allowed) in [("segue-cli", false), ("segue-runtime", false), ("segue-adapter-aws", true)] {
+            let mut packages = workspace(name, &[], &["aws-sdk-s3"]);
+            assert!(check(&packages).is_empty(), "{name}: something below it may");
+            packages.get_mut(name).unwrap().direct.insert("aws-sdk-s3".to_owned());
+            assert_eq!(check(&packages).is_empty(), allowed, "{name}");
         }
     }
 

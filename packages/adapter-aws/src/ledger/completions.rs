@@ -30,7 +30,12 @@ fn parse(item: &Item) -> Result<Completion, PortError> {
 }
 
 impl DynamoLedger {
-    fn put_completion(&self, row: &Row, task: &TaskId, document: &str) -> Result<TransactWriteItem, PortError> {
+    fn put_completion(
+        &self,
+        row: &Row,
+        task: &TaskId,
+        document: &str,
+    ) -> Result<TransactWriteItem, PortError> {
         let mut item = part_key(&row.record.id, &row.epoch, done_item(task));
         item.insert("document".to_owned(), s(document));
         item.insert("expires_at_s".to_owned(), n(expires_at_s(self.clock.now_ms())));

@@ -30,7 +30,8 @@ impl DynamoLedger {
             .await;
         if let Err(e) = gone {
             // somebody else deleted it, and it may have been created again since
-            let other = matches!(e.as_service_error(), Some(DeleteItemError::ConditionalCheckFailedException(_)));
+            let other =
+                matches!(e.as_service_error(), Some(DeleteItemError::ConditionalCheckFailedException(_)));
             return if other { Ok(()) } else { Err(error::sdk(format_args!("cannot delete job {id}"), e)) };
         }
         // nobody sees these any more; what a crash leaves here expires

@@ -75,8 +75,8 @@ impl Row {
 
     pub fn of_item(item: &Item) -> Result<Row, PortError> {
         let state = must(text(item, "state")?, "state")?;
-        let state = JobState::parse(&state)
-            .ok_or_else(|| odd("a job state", format_args!("{state:?} is none")))?;
+        let state =
+            JobState::parse(&state).ok_or_else(|| odd("a job state", format_args!("{state:?} is none")))?;
         let plan = text(item, "plan")?.map(|plan| from_str(&plan)).transpose();
         let failure = text(item, "failure")?.map(|failure| from_str(&failure)).transpose();
         let id = must(text(item, "job_id")?, "job_id")?;
@@ -121,7 +121,11 @@ mod tests {
             state: JobState::Failed,
             source_key: "input/j/source.mp4".into(),
             recipe: "{}".into(),
-            plan: Some(SealedPlan { hash: PlanHash("h".into()), key: "segments/j/1/plan.json".into(), tasks: 7 }),
+            plan: Some(SealedPlan {
+                hash: PlanHash("h".into()),
+                key: "segments/j/1/plan.json".into(),
+                tasks: 7,
+            }),
             completed_tasks: 3,
             manifest_key: Some("work/j/reassemble/1/manifest.json".into()),
             failure: Some(Failure {

@@ -81,9 +81,12 @@ mod tests {
 
     #[test]
     fn a_redrive_policy_names_its_target() {
-        let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:123456789012:map-dead","maxReceiveCount":"9"}"#;
+        let policy =
+            r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:123456789012:map-dead","maxReceiveCount":"9"}"#;
         assert_eq!(target_of(policy), Some(("123456789012".into(), "map-dead".into())));
-        for odd in ["", "{}", r#"{"deadLetterTargetArn":"arn:aws:sns:x:1:topic"}"#, r#"{"deadLetterTargetArn":7}"#] {
+        for odd in
+            ["", "{}", r#"{"deadLetterTargetArn":"arn:aws:sns:x:1:topic"}"#, r#"{"deadLetterTargetArn":7}"#]
+        {
             assert_eq!(target_of(odd), None);
         }
     }

@@ -109,7 +109,8 @@ impl SqsQueue {
 }
 
 fn delivery_of(queue: QueueName, message: Message, received_ms: i64) -> Delivery {
-    let count = message.attributes().and_then(|all| all.get(&MessageSystemAttributeName::ApproximateReceiveCount));
+    let count =
+        message.attributes().and_then(|all| all.get(&MessageSystemAttributeName::ApproximateReceiveCount));
     let deliveries = count.and_then(|text| text.parse().ok()).unwrap_or(1).max(1);
     let body = message.body.unwrap_or_default();
     let handle = message.receipt_handle.unwrap_or_default();
@@ -137,9 +138,12 @@ impl WorkQueue for SqsQueue {
         visibility: Duration,
         wait: Duration,
     ) -> Result<Vec<Delivery>, PortError> {
+        if max == 0 {
+            return Ok(Vec::new());
+        }
         let lane = self.lane(queue);
         let deadline = Instant::now() + wait;
-        while max > 0 {
+        loop {
             // before asking: SQS counts its 12 hours from when it gets the request
             let received_ms = SystemClock.now_ms();
             let left = deadline.saturating_duration_since(Instant::now());
@@ -148,14 +152,13 @@ impl WorkQueue for SqsQueue {
                 if still_s(&message) == 0 {
                     got.push(delivery_of(queue, message, received_ms));
                 } else if let Err(error) = lane.delay_on(&self.client, &message).await {
-                    tracing::warn!(%queue, %error, "a delayed message comes again sooner than it should");
+                    tracing::warn!(%queue, %error, "a message whose delay is not over is looked at again");
                 }
             }
             if !got.is_empty() || Instant::now() >= deadline {
                 return Ok(got);
             }
         }
-        Ok(Vec::new())
     }
 
     async fn extend(
@@ -207,8 +210,7 @@ impl WorkQueue for SqsQueue {
             ApproximateNumberOfMessagesNotVisible as Hidden,
         };
         let lane = self.lane(queue);
-        let [visible, delayed, in_flight] =
-            self.counts(queue, &lane.url, [Visible, Delayed, Hidden]).await?;
+        let [visible, delayed, in_flight] = self.counts(queue, &lane.url, [Visible, Delayed, Hidden]).await?;
         let dead_url = lane.dead_url(&self.client).await?;
         // one that somebody is looking at just now is hidden, and dead all the same
         let [dead, looked_at] = self.counts(queue, dead_url, [Visible, Hidden]).await?;

@@ -60,7 +60,8 @@ impl Outgoing {
             .message_body(&self.body)
             .delay_seconds(now_s as i32);
         if self.delay_s > now_s {
-            entry = entry.message_attributes(STILL_S, attribute("Number", &(self.delay_s - now_s).to_string())?);
+            entry =
+                entry.message_attributes(STILL_S, attribute("Number", &(self.delay_s - now_s).to_string())?);
         }
         if let Some(reason) = &self.reason {
             entry = entry.message_attributes(REASON, attribute("String", reason)?);
@@ -107,7 +108,12 @@ fn batches(all: &[Outgoing]) -> Vec<&[Outgoing]> {
 /// # Errors
 /// `Misuse` for a text that SQS does not take; otherwise as the service says. Any part may
 /// have been sent.
-pub async fn send_all(client: &Client, lane: QueueName, url: &str, all: &[Outgoing]) -> Result<(), PortError> {
+pub async fn send_all(
+    client: &Client,
+    lane: QueueName,
+    url: &str,
+    all: &[Outgoing],
+) -> Result<(), PortError> {
     for batch in batches(all) {
         let mut left: Vec<usize> = (0..batch.len()).collect();
         let mut tried = 0;
@@ -156,7 +162,8 @@ impl Lane {
     /// Sends a message on whose delay is not over, and forgets this delivery of it. A crash
     /// in between leaves it twice.
     pub(super) async fn delay_on(&self, client: &Client, message: &Message) -> Result<(), PortError> {
-        let (body, handle) = (message.body().unwrap_or_default(), message.receipt_handle().unwrap_or_default());
+        let (body, handle) =
+            (message.body().unwrap_or_default(), message.receipt_handle().unwrap_or_default());
         let on = [Outgoing::new(body, still_s(message))];
         send_all(client, self.name, &self.url, &on).await?;
         let gone = client.delete_message().queue_url(&self.url).receipt_handle(handle).send().await;
@@ -201,7 +208,9 @@ mod tests {
 
     #[test]
     fn a_reason_is_always_a_text_that_sqs_takes() {
-        for (reason, expected) in [("", "no reason given"), ("a\0b\nc", "a b c"), ("\u{7}", "no reason given")] {
+        for (reason, expected) in
+            [("", "no reason given"), ("a\0b\nc", "a b c"), ("\u{7}", "no reason given")]
+        {
             let letter = Outgoing::new("x", 0).because(reason);
             assert_eq!(letter.reason.as_deref(), Some(expected));
         }

@@ -13,7 +13,9 @@ pub fn is_void<E: ProvideErrorMetadata + Error>(error: &SdkError<E>) -> bool {
 
 fn says_void(code: Option<&str>, message: &str) -> bool {
     match code {
-        Some("ReceiptHandleIsInvalid" | "MessageNotInflight" | "AWS.SimpleQueueService.MessageNotInflight") => true,
+        Some(
+            "ReceiptHandleIsInvalid" | "MessageNotInflight" | "AWS.SimpleQueueService.MessageNotInflight",
+        ) => true,
         // a code for everything: the words decide
         Some("InvalidParameterValue" | "InvalidParameterValueException") => {
             let message = message.to_ascii_lowercase();
@@ -39,7 +41,10 @@ mod tests {
             "Value X for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not \
              available for visibility timeout change."
         ));
-        assert!(says_void(invalid, "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]"));
+        assert!(says_void(
+            invalid,
+            "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]"
+        ));
         assert!(!says_void(invalid, "Value 50000 for parameter VisibilityTimeout is invalid."));
         assert!(!says_void(Some("AccessDenied"), "ReceiptHandle"));
         assert!(!says_void(None, ""));

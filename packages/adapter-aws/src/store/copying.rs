@@ -78,9 +78,8 @@ impl S3Store {
                 }
                 error::sdk(format_args!("cannot copy {from} to {to}"), e)
             })?;
-        let result = copied.copy_part_result.unwrap_or_else(|| {
-            aws_sdk_s3::types::CopyPartResult::builder().build()
-        });
+        let result =
+            copied.copy_part_result.unwrap_or_else(|| aws_sdk_s3::types::CopyPartResult::builder().build());
         let part = CompletedPart::builder().part_number(number).set_e_tag(result.e_tag);
         Ok(part.set_checksum_crc32(result.checksum_crc32).build())
     }

@@ -21,7 +21,9 @@ pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PortError> + Send + 'static,
 ) -> Result<T, PortError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|e| Err(say(PortErrorKind::Transient, format_args!("work on a file was stopped: {e}"))))
+    done.unwrap_or_else(|e| {
+        Err(say(PortErrorKind::Transient, format_args!("work on a file was stopped: {e}")))
+    })
 }
 
 /// A plain file that is being read.

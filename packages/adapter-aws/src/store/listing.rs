@@ -20,11 +20,7 @@ fn areas(buckets: &Buckets) -> [(&'static str, &str); 4] {
 
 /// What to list of an area so that its keys begin with `prefix`; `None` when none does.
 fn prefix_within<'a>(area: &'a str, prefix: &'a str) -> Option<&'a str> {
-    if prefix.starts_with(area) {
-        Some(prefix)
-    } else {
-        area.starts_with(prefix).then_some(area)
-    }
+    if prefix.starts_with(area) { Some(prefix) } else { area.starts_with(prefix).then_some(area) }
 }
 
 impl S3Store {

@@ -92,10 +92,15 @@ impl S3Store {
     ///
     /// # Errors
     /// `Corrupt` when S3 does not have these parts; as the service says.
-    pub async fn complete_upload(&self, key: &Key, id: &str, parts: &[UploadedPart]) -> Result<(), PortError> {
-        let parts = parts.iter().map(|part| {
-            CompletedPart::builder().part_number(part.number).e_tag(&part.etag).build()
-        });
+    pub async fn complete_upload(
+        &self,
+        key: &Key,
+        id: &str,
+        parts: &[UploadedPart],
+    ) -> Result<(), PortError> {
+        let parts = parts
+            .iter()
+            .map(|part| CompletedPart::builder().part_number(part.number).e_tag(&part.etag).build());
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
         let request = self.signer.complete_multipart_upload().bucket(self.buckets.of(key));
         let done = request.key(key.to_string()).upload_id(id).multipart_upload(parts).send().await;

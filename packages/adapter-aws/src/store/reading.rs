@@ -34,7 +34,8 @@ async fn collect(key: &Key, answer: GetObjectOutput, limit: u64) -> Result<Bytes
     let mut bytes = BytesMut::with_capacity(usize::try_from(told).unwrap_or(0));
     while let Some(more) = body.next().await {
         // a lost connection, or a checksum that is not S3's
-        let more = more.map_err(|e| PortError::with(PortErrorKind::Transient, format_args!("cannot read {key}"), e))?;
+        let more = more
+            .map_err(|e| PortError::with(PortErrorKind::Transient, format_args!("cannot read {key}"), e))?;
         bytes.extend_from_slice(&more);
         if bytes.len() as u64 > limit {
             return Err(too_many(bytes.len() as u64));
@@ -73,7 +74,9 @@ impl S3Store {
             let request = self.client.get_object().bucket(self.buckets.of(key)).key(key.to_string());
             let answer = match request.checksum_mode(ChecksumMode::Enabled).send().await {
                 Ok(answer) => answer,
-                Err(e) if e.as_service_error().is_some_and(|e| e.is_no_such_key()) => return Err(not_there(key)),
+                Err(e) if e.as_service_error().is_some_and(|e| e.is_no_such_key()) => {
+                    return Err(not_there(key));
+                }
                 Err(e) => return Err(error::sdk(format_args!("cannot read {key}"), e)),
             };
             // the SDK tries a request again, but not an answer that breaks off
@@ -106,7 +109,9 @@ impl S3Store {
             let answer = match request.send().await {
                 Ok(answer) => answer,
                 Err(e) if etag.is_some() && is_taken(&e) => return Ok(None),
-                Err(e) if e.as_service_error().is_some_and(|e| e.is_no_such_key()) => return Err(not_there(key)),
+                Err(e) if e.as_service_error().is_some_and(|e| e.is_no_such_key()) => {
+                    return Err(not_there(key));
+                }
                 Err(e) => return Err(error::sdk(format_args!("cannot read {key}"), e)),
             };
             match collect(key, answer, want).await {

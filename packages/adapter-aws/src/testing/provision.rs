@@ -29,6 +29,16 @@ impl Provisioned {
         AwsBackend::over(&self.settings, &config(&self.settings).await)
     }
 
+    /// How a client of the SDK's own reaches it.
+    pub async fn sdk(&self) -> SdkConfig {
+        config(&self.settings).await
+    }
+
+    /// The same for S3, whose buckets are paths here.
+    pub async fn s3(&self) -> aws_sdk_s3::Client {
+        aws_sdk_s3::Client::from_conf(s3(&self.settings, &self.sdk().await).build())
+    }
+
     /// The environment of a program that works on it.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let s = &self.settings;
@@ -108,7 +118,8 @@ async fn queue(client: &aws_sdk_sqs::Client, name: &str) -> String {
     let dead = made.expect("a queue is made").queue_url.expect("it has a URL");
     let asked = client.get_queue_attributes().queue_url(dead).attribute_names(QueueAttributeName::QueueArn);
     let asked = asked.send().await.expect("it has attributes");
-    let arn = asked.attributes().and_then(|all| all.get(&QueueAttributeName::QueueArn)).expect("it has a name");
+    let arn =
+        asked.attributes().and_then(|all| all.get(&QueueAttributeName::QueueArn)).expect("it has a name");
     let policy = serde_json::json!({"deadLetterTargetArn": arn, "maxReceiveCount": RECEIVES_MAX});
     let made = client
         .create_queue()

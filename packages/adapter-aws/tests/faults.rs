@@ -1,0 +1,180 @@
+//! Answers that are lost, and services that are busy: every promise holds all the same.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use segue_domain::{Completion, JobId, JobState, Key, PlanHash, SealedPlan, TaskId, TaskKind, Term};
+use segue_ports::conformance::{self, Capabilities, Subject, store};
+use segue_ports::{
+    Acquired, CompletionLedger, JobChange, JobLedger, LeaseLedger, LeaseName, Ledger, MediaStore, NewJob,
+    PutMode, PutResult, Recorded, WorkQueue,
+};
+use support::{Fault, over};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Loses the first answer to each request of that name.
+fn lose_first(wanted: &'static str) -> support::Plan {
+    let lost = AtomicBool::new(false);
+    Box::new(move |_, name| {
+        let first = name == wanted && !lost.swap(true, Ordering::Relaxed);
+        if first { Fault::LostAnswer } else { Fault::None }
+    })
+}
+
+fn job(id: &str) -> NewJob {
+    let id: JobId = id.parse().unwrap();
+    NewJob { source_key: format!("input/{id}/source.mp4"), id, recipe: "{}".into() }
+}
+
+#[tokio::test]
+async fn a_creation_whose_answer_was_lost_is_ours() {
+    let (_, backend, line) = over(lose_first("PutItem")).await;
+    let created = backend.ledger.create_job(job("j")).await.unwrap();
+    assert_eq!(line.seen()["PutItem"], 2, "the SDK asked again");
+    assert!(created.created);
+    assert!(!backend.ledger.create_job(job("j")).await.unwrap().created);
+}
+
+#[tokio::test]
+async fn a_lease_whose_answer_was_lost_is_held_once() {
+    let (_, backend, line) = over(lose_first("UpdateItem")).await;
+    let name = LeaseName::sweep();
+    let held = backend.ledger.acquire(&name, &"a".parse().unwrap(), MINUTE).await.unwrap();
+    assert_eq!(line.seen()["UpdateItem"], 2, "the SDK asked again");
+    let Acquired::Held(lease) = held else { panic!("{held:?}") };
+    assert_eq!(lease.term, Term(1));
+    assert!(backend.ledger.renew(&lease, MINUTE).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_failure_whose_answer_was_lost_is_counted_once() {
+    let (direct, backend, line) = over(lose_first("UpdateItem")).await;
+    let id: JobId = "j".parse().unwrap();
+    backend.ledger.create_job(job("j")).await.unwrap();
+    let task = TaskId::of(TaskKind::Carry, 0);
+    assert_eq!(backend.ledger.count_failure(&id, &task).await.unwrap(), 1);
+    assert_eq!(line.seen()["UpdateItem"], 2, "the SDK asked again");
+    assert_eq!(direct.connect().await.ledger.count_failure(&id, &task).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_completion_whose_answer_was_lost_is_counted_once() {
+    let (_, backend, line) = over(lose_first("TransactWriteItems")).await;
+    let ledger = &backend.ledger;
+    let id: JobId = "j".parse().unwrap();
+    ledger.create_job(job("j")).await.unwrap();
+    let task = TaskId::of(TaskKind::Carry, 0);
+    let name = LeaseName::task(&id, &task);
+    let Acquired::Held(lease) = ledger.acquire(&name, &"a".parse().unwrap(), MINUTE).await.unwrap() else {
+        panic!("it is free");
+    };
+    let done = Completion { job: id.clone(), task, term: lease.term, files: vec![], facts: 0.into() };
+    assert_eq!(ledger.record(&done, &lease).await.unwrap(), Recorded::Created);
+    assert_eq!(line.seen()["TransactWriteItems"], 2, "the SDK asked again");
+    assert_eq!(ledger.job(&id).await.unwrap().unwrap().completed_tasks, 1);
+}
+
+#[tokio::test]
+async fn a_change_whose_answer_was_lost_took_effect() {
+    let (_, backend, line) = over(lose_first("TransactWriteItems")).await;
+    let id: JobId = "j".parse().unwrap();
+    backend.ledger.create_job(job("j")).await.unwrap();
+    let plan = SealedPlan { hash: PlanHash("h".into()), key: "segments/j/1/plan.json".into(), tasks: 1 };
+    let sealed = backend.ledger.change(&id, JobChange::Seal(plan), None).await.unwrap();
+    assert_eq!(line.seen()["TransactWriteItems"], 2, "the SDK asked again");
+    assert_eq!(sealed.expect("it took effect").state, JobState::Mapping);
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_is_ours() {
+    let (_, backend, line) = over(lose_first("PUT")).await;
+    let key: Key = "work/j/t/1/a.bin".parse().unwrap();
+    let put = backend.store.put_bytes(&key, Bytes::from_static(b"x"), PutMode::CreateOnce).await.unwrap();
+    assert_eq!(line.seen()["PUT"], 2, "the SDK asked again");
+    assert_eq!(put, PutResult::Written);
+    let again = backend.store.put_bytes(&key, Bytes::from_static(b"x"), PutMode::CreateOnce).await.unwrap();
+    assert_eq!(again, PutResult::Exists);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_asked_for_again() {
+    let torn = AtomicBool::new(false);
+    let plan = move |_, name: &str| {
+        let first = name == "GET" && !torn.swap(true, Ordering::Relaxed);
+        if first { Fault::Torn } else { Fault::None }
+    };
+    let (_, backend, line) = over(Box::new(plan)).await;
+    let key: Key = "work/j/t/1/a.bin".parse().unwrap();
+    let bytes: Bytes = (0..2_000_000_u32).map(|n| (n % 251) as u8).collect();
+    backend.store.put_bytes(&key, bytes.clone(), PutMode::Replace).await.unwrap();
+    assert!(backend.store.get_bytes(&key, 10_000_000).await.unwrap() == bytes);
+    assert_eq!(line.seen()["GET"], 2);
+}
+
+#[tokio::test]
+async fn a_send_whose_answer_was_lost_arrives() {
+    let (_, backend, _) = over(lose_first("SendMessageBatch")).await;
+    let queue = segue_ports::QueueName::Map;
+    backend.queue.send(queue, &["a".to_owned()], Duration::ZERO).await.unwrap();
+    let got = backend.queue.receive(queue, 10, MINUTE, Duration::ZERO).await.unwrap();
+    assert!(!got.is_empty() && got.iter().all(|d| d.body == "a"), "twice is allowed, never is not");
+}
+
+fn caps() -> Capabilities {
+    Capabilities { short: Duration::from_secs(4), settle: Duration::from_millis(500), ..Capabilities::default() }
+}
+
+/// Every tenth call is refused: nobody notices.
+fn busy() -> support::Plan {
+    Box::new(|number, _| if number % 10 == 0 { Fault::Throttled } else { Fault::None })
+}
+
+/// Every seventh answer is lost.
+fn deaf() -> support::Plan {
+    Box::new(|number, _| if number % 7 == 0 { Fault::LostAnswer } else { Fault::None })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_ledger_conforms_on_a_busy_line() {
+    let subject = || async {
+        let (_, backend, line) = over(busy()).await;
+        Subject::guarded(backend.ledger as Arc<dyn Ledger>, Line(line))
+    };
+    conformance::ledger::run(subject, caps()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_ledger_conforms_on_a_deaf_line() {
+    let subject = || async {
+        let (_, backend, line) = over(deaf()).await;
+        Subject::guarded(backend.ledger as Arc<dyn Ledger>, Line(line))
+    };
+    conformance::ledger::run(subject, caps()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_conforms_on_a_busy_line() {
+    let subject = || async {
+        let (_, backend, line) = over(busy()).await;
+        let scratch = tempfile::tempdir().expect("a folder");
+        let port = store::Port { store: backend.store, scratch: scratch.path().to_owned() };
+        Subject::guarded(Arc::new(port), (scratch, Line(line)))
+    };
+    conformance::store::run(subject, caps()).await;
+}
+
+/// Looks, when a clause is over, whether anything was scanned.
+struct Line(support::Line);
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(!self.0.seen().contains_key("Scan"), "a table was scanned");
+        }
+    }
+}
