@@ -16,8 +16,15 @@ use crate::queue::SqsQueue;
 use crate::settings::AwsSettings;
 use crate::store::S3Store;
 
-/// How often the SDK tries a request, the first time included.
-const ATTEMPTS: u32 = 5;
+/// How often the SDK tries a request, the first time included. With the waits below it
+/// keeps at it for some 10 s before a role hears of it.
+const ATTEMPTS: u32 = 8;
+
+/// The wait before the second attempt; it doubles, with jitter, up to [`WAIT_MAX`].
+const WAIT: Duration = Duration::from_millis(100);
+
+/// Longest wait between two attempts.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// How long a row may take.
 const ROW_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,10 +57,14 @@ fn timeouts(attempt: Duration) -> TimeoutConfig {
 pub(crate) fn loader(settings: &AwsSettings) -> ConfigLoader {
     let https =
         aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let retries = RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(WAIT)
+        .with_max_backoff(WAIT_MAX);
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(https)
         .region(Region::new(settings.region.clone()))
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+        .retry_config(retries);
     match &settings.endpoint_url {
         Some(url) => loader.endpoint_url(url),
         None => loader,

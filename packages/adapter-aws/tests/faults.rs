@@ -126,7 +126,11 @@ async fn a_send_whose_answer_was_lost_arrives() {
 }
 
 fn caps() -> Capabilities {
-    Capabilities { short: Duration::from_secs(4), settle: Duration::from_millis(500), ..Capabilities::default() }
+    Capabilities {
+        short: Duration::from_secs(2),
+        settle: Duration::from_millis(500),
+        ..Capabilities::default()
+    }
 }
 
 /// Every tenth call is refused: nobody notices.

@@ -32,13 +32,8 @@ async fn hold(ledger: &impl Ledger, name: &LeaseName) -> Lease {
 
 async fn finish(ledger: &impl Ledger, id: &JobId, n: u32, facts: &str) {
     let lease = hold(ledger, &LeaseName::task(id, &task(n))).await;
-    let done = Completion {
-        job: id.clone(),
-        task: task(n),
-        term: lease.term,
-        files: vec![],
-        facts: facts.into(),
-    };
+    let done =
+        Completion { job: id.clone(), task: task(n), term: lease.term, files: vec![], facts: facts.into() };
     assert_eq!(ledger.record(&done, &lease).await.unwrap(), Recorded::Created);
     ledger.release(&lease).await.unwrap();
 }
@@ -54,7 +49,10 @@ async fn completions_of_more_than_one_page_are_all_found() {
         finish(&*ledger, &id, n, &facts).await;
     }
     let found = ledger.completions(&id, None, 1000).await.unwrap();
-    assert_eq!(found.iter().map(|c| c.task.clone()).collect::<Vec<_>>(), (0..45).map(task).collect::<Vec<_>>());
+    assert_eq!(
+        found.iter().map(|c| c.task.clone()).collect::<Vec<_>>(),
+        (0..45).map(task).collect::<Vec<_>>()
+    );
     assert_eq!(ledger.completions(&id, Some(&task(40)), 1000).await.unwrap().len(), 4);
 
     // and all of them go, with the leases

@@ -99,7 +99,8 @@ async fn a_message_that_kills_its_receivers_is_put_aside() {
     let (deployment, backend) = open().await;
     let client = aws_sdk_sqs::Client::new(&deployment.sdk().await);
     let url = &deployment.settings.queues.map;
-    let asked = client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::RedrivePolicy);
+    let asked =
+        client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::RedrivePolicy);
     let policy = asked.send().await.unwrap().attributes.unwrap()[&QueueAttributeName::RedrivePolicy].clone();
     let mut policy: serde_json::Value = serde_json::from_str(&policy).unwrap();
     policy["maxReceiveCount"] = 2.into();

@@ -5,12 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use segue_domain::{Completion, JobId, TaskId};
 use segue_ports::{CompletionLedger, Lease, PortError, PortErrorKind, Recorded};
 
-use super::item::{Item, check_size, must, n, number, s, text};
+use super::item::{Item, check_size, must, n, s, text};
 use super::jobs::crowded;
 use super::row::Row;
 use super::transaction::Outcome;
@@ -27,6 +27,16 @@ fn expires_at_s(now_ms: i64) -> i64 {
 fn parse(item: &Item) -> Result<Completion, PortError> {
     let document = must(text(item, "document")?, "document")?;
     serde_json::from_str(&document).map_err(|e| odd("a completion", e))
+}
+
+/// Which failure of its task an attempt is, from 1. The list keeps their order, so that each
+/// has a number of its own, also when it is asked for again later.
+fn number_of(item: &Item, attempt: &str) -> Result<u32, PortError> {
+    let attempts = item.get("attempts").and_then(|list| list.as_l().ok());
+    let is_it = |one: &AttributeValue| one.as_s().is_ok_and(|one| one == attempt);
+    let place = attempts.and_then(|attempts| attempts.iter().position(is_it));
+    let place = place.ok_or_else(|| odd("a count of failures", "it does not have the last one"))?;
+    u32::try_from(place + 1).map_err(|e| odd("a count of failures", e))
 }
 
 impl DynamoLedger {
@@ -145,18 +155,22 @@ impl CompletionLedger for DynamoLedger {
         let Some(row) = self.row(job).await? else {
             return Err(say(PortErrorKind::NotFound, format_args!("job {job} is not in the ledger")));
         };
-        let attempt = uuid::Uuid::new_v4().simple().to_string();
+        // enough to tell the failures of one task apart
+        let attempt = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
         let counted = self
             .client
             .update_item()
             .table_name(&self.tables.completions)
             .set_key(Some(part_key(job, &row.epoch, format!("fail#{}#{task}", row.retries))))
-            .update_expression("SET attempt = :attempt, expires_at_s = :end ADD failures :one")
+            .update_expression(
+                "SET attempts = list_append(if_not_exists(attempts, :none), :one), expires_at_s = :end",
+            )
             // a repeat by the SDK, whose first answer was lost, does not count again
-            .condition_expression("attribute_not_exists(attempt) OR attempt <> :attempt")
-            .expression_attribute_values(":attempt", s(attempt))
+            .condition_expression("attribute_not_exists(attempts) OR NOT contains(attempts, :attempt)")
+            .expression_attribute_values(":attempt", s(&attempt))
+            .expression_attribute_values(":one", AttributeValue::L(vec![s(&attempt)]))
+            .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
             .expression_attribute_values(":end", n(expires_at_s(self.now_ms().await?)))
-            .expression_attribute_values(":one", n(1))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
@@ -164,12 +178,12 @@ impl CompletionLedger for DynamoLedger {
         let stands = match counted {
             Ok(counted) => counted.attributes.unwrap_or_default(),
             Err(trouble) => match trouble.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(before)) if before.item().is_some() => {
-                    before.item().cloned().unwrap_or_default()
+                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                    refused.item().cloned().unwrap_or_default()
                 }
                 _ => return Err(error::sdk(format_args!("cannot count a failure of task {task}"), trouble)),
             },
         };
-        must(number(&stands, "failures")?, "failures")
+        number_of(&stands, &attempt)
     }
 }
