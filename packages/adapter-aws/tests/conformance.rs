@@ -1,6 +1,8 @@
 //! The AWS adapter passes the same suites as the in-memory and the embedded one, against an
 //! emulator that really answers.
 
+mod support;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,13 +41,7 @@ async fn the_ledger_conforms() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_queue_conforms() {
-    // SQS counts in whole seconds
-    let caps = Capabilities {
-        short: Duration::from_secs(2),
-        settle: Duration::from_millis(500),
-        ..Capabilities::default()
-    };
-    conformance::queue::run(queue, caps).await;
+    conformance::queue::run(queue, support::queue_caps()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -13,7 +13,7 @@ use segue_ports::{
     Acquired, CompletionLedger, JobChange, JobLedger, LeaseLedger, LeaseName, Ledger, MediaStore, NewJob,
     PutMode, PutResult, Recorded, WorkQueue,
 };
-use support::{Fault, over};
+use support::{Fault, over, queue_caps};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -170,6 +170,15 @@ async fn the_store_conforms_on_a_busy_line() {
         Subject::guarded(Arc::new(port), (scratch, Line(line)))
     };
     conformance::store::run(subject, caps()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_queue_conforms_on_a_busy_line() {
+    let subject = || async {
+        let (_, backend, line) = over(busy()).await;
+        Subject::guarded(backend.queue as Arc<dyn WorkQueue>, Line(line))
+    };
+    conformance::queue::run(subject, queue_caps()).await;
 }
 
 /// Looks, when a clause is over, whether anything was scanned.

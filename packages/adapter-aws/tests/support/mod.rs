@@ -3,11 +3,25 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use segue_adapter_aws::AwsBackend;
 use segue_adapter_aws::testing::{Provisioned, emulator, provision};
+use segue_ports::conformance::Capabilities;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+/// What the suite of the queue has to know: SQS counts in whole seconds.
+pub fn queue_caps() -> Capabilities {
+    let exact = emulator().is_ministack();
+    Capabilities {
+        short: Duration::from_secs(if exact { 2 } else { 3 }),
+        // another one notices within a second that a message is visible again
+        settle: Duration::from_millis(if exact { 500 } else { 1500 }),
+        tells_void_receipts: exact,
+        ..Capabilities::default()
+    }
+}
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
