@@ -79,11 +79,6 @@ impl LedgerClock {
         self.machine.now_ms().saturating_add(correction)
     }
 
-    /// Whether an answer was heard at all.
-    pub fn has_heard(&self) -> bool {
-        self.bounds().is_some()
-    }
-
     fn bounds(&self) -> Option<Bounds> {
         *self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
     }

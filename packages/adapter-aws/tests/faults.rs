@@ -133,9 +133,13 @@ fn caps() -> Capabilities {
     }
 }
 
-/// Every tenth call is refused: nobody notices.
+/// Every tenth call is refused, and many a transaction meets another: nobody notices.
 fn busy() -> support::Plan {
-    Box::new(|number, _| if number % 10 == 0 { Fault::Throttled } else { Fault::None })
+    Box::new(|number, name| match number % 10 {
+        0 => Fault::Throttled,
+        1 | 4 | 7 if name == "TransactWriteItems" => Fault::Conflict,
+        _ => Fault::None,
+    })
 }
 
 /// Every seventh answer is lost.

@@ -33,6 +33,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, TransactWriteItem};
 use segue_domain::{JobId, TaskId};
 use segue_ports::{Lease, LeaseName, PortError};
+use tokio::sync::OnceCell;
 
 use crate::clock::LedgerClock;
 use crate::error;
@@ -74,6 +75,8 @@ pub struct DynamoLedger {
     client: Client,
     tables: Tables,
     clock: Arc<LedgerClock>,
+    /// Set when the service was asked for its time.
+    asked: Arc<OnceCell<()>>,
     keep_ended: Duration,
 }
 
@@ -84,15 +87,14 @@ impl DynamoLedger {
         clock: Arc<LedgerClock>,
         keep_ended: Duration,
     ) -> DynamoLedger {
-        DynamoLedger { client, tables, clock, keep_ended }
+        DynamoLedger { client, tables, clock, asked: Arc::default(), keep_ended }
     }
 
     /// The ledger's clock, milliseconds since 1970. The first call of a process asks the
     /// service for its time.
     async fn now_ms(&self) -> Result<i64, PortError> {
-        if !self.clock.has_heard() {
-            self.lease_row(&LeaseName::sweep()).await?;
-        }
+        let ask = || async { self.lease_row(&LeaseName::sweep()).await.map(drop) };
+        self.asked.get_or_try_init(ask).await?;
         Ok(self.clock.now_ms())
     }
 

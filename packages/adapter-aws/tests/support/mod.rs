@@ -32,6 +32,10 @@ pub enum Fault {
     LostAnswer,
     /// The service does not take it just now.
     Throttled,
+    /// A transaction meets another one.
+    Conflict,
+    /// The service answers with this status and this code; without a code, with no words.
+    Says(u16, &'static str),
     /// The answer breaks off in the middle.
     Torn,
 }
@@ -136,8 +140,7 @@ async fn carry(mut client: TcpStream, target: &str, seen: &Mutex<Seen>, plan: &P
         seen.requests
     };
     let fault = plan(number, &name);
-    if fault == Fault::Throttled {
-        let answer = throttled(&head);
+    if let Some(answer) = refusal(fault, &head) {
         return client.write_all(answer.as_bytes()).await.ok();
     }
     let mut server = TcpStream::connect(target).await.ok()?;
@@ -154,16 +157,25 @@ async fn carry(mut client: TcpStream, target: &str, seen: &Mutex<Seen>, plan: &P
     }
 }
 
-fn throttled(head: &str) -> String {
+/// What the service says instead of doing it.
+fn refusal(fault: Fault, head: &str) -> Option<String> {
+    const CONFLICT: &str = r#","CancellationReasons":[{"Code":"TransactionConflict"},{"Code":"None"}]"#;
     let json = head.to_ascii_lowercase().contains("x-amz-target");
-    let (status, kind, body) = if json {
-        let body = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow"}"#;
-        ("400 Bad Request", "application/x-amz-json-1.0", body)
-    } else {
-        ("503 Slow Down", "application/xml", "<Error><Code>SlowDown</Code><Message>slow</Message></Error>")
+    let (status, code, more) = match fault {
+        Fault::Throttled if json => (400, "ProvisionedThroughputExceededException", ""),
+        Fault::Throttled => (503, "SlowDown", ""),
+        Fault::Conflict => (400, "TransactionCanceledException", CONFLICT),
+        Fault::Says(status, code) => (status, code, ""),
+        Fault::None | Fault::LostAnswer | Fault::Torn => return None,
     };
+    let body = match (code, json) {
+        ("", _) => String::new(),
+        (_, true) => format!(r#"{{"__type":"com.amazonaws#{code}","message":"no"{more}}}"#),
+        (_, false) => format!("<Error><Code>{code}</Code><Message>no</Message></Error>"),
+    };
+    let kind = if json { "application/x-amz-json-1.0" } else { "application/xml" };
     let length = body.len();
-    format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    )
+    Some(format!(
+        "HTTP/1.1 {status} No\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    ))
 }

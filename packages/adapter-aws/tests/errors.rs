@@ -1,0 +1,64 @@
+//! What a service refuses, and what a role is told: by its kind it decides.
+
+mod support;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use segue_domain::Key;
+use segue_ports::PortErrorKind::{Corrupt, Denied, Environment, Transient};
+use segue_ports::{JobLedger, MediaStore, PortError, PortErrorKind, PutMode, QueueName, WorkQueue};
+use support::{Fault, over};
+
+fn key() -> Key {
+    "work/j/t/1/a".parse().unwrap()
+}
+
+/// Every port is told the same, whatever it asked for.
+async fn all(fault: Fault) -> [PortError; 5] {
+    let (_, backend, _) = over(Box::new(move |_, _| fault)).await;
+    let queue = &backend.queue;
+    [
+        backend.ledger.job(&"j".parse().unwrap()).await.unwrap_err(),
+        queue.receive(QueueName::Map, 1, Duration::from_secs(1), Duration::ZERO).await.unwrap_err(),
+        queue.send(QueueName::Map, &["x".to_owned()], Duration::ZERO).await.unwrap_err(),
+        backend.store.put_bytes(&key(), Bytes::new(), PutMode::Replace).await.unwrap_err(),
+        backend.store.get_bytes(&key(), 1).await.unwrap_err(),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_refusal_has_its_kind() {
+    let cases: [(u16, &'static str, PortErrorKind); 9] = [
+        (400, "ExpiredTokenException", Denied),
+        (403, "AccessDenied", Denied),
+        (403, "InvalidClientTokenId", Denied),
+        (403, "SignatureDoesNotMatch", Denied),
+        (400, "UnrecognizedClientException", Denied),
+        (400, "AuthorizationHeaderMalformed", Environment),
+        (400, "ValidationException", Corrupt),
+        (503, "SlowDown", Transient),
+        (500, "InternalError", Transient),
+    ];
+    let told =
+        cases.map(|(status, code, kind)| async move { (code, kind, all(Fault::Says(status, code)).await) });
+    for (code, kind, errors) in futures::future::join_all(told).await {
+        for error in errors {
+            assert_eq!(error.kind, kind, "{code}: {error}");
+            assert!(error.message.contains(code), "{code} is not in {error}");
+            assert!(!error.message.contains('\n'), "{error}");
+            assert!(!error.message.contains("Signature="), "{error}");
+            assert_eq!(error.is_retryable(), kind == Transient);
+        }
+    }
+}
+
+/// S3 answers `HEAD` without a body: the status is all there is.
+#[tokio::test]
+async fn a_refusal_without_words_has_its_kind_too() {
+    for (status, kind) in [(403, Denied), (301, Environment), (400, Corrupt), (503, Transient)] {
+        let (_, backend, _) = over(Box::new(move |_, _| Fault::Says(status, ""))).await;
+        let error = backend.store.head(&key()).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{status}: {error}");
+    }
+}
