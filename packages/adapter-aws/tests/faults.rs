@@ -116,6 +116,35 @@ async fn an_answer_that_breaks_off_is_asked_for_again() {
     assert_eq!(line.seen()["GET"], 2);
 }
 
+/// An object that is replaced while its ranges are read: the file is one version of it.
+#[tokio::test]
+async fn a_file_is_read_in_one_version() {
+    let late = AtomicBool::new(false);
+    let plan = move |_, name: &str| {
+        let first = name == "GET" && !late.swap(true, Ordering::Relaxed);
+        if first { Fault::Late } else { Fault::None }
+    };
+    let (direct, backend, line) = over(Box::new(plan)).await;
+    let direct = direct.connect().await.store;
+    let key: Key = "work/j/t/1/a.bin".parse().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let put = async |byte: u8| {
+        let file = scratch.path().join("f");
+        std::fs::write(&file, vec![byte; 17 << 20]).unwrap();
+        direct.put_file(&key, &file, PutMode::Replace).await.unwrap();
+    };
+    put(1).await;
+    let replace = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        put(2).await;
+    };
+    let read = backend.store.get_file(&key, scratch.path());
+    let (read, ()) = futures::future::join(read, replace).await;
+    let bytes = std::fs::read(read.unwrap()).unwrap();
+    assert!(bytes.len() == 17 << 20 && bytes.iter().all(|byte| *byte == 2), "two versions are mixed");
+    assert_eq!(line.seen()["HEAD"], 2, "it was read anew");
+}
+
 #[tokio::test]
 async fn a_send_whose_answer_was_lost_arrives() {
     let (_, backend, _) = over(lose_first("SendMessageBatch")).await;

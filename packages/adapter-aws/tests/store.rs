@@ -165,28 +165,6 @@ async fn damage_is_found() {
     assert_eq!(std::fs::read_dir(place.scratch.path()).unwrap().count(), 0, "the copy is left");
 }
 
-/// While an object is being replaced, a file of many ranges is one version of it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_file_is_read_in_one_version() {
-    let place = open().await;
-    let key = key("work/j/t/1/a.bin");
-    let versions = [noise(17 * MIB, 1), noise(17 * MIB, 2)];
-    place.store.put_file(&key, &place.file("f", &versions[0]), PutMode::Replace).await.unwrap();
-    let writer = async {
-        for n in 1..8 {
-            let file = place.file("f", &versions[n % 2]);
-            place.store.put_file(&key, &file, PutMode::Replace).await.unwrap();
-        }
-    };
-    let reader = async {
-        for _ in 0..12 {
-            let down = place.store.get_file(&key, place.scratch.path()).await.unwrap();
-            assert!(versions.iter().any(|version| same(&down, version)), "two versions are mixed");
-        }
-    };
-    futures::future::join(writer, reader).await;
-}
-
 /// An object of somebody else has no checksum of ours and is read all the same.
 #[tokio::test]
 async fn a_file_of_a_user_is_read() {

@@ -36,6 +36,8 @@ pub enum Fault {
     Conflict,
     /// The service answers with this status and this code; without a code, with no words.
     Says(u16, &'static str),
+    /// It takes two seconds until it gets through.
+    Late,
     /// The answer breaks off in the middle.
     Torn,
 }
@@ -143,6 +145,9 @@ async fn carry(mut client: TcpStream, target: &str, seen: &Mutex<Seen>, plan: &P
     if let Some(answer) = refusal(fault, &head) {
         return client.write_all(answer.as_bytes()).await.ok();
     }
+    if fault == Fault::Late {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
     let mut server = TcpStream::connect(target).await.ok()?;
     // what follows the first line stays as it was signed
     let (first, rest) = head.split_once("\r\n")?;
@@ -166,7 +171,7 @@ fn refusal(fault: Fault, head: &str) -> Option<String> {
         Fault::Throttled => (503, "SlowDown", ""),
         Fault::Conflict => (400, "TransactionCanceledException", CONFLICT),
         Fault::Says(status, code) => (status, code, ""),
-        Fault::None | Fault::LostAnswer | Fault::Torn => return None,
+        Fault::None | Fault::LostAnswer | Fault::Late | Fault::Torn => return None,
     };
     let body = match (code, json) {
         ("", _) => String::new(),
