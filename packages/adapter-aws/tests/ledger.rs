@@ -4,6 +4,7 @@ mod support;
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use segue_adapter_aws::testing::{emulator, provision};
 use segue_domain::{Completion, JobId, JobState, PlanHash, SealedPlan, TaskId, TaskKind};
 use segue_ports::{
@@ -102,6 +103,26 @@ async fn a_segment_costs_the_same_whatever_their_number() {
     assert!(costs.iter().all(|cost| *cost == 4), "calls for each segment: {costs:?}");
     assert!(ledger.change(&id, JobChange::Reassemble, None).await.unwrap().is_some(), "all are in");
     assert!(!line.seen().contains_key("Scan"), "a table was scanned");
+}
+
+/// Ten thousand tasks of one job, recorded by sixteen workers at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes some minutes; run it by hand"]
+async fn ten_thousand_segments_are_counted() {
+    const TASKS: u32 = 10_000;
+    let ledger = provision(emulator().endpoint()).await.connect().await.ledger;
+    let id: JobId = "j".parse().unwrap();
+    ledger.create_job(job("j")).await.unwrap();
+    let plan =
+        SealedPlan { hash: PlanHash("h".into()), key: "segments/j/1/plan.json".into(), tasks: TASKS.into() };
+    ledger.change(&id, JobChange::Seal(plan), None).await.unwrap().expect("it is sealed");
+    futures::stream::iter(0..TASKS).for_each_concurrent(16, |n| finish(&*ledger, &id, n, "")).await;
+    assert_eq!(ledger.job(&id).await.unwrap().unwrap().completed_tasks, u64::from(TASKS));
+    assert!(ledger.change(&id, JobChange::Reassemble, None).await.unwrap().is_some(), "all are in");
+    let found = ledger.completions(&id, None, usize::MAX).await.unwrap();
+    assert!(found.into_iter().map(|done| done.task).eq((0..TASKS).map(task)), "one is missing");
+    ledger.delete_job(&id).await.unwrap();
+    assert_eq!(ledger.job(&id).await.unwrap(), None);
 }
 
 #[tokio::test]
