@@ -39,6 +39,7 @@ pub async fn serve<H, F>(
     let mut errors = 0u32;
     while !shutdown.is_cancelled() {
         let received = tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             received = deps.queue.receive(queue, 1, config.visibility, config.poll_wait) => received,
         };
@@ -53,7 +54,11 @@ pub async fn serve<H, F>(
                 errors = errors.saturating_add(1);
                 tracing::warn!(%queue, %error, "queue cannot be read");
                 let wait = config.backoff_after(errors, queue.as_str());
-                tokio::select! { () = shutdown.cancelled() => return, () = tokio::time::sleep(wait) => {} }
+                tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => return,
+                    () = tokio::time::sleep(wait) => {}
+                }
             }
         }
     }

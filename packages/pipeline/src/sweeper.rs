@@ -32,6 +32,7 @@ pub async fn run(
     let mut sweeper = Sweeper { deps, clock, config, shutdown, seen: HashMap::new() };
     loop {
         tokio::select! {
+            biased;
             () = sweeper.shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(sweeper.config.sweep_every) => {}
         }
@@ -65,6 +66,7 @@ impl Sweeper {
         };
         let lost = held.lost().clone();
         let swept = tokio::select! {
+            biased;
             () = lost.cancelled() => Ok(()),
             swept = self.sweep() => swept,
         };

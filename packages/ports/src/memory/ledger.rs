@@ -1,12 +1,11 @@
 //! A ledger in memory: one mutex is its transaction.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use segue_domain::{Completion, HolderId, JobId, JobRecord, JobState, TaskId, Term};
-use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::error::{PortError, PortErrorKind};
@@ -17,9 +16,8 @@ use crate::ledger::{
 use crate::memory::TokioClock;
 
 /// A ledger that lives as long as the process.
-#[derive(Debug)]
 pub struct MemoryLedger {
-    clock: TokioClock,
+    clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
 
@@ -37,7 +35,12 @@ struct HeldLease {
     term: Term,
     /// Absent when it was given back.
     holder: Option<HolderId>,
-    until: Instant,
+    until_ms: i64,
+}
+
+/// `ttl` from `now_ms` on.
+fn later(now_ms: i64, ttl: Duration) -> i64 {
+    now_ms.saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl State {
@@ -86,19 +89,19 @@ impl State {
 impl MemoryLedger {
     /// An empty ledger.
     pub fn new() -> MemoryLedger {
-        MemoryLedger::with_clock(TokioClock::new())
+        MemoryLedger::with_clock(Arc::new(TokioClock::new()))
     }
 
-    /// An empty ledger that dates its records by `clock`.
-    pub fn with_clock(clock: TokioClock) -> MemoryLedger {
+    /// An empty ledger whose records are dated and whose leases run out by `clock`.
+    pub fn with_clock(clock: Arc<dyn Clock>) -> MemoryLedger {
         MemoryLedger { clock, state: Mutex::default() }
     }
 
     /// Names of the leases that are held now, for a test that wants none left over.
     pub fn held_leases(&self) -> Vec<LeaseName> {
-        let now = Instant::now();
+        let now_ms = self.clock.now_ms();
         let state = self.locked();
-        let held = state.leases.iter().filter(|(_, held)| held.holder.is_some() && held.until > now);
+        let held = state.leases.iter().filter(|(_, held)| held.holder.is_some() && held.until_ms > now_ms);
         held.map(|(name, _)| name.clone()).collect()
     }
 
@@ -211,14 +214,14 @@ impl LeaseLedger for MemoryLedger {
         holder: &HolderId,
         ttl: Duration,
     ) -> Result<Acquired, PortError> {
-        let now = Instant::now();
+        let now_ms = self.clock.now_ms();
         let mut state = self.locked();
         let last = state.leases.get(name);
-        if let Some(held) = last.filter(|held| held.holder.is_some() && held.until > now) {
-            return Ok(Acquired::Busy(held.until - now));
+        if let Some(held) = last.filter(|held| held.holder.is_some() && held.until_ms > now_ms) {
+            return Ok(Acquired::Busy(Duration::from_millis(held.until_ms.abs_diff(now_ms))));
         }
         let term = Term(last.map_or(0, |held| held.term.0) + 1);
-        let held = HeldLease { term, holder: Some(holder.clone()), until: now + ttl };
+        let held = HeldLease { term, holder: Some(holder.clone()), until_ms: later(now_ms, ttl) };
         state.leases.insert(name.clone(), held);
         Ok(Acquired::Held(Lease { name: name.clone(), holder: holder.clone(), term }))
     }
@@ -229,7 +232,7 @@ impl LeaseLedger for MemoryLedger {
             return Ok(false);
         }
         if let Some(held) = state.leases.get_mut(&lease.name) {
-            held.until = Instant::now() + ttl;
+            held.until_ms = later(self.clock.now_ms(), ttl);
         }
         Ok(true)
     }
