@@ -11,16 +11,17 @@ use segue_domain::{
     FaultKind, JobId, JobRecord, JobState, Key, Manifest, Message, Output, Plan, TaskId, Term,
 };
 use segue_ports::{
-    EngineError, Event, JobChange, LeaseName, Part, PutMode, QueueName, ReduceRequest, Reduced, Reducer, Run,
+    EngineError, Event, JobChange, LeaseName, Part, PutMode, QueueName, ReduceRequest, Reduced, Reducer, Run, mutant,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::deps::{Deps, RoleConfig};
 use crate::held::{Held, Hold};
 use crate::progress::PAGE;
-use crate::publish::{clean, publish};
+use crate::publish::{joining, publish};
 use crate::receive::{Outcome, serve};
 use crate::settle::{after_failure, as_engine_error, fail_killer, fetch, fetch_inputs, load_plan, scratch};
+use crate::tidy::tidy_completed;
 
 /// Joins jobs until `shutdown`.
 ///
@@ -36,11 +37,6 @@ pub async fn run(
         Reassembler { deps: deps.clone(), reducer, config: config.clone(), shutdown: shutdown.clone() };
     serve(&deps, &config, QueueName::Reassemble, shutdown, |message| role.handle(message)).await;
     Ok(())
-}
-
-/// The name under which attempts at joining are stored and counted.
-fn joining() -> TaskId {
-    "reassemble".parse().expect("a plain id")
 }
 
 struct Reassembler {
@@ -64,7 +60,7 @@ impl Reassembler {
                 Ok(Outcome::Done)
             }
             JobState::Completed => {
-                clean(&self.deps, &job, JobState::Completed).await?;
+                tidy_completed(&self.deps, &job).await?;
                 Ok(Outcome::Done)
             }
             _ => Ok(Outcome::Done),
@@ -105,8 +101,12 @@ impl Reassembler {
                     .await;
             }
         };
-        let commit = JobChange::Commit { manifest_key };
-        let Some(committed) = self.deps.ledger.change(&job, commit, Some(held.lease())).await? else {
+        let commit = JobChange::Commit { manifest_key: manifest_key.clone() };
+        if mutant!("publish-before-commit") {
+            publish(&self.deps, &JobRecord { manifest_key: Some(manifest_key.clone()), ..record }).await?;
+        }
+        let fence = Some(held.lease()).filter(|_| !mutant!("commit-unfenced"));
+        let Some(committed) = self.deps.ledger.change(&job, commit, fence).await? else {
             // another holder came, or the job ended: what this attempt made is swept
             return Ok(Outcome::Later(Duration::ZERO));
         };
@@ -151,6 +151,9 @@ impl Reassembler {
                 .await
                 .map_err(as_engine_error)?;
             let Some(last) = page.last() else { break };
+            if mutant!("first-page-only") && after.is_some() {
+                break;
+            }
             after = Some(last.task.clone());
             found.extend(page.into_iter().map(|completion| (completion.task.clone(), completion)));
         }
@@ -167,6 +170,9 @@ impl Reassembler {
                 files.insert(file.name, fetch(&self.deps, &file.key, folder).await.map_err(as_engine_error)?);
             }
             parts.push(Part { task: task.clone(), files, facts: completion.facts });
+        }
+        if mutant!("parts-by-name") {
+            parts.sort_by(|a: &Part, b| a.task.id.cmp(&b.task.id));
         }
         Ok(parts)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState, Key, Message, Plan, TaskId};
-use segue_ports::{EngineError, Event, Inputs, JobChange, Lease, PortError, PortErrorKind, QueueName};
+use segue_ports::{EngineError, Event, Inputs, JobChange, Lease, PortError, PortErrorKind, QueueName, mutant};
 
 use crate::deps::{Deps, RoleConfig};
 use crate::receive::Outcome;
@@ -41,7 +41,7 @@ pub async fn after_failure(
     lease: &Lease,
     error: EngineError,
 ) -> anyhow::Result<Outcome> {
-    if error.cancelled {
+    if error.cancelled && !mutant!("cancelled-is-failure") {
         return Ok(Outcome::Later(Duration::ZERO));
     }
     if !error.retryable {
@@ -49,6 +49,7 @@ pub async fn after_failure(
         return Ok(Outcome::Done);
     }
     let failures = deps.ledger.count_failure(job, task).await?;
+    let failures = if mutant!("failures-not-counted") { 1 } else { failures };
     if failures < attempts.unwrap_or(config.max_attempts) {
         tracing::warn!(%job, %task, failures, error = %error, "attempt failed, it will be tried again");
         return Ok(Outcome::Later(config.backoff_after(failures, task.as_str())));
@@ -78,7 +79,8 @@ pub async fn fail_killer(deps: &Deps, job: &JobId, task: &TaskId, lease: &Lease)
 
 async fn fail(deps: &Deps, job: &JobId, failure: Failure, lease: &Lease) -> Result<(), PortError> {
     tracing::error!(%job, cause = failure.cause, "job failed");
-    if let Some(record) = deps.ledger.change(job, JobChange::Fail(failure), Some(lease)).await? {
+    let fence = Some(lease).filter(|_| !mutant!("fail-unfenced"));
+    if let Some(record) = deps.ledger.change(job, JobChange::Fail(failure), fence).await? {
         deps.reporter.report(Event::State { job: job.clone(), state: record.state });
     }
     Ok(())

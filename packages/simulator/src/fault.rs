@@ -1,5 +1,7 @@
 //! What can go wrong, and the book in which it is counted.
 
+use std::fmt;
+
 use crate::op::Op;
 
 macro_rules! kinds {
@@ -102,6 +104,16 @@ pub enum FaultId {
     Trait(FaultKind, u32),
 }
 
+impl fmt::Display for FaultId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FaultId::Call(op, n) => write!(f, "what befalls {} number {n}", op.as_str()),
+            FaultId::Event(n) => write!(f, "event number {n}"),
+            FaultId::Trait(kind, n) => write!(f, "{} (number {n})", kind.as_str()),
+        }
+    }
+}
+
 /// How often each kind was hit, and at which call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {
@@ -135,6 +147,11 @@ impl Coverage {
     pub fn add(&mut self, other: &Coverage) {
         self.kinds.iter_mut().zip(&other.kinds).for_each(|(mine, theirs)| *mine += theirs);
         self.calls.iter_mut().zip(&other.calls).for_each(|(mine, theirs)| *mine += theirs);
+    }
+
+    /// How often anything was hit.
+    pub fn total(&self) -> u64 {
+        self.kinds.iter().sum()
     }
 
     /// How often a kind was hit.

@@ -129,7 +129,7 @@ async fn drive(world: &Arc<World>) -> bool {
 
 fn start_users(world: &Arc<World>) -> Vec<JoinHandle<()>> {
     let index = world.params.processes.iter().position(|p| p.role == Role::User).expect("there are users");
-    let life = Arc::new(Life::new(index, "u", 0));
+    let life = Arc::new(Life::new(index, "u", 0, world.stop.clone()));
     let user = |(number, job): (usize, &crate::params::JobParams)| User {
         world: Arc::clone(world),
         port: Port::new(world, &life),
@@ -163,11 +163,7 @@ async fn at_rest(world: &World) -> bool {
 
 /// Asks every role to stop and waits for it.
 async fn stopped(world: &World, processes: Vec<JoinHandle<()>>) -> bool {
-    for desk in &world.lock().desks {
-        if let Some(life) = &desk.life {
-            life.shutdown.cancel();
-        }
-    }
+    world.stop.cancel();
     for (index, process) in processes.into_iter().enumerate() {
         let name = &world.params.processes[index].name;
         let why = match tokio::time::timeout(Duration::from_secs(300), process).await {
@@ -178,8 +174,9 @@ async fn stopped(world: &World, processes: Vec<JoinHandle<()>>) -> bool {
         world.violate(&mut world.lock(), Invariant::Stops, why);
         return false;
     }
-    if let Some(left) = world.left_over(&world.lock()) {
-        world.violate(&mut world.lock(), Invariant::Orphans, format!("after all roles stopped: {left}"));
+    let state = &mut *world.lock();
+    if let Some(left) = world.left_over(state) {
+        world.violate(state, Invariant::Orphans, format!("after all roles stopped: {left}"));
         return false;
     }
     true

@@ -10,15 +10,20 @@ pub mod fault;
 pub mod history;
 mod life;
 mod model;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod op;
 pub mod oracle;
+pub mod other;
 pub mod params;
 mod port;
 mod process;
 mod queue;
 mod rng;
 pub mod scenario;
+pub mod shrink;
 mod store;
+pub mod sweep;
 mod user;
 mod world;
 

@@ -15,8 +15,6 @@ use tokio_util::sync::CancellationToken;
 pub struct Life {
     /// Which process.
     pub process: usize,
-    /// How often the process was started before.
-    pub generation: u32,
     /// Who it is in leases.
     pub holder: segue_domain::HolderId,
     /// Asks the role to stop.
@@ -31,12 +29,11 @@ pub struct Life {
 
 impl Life {
     /// The life number `generation` of a process.
-    pub fn new(process: usize, name: &str, generation: u32) -> Life {
+    pub fn new(process: usize, name: &str, generation: u32, shutdown: CancellationToken) -> Life {
         Life {
             process,
-            generation,
             holder: format!("{name}-{generation}").parse().expect("a plain id"),
-            shutdown: CancellationToken::new(),
+            shutdown,
             dead: AtomicBool::new(false),
             frozen: AtomicBool::new(false),
             polls: AtomicU32::new(0),

@@ -30,6 +30,9 @@ pub fn start(world: &Arc<World>, index: usize) -> JoinHandle<()> {
                 world.calm.cancelled().await;
             }
             tokio::time::sleep(Duration::from_millis(rng.pick(&[10, 500, 5_000, 30_000]))).await;
+            if world.stop.is_cancelled() {
+                return;
+            }
             generation += 1;
         }
     })
@@ -37,7 +40,7 @@ pub fn start(world: &Arc<World>, index: usize) -> JoinHandle<()> {
 
 async fn live_once(world: &Arc<World>, index: usize, generation: u32) -> Option<anyhow::Result<()>> {
     let process = &world.params.processes[index];
-    let life = Arc::new(Life::new(index, &process.name, generation));
+    let life = Arc::new(Life::new(index, &process.name, generation, world.stop.child_token()));
     world.lock().desks[index].life = Some(Arc::clone(&life));
     let port = Arc::new(Port::new(world, &life));
     let engine = Arc::new(Engine::new(world, &life));

@@ -22,23 +22,12 @@ pub struct Sent {
     pub forgotten: bool,
 }
 
-/// A message that was put aside.
-#[derive(Debug, Clone)]
-pub struct Dead {
-    /// Its text.
-    pub body: String,
-    /// Why.
-    pub reason: String,
-}
-
 /// One queue.
 #[derive(Debug, Default)]
 pub struct Lane {
     last_id: u64,
     /// What is on it.
     pub messages: Vec<Sent>,
-    /// What was put aside.
-    pub dead: Vec<Dead>,
 }
 
 /// All queues.

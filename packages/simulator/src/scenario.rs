@@ -16,6 +16,8 @@ pub struct Scenario {
 
 const USERS: &[FaultKind] = &[Resubmit, CancelJob, RetryJob, DeleteJob, Recreate, Flaky, Poison, Broken];
 
+const OTHER: &str = "another method, that of most pipelines, and how it loses jobs";
+
 /// Every scenario; the first is the default.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "everything", about: "all faults together, a random few of them in each history", kinds: FaultKind::ALL },
@@ -28,6 +30,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "users", about: "cancels, deletes, retries and repeats while tasks fail", kinds: USERS },
     Scenario { name: "tasks", about: "tasks, sources, engines and workers that are no good", kinds: &[Flaky, Poison, Broken, Killer, BadSource, FailedJoin, Straggler, BlackHoleHang, BlackHoleFail, Stubborn] },
     Scenario { name: "upgrade", about: "two builds with two message versions while roles die", kinds: &[Skew, CrashAtTime, CrashAfter, FailAfter] },
+    Scenario { name: crate::other::NAME, about: OTHER, kinds: &[] },
 ];
 
 impl Scenario {

@@ -113,6 +113,8 @@ pub struct World {
     pub broken: CancellationToken,
     /// Set when the faults end.
     pub calm: CancellationToken,
+    /// Set when the roles are asked to stop.
+    pub stop: CancellationToken,
     /// Folder of the real machine in which workers get their scratch folders.
     pub scratch_root: PathBuf,
     state: Mutex<State>,
@@ -146,6 +148,7 @@ impl World {
             bells: [Notify::new(), Notify::new(), Notify::new()],
             broken: CancellationToken::new(),
             calm: CancellationToken::new(),
+            stop: CancellationToken::new(),
             scratch_root,
             state: Mutex::new(state),
             params,

@@ -14,6 +14,7 @@ use crate::ledger::{
     LeaseName, NewJob, Recorded,
 };
 use crate::memory::TokioClock;
+use crate::mutant;
 
 /// A ledger that lives as long as the process.
 pub struct MemoryLedger {
@@ -72,10 +73,13 @@ impl State {
 
     fn record(&mut self, completion: &Completion, lease: &Lease, now_ms: i64) -> Recorded {
         let name = (completion.job.clone(), completion.task.clone());
-        if self.completions.contains_key(&name) {
+        if self.completions.contains_key(&name) && !mutant!("completion-overwritten") {
+            if let Some(job) = self.jobs.get_mut(&completion.job).filter(|_| mutant!("count-apart")) {
+                job.completed_tasks += 1;
+            }
             return Recorded::Existed;
         }
-        if !self.has_its_term(lease) {
+        if !self.has_its_term(lease) && !mutant!("record-unfenced") {
             return Recorded::Stale;
         }
         let Some(job) = self.jobs.get_mut(&completion.job) else { return Recorded::Stale };
@@ -147,6 +151,7 @@ impl JobLedger for MemoryLedger {
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError> {
         let mut state = self.locked();
+        let fence = fence.filter(|_| !mutant!("fence-not-compared"));
         if fence.is_some_and(|lease| !state.has_its_term(lease)) {
             return Ok(None);
         }
@@ -154,7 +159,7 @@ impl JobLedger for MemoryLedger {
         let Some(after) = state.jobs.get(id).and_then(|job| change.applied_to(job, now_ms)) else {
             return Ok(None);
         };
-        if change == JobChange::Retry {
+        if change == JobChange::Retry && !mutant!("retry-keeps-failures") {
             state.failures.retain(|(job, _), _| job != id);
         }
         state.jobs.insert(id.clone(), after.clone());
@@ -217,10 +222,11 @@ impl LeaseLedger for MemoryLedger {
         let now_ms = self.clock.now_ms();
         let mut state = self.locked();
         let last = state.leases.get(name);
-        if let Some(held) = last.filter(|held| held.holder.is_some() && held.until_ms > now_ms) {
+        if let Some(held) = last.filter(|held| held.holder.is_some() && (held.until_ms > now_ms || mutant!("lease-never-expires"))) {
             return Ok(Acquired::Busy(Duration::from_millis(held.until_ms.abs_diff(now_ms))));
         }
-        let term = Term(last.map_or(0, |held| held.term.0) + 1);
+        let known = last.filter(|held| held.holder.is_some() || !mutant!("release-forgets-term"));
+        let term = Term(known.map_or(0, |held| held.term.0) + 1);
         let held = HeldLease { term, holder: Some(holder.clone()), until_ms: later(now_ms, ttl) };
         state.leases.insert(name.clone(), held);
         Ok(Acquired::Held(Lease { name: name.clone(), holder: holder.clone(), term }))
@@ -228,7 +234,7 @@ impl LeaseLedger for MemoryLedger {
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {
         let mut state = self.locked();
-        if !state.has_its_term(lease) {
+        if !state.has_its_term(lease) && !mutant!("renew-any-term") {
             return Ok(false);
         }
         if let Some(held) = state.leases.get_mut(&lease.name) {
@@ -239,7 +245,7 @@ impl LeaseLedger for MemoryLedger {
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {
         let mut state = self.locked();
-        if state.has_its_term(lease)
+        if (state.has_its_term(lease) || mutant!("release-any-term"))
             && let Some(held) = state.leases.get_mut(&lease.name)
         {
             held.holder = None;

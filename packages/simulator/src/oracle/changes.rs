@@ -8,6 +8,7 @@ use segue_domain::{Completion, JobId, JobRecord, JobState, Key, Manifest, Plan, 
 use segue_ports::{JobChange, JobLedger, LeaseName};
 use tokio::time::Instant;
 
+use crate::fault::FaultKind;
 use crate::oracle::{Committed, Invariant};
 use crate::port::By;
 use crate::world::{State, World};
@@ -46,7 +47,8 @@ impl World {
                     self.violate(state, Invariant::StaleTerm, what);
                 }
                 let killer = failure.cause.contains("workers without a result");
-                if !(failure.cause.contains("injected") || killer && state.fired.len() >= 2) {
+                let killed = state.coverage.of(FaultKind::Killer) > 0 || state.coverage.total() >= 4;
+                if !(failure.cause.contains("injected") || killer && killed) {
                     let what = format!("{job} failed because: {}", failure.cause);
                     self.violate(state, Invariant::Cause, what);
                 }

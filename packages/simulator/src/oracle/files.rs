@@ -41,6 +41,9 @@ impl World {
             return self.violate(state, Invariant::Unwanted, what);
         }
         let from = from.to_string();
+        if name == "manifest.json" {
+            self.judge_manifest_last(state, job);
+        }
         let Some(committed) = &mut state.oracle.story(job).manifest else { return };
         let chosen = match name.as_str() {
             "manifest.json" => {
@@ -52,6 +55,19 @@ impl World {
         if !chosen {
             let what = format!("{to} is published from {from}, which was not committed or is there already");
             self.violate(state, Invariant::OneManifest, what);
+        }
+    }
+
+    /// Who sees the manifest may read every file that it names.
+    fn judge_manifest_last(&self, state: &mut State, job: &JobId) {
+        let Some(committed) = &state.oracle.story(job).manifest else { return };
+        let names: Vec<String> = committed.manifest.outputs.iter().map(|output| output.name.clone()).collect();
+        for name in names {
+            let key = Key::published(job, &name).expect("a plain name").to_string();
+            if state.objects.get(&key).is_none() {
+                let what = format!("the manifest of {job} is public, {name} is not");
+                self.violate(state, Invariant::OneManifest, what);
+            }
         }
     }
 

@@ -49,13 +49,13 @@ impl World {
         if state.lanes.lane(queue).has_another(sent.id, |other| as_old(other) == body) {
             return;
         }
-        if let Some(missing) = self.missing(state, &message) {
+        if let Some(missing) = self.missing(state, &message, sent) {
             self.violate(state, Invariant::AckLast, format!("{body} is acknowledged, but {missing}"));
         }
     }
 
     /// What a message still stands for.
-    fn missing(&self, state: &mut State, message: &Message) -> Option<String> {
+    fn missing(&self, state: &mut State, message: &Message, sent: &Sent) -> Option<String> {
         let job = state.model.jobs.get(message.job())?.clone();
         match (message, job.state) {
             (Message::Chunk { .. }, JobState::Created) => Some("no plan is sealed".into()),
@@ -65,12 +65,8 @@ impl World {
                     let planned = state.oracle.story(id).plan.as_ref().is_some_and(|p| p.task(task).is_some());
                     return planned.then(|| "the task is not recorded".into());
                 }
-                let asked = Message::Reassemble { job: id.clone() }.encode();
                 let all_in = job.plan.as_ref().is_some_and(|plan| job.completed_tasks >= plan.tasks);
-                let lane = state.lanes.lane(QueueName::Reassemble);
-                let waits = lane.has_another(0, |other| as_old(other) == asked);
-                let moved = state.oracle.story(id).moves > 1;
-                (all_in && !waits && !moved).then(|| "nobody was asked to join".into())
+                (all_in && self.is_last(state, sent, id)).then(|| "nobody was asked to join".into())
             }
             (Message::Reassemble { .. }, JobState::Publishing) => Some("it is not published".into()),
             (Message::Reassemble { .. }, JobState::Mapping | JobState::Reassembling) => {
@@ -79,6 +75,15 @@ impl World {
             }
             _ => None,
         }
+    }
+
+    /// Whether no other message of the job is on any queue: whoever gets one asks whether
+    /// all is in.
+    fn is_last(&self, state: &mut State, sent: &Sent, job: &JobId) -> bool {
+        let of_job = |body: &str| Message::decode(&as_old(body)).is_ok_and(|other| other.job() == job);
+        let map = state.lanes.lane(QueueName::Map);
+        let here = map.messages.iter().any(|m| m.id != sent.id && of_job(&m.body));
+        !here && !state.lanes.lane(QueueName::Reassemble).has_another(0, of_job)
     }
 
     /// A task of a sealed plan that was never sent.

@@ -11,6 +11,7 @@ use crate::fault::FaultKind;
 use crate::op::Op;
 use crate::port::Port;
 use crate::rng::Rng;
+use crate::world::wait_ms;
 
 const OLD: &str = "{\"version\":1,";
 const NEW: &str = "{\"version\":2,";
@@ -81,6 +82,8 @@ impl WorkQueue for Port {
             }
             let until = next.map_or(deadline, |next| next.min(deadline));
             let _ = tokio::time::timeout_at(until, bell).await;
+            // who of many that wait is the first is not always the same
+            wait_ms(rng.below(4)).await;
             self.life.ready().await;
         };
         let newer = self.process().version > 1;
@@ -130,9 +133,7 @@ impl WorkQueue for Port {
         self.call(Op::DeadLetter, what, move |state, world, _| {
             let Some(message) = state.lanes.lane(queue).of(&receipt).cloned() else { return Ok(false) };
             world.judge_dead_letter(state, &message, &reason);
-            let lane = state.lanes.lane(queue);
-            lane.remove(message.id);
-            lane.dead.push(crate::queue::Dead { body: message.body, reason: reason.clone() });
+            state.lanes.lane(queue).remove(message.id);
             Ok(true)
         })
         .await
