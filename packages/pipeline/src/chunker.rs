@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use segue_domain::{JobId, JobRecord, JobState, Key, Message, Plan, PlanHash, Recipe, SealedPlan, TaskId, Term};
+use segue_domain::{
+    JobId, JobRecord, JobState, Key, Message, Plan, PlanHash, Recipe, SealedPlan, TaskId, Term,
+};
 use segue_ports::{
     EngineError, Event, JobChange, LeaseName, PlanRequest, Planner, PutMode, QueueName, Run, Stage, mutant,
 };

@@ -112,8 +112,11 @@ impl Beat {
             if asked >= trusted_until && !mutant!("trust-never-ends") {
                 return self.lose("not renewed in time");
             }
-            let answer =
-                tokio::time::timeout_at(self.patience(trusted_until), self.ledger.renew(&self.lease, self.ttl)).await;
+            let answer = tokio::time::timeout_at(
+                self.patience(trusted_until),
+                self.ledger.renew(&self.lease, self.ttl),
+            )
+            .await;
             match answer {
                 Ok(Ok(true)) => trusted_until = asked + trust,
                 Ok(Ok(false)) => return self.lose("taken over"),

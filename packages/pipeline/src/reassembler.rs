@@ -11,7 +11,8 @@ use segue_domain::{
     FaultKind, JobId, JobRecord, JobState, Key, Manifest, Message, Output, Plan, TaskId, Term,
 };
 use segue_ports::{
-    EngineError, Event, JobChange, LeaseName, Part, PutMode, QueueName, ReduceRequest, Reduced, Reducer, Run, mutant,
+    EngineError, Event, JobChange, LeaseName, Part, PutMode, QueueName, ReduceRequest, Reduced, Reducer, Run,
+    mutant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -53,7 +54,9 @@ impl Reassembler {
         };
         let Some(record) = self.deps.ledger.job(&job).await? else { return Ok(Outcome::Done) };
         match record.state {
-            JobState::Mapping if !record.all_tasks_in() => Ok(Outcome::Done),
+            JobState::Mapping if !record.all_tasks_in() && !mutant!("reassemble-before-all-in") => {
+                Ok(Outcome::Done)
+            }
             JobState::Mapping | JobState::Reassembling => self.join(record).await,
             JobState::Publishing => {
                 publish(&self.deps, &record).await?;

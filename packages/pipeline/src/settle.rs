@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState, Key, Message, Plan, TaskId};
-use segue_ports::{EngineError, Event, Inputs, JobChange, Lease, PortError, PortErrorKind, QueueName, mutant};
+use segue_ports::{
+    EngineError, Event, Inputs, JobChange, Lease, PortError, PortErrorKind, QueueName, mutant,
+};
 
 use crate::deps::{Deps, RoleConfig};
 use crate::receive::Outcome;

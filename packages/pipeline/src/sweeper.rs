@@ -101,7 +101,7 @@ impl Sweeper {
                     }
                     still.insert(record.id, seen);
                 }
-                match page.next.filter(|_| !mutant!("sweeper-first-page-only")) {
+                match page.next {
                     Some(next) => from = Some(next),
                     None => break,
                 }

@@ -34,7 +34,9 @@ pub async fn tidy_completed(deps: &Deps, job: &JobId) -> anyhow::Result<()> {
             if page.objects.is_empty() {
                 break;
             }
-            if !mutant!("tidy-without-asking") && deps.ledger.job(job).await?.is_none_or(|job| job.state != JobState::Completed) {
+            if !mutant!("tidy-without-asking")
+                && deps.ledger.job(job).await?.is_none_or(|job| job.state != JobState::Completed)
+            {
                 return Ok(());
             }
             for object in page.objects {
@@ -126,8 +128,7 @@ async fn tidy_task(
     if named(&keys, deps.ledger.completion(job, task).await?).is_empty() {
         return Ok(());
     }
-    let name =
-        if *task == joining() { LeaseName::reassemble(job) } else { LeaseName::task(job, task) };
+    let name = if *task == joining() { LeaseName::reassemble(job) } else { LeaseName::task(job, task) };
     if mutant!("tidy-unfenced") {
         for key in keys {
             deps.store.delete(&key).await?;

@@ -153,7 +153,9 @@ impl Worker {
             Recorded::Existed => {
                 // ours, where the answer to an earlier try was lost: its files are the result
                 let counted = self.deps.ledger.completion(job, &task.id).await?;
-                if counted.is_some_and(|counted| counted.term != held.term() || mutant!("existed-discards-own")) {
+                if counted
+                    .is_some_and(|counted| counted.term != held.term() || mutant!("existed-discards-own"))
+                {
                     self.discard(job, &task.id, held.term()).await;
                 }
             }

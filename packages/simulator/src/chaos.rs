@@ -83,7 +83,8 @@ fn disturb(world: &World, state: &mut State, event: Event) -> bool {
     let mut rng = Rng::new(dice);
     if matches!(event, Event::Foreign(_) | Event::Stray(_)) {
         let queue = rng.pick(&QueueName::ALL);
-        let body = if matches!(event, Event::Foreign(_)) { foreign(&mut rng) } else { stray(world, &mut rng) };
+        let body =
+            if matches!(event, Event::Foreign(_)) { foreign(&mut rng) } else { stray(world, &mut rng) };
         state.lanes.lane(queue).send(body, Duration::ZERO);
         world.bells[queue as usize].notify_waiters();
         return true;
@@ -100,6 +101,8 @@ fn disturb(world: &World, state: &mut State, event: Event) -> bool {
     let lane = state.lanes.lane(queue);
     let place = lane.messages.iter().position(|message| message.id == id).expect("picked above");
     match event {
+        // now and then it forgets all that it has
+        Event::Forget(_) if rng.chance(400) => lane.messages.iter_mut().for_each(|m| m.forgotten = true),
         Event::Forget(_) => lane.messages[place].forgotten = true,
         Event::Duplicate(_) => {
             let body = lane.messages[place].body.clone();

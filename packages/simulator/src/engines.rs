@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use segue_domain::plan::PLAN_VERSION;
-use segue_domain::{FaultKind as Fault, JobId, OutputKind, Plan, Segment, Task, TaskId, TaskKind, TickRange, Timebase};
+use segue_domain::{
+    FaultKind as Fault, JobId, OutputKind, Plan, Segment, Task, TaskId, TaskKind, TickRange, Timebase,
+};
 use segue_ports::{
     EngineError, LeaseName, MapEngine, PlanRequest, Planned, Planner, ProducedFile, ReduceRequest, Reduced,
     ReducedFile, Reducer, Run, TaskRequest, TaskResult,
@@ -207,7 +209,8 @@ impl MapEngine for Engine {
         let mut files = Vec::new();
         if place % 2 == 0 {
             let path = run.scratch.join("part");
-            std::fs::write(&path, &content).map_err(|e| EngineError::new(Fault::Environment, e.to_string()))?;
+            std::fs::write(&path, &content)
+                .map_err(|e| EngineError::new(Fault::Environment, e.to_string()))?;
             files.push(ProducedFile { name: "part.txt".into(), path });
         }
         Ok(TaskResult { files, facts: serde_json::Value::String(content) })
@@ -242,9 +245,10 @@ impl Reducer for Engine {
             joined.push('\n');
         }
         let mut files = Vec::new();
-        for (name, kind, bytes) in
-            [("final.txt", OutputKind::Media, joined), ("certificate.json", OutputKind::Certificate, "{}".into())]
-        {
+        for (name, kind, bytes) in [
+            ("final.txt", OutputKind::Media, joined),
+            ("certificate.json", OutputKind::Certificate, "{}".into()),
+        ] {
             let path = run.scratch.join(name);
             let size = bytes.len() as u64;
             self.world.lock().objects.write_file(path.clone(), Bytes::from(bytes));

@@ -84,10 +84,14 @@ impl FaultKind {
     pub fn fits(self, op: Op) -> bool {
         match self {
             FaultKind::Partial => matches!(op, Op::Send | Op::PutFile),
-            // what only reads has no effect to lose, repeat or delay
-            FaultKind::FailAfter | FaultKind::CrashAfter | FaultKind::Repeat | FaultKind::Late => {
-                op.writes()
+            // a user is no process that is started again
+            FaultKind::CrashBefore | FaultKind::CrashAfter
+                if matches!(op, Op::CreateJob | Op::Cancel | Op::Retry | Op::DeleteJob) =>
+            {
+                false
             }
+            // what only reads has no effect to lose, repeat or delay
+            FaultKind::FailAfter | FaultKind::CrashAfter | FaultKind::Repeat | FaultKind::Late => op.writes(),
             _ => true,
         }
     }

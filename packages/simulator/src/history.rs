@@ -120,7 +120,8 @@ async fn drive(world: &Arc<World>) -> bool {
     chaos::heal(world);
     if !early && tokio::time::timeout(END_LIMIT, at_work).await.is_err() {
         let state = &mut *world.lock();
-        let left: Vec<String> = state.model.jobs.values().map(|job| format!("{} {}", job.id, job.state)).collect();
+        let left: Vec<String> =
+            state.model.jobs.values().map(|job| format!("{} {}", job.id, job.state)).collect();
         world.violate(state, Invariant::Ends, format!("at the end: {}", left.join(", ")));
         return false;
     }
@@ -150,7 +151,11 @@ async fn at_rest(world: &World) -> bool {
     loop {
         let left = {
             let state = &*world.lock();
-            if state.late > 0 { Some("a late request".to_owned()) } else { world.left_over(state) }
+            if state.late > 0 || state.oracle.is_anybody_working() {
+                Some("somebody at work".to_owned())
+            } else {
+                world.left_over(state)
+            }
         };
         let Some(left) = left else { return true };
         if tokio::time::Instant::now() > limit {
@@ -175,7 +180,7 @@ async fn stopped(world: &World, processes: Vec<JoinHandle<()>>) -> bool {
         return false;
     }
     let state = &mut *world.lock();
-    if let Some(left) = world.left_over(state) {
+    if let Some(left) = world.held_lease(state) {
         world.violate(state, Invariant::Orphans, format!("after all roles stopped: {left}"));
         return false;
     }

@@ -10,7 +10,6 @@ pub mod fault;
 pub mod history;
 mod life;
 mod model;
-#[cfg(feature = "mutants")]
 pub mod mutants;
 pub mod op;
 pub mod oracle;

@@ -101,11 +101,7 @@ impl Life {
         std::future::poll_fn(|context| self.poll(role.as_mut(), context)).await
     }
 
-    fn poll<T>(
-        &self,
-        role: Pin<&mut impl Future<Output = T>>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<T>> {
+    fn poll<T>(&self, role: Pin<&mut impl Future<Output = T>>, context: &mut Context<'_>) -> Poll<Option<T>> {
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
         if self.is_dead() {
             return Poll::Ready(None);

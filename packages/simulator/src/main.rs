@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
 use clap::Parser;
 use segue_simulator::scenario::SCENARIOS;
 use segue_simulator::shrink::shrink;
@@ -123,14 +122,15 @@ fn replay(cli: &Cli, seed: u64) -> anyhow::Result<bool> {
 fn choose(name: Option<&str>) -> anyhow::Result<()> {
     let Some(name) = name else { return Ok(()) };
     let mutant = segue_simulator::mutants::MUTANTS.iter().find(|mutant| mutant.name == name);
-    segue_ports::mutants::choose(Some(mutant.context("there is no mutant of that name")?.name));
+    let mutant = anyhow::Context::context(mutant, "there is no mutant of that name")?;
+    segue_ports::mutants::choose(Some(mutant.name));
     Ok(())
 }
 
 #[cfg(not(feature = "mutants"))]
 fn choose(name: Option<&str>) -> anyhow::Result<()> {
     if name.is_some() {
-        bail!("this build has no mutants; build it with --features mutants");
+        anyhow::bail!("this build has no mutants; build it with --features mutants");
     }
     Ok(())
 }
@@ -142,5 +142,5 @@ fn find_mutants(cli: &Cli) -> anyhow::Result<bool> {
 
 #[cfg(not(feature = "mutants"))]
 fn find_mutants(_: &Cli) -> anyhow::Result<bool> {
-    bail!("this build has no mutants; build it with --features mutants")
+    anyhow::bail!("this build has no mutants; build it with --features mutants")
 }

@@ -211,9 +211,9 @@ fn why_lost(state: &State) -> Option<&'static str> {
         Status::ChunkingInProgress => {
             Some("the chunker died after chunking_in_progress; its message came again and was skipped")
         }
-        Status::ChunkingComplete if state.locked => {
-            Some("the reassembler died under a lock that never expires; its message came again and was deleted")
-        }
+        Status::ChunkingComplete if state.locked => Some(
+            "the reassembler died under a lock that never expires; its message came again and was deleted",
+        ),
         Status::ChunkingComplete if state.trigger_row && !state.asked => {
             Some("the worker died between the trigger row and its message; the row keeps others from asking")
         }

@@ -229,7 +229,11 @@ impl Params {
                 cancel_ms: self
                     .has_trait(FaultKind::CancelJob, number, 600)
                     .then(|| rng.below(self.chaos_ms.min(90_000))),
-                retries: if self.has_trait(FaultKind::RetryJob, number, 700) { rng.within(1, 3) as u32 } else { 0 },
+                retries: if self.has_trait(FaultKind::RetryJob, number, 700) {
+                    rng.within(1, 3) as u32
+                } else {
+                    0
+                },
                 delete,
                 recreate: delete && self.has_trait(FaultKind::Recreate, number, 600),
                 again_ms,
@@ -270,10 +274,14 @@ impl Params {
                 K::NoRestart => Event::CrashForLong(who),
                 K::CrashAtAwait => Event::CrashAtAwait(who, rng.below(60) as u32),
                 K::Pause => Event::Pause(who, rng.pick(&[2_000, 20_000, 40_000, 90_000, 200_000])),
-                K::Partition => {
-                    Event::Partition(who, rng.pick(&Service::ALL), rng.pick(&[3_000, 20_000, 60_000, 150_000]))
+                K::Partition => Event::Partition(
+                    who,
+                    rng.pick(&Service::ALL),
+                    rng.pick(&[3_000, 20_000, 60_000, 150_000]),
+                ),
+                K::Throttle => {
+                    Event::Throttle(rng.pick(&Service::ALL), rng.pick(&[500, 3_000, 15_000, 60_000]))
                 }
-                K::Throttle => Event::Throttle(rng.pick(&Service::ALL), rng.pick(&[500, 3_000, 15_000, 60_000])),
                 K::ClockJump => Event::ClockJump(who, rng.within(0, 1_200_000) as i64 - 600_000),
                 K::LedgerClockJump => {
                     Event::LedgerClockJump(rng.within(0, 240_000) as i64 - 120_000, rng.within(1_000, 60_000))

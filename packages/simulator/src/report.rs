@@ -49,7 +49,10 @@ fn coverage(report: &Report) {
     for kind in FaultKind::ALL {
         println!("{:>10}  {}", report.coverage.of(*kind), kind.as_str());
     }
-    println!("\nfaults of calls: {}", FaultKind::OF_CALLS.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(" | "));
+    println!(
+        "\nfaults of calls: {}",
+        FaultKind::OF_CALLS.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(" | ")
+    );
     for op in Op::ALL {
         let hits = FaultKind::OF_CALLS.iter().map(|kind| report.coverage.at(*kind, *op));
         println!("{:>14}{}", op.as_str(), hits.map(|n| format!("{n:>8}")).collect::<String>());
@@ -125,7 +128,10 @@ pub fn mutants(seeds: Range<u64>, threads: Option<usize>) -> anyhow::Result<bool
                 ("NOT FOUND".to_owned(), "")
             }
         };
-        println!("| `{}` | {} | {} | {seeds_to_find} | {invariant} |", mutant.name, mutant.mistake, mutant.scenario);
+        println!(
+            "| `{}` | {} | {} | {seeds_to_find} | {invariant} |",
+            mutant.name, mutant.mistake, mutant.scenario
+        );
     }
     println!("\n{} of {} mutants found", MUTANTS.len() - missed, MUTANTS.len());
     Ok(missed == 0)

@@ -35,7 +35,8 @@ impl Objects {
         prefix: &'a str,
         from: Option<&'a str>,
     ) -> impl Iterator<Item = (&'a str, u64)> {
-        let found = self.objects.range(prefix.to_owned()..).take_while(move |(key, _)| key.starts_with(prefix));
+        let found =
+            self.objects.range(prefix.to_owned()..).take_while(move |(key, _)| key.starts_with(prefix));
         let found = found.filter(move |(key, _)| from.is_none_or(|from| key.as_str() > from));
         found.map(|(key, bytes)| (key.as_str(), bytes.len() as u64))
     }

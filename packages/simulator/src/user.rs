@@ -122,8 +122,12 @@ impl User {
     async fn delete(&self) {
         let id = self.id();
         insist!(self.port.delete_job(&id));
-        let prefixes =
-            [Key::published_prefix(&id), Key::work_prefix(&id), Key::segment_prefix(&id), Key::input_prefix(&id)];
+        let prefixes = [
+            Key::published_prefix(&id),
+            Key::work_prefix(&id),
+            Key::segment_prefix(&id),
+            Key::input_prefix(&id),
+        ];
         for prefix in prefixes {
             loop {
                 let page = insist!(self.port.list(&prefix, None, 100));

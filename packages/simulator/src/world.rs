@@ -126,7 +126,7 @@ impl World {
         let started = Instant::now();
         let clock = Arc::new(LedgerClock { started, offset_ms: AtomicI64::new(0) });
         let desk = Desk { life: None, wall_offset_ms: 0, cut_until: [None; 3], stays_dead: false };
-        let state = State {
+        let mut state = State {
             log: String::with_capacity(1 << 15),
             violation: None,
             coverage: Coverage::default(),
@@ -142,6 +142,12 @@ impl World {
             calls: vec![0; Op::ALL.len()],
             started,
         };
+        for (index, process) in params.processes.iter().enumerate() {
+            let traits = [(process.rate != 1000, FaultKind::Drift), (process.version > 1, FaultKind::Skew)];
+            for (_, kind) in traits.into_iter().filter(|(has, _)| *has) {
+                state.hit(FaultId::Trait(kind, index as u32), kind, None);
+            }
+        }
         World {
             ledger: MemoryLedger::with_clock(Arc::clone(&clock) as Arc<dyn Clock>),
             clock,

@@ -222,7 +222,9 @@ impl LeaseLedger for MemoryLedger {
         let now_ms = self.clock.now_ms();
         let mut state = self.locked();
         let last = state.leases.get(name);
-        if let Some(held) = last.filter(|held| held.holder.is_some() && (held.until_ms > now_ms || mutant!("lease-never-expires"))) {
+        if let Some(held) = last.filter(|held| {
+            held.holder.is_some() && (held.until_ms > now_ms || mutant!("lease-never-expires"))
+        }) {
             return Ok(Acquired::Busy(Duration::from_millis(held.until_ms.abs_diff(now_ms))));
         }
         let known = last.filter(|held| held.holder.is_some() || !mutant!("release-forgets-term"));

@@ -113,7 +113,8 @@ impl World {
         let joined = manifest.outputs.first().ok_or("no outputs")?;
         let joined = String::from_utf8_lossy(&state.objects.get(&joined.work_key).expect("seen above")[..]);
         let wanted: Vec<String> = plan.tasks.iter().map(|task| format!("{} {}", job.id, task.id)).collect();
-        let found: Vec<&str> = joined.lines().map(|line| line.rsplit_once(' ').map_or(line, |(l, _)| l)).collect();
+        let found: Vec<&str> =
+            joined.lines().map(|line| line.rsplit_once(' ').map_or(line, |(l, _)| l)).collect();
         if found != wanted {
             return Err(format!("joined {found:?}, the plan says {wanted:?}"));
         }
@@ -128,7 +129,11 @@ impl World {
 
     fn judge_complete(&self, state: &mut State, job: &JobId) {
         let Some(committed) = &state.oracle.story(job).manifest else {
-            return self.violate(state, Invariant::OneManifest, format!("{job} completed without a manifest"));
+            return self.violate(
+                state,
+                Invariant::OneManifest,
+                format!("{job} completed without a manifest"),
+            );
         };
         let mut names: Vec<(String, u64)> =
             committed.manifest.outputs.iter().map(|o| (o.name.clone(), o.bytes)).collect();

@@ -61,7 +61,8 @@ impl World {
     /// Who sees the manifest may read every file that it names.
     fn judge_manifest_last(&self, state: &mut State, job: &JobId) {
         let Some(committed) = &state.oracle.story(job).manifest else { return };
-        let names: Vec<String> = committed.manifest.outputs.iter().map(|output| output.name.clone()).collect();
+        let names: Vec<String> =
+            committed.manifest.outputs.iter().map(|output| output.name.clone()).collect();
         for name in names {
             let key = Key::published(job, &name).expect("a plain name").to_string();
             if state.objects.get(&key).is_none() {

@@ -62,7 +62,8 @@ impl World {
             (Message::Chunk { job }, JobState::Mapping) => self.unsent(state, job),
             (Message::Task { job: id, task }, JobState::Mapping) => {
                 if !state.model.completions.contains_key(&(id.clone(), task.clone())) {
-                    let planned = state.oracle.story(id).plan.as_ref().is_some_and(|p| p.task(task).is_some());
+                    let planned =
+                        state.oracle.story(id).plan.as_ref().is_some_and(|p| p.task(task).is_some());
                     return planned.then(|| "the task is not recorded".into());
                 }
                 let all_in = job.plan.as_ref().is_some_and(|plan| job.completed_tasks >= plan.tasks);

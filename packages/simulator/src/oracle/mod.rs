@@ -4,6 +4,8 @@ mod changes;
 mod files;
 mod messages;
 mod rest;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::BTreeMap;

@@ -16,11 +16,8 @@ impl World {
                 return Some(format!("{} is on {queue}", message.body));
             }
         }
-        let now_ms = self.clock.now_ms();
-        for (name, lease) in &state.model.leases {
-            if let Some(holder) = lease.holder.as_ref().filter(|_| lease.until_ms > now_ms) {
-                return Some(format!("{name} is held by {holder}"));
-            }
+        if let Some(held) = self.held_lease(state) {
+            return Some(held);
         }
         let mut wanted: HashSet<&str> = HashSet::new();
         for job in state.model.jobs.values().filter(|job| job.state != JobState::Completed) {
@@ -38,7 +35,16 @@ impl World {
                 return Some(format!("{key} is in the store"));
             }
         }
-        self.ledger.held_leases().first().map(|name| format!("{} is held", name.as_str()))
+        None
+    }
+
+    /// The first lease that is held now, if any.
+    pub fn held_lease(&self, state: &State) -> Option<String> {
+        let now_ms = self.clock.now_ms();
+        let mut held = state.model.leases.iter().filter(|(_, lease)| lease.until_ms > now_ms);
+        let held =
+            held.find_map(|(name, lease)| Some(format!("{name} is held by {}", lease.holder.as_ref()?)));
+        held.or_else(|| self.ledger.held_leases().first().map(|name| format!("{} is held", name.as_str())))
     }
 
     /// Judges every job after everything has come to rest.
@@ -60,7 +66,8 @@ impl World {
                 self.violate(state, Invariant::OneManifest, what);
             }
         }
-        let published: Vec<String> = state.objects.keys("jobs/", None).map(|(key, _)| key.to_owned()).collect();
+        let published: Vec<String> =
+            state.objects.keys("jobs/", None).map(|(key, _)| key.to_owned()).collect();
         for key in published {
             let job = key.split('/').nth(1).and_then(|id| id.parse().ok());
             let found = job.and_then(|job| state.model.jobs.get(&job)).map(|job| job.state);

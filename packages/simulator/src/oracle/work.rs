@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use segue_domain::JobId;
+use segue_domain::{JobId, TaskId};
 use segue_ports::LeaseName;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,15 @@ impl World {
         id
     }
 
+    /// Judges that an attempt was counted as failed for the `count`-th time.
+    pub fn judge_failures(&self, state: &mut State, job: &JobId, task: &TaskId, count: u32) {
+        // three are the rule; a fault can keep the role from failing the job then
+        if count > 3 + state.fired.len() as u32 {
+            let what = format!("{task} of {job} failed {count} times and is tried again");
+            self.violate(state, Invariant::Bounded, what);
+        }
+    }
+
     /// An engine ends, in whatever way.
     pub fn work_ends(&self, id: u64) {
         self.lock().oracle.working.retain(|working| working.id != id);
@@ -92,7 +101,8 @@ impl World {
                 && of_job(working)
         });
         if let Some(working) = trusted {
-            let what = format!("{} was taken over while {} works under it", name.as_str(), working.life.holder);
+            let what =
+                format!("{} was taken over while {} works under it", name.as_str(), working.life.holder);
             self.violate(state, Invariant::Trust, what);
         }
     }
@@ -116,6 +126,11 @@ impl World {
 }
 
 impl crate::oracle::Oracle {
+    /// Whether any engine is at work.
+    pub fn is_anybody_working(&self) -> bool {
+        !self.working.is_empty()
+    }
+
     /// How often work under a lease was begun since its job was last moved from outside.
     pub fn tries(&self, lease: &LeaseName) -> u32 {
         let job = lease.job().and_then(|job| job.parse().ok());

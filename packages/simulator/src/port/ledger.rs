@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use segue_domain::{Completion, HolderId, JobId, JobRecord, TaskId};
 use segue_ports::{
-    Acquired, Clock, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
-    LeaseName, NewJob, PortError, Recorded,
+    Acquired, Clock, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease,
+    LeaseLedger, LeaseName, NewJob, PortError, Recorded,
 };
 
 use crate::op::Op;
@@ -159,7 +159,8 @@ impl CompletionLedger for Port {
         let (job, after, max) = (job.clone(), after.cloned(), max.min(self.world.params.page));
         self.call(Op::Completions, job.to_string(), move |state, world, _| {
             let got = now(world.ledger.completions(&job, after.as_ref(), max))?;
-            let rest = state.model.completions_of(&job).filter(|c| after.as_ref().is_none_or(|a| c.task > *a));
+            let rest =
+                state.model.completions_of(&job).filter(|c| after.as_ref().is_none_or(|a| c.task > *a));
             let wanted: Vec<Completion> = rest.take(max).cloned().collect();
             agree(world, state, Op::Completions, &got, &wanted);
             Ok(got)
@@ -173,6 +174,7 @@ impl CompletionLedger for Port {
             let got = now(world.ledger.count_failure(&job, &task));
             let wanted = state.model.count_failure(&job, &task);
             agree(world, state, Op::CountFailure, &got.as_ref().ok().copied(), &wanted);
+            world.judge_failures(state, &job, &task, wanted.unwrap_or_default());
             got
         })
         .await

@@ -41,7 +41,8 @@ impl MediaStore for Port {
         self.call(Op::PutFile, key.to_string(), move |state, world, by| {
             if taken.is_none() {
                 let bytes = state.objects.take_file(&file);
-                taken = Some(bytes.map_err(|e| PortError::io(format!("{} cannot be taken", file.display()), e))?);
+                taken =
+                    Some(bytes.map_err(|e| PortError::io(format!("{} cannot be taken", file.display()), e))?);
             }
             if by.partial {
                 // the file was taken and the upload broke off: the key holds nothing of it
