@@ -19,8 +19,8 @@ use crate::held::{Held, Hold};
 use crate::progress::{completed_tasks, report_stages};
 use crate::receive::{Outcome, serve};
 use crate::settle::{
-    after_failure, as_engine_error, fail_killer, fetch, load_plan, reassemble_if_all_in, scratch,
-    source_error,
+    after_failure, as_engine_error, fail_killer, fetch, job_under_lease, load_plan, reassemble_if_all_in,
+    scratch, source_error,
 };
 
 /// Task messages that are sent at once.
@@ -87,7 +87,11 @@ impl Chunker {
                 Hold::Held(held) => held,
                 Hold::Busy(left) => return Ok(Outcome::Later(left)),
             };
-        let outcome = self.plan_held(&record, &held).await;
+        let outcome = match job_under_lease(&self.deps, &record).await {
+            Ok(Some(now)) if now.state == JobState::Created => self.plan_held(&now, &held).await,
+            Ok(_) => Ok(Outcome::Later(Duration::ZERO)),
+            Err(error) => Err(error.into()),
+        };
         held.release().await;
         outcome
     }

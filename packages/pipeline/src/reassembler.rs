@@ -21,7 +21,9 @@ use crate::held::{Held, Hold};
 use crate::progress::PAGE;
 use crate::publish::{joining, publish};
 use crate::receive::{Outcome, serve};
-use crate::settle::{after_failure, as_engine_error, fail_killer, fetch, fetch_inputs, load_plan, scratch};
+use crate::settle::{
+    after_failure, as_engine_error, fail_killer, fetch, fetch_inputs, job_under_lease, load_plan, scratch,
+};
 use crate::tidy::tidy_completed;
 
 /// Joins jobs until `shutdown`.
@@ -79,7 +81,13 @@ impl Reassembler {
                 Hold::Held(held) => held,
                 Hold::Busy(left) => return Ok(Outcome::Later(left)),
             };
-        let outcome = self.join_held(record, &held).await;
+        let outcome = match job_under_lease(&self.deps, &record).await {
+            Ok(Some(now)) if matches!(now.state, JobState::Mapping | JobState::Reassembling) => {
+                self.join_held(now, &held).await
+            }
+            Ok(_) => Ok(Outcome::Later(Duration::ZERO)),
+            Err(error) => Err(error.into()),
+        };
         held.release().await;
         outcome
     }

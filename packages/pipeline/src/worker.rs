@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Context;
 use segue_domain::{
@@ -19,7 +20,8 @@ use crate::deps::{Deps, RoleConfig};
 use crate::held::{Held, Hold};
 use crate::receive::{Outcome, serve};
 use crate::settle::{
-    after_failure, as_engine_error, fail_killer, fetch_inputs, load_plan, reassemble_if_all_in, scratch,
+    after_failure, as_engine_error, fail_killer, fetch_inputs, job_under_lease, load_plan,
+    reassemble_if_all_in, scratch,
 };
 use crate::task_reporter::TaskReporter;
 
@@ -87,7 +89,14 @@ impl Worker {
                 Hold::Busy(_) if mutant!("busy-is-done") => return Ok(Outcome::Done),
                 Hold::Busy(left) => return Ok(Outcome::Later(left)),
             };
-        let outcome = self.attempt(&job, plan, &task, &held).await;
+        let now = job_under_lease(&self.deps, &record).await;
+        let outcome = match now {
+            Ok(Some(now)) if now.state == JobState::Mapping && now.plan == record.plan => {
+                self.attempt(&job, plan, &task, &held).await
+            }
+            Ok(_) => Ok(Outcome::Later(Duration::ZERO)),
+            Err(error) => Err(error.into()),
+        };
         held.release().await;
         outcome
     }

@@ -3,8 +3,23 @@
 //! Without the feature `mutants` a [`mutant!`](crate::mutant) is the constant `false`, and
 //! nothing of this is in a product.
 
+/// Whether the deliberate bug of this name is on; the constant `false` in every product.
+#[macro_export]
+macro_rules! mutant {
+    ($name:literal) => {
+        $crate::mutants::is_on($name)
+    };
+}
+
 #[cfg(feature = "mutants")]
 pub use chosen::{choose, is_on};
+
+/// No mutant is on in a build that has none.
+#[cfg(not(feature = "mutants"))]
+#[inline(always)]
+pub const fn is_on(_name: &str) -> bool {
+    false
+}
 
 #[cfg(feature = "mutants")]
 mod chosen {
@@ -23,22 +38,4 @@ mod chosen {
     pub fn is_on(name: &str) -> bool {
         CHOSEN.get() == Some(name)
     }
-}
-
-/// Whether the deliberate bug of this name is on; the constant `false` in every product.
-#[cfg(feature = "mutants")]
-#[macro_export]
-macro_rules! mutant {
-    ($name:literal) => {
-        $crate::mutants::is_on($name)
-    };
-}
-
-/// Whether the deliberate bug of this name is on; the constant `false` in every product.
-#[cfg(not(feature = "mutants"))]
-#[macro_export]
-macro_rules! mutant {
-    ($name:literal) => {
-        false
-    };
 }

@@ -7,9 +7,9 @@ use segue_domain::Message;
 use segue_ports::QueueName;
 use tokio::time::Instant;
 
+use crate::event::Event;
 use crate::fault::FaultId;
 use crate::op::Service;
-use crate::params::Event;
 use crate::rng::Rng;
 use crate::world::{State, World};
 

@@ -6,6 +6,7 @@
 
 mod chaos;
 mod engines;
+pub mod event;
 pub mod fault;
 pub mod history;
 mod life;

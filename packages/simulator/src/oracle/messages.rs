@@ -46,6 +46,12 @@ impl World {
             // somebody moved the job from outside after this message was read
             return;
         }
+        if matches!(message, Message::Task { .. })
+            && story.sealed_at.is_some_and(|sealed| sealed >= sent.delivered_at)
+        {
+            // a stray that came before the plan: the chunker sends after the seal
+            return;
+        }
         if state.lanes.lane(queue).has_another(sent.id, |other| as_old(other) == body) {
             return;
         }
@@ -72,7 +78,11 @@ impl World {
             (Message::Reassemble { .. }, JobState::Publishing) => Some("it is not published".into()),
             (Message::Reassemble { .. }, JobState::Mapping | JobState::Reassembling) => {
                 let all_in = job.plan.as_ref().is_some_and(|plan| job.completed_tasks >= plan.tasks);
-                all_in.then(|| "it is not joined".into())
+                // whoever has the last task recorded and not acknowledged yet asks again
+                let map = &state.lanes.lane(QueueName::Map).messages;
+                let asks =
+                    map.iter().any(|m| Message::decode(&as_old(&m.body)).is_ok_and(|m| m.job() == &job.id));
+                (all_in && !asks).then(|| "it is not joined".into())
             }
             _ => None,
         }

@@ -25,6 +25,7 @@ pub struct Working {
     job: JobId,
     life: Arc<Life>,
     cancel: CancellationToken,
+    since: Instant,
     /// Since when it stood still or could not tell the time.
     thawed_at: Option<Instant>,
 }
@@ -53,7 +54,7 @@ impl World {
         oracle.last_working += 1;
         let id = oracle.last_working;
         let (job, life, cancel) = (job.clone(), Arc::clone(life), cancel.clone());
-        oracle.working.push(Working { id, lease, job, life, cancel, thawed_at: None });
+        oracle.working.push(Working { id, lease, job, life, cancel, since: Instant::now(), thawed_at: None });
         id
     }
 
@@ -112,7 +113,7 @@ impl World {
         let now = Instant::now();
         let unwanted = state.oracle.working.iter().find(|working| {
             let ended = state.oracle.stories.get(&working.job).and_then(|story| story.ended_at);
-            ended.is_some_and(|at| now > at + NOTICE)
+            ended.is_some_and(|at| now > at.max(working.since) + NOTICE)
                 && !working.cancel.is_cancelled()
                 && !working.life.is_dead()
                 && !working.life.is_frozen()
