@@ -68,6 +68,12 @@ fn check_ext(key: &str, ext: &str) -> Result<(), DomainError> {
 }
 
 impl Key {
+    /// Prefix of what attempts left behind, of all jobs.
+    pub const WORK: &'static str = "work/";
+
+    /// Prefix of what chunkers made, of all jobs.
+    pub const SEGMENTS: &'static str = "segments/";
+
     /// The key of a source with the extension `ext`; anything odd in it becomes `bin`.
     pub fn source(job: &JobId, ext: &str) -> Key {
         let ext = ext.to_ascii_lowercase();

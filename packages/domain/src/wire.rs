@@ -60,7 +60,10 @@ pub fn check_version(document: &'static str, bytes: &[u8], newest: u32) -> Resul
     let found = serde_json::from_slice::<VersionOnly>(bytes)
         .map_err(|e| DomainError::Document { document, why: e.to_string() })?
         .version;
-    if found == 0 || found > newest {
+    if found == 0 {
+        return Err(DomainError::Document { document, why: "versions begin at 1".into() });
+    }
+    if found > newest {
         return Err(DomainError::Version { document, found, newest });
     }
     Ok(())
@@ -120,7 +123,8 @@ mod tests {
     fn a_newer_message_is_told_from_a_broken_one() {
         let newer = Message::decode(r#"{"version":2,"message":{"kind":"dance"}}"#).unwrap_err();
         assert!(matches!(newer, DomainError::Version { found: 2, .. }), "{newer}");
-        for broken in ["", "{}", "[1]", r#"{"version":1,"message":{"kind":"chunk","job":"../x"}}"#] {
+        let nothing = r#"{"version":0,"message":{"kind":"chunk","job":"j"}}"#;
+        for broken in ["", "{}", "[1]", nothing, r#"{"version":1,"message":{"kind":"chunk","job":"../x"}}"#] {
             assert!(matches!(Message::decode(broken), Err(DomainError::Document { .. })), "{broken}");
         }
     }

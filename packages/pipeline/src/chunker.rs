@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use segue_domain::{JobId, JobRecord, JobState, Key, Message, Plan, PlanHash, Recipe, SealedPlan, TaskId};
+use segue_domain::{
+    JobId, JobRecord, JobState, Key, Message, Plan, PlanHash, Recipe, SealedPlan, TaskId, Term,
+};
 use segue_ports::{
-    EngineError, Event, JobChange, LeaseName, PlanRequest, Planner, PutMode, QueueName, Run, Stage,
+    EngineError, Event, JobChange, LeaseName, PlanRequest, Planner, PutMode, QueueName, Run, Stage, mutant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +19,8 @@ use crate::held::{Held, Hold};
 use crate::progress::{completed_tasks, report_stages};
 use crate::receive::{Outcome, serve};
 use crate::settle::{
-    after_failure, as_engine_error, fail_killer, fetch, load_plan, reassemble_if_all_in, scratch,
-    source_error,
+    after_failure, as_engine_error, fail_killer, fetch, job_under_lease, load_plan, reassemble_if_all_in,
+    scratch, source_error,
 };
 
 /// Task messages that are sent at once.
@@ -44,6 +46,11 @@ fn planning() -> TaskId {
     "chunk".parse().expect("a plain id")
 }
 
+/// The folder of an attempt at planning.
+fn attempt(held: &Held) -> Term {
+    if mutant!("plan-key-without-term") { Term(0) } else { held.term() }
+}
+
 struct Chunker {
     deps: Deps,
     planner: Arc<dyn Planner>,
@@ -62,7 +69,9 @@ impl Chunker {
             JobState::Mapping => {
                 // sealed before, perhaps by one who died before the tasks were sent
                 let plan = load_plan(&self.deps, &record).await?;
-                send_missing(&self.deps, &plan).await?;
+                if !mutant!("sealed-is-sent") {
+                    send_missing(&self.deps, &plan).await?;
+                }
                 Ok(Outcome::Done)
             }
             _ => Ok(Outcome::Done),
@@ -78,7 +87,11 @@ impl Chunker {
                 Hold::Held(held) => held,
                 Hold::Busy(left) => return Ok(Outcome::Later(left)),
             };
-        let outcome = self.plan_held(&record, &held).await;
+        let outcome = match job_under_lease(&self.deps, &record).await {
+            Ok(Some(now)) if now.state == JobState::Created => self.plan_held(&now, &held).await,
+            Ok(_) => Ok(Outcome::Later(Duration::ZERO)),
+            Err(error) => Err(error.into()),
+        };
         held.release().await;
         outcome
     }
@@ -103,13 +116,18 @@ impl Chunker {
             }
         };
         self.deps.reporter.report(Event::StageEnded { job: job.clone(), stage: Stage::Plan });
+        if mutant!("send-before-seal") {
+            send_missing(&self.deps, &plan).await?;
+        }
         let Some(sealed) = self.seal(&plan, held).await? else {
             // sealed by another, or ended: look again
             return Ok(Outcome::Later(Duration::ZERO));
         };
         self.deps.reporter.report(Event::State { job: job.clone(), state: sealed.state });
         report_stages(&self.deps, &plan, &HashSet::new());
-        send_missing(&self.deps, &plan).await?;
+        if !mutant!("send-before-seal") {
+            send_missing(&self.deps, &plan).await?;
+        }
         reassemble_if_all_in(&self.deps, job).await?;
         Ok(Outcome::Done)
     }
@@ -140,7 +158,7 @@ impl Chunker {
         }
         let mut plan = planned.plan;
         for file in planned.files {
-            let name = format!("{}/{}", held.term(), file.name);
+            let name = format!("{}/{}", attempt(held), file.name);
             let key = Key::segment(&record.id, &name)
                 .map_err(|e| EngineError::new(segue_domain::FaultKind::Internal, e.to_string()))?;
             self.deps.store.put_file(&key, &file.path, PutMode::Replace).await.map_err(as_engine_error)?;
@@ -152,7 +170,7 @@ impl Chunker {
 
     async fn seal(&self, plan: &Plan, held: &Held) -> anyhow::Result<Option<JobRecord>> {
         let (bytes, hash): (Vec<u8>, PlanHash) = plan.encode();
-        let key = Key::segment(&plan.job, &format!("{}/plan.json", held.term()))?;
+        let key = Key::segment(&plan.job, &format!("{}/plan.json", attempt(held)))?;
         self.deps.store.put_bytes(&key, Bytes::from(bytes), PutMode::Replace).await?;
         let sealed = SealedPlan { hash, key: key.to_string(), tasks: plan.tasks.len() as u64 };
         let changed = self.deps.ledger.change(&plan.job, JobChange::Seal(sealed), Some(held.lease())).await;

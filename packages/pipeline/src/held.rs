@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_domain::{JobId, Term};
-use segue_ports::{Acquired, Lease, LeaseName, Ledger, PortError};
+use segue_ports::{Acquired, Lease, LeaseName, Ledger, PortError, mutant};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,7 @@ impl Held {
             Acquired::Held(lease) => lease,
             Acquired::Busy(left) => return Ok(Hold::Busy(left)),
         };
+        let started = if mutant!("trust-from-answer") { Instant::now() } else { started };
         let lost = parent.child_token();
         let beat = Beat {
             ledger: Arc::clone(ledger),
@@ -108,24 +109,40 @@ impl Beat {
             let next = Instant::now() + self.ttl / 5;
             tokio::time::sleep_until(next.min(trusted_until)).await;
             let asked = Instant::now();
-            if asked >= trusted_until {
+            if asked >= trusted_until && !mutant!("trust-never-ends") {
                 return self.lose("not renewed in time");
             }
-            let answer =
-                tokio::time::timeout_at(trusted_until, self.ledger.renew(&self.lease, self.ttl)).await;
+            let answer = tokio::time::timeout_at(
+                self.patience(trusted_until),
+                self.ledger.renew(&self.lease, self.ttl),
+            )
+            .await;
             match answer {
                 Ok(Ok(true)) => trusted_until = asked + trust,
                 Ok(Ok(false)) => return self.lose("taken over"),
+                Ok(Err(_)) if mutant!("failed-renewal-trusted") => trusted_until = asked + trust,
                 Ok(Err(error)) => tracing::warn!(lease = self.lease.name.as_str(), %error, "renewal failed"),
                 Err(_) => return self.lose("not renewed in time"),
             }
-            if self.unwanted().await {
-                return self.lose("the job has ended");
+            // a ledger that does not answer must not keep the trust alive
+            match tokio::time::timeout_at(self.patience(trusted_until), self.unwanted()).await {
+                Ok(false) => {}
+                Ok(true) => return self.lose("the job has ended"),
+                Err(_) => return self.lose("not renewed in time"),
             }
         }
     }
 
+    /// How long an answer of the ledger is waited for.
+    fn patience(&self, trusted_until: Instant) -> Instant {
+        let forever = mutant!("hung-ledger-keeps-trust") || mutant!("trust-never-ends");
+        if forever { trusted_until + self.ttl * 100 } else { trusted_until }
+    }
+
     async fn unwanted(&self) -> bool {
+        if mutant!("ended-job-works-on") {
+            return false;
+        }
         let Some(job) = &self.job else { return false };
         match self.ledger.job(job).await {
             Ok(None) => true,

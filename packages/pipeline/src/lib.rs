@@ -17,6 +17,7 @@ mod settle;
 mod submit;
 pub mod sweeper;
 mod task_reporter;
+mod tidy;
 pub mod worker;
 
 pub use deps::{Deps, RoleConfig};

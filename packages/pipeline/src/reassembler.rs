@@ -12,15 +12,19 @@ use segue_domain::{
 };
 use segue_ports::{
     EngineError, Event, JobChange, LeaseName, Part, PutMode, QueueName, ReduceRequest, Reduced, Reducer, Run,
+    mutant,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::deps::{Deps, RoleConfig};
 use crate::held::{Held, Hold};
 use crate::progress::PAGE;
-use crate::publish::{clean, publish};
+use crate::publish::{joining, publish};
 use crate::receive::{Outcome, serve};
-use crate::settle::{after_failure, as_engine_error, fail_killer, fetch, fetch_inputs, load_plan, scratch};
+use crate::settle::{
+    after_failure, as_engine_error, fail_killer, fetch, fetch_inputs, job_under_lease, load_plan, scratch,
+};
+use crate::tidy::tidy_completed;
 
 /// Joins jobs until `shutdown`.
 ///
@@ -38,11 +42,6 @@ pub async fn run(
     Ok(())
 }
 
-/// The name under which attempts at joining are stored and counted.
-fn joining() -> TaskId {
-    "reassemble".parse().expect("a plain id")
-}
-
 struct Reassembler {
     deps: Deps,
     reducer: Arc<dyn Reducer>,
@@ -57,14 +56,16 @@ impl Reassembler {
         };
         let Some(record) = self.deps.ledger.job(&job).await? else { return Ok(Outcome::Done) };
         match record.state {
-            JobState::Mapping if !record.all_tasks_in() => Ok(Outcome::Done),
+            JobState::Mapping if !record.all_tasks_in() && !mutant!("reassemble-before-all-in") => {
+                Ok(Outcome::Done)
+            }
             JobState::Mapping | JobState::Reassembling => self.join(record).await,
             JobState::Publishing => {
                 publish(&self.deps, &record).await?;
                 Ok(Outcome::Done)
             }
             JobState::Completed => {
-                clean(&self.deps, &job, JobState::Completed).await?;
+                tidy_completed(&self.deps, &job).await?;
                 Ok(Outcome::Done)
             }
             _ => Ok(Outcome::Done),
@@ -80,7 +81,13 @@ impl Reassembler {
                 Hold::Held(held) => held,
                 Hold::Busy(left) => return Ok(Outcome::Later(left)),
             };
-        let outcome = self.join_held(record, &held).await;
+        let outcome = match job_under_lease(&self.deps, &record).await {
+            Ok(Some(now)) if matches!(now.state, JobState::Mapping | JobState::Reassembling) => {
+                self.join_held(now, &held).await
+            }
+            Ok(_) => Ok(Outcome::Later(Duration::ZERO)),
+            Err(error) => Err(error.into()),
+        };
         held.release().await;
         outcome
     }
@@ -105,8 +112,12 @@ impl Reassembler {
                     .await;
             }
         };
-        let commit = JobChange::Commit { manifest_key };
-        let Some(committed) = self.deps.ledger.change(&job, commit, Some(held.lease())).await? else {
+        let commit = JobChange::Commit { manifest_key: manifest_key.clone() };
+        if mutant!("publish-before-commit") {
+            publish(&self.deps, &JobRecord { manifest_key: Some(manifest_key.clone()), ..record }).await?;
+        }
+        let fence = Some(held.lease()).filter(|_| !mutant!("commit-unfenced"));
+        let Some(committed) = self.deps.ledger.change(&job, commit, fence).await? else {
             // another holder came, or the job ended: what this attempt made is swept
             return Ok(Outcome::Later(Duration::ZERO));
         };
@@ -151,6 +162,9 @@ impl Reassembler {
                 .await
                 .map_err(as_engine_error)?;
             let Some(last) = page.last() else { break };
+            if mutant!("first-page-only") && after.is_some() {
+                break;
+            }
             after = Some(last.task.clone());
             found.extend(page.into_iter().map(|completion| (completion.task.clone(), completion)));
         }
@@ -167,6 +181,9 @@ impl Reassembler {
                 files.insert(file.name, fetch(&self.deps, &file.key, folder).await.map_err(as_engine_error)?);
             }
             parts.push(Part { task: task.clone(), files, facts: completion.facts });
+        }
+        if mutant!("parts-by-name") {
+            parts.sort_by(|a: &Part, b| a.task.id.cmp(&b.task.id));
         }
         Ok(parts)
     }

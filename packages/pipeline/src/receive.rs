@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_domain::{DomainError, Message};
-use segue_ports::{Delivery, PortError, QueueName, Receipt, WorkQueue};
+use segue_ports::{Delivery, PortError, QueueName, Receipt, WorkQueue, mutant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,7 @@ pub async fn serve<H, F>(
     let mut errors = 0u32;
     while !shutdown.is_cancelled() {
         let received = tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             received = deps.queue.receive(queue, 1, config.visibility, config.poll_wait) => received,
         };
@@ -53,7 +54,11 @@ pub async fn serve<H, F>(
                 errors = errors.saturating_add(1);
                 tracing::warn!(%queue, %error, "queue cannot be read");
                 let wait = config.backoff_after(errors, queue.as_str());
-                tokio::select! { () = shutdown.cancelled() => return, () = tokio::time::sleep(wait) => {} }
+                tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => return,
+                    () = tokio::time::sleep(wait) => {}
+                }
             }
         }
     }
@@ -65,13 +70,20 @@ where
     F: Future<Output = anyhow::Result<Outcome>>,
 {
     let hidden = Hidden::keep(&deps.queue, queue, &delivery.receipt, config.visibility);
+    if mutant!("ack-on-receive") {
+        let _ = settle(deps, queue, &delivery.receipt, &Outcome::Done).await;
+    }
     let outcome = match Message::decode(&delivery.body) {
         Ok(message) => handle(message).await.unwrap_or_else(|error| {
             tracing::warn!(%queue, error = format!("{error:#}"), "message not handled, it will come again");
-            Outcome::Later(config.backoff_after(delivery.deliveries, &delivery.body))
+            match mutant!("error-is-done") {
+                true => Outcome::Done,
+                false => Outcome::Later(config.backoff_after(delivery.deliveries, &delivery.body)),
+            }
         }),
         // for a worker of a newer build; not ours to judge
-        Err(DomainError::Version { .. }) => Outcome::Later(config.visibility),
+        Err(DomainError::Version { .. }) if !mutant!("newer-is-poison") => Outcome::Later(config.visibility),
+        Err(_) if mutant!("unreadable-comes-again") => Outcome::Later(config.visibility),
         Err(error) => Outcome::Poison(error.to_string()),
     };
     drop(hidden);

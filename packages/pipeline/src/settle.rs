@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState, Key, Message, Plan, TaskId};
-use segue_ports::{EngineError, Event, Inputs, JobChange, Lease, PortError, PortErrorKind, QueueName};
+use segue_ports::{
+    EngineError, Event, Inputs, JobChange, Lease, PortError, PortErrorKind, QueueName, mutant,
+};
 
 use crate::deps::{Deps, RoleConfig};
 use crate::receive::Outcome;
@@ -41,14 +43,15 @@ pub async fn after_failure(
     lease: &Lease,
     error: EngineError,
 ) -> anyhow::Result<Outcome> {
-    if error.cancelled {
+    if error.cancelled && !mutant!("cancelled-is-failure") {
         return Ok(Outcome::Later(Duration::ZERO));
     }
     if !error.retryable {
-        fail(deps, job, error.into_failure(Some(task.clone())), lease).await?;
-        return Ok(Outcome::Done);
+        let failed = fail(deps, job, error.into_failure(Some(task.clone())), lease).await?;
+        return Ok(if failed { Outcome::Done } else { Outcome::Later(Duration::ZERO) });
     }
     let failures = deps.ledger.count_failure(job, task).await?;
+    let failures = if mutant!("failures-not-counted") { 1 } else { failures };
     if failures < attempts.unwrap_or(config.max_attempts) {
         tracing::warn!(%job, %task, failures, error = %error, "attempt failed, it will be tried again");
         return Ok(Outcome::Later(config.backoff_after(failures, task.as_str())));
@@ -56,8 +59,8 @@ pub async fn after_failure(
     let mut failure = error.into_failure(Some(task.clone()));
     failure.cause = format!("{} (tried {failures} times)", failure.cause);
     let reason = failure.cause.clone();
-    fail(deps, job, failure, lease).await?;
-    Ok(Outcome::Poison(reason))
+    let failed = fail(deps, job, failure, lease).await?;
+    Ok(if failed { Outcome::Poison(reason) } else { Outcome::Later(Duration::ZERO) })
 }
 
 /// Fails the job of a task that killed too many of its workers.
@@ -72,16 +75,32 @@ pub async fn fail_killer(deps: &Deps, job: &JobId, task: &TaskId, lease: &Lease)
         task: Some(task.clone()),
         stderr_tail: vec![],
     };
-    fail(deps, job, failure, lease).await?;
-    Ok(Outcome::Poison(cause))
+    let failed = fail(deps, job, failure, lease).await?;
+    Ok(if failed { Outcome::Poison(cause) } else { Outcome::Later(Duration::ZERO) })
 }
 
-async fn fail(deps: &Deps, job: &JobId, failure: Failure, lease: &Lease) -> Result<(), PortError> {
-    tracing::error!(%job, cause = failure.cause, "job failed");
-    if let Some(record) = deps.ledger.change(job, JobChange::Fail(failure), Some(lease)).await? {
-        deps.reporter.report(Event::State { job: job.clone(), state: record.state });
+/// Whether the job failed by this. It does not when the attempt is stale or the job has ended:
+/// then whoever looks next decides what becomes of the message.
+async fn fail(deps: &Deps, job: &JobId, failure: Failure, lease: &Lease) -> Result<bool, PortError> {
+    let cause = failure.cause.clone();
+    let fence = Some(lease).filter(|_| !mutant!("fail-unfenced"));
+    let Some(record) = deps.ledger.change(job, JobChange::Fail(failure), fence).await? else {
+        tracing::info!(%job, cause, "a failure that does not count any more");
+        return Ok(false);
+    };
+    tracing::error!(%job, cause, "job failed");
+    deps.reporter.report(Event::State { job: job.clone(), state: record.state });
+    Ok(true)
+}
+
+/// The job as it is now that one of its leases is held: work begins with what this says, not
+/// with what was read before. Deleting a job ends its leases, so whatever is committed under
+/// the lease from here on is committed to this job, and not to a later one of its name.
+pub async fn job_under_lease(deps: &Deps, read: &JobRecord) -> Result<Option<JobRecord>, PortError> {
+    if mutant!("job-read-before-lease") {
+        return Ok(Some(read.clone()));
     }
-    Ok(())
+    deps.ledger.job(&read.id).await
 }
 
 /// The sealed plan of a job.

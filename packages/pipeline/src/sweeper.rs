@@ -1,23 +1,33 @@
 //! The sweeper: finds what stalled anywhere and drives it on.
 //!
 //! It never decides anything: it sends messages that somebody should have sent, finishes
-//! what is committed, and removes what nobody names.
+//! what is committed, and removes what nobody names. A job that failed or was cancelled keeps
+//! what its completions name, so that it can be driven on by hand.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use segue_domain::{JobId, JobState};
-use segue_ports::{Clock, JobFilter, LeaseName};
+use segue_domain::{JobId, JobRecord, JobState};
+use segue_ports::{Clock, JobFilter, LeaseName, mutant};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::chunker::resend;
 use crate::deps::{Deps, RoleConfig};
 use crate::held::{Held, Hold};
-use crate::publish::{clean, publish};
+use crate::publish::publish;
+use crate::tidy::tidy_store;
 
 /// Jobs that are looked at at once.
 const PAGE: usize = 100;
+
+/// The store is looked through at the first sweep and at every one whose number this
+/// divides: that costs a listing of everything that is on its way, and nobody waits for it.
+const STORE_EVERY: u32 = 5;
+
+/// States in which a job can stand still.
+const LIVING: [JobState; 4] =
+    [JobState::Created, JobState::Mapping, JobState::Reassembling, JobState::Publishing];
 
 /// Sweeps until `shutdown`.
 ///
@@ -29,9 +39,10 @@ pub async fn run(
     config: RoleConfig,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut sweeper = Sweeper { deps, clock, config, shutdown, seen: HashMap::new() };
+    let mut sweeper = Sweeper { deps, clock, config, shutdown, seen: HashMap::new(), sweeps: 0 };
     loop {
         tokio::select! {
+            biased;
             () = sweeper.shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(sweeper.config.sweep_every) => {}
         }
@@ -54,6 +65,7 @@ struct Sweeper {
     config: RoleConfig,
     shutdown: CancellationToken,
     seen: HashMap<JobId, Seen>,
+    sweeps: u32,
 }
 
 impl Sweeper {
@@ -65,6 +77,7 @@ impl Sweeper {
         };
         let lost = held.lost().clone();
         let swept = tokio::select! {
+            biased;
             () = lost.cancelled() => Ok(()),
             swept = self.sweep() => swept,
         };
@@ -74,20 +87,19 @@ impl Sweeper {
 
     async fn sweep(&mut self) -> anyhow::Result<()> {
         let quiet_since = self.clock.now_ms() - self.config.sweep_every.as_millis() as i64;
-        for state in JobState::ALL {
+        let mut still = HashMap::new();
+        for state in LIVING {
             let filter = JobFilter { state: Some(state), updated_before_ms: Some(quiet_since) };
             let mut from: Option<String> = None;
             loop {
                 let page = self.deps.ledger.jobs(filter.clone(), from.as_deref(), PAGE).await?;
-                for record in &page.jobs {
-                    if self.is_due(&record.id, state) {
-                        tracing::info!(job = %record.id, %state, "driving on");
-                        match state {
-                            JobState::Publishing => publish(&self.deps, record).await?,
-                            s if s.is_terminal() => clean(&self.deps, &record.id, s).await?,
-                            _ => resend(&self.deps, &record.id, state).await?,
-                        }
+                for record in page.jobs {
+                    let seen = self.seen.remove(&record.id);
+                    let (seen, is_due) = self.look_at(seen, state);
+                    if is_due {
+                        self.drive_on(&record).await;
                     }
+                    still.insert(record.id, seen);
                 }
                 match page.next {
                     Some(next) => from = Some(next),
@@ -95,27 +107,38 @@ impl Sweeper {
                 }
             }
         }
+        self.seen = still;
+        let number = self.sweeps;
+        self.sweeps += 1;
+        if number.is_multiple_of(STORE_EVERY) {
+            tidy_store(&self.deps, &self.config.holder, self.config.lease_ttl).await?;
+        }
         Ok(())
     }
 
-    /// Whether to drive a quiet job on now: ended ones once, living ones after waits that
-    /// double, so that a queue does not fill with repeats.
-    fn is_due(&mut self, job: &JobId, state: JobState) -> bool {
+    /// Drives one job on. What fails does not keep the others waiting.
+    async fn drive_on(&self, record: &JobRecord) {
+        tracing::info!(job = %record.id, state = %record.state, "driving on");
+        let driven = match record.state {
+            _ if mutant!("sweeper-does-not-resend") => Ok(()),
+            JobState::Publishing if mutant!("sweeper-skips-publishing") => Ok(()),
+            JobState::Publishing => publish(&self.deps, record).await,
+            state => resend(&self.deps, &record.id, state).await,
+        };
+        if let Err(error) = driven {
+            tracing::warn!(job = %record.id, error = format!("{error:#}"), "not driven on, it will be tried again");
+        }
+    }
+
+    /// Whether to drive a quiet job on now: after waits that double, so that a queue does
+    /// not fill with repeats.
+    fn look_at(&self, seen: Option<Seen>, state: JobState) -> (Seen, bool) {
         let now = Instant::now();
         let wait = |times: u32| self.config.sweep_every * (1 << times.min(6));
-        match self.seen.get_mut(job) {
-            Some(seen) if seen.state == state => {
-                if state.is_terminal() || now < seen.at + wait(seen.times) {
-                    return false;
-                }
-                seen.at = now;
-                seen.times += 1;
-                true
-            }
-            _ => {
-                self.seen.insert(job.clone(), Seen { state, at: now, times: 0 });
-                true
-            }
+        match seen {
+            Some(seen) if seen.state == state && now < seen.at + wait(seen.times) => (seen, false),
+            Some(seen) if seen.state == state => (Seen { state, at: now, times: seen.times + 1 }, true),
+            _ => (Seen { state, at: now, times: 0 }, true),
         }
     }
 }

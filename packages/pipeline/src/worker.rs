@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Context;
 use segue_domain::{
@@ -11,7 +12,7 @@ use segue_domain::{
 };
 use segue_ports::{
     EngineError, LeaseName, MapEngine, ProducedFile, PutMode, QueueName, Recorded, Run, TaskRequest,
-    TaskResult,
+    TaskResult, mutant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,8 @@ use crate::deps::{Deps, RoleConfig};
 use crate::held::{Held, Hold};
 use crate::receive::{Outcome, serve};
 use crate::settle::{
-    after_failure, as_engine_error, fail_killer, fetch_inputs, load_plan, reassemble_if_all_in, scratch,
+    after_failure, as_engine_error, fail_killer, fetch_inputs, job_under_lease, load_plan,
+    reassemble_if_all_in, scratch,
 };
 use crate::task_reporter::TaskReporter;
 
@@ -71,7 +73,9 @@ impl Worker {
             return Ok(Outcome::Done);
         }
         if self.deps.ledger.completion(&job, &task).await?.is_some() {
-            reassemble_if_all_in(&self.deps, &job).await?;
+            if !mutant!("only-recorder-asks") {
+                reassemble_if_all_in(&self.deps, &job).await?;
+            }
             return Ok(Outcome::Done);
         }
         let plan = self.plan(&record).await?;
@@ -82,9 +86,17 @@ impl Worker {
         let held =
             match Held::acquire(&self.deps.ledger, &self.config, name, Some(&job), &self.shutdown).await? {
                 Hold::Held(held) => held,
+                Hold::Busy(_) if mutant!("busy-is-done") => return Ok(Outcome::Done),
                 Hold::Busy(left) => return Ok(Outcome::Later(left)),
             };
-        let outcome = self.attempt(&job, plan, &task, &held).await;
+        let now = job_under_lease(&self.deps, &record).await;
+        let outcome = match now {
+            Ok(Some(now)) if now.state == JobState::Mapping && now.plan == record.plan => {
+                self.attempt(&job, plan, &task, &held).await
+            }
+            Ok(_) => Ok(Outcome::Later(Duration::ZERO)),
+            Err(error) => Err(error.into()),
+        };
         held.release().await;
         outcome
     }
@@ -150,13 +162,17 @@ impl Worker {
             Recorded::Existed => {
                 // ours, where the answer to an earlier try was lost: its files are the result
                 let counted = self.deps.ledger.completion(job, &task.id).await?;
-                if counted.is_some_and(|counted| counted.term != held.term()) {
+                if counted
+                    .is_some_and(|counted| counted.term != held.term() || mutant!("existed-discards-own"))
+                {
                     self.discard(job, &task.id, held.term()).await;
                 }
             }
             Recorded::Stale => self.discard(job, &task.id, held.term()).await,
         }
-        reassemble_if_all_in(&self.deps, job).await?;
+        if !mutant!("recorder-does-not-ask") {
+            reassemble_if_all_in(&self.deps, job).await?;
+        }
         Ok(Outcome::Done)
     }
 
@@ -199,12 +215,16 @@ impl Worker {
         }
         let mut files = Vec::with_capacity(result.files.len());
         for ProducedFile { name, path } in result.files {
-            let key = Key::work(job, &task.id, term, &name)
+            let attempt = if mutant!("part-key-without-term") { Term(0) } else { term };
+            let key = Key::work(job, &task.id, attempt, &name)
                 .map_err(|e| EngineError::new(FaultKind::Internal, e.to_string()))?;
             let bytes = std::fs::metadata(&path).map(|m| m.len()).map_err(|e| {
                 EngineError::new(FaultKind::Internal, format!("{} did not leave {name}: {e}", task.id))
             })?;
-            self.deps.store.put_file(&key, &path, PutMode::Replace).await.map_err(as_engine_error)?;
+            let stored = self.deps.store.put_file(&key, &path, PutMode::Replace).await;
+            if !mutant!("store-errors-ignored") {
+                stored.map_err(as_engine_error)?;
+            }
             files.push(PartFile { name, key: key.to_string(), bytes });
         }
         Ok(Completion { job: job.clone(), task: task.id.clone(), term, files, facts: result.facts })
@@ -212,7 +232,10 @@ impl Worker {
 
     /// Removes what an attempt that does not count has stored; the sweeper gets the rest.
     async fn discard(&self, job: &JobId, task: &TaskId, term: Term) {
-        let prefix = format!("{}{task}/{term}/", Key::work_prefix(job));
+        let mut prefix = format!("{}{task}/{term}/", Key::work_prefix(job));
+        if mutant!("discard-all-attempts") {
+            prefix = format!("{}{task}/", Key::work_prefix(job));
+        }
         if let Err(error) = crate::publish::delete_prefix(&self.deps, &prefix).await {
             tracing::warn!(%prefix, error = format!("{error:#}"), "an attempt's files are left for the sweeper");
         }

@@ -5,6 +5,7 @@ use segue_domain::{Completion, JobRecord, JobState};
 
 use crate::error::{PortError, PortErrorKind};
 use crate::ledger::{JobChange, Lease, LeaseName};
+use crate::mutant;
 
 impl Lease {
     /// Whether a completion may be recorded under this lease at all.
@@ -30,7 +31,8 @@ impl JobChange {
     /// state and count), after it has looked at the fence.
     pub fn applied_to(&self, job: &JobRecord, now_ms: i64) -> Option<JobRecord> {
         let next = self.next_state(job);
-        if !job.state.may_become(next) || self.comes_too_early(job) {
+        let allowed = job.state.may_become(next) || mutant!("change-in-any-state");
+        if !allowed || self.comes_too_early(job) {
             return None;
         }
         let mut after = job.clone();
@@ -64,9 +66,9 @@ impl JobChange {
     /// retry, and nothing is joined before all of it is there.
     fn comes_too_early(&self, job: &JobRecord) -> bool {
         match self {
-            JobChange::Seal(_) => job.state != JobState::Created,
+            JobChange::Seal(_) => job.state != JobState::Created && !mutant!("seal-revives"),
             JobChange::Retry => !matches!(job.state, JobState::Failed | JobState::Cancelled),
-            JobChange::Reassemble => !job.all_tasks_in(),
+            JobChange::Reassemble => !job.all_tasks_in() && !mutant!("reassemble-before-all-in"),
             _ => false,
         }
     }

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod error;
 pub mod ledger;
 pub mod memory;
+pub mod mutants;
 pub mod queue;
 pub mod report;
 pub mod store;

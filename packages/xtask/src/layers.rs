@@ -116,6 +116,12 @@ const RULES: &[Rule] = &[
         reason: "the only place that names them all; what the user sees is the programs' matter",
     },
     Rule {
+        package: "segue-simulator",
+        may: &["segue-domain", "segue-ports", "segue-pipeline"],
+        never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE],
+        reason: "it runs the roles over services and engines of its own and starts nothing real",
+    },
+    Rule {
         package: "segue-cli",
         may: &["segue-domain", "segue-ports", "segue-runtime"],
         never: &[],

@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask layers|fidelity|bench|fuzz-lite`.
+//! What a developer runs: `cargo xtask layers|fidelity|bench|fuzz-lite|simulate`.
 
 mod bench;
 mod fidelity;
@@ -6,6 +6,7 @@ mod fuzz;
 mod layers;
 mod measure;
 mod program;
+mod simulate;
 mod table;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Throw damaged documents at our own parsers for a while
     FuzzLite(fuzz::FuzzArgs),
+    /// The roles in a simulated world, one history for each seed
+    Simulate(simulate::SimulateArgs),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Fidelity(args) => fidelity::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::FuzzLite(args) => fuzz::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

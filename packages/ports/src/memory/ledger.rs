@@ -1,12 +1,11 @@
 //! A ledger in memory: one mutex is its transaction.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use segue_domain::{Completion, HolderId, JobId, JobRecord, JobState, TaskId, Term};
-use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::error::{PortError, PortErrorKind};
@@ -15,11 +14,11 @@ use crate::ledger::{
     LeaseName, NewJob, Recorded,
 };
 use crate::memory::TokioClock;
+use crate::mutant;
 
 /// A ledger that lives as long as the process.
-#[derive(Debug)]
 pub struct MemoryLedger {
-    clock: TokioClock,
+    clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
 
@@ -37,7 +36,12 @@ struct HeldLease {
     term: Term,
     /// Absent when it was given back.
     holder: Option<HolderId>,
-    until: Instant,
+    until_ms: i64,
+}
+
+/// `ttl` from `now_ms` on.
+fn later(now_ms: i64, ttl: Duration) -> i64 {
+    now_ms.saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl State {
@@ -69,10 +73,13 @@ impl State {
 
     fn record(&mut self, completion: &Completion, lease: &Lease, now_ms: i64) -> Recorded {
         let name = (completion.job.clone(), completion.task.clone());
-        if self.completions.contains_key(&name) {
+        if self.completions.contains_key(&name) && !mutant!("completion-overwritten") {
+            if let Some(job) = self.jobs.get_mut(&completion.job).filter(|_| mutant!("count-apart")) {
+                job.completed_tasks += 1;
+            }
             return Recorded::Existed;
         }
-        if !self.has_its_term(lease) {
+        if !self.has_its_term(lease) && !mutant!("record-unfenced") {
             return Recorded::Stale;
         }
         let Some(job) = self.jobs.get_mut(&completion.job) else { return Recorded::Stale };
@@ -86,19 +93,19 @@ impl State {
 impl MemoryLedger {
     /// An empty ledger.
     pub fn new() -> MemoryLedger {
-        MemoryLedger::with_clock(TokioClock::new())
+        MemoryLedger::with_clock(Arc::new(TokioClock::new()))
     }
 
-    /// An empty ledger that dates its records by `clock`.
-    pub fn with_clock(clock: TokioClock) -> MemoryLedger {
+    /// An empty ledger whose records are dated and whose leases run out by `clock`.
+    pub fn with_clock(clock: Arc<dyn Clock>) -> MemoryLedger {
         MemoryLedger { clock, state: Mutex::default() }
     }
 
     /// Names of the leases that are held now, for a test that wants none left over.
     pub fn held_leases(&self) -> Vec<LeaseName> {
-        let now = Instant::now();
+        let now_ms = self.clock.now_ms();
         let state = self.locked();
-        let held = state.leases.iter().filter(|(_, held)| held.holder.is_some() && held.until > now);
+        let held = state.leases.iter().filter(|(_, held)| held.holder.is_some() && held.until_ms > now_ms);
         held.map(|(name, _)| name.clone()).collect()
     }
 
@@ -144,6 +151,7 @@ impl JobLedger for MemoryLedger {
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError> {
         let mut state = self.locked();
+        let fence = fence.filter(|_| !mutant!("fence-not-compared"));
         if fence.is_some_and(|lease| !state.has_its_term(lease)) {
             return Ok(None);
         }
@@ -151,7 +159,7 @@ impl JobLedger for MemoryLedger {
         let Some(after) = state.jobs.get(id).and_then(|job| change.applied_to(job, now_ms)) else {
             return Ok(None);
         };
-        if change == JobChange::Retry {
+        if change == JobChange::Retry && !mutant!("retry-keeps-failures") {
             state.failures.retain(|(job, _), _| job != id);
         }
         state.jobs.insert(id.clone(), after.clone());
@@ -211,32 +219,35 @@ impl LeaseLedger for MemoryLedger {
         holder: &HolderId,
         ttl: Duration,
     ) -> Result<Acquired, PortError> {
-        let now = Instant::now();
+        let now_ms = self.clock.now_ms();
         let mut state = self.locked();
         let last = state.leases.get(name);
-        if let Some(held) = last.filter(|held| held.holder.is_some() && held.until > now) {
-            return Ok(Acquired::Busy(held.until - now));
+        if let Some(held) = last.filter(|held| {
+            held.holder.is_some() && (held.until_ms > now_ms || mutant!("lease-never-expires"))
+        }) {
+            return Ok(Acquired::Busy(Duration::from_millis(held.until_ms.abs_diff(now_ms))));
         }
-        let term = Term(last.map_or(0, |held| held.term.0) + 1);
-        let held = HeldLease { term, holder: Some(holder.clone()), until: now + ttl };
+        let known = last.filter(|held| held.holder.is_some() || !mutant!("release-forgets-term"));
+        let term = Term(known.map_or(0, |held| held.term.0) + 1);
+        let held = HeldLease { term, holder: Some(holder.clone()), until_ms: later(now_ms, ttl) };
         state.leases.insert(name.clone(), held);
         Ok(Acquired::Held(Lease { name: name.clone(), holder: holder.clone(), term }))
     }
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {
         let mut state = self.locked();
-        if !state.has_its_term(lease) {
+        if !state.has_its_term(lease) && !mutant!("renew-any-term") {
             return Ok(false);
         }
         if let Some(held) = state.leases.get_mut(&lease.name) {
-            held.until = Instant::now() + ttl;
+            held.until_ms = later(self.clock.now_ms(), ttl);
         }
         Ok(true)
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {
         let mut state = self.locked();
-        if state.has_its_term(lease)
+        if (state.has_its_term(lease) || mutant!("release-any-term"))
             && let Some(held) = state.leases.get_mut(&lease.name)
         {
             held.holder = None;

@@ -1,0 +1,267 @@
+//! Simulated engines: they take their time, fail, hang and kill as the history says, and
+//! what they make says whose work it is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use segue_domain::plan::PLAN_VERSION;
+use segue_domain::{
+    FaultKind as Fault, JobId, OutputKind, Plan, Segment, Task, TaskId, TaskKind, TickRange, Timebase,
+};
+use segue_ports::{
+    EngineError, LeaseName, MapEngine, PlanRequest, Planned, Planner, ProducedFile, ReduceRequest, Reduced,
+    ReducedFile, Reducer, Run, TaskRequest, TaskResult,
+};
+
+use crate::fault::{FaultId, FaultKind};
+use crate::life::Life;
+use crate::rng::Rng;
+use crate::world::World;
+
+/// All engines of one life of one process.
+#[derive(Clone)]
+pub struct Engine {
+    world: Arc<World>,
+    life: Arc<Life>,
+}
+
+/// Deregisters work when it is over, also when it is dropped.
+struct AtWork {
+    world: Arc<World>,
+    id: u64,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.world.work_ends(self.id);
+    }
+}
+
+fn flaw(what: &str) -> EngineError {
+    EngineError::new(Fault::Environment, format!("injected: {what}"))
+}
+
+fn flaw_once(what: &str) -> EngineError {
+    EngineError { retryable: true, ..flaw(what) }
+}
+
+impl Engine {
+    /// The engines of a life.
+    pub fn new(world: &Arc<World>, life: &Arc<Life>) -> Engine {
+        Engine { world: Arc::clone(world), life: Arc::clone(life) }
+    }
+
+    fn begin(&self, run: &Run, lease: LeaseName) -> AtWork {
+        let id = self.world.work_begins(&self.life, &run.job, lease, &run.cancel);
+        AtWork { world: Arc::clone(&self.world), id }
+    }
+
+    /// Whether a thing has a trait; it is counted as hit.
+    fn is(&self, kind: FaultKind, number: u32, per_mille: u64) -> bool {
+        let is = self.world.params.has_trait(kind, number, per_mille);
+        if is {
+            self.world.lock().hit(FaultId::Trait(kind, number), kind, None);
+        }
+        is
+    }
+
+    /// Works for so long, or until it is called off, unless it does not listen.
+    async fn take_time(&self, run: &Run, ms: u64, number: u32) -> Result<(), EngineError> {
+        let stubborn = self.world.params.has_trait(FaultKind::Stubborn, number, 400);
+        let time = tokio::time::sleep(Duration::from_millis(ms));
+        if stubborn {
+            time.await;
+            if run.cancel.is_cancelled() {
+                self.world.lock().hit(FaultId::Trait(FaultKind::Stubborn, number), FaultKind::Stubborn, None);
+            }
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            () = run.cancel.cancelled() => Err(EngineError::cancelled()),
+            () = time => Ok(()),
+        }
+    }
+
+    fn job_number(&self, job: &JobId) -> u32 {
+        let place = self.world.params.jobs.iter().position(|params| params.id == job.as_str());
+        place.expect("a job of this history") as u32
+    }
+
+    /// A black hole takes the task and does nothing good with it.
+    async fn fall_in(&self, run: &Run) -> Result<(), EngineError> {
+        let index = self.life.process as u32;
+        let process = &self.world.params.processes[self.life.process];
+        if self.world.calm.is_cancelled() {
+            return Ok(());
+        }
+        if process.fails && self.is(FaultKind::BlackHoleFail, index, 1000) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            return Err(flaw_once("this worker is broken"));
+        }
+        if process.hangs && self.is(FaultKind::BlackHoleHang, index, 1000) {
+            tokio::select! {
+                biased;
+                () = run.cancel.cancelled() => return Err(EngineError::cancelled()),
+                () = self.world.calm.cancelled() => return Err(flaw_once("this worker hung")),
+            }
+        }
+        Ok(())
+    }
+
+    /// How often work of that number has been tried in this history, this time included.
+    fn tries(&self, lease: &LeaseName) -> u32 {
+        self.world.lock().oracle.tries(lease)
+    }
+}
+
+#[async_trait]
+impl Planner for Engine {
+    async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError> {
+        let run = &request.run;
+        let _work = self.begin(run, LeaseName::chunk(&run.job));
+        let number = self.job_number(&run.job);
+        let params = &self.world.params.jobs[number as usize];
+        let mut rng = Rng::of(self.world.params.seed, &[7, u64::from(number)]);
+        self.take_time(run, rng.within(10, 15_000), 1000 + number).await?;
+        if self.is(FaultKind::BadSource, number, 300) {
+            return Err(EngineError::new(Fault::Source, "injected: no media in this source"));
+        }
+        let segments: Vec<Segment> = (0..params.segments)
+            .map(|index| Segment {
+                index,
+                range: TickRange { start: i64::from(index), end: i64::from(index) + 1 },
+                frames: 1,
+                bytes: 1,
+            })
+            .collect();
+        let task = |kind, segment: Option<u32>| Task {
+            id: TaskId::of(kind, segment.unwrap_or(0)),
+            kind,
+            segment,
+            work_ms: 10,
+            attempts: None,
+        };
+        // an order of its own, which is neither that of the names nor that of arrival
+        let mut tasks: Vec<Task> = (0..params.segments).map(|i| task(TaskKind::Carry, Some(i))).collect();
+        tasks.rotate_left(rng.below(u64::from(params.segments)) as usize);
+        if params.whole {
+            tasks.insert(0, task(TaskKind::Sound, None));
+        }
+        let version = self.world.params.processes[self.life.process].version;
+        let plan = Plan {
+            version: PLAN_VERSION,
+            job: run.job.clone(),
+            recipe: request.recipe,
+            source_key: request.source_key,
+            source_bytes: 1,
+            timebase: Timebase { num: 1, den: 1 },
+            segments,
+            tasks,
+            files: BTreeMap::new(),
+            tools: BTreeMap::from([("build".to_owned(), version.to_string())]),
+            engine: serde_json::Value::Null,
+        };
+        let path = run.scratch.join("track");
+        self.world.lock().objects.write_file(path.clone(), Bytes::from_static(b"track"));
+        let files = vec![ProducedFile { name: "track".into(), path }];
+        Ok(Planned { plan, files, warnings: vec![] })
+    }
+}
+
+#[async_trait]
+impl MapEngine for Engine {
+    fn kinds(&self) -> &[TaskKind] {
+        &[TaskKind::Carry, TaskKind::Sound]
+    }
+
+    async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
+        let TaskRequest { run, task, .. } = &request;
+        let lease = LeaseName::task(&run.job, &task.id);
+        let work = self.begin(run, lease.clone());
+        let place = task.segment.map_or(15, |segment| segment);
+        let number = self.job_number(&run.job) * 16 + place;
+        let mut rng = Rng::of(self.world.params.seed, &[8, u64::from(number)]);
+        self.fall_in(run).await?;
+        let mut ms = rng.pick(&[20, 500, 4_000, 12_000, 25_000]) + rng.below(3_000);
+        if self.is(FaultKind::Straggler, number, 200) {
+            ms = rng.within(60_000, 200_000);
+        }
+        if self.is(FaultKind::Killer, number, 120) {
+            self.take_time(run, ms.min(5_000) / 2, number).await?;
+            self.life.kill();
+            self.life.ready().await;
+        }
+        self.take_time(run, ms, number).await?;
+        if self.is(FaultKind::Broken, number, 150) {
+            return Err(EngineError::new(Fault::Source, "injected: the picture is broken"));
+        }
+        if self.is(FaultKind::Poison, number, 150) {
+            return Err(flaw_once("it fails every time"));
+        }
+        if self.tries(&lease) <= rng.within(1, 2) as u32 && self.is(FaultKind::Flaky, number, 400) {
+            return Err(flaw_once("out of luck"));
+        }
+        let content = format!("{} {} {}", run.job, task.id, work.id);
+        let mut files = Vec::new();
+        if place % 2 == 0 {
+            let path = run.scratch.join("part");
+            std::fs::write(&path, &content)
+                .map_err(|e| EngineError::new(Fault::Environment, e.to_string()))?;
+            files.push(ProducedFile { name: "part.txt".into(), path });
+        }
+        Ok(TaskResult { files, facts: serde_json::Value::String(content) })
+    }
+}
+
+#[async_trait]
+impl Reducer for Engine {
+    async fn reduce(&self, request: ReduceRequest) -> Result<Reduced, EngineError> {
+        let run = &request.run;
+        let lease = LeaseName::reassemble(&run.job);
+        let _work = self.begin(run, lease.clone());
+        let number = self.job_number(&run.job);
+        let mut rng = Rng::of(self.world.params.seed, &[9, u64::from(number)]);
+        let ms = rng.pick(&[50, 2_000, 9_000, 40_000]) + rng.below(2_000);
+        self.take_time(run, ms, 2000 + number).await?;
+        if self.tries(&lease) <= rng.pick(&[1, 2, 2, 9]) && self.is(FaultKind::FailedJoin, number, 300) {
+            return Err(flaw_once("the certificate does not hold"));
+        }
+        let mut joined = String::new();
+        for part in &request.parts {
+            let content = part.facts.as_str().unwrap_or_default();
+            for path in part.files.values() {
+                let state = self.world.lock();
+                let file = state.objects.read_file(path).cloned().unwrap_or_default();
+                if file[..] != *content.as_bytes() {
+                    let what = format!("{} is {file:?}, its completion says {content}", part.task.id);
+                    return Err(EngineError::new(Fault::Internal, what));
+                }
+            }
+            joined.push_str(content);
+            joined.push('\n');
+        }
+        let mut files = Vec::new();
+        for (name, kind, bytes) in [
+            ("final.txt", OutputKind::Media, joined),
+            ("certificate.json", OutputKind::Certificate, "{}".into()),
+        ] {
+            let path = run.scratch.join(name);
+            let size = bytes.len() as u64;
+            self.world.lock().objects.write_file(path.clone(), Bytes::from(bytes));
+            files.push(ReducedFile {
+                name: name.into(),
+                path,
+                kind,
+                media_type: "text/plain".into(),
+                bytes: size,
+                sha256: String::new(),
+                made: String::new(),
+            });
+        }
+        Ok(Reduced { files, ..Reduced::default() })
+    }
+}

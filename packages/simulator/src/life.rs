@@ -1,0 +1,122 @@
+//! The life of a process: polled while it lives, not at all while it stands still, dropped
+//! where it is when it dies.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// One life of a process, from its start to its death; its holder id is never used again.
+#[derive(Debug)]
+pub struct Life {
+    /// Which process.
+    pub process: usize,
+    /// Who it is in leases.
+    pub holder: segue_domain::HolderId,
+    /// Asks the role to stop.
+    pub shutdown: CancellationToken,
+    dead: AtomicBool,
+    frozen: AtomicBool,
+    polls: AtomicU32,
+    dies_at: AtomicU32,
+    waker: Mutex<Option<Waker>>,
+    thaw: Notify,
+}
+
+impl Life {
+    /// The life number `generation` of a process.
+    pub fn new(process: usize, name: &str, generation: u32, shutdown: CancellationToken) -> Life {
+        Life {
+            process,
+            holder: format!("{name}-{generation}").parse().expect("a plain id"),
+            shutdown,
+            dead: AtomicBool::new(false),
+            frozen: AtomicBool::new(false),
+            polls: AtomicU32::new(0),
+            dies_at: AtomicU32::new(u32::MAX),
+            waker: Mutex::new(None),
+            thaw: Notify::new(),
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Ends it where it is.
+    pub fn kill(&self) {
+        self.dead.store(true, Relaxed);
+        self.wake();
+    }
+
+    /// Ends it when it was polled `more` times from now on.
+    pub fn kill_after(&self, more: u32) {
+        self.dies_at.store(self.polls.load(Relaxed) + more + 1, Relaxed);
+    }
+
+    /// Whether it is dead.
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Relaxed)
+    }
+
+    /// Whether it stands still.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen.load(Relaxed)
+    }
+
+    /// Stops it without ending it.
+    pub fn freeze(&self) {
+        self.frozen.store(true, Relaxed);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.frozen.store(false, Relaxed);
+        self.thaw.notify_waiters();
+        self.wake();
+    }
+
+    /// Returns when it can act; never when it is dead.
+    pub async fn ready(&self) {
+        loop {
+            if self.is_dead() {
+                return std::future::pending().await;
+            }
+            if !self.is_frozen() {
+                return;
+            }
+            self.thaw.notified().await;
+        }
+    }
+
+    /// Runs `role` as this life. `None` when it died.
+    pub async fn live<T>(&self, role: impl Future<Output = T>) -> Option<T> {
+        let mut role = Box::pin(role);
+        std::future::poll_fn(|context| self.poll(role.as_mut(), context)).await
+    }
+
+    fn poll<T>(&self, role: Pin<&mut impl Future<Output = T>>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+        if self.is_dead() {
+            return Poll::Ready(None);
+        }
+        if self.is_frozen() {
+            return Poll::Pending;
+        }
+        let polled = role.poll(context);
+        let polls = self.polls.fetch_add(1, Relaxed) + 1;
+        if polls >= self.dies_at.load(Relaxed) {
+            self.dead.store(true, Relaxed);
+        }
+        if self.is_dead() {
+            return Poll::Ready(None);
+        }
+        polled.map(Some)
+    }
+}

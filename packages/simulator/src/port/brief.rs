@@ -1,0 +1,88 @@
+//! Answers in a few words, for the log.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use segue_domain::{Completion, JobRecord};
+use segue_ports::{Acquired, CreatedJob, JobPage, Object, ObjectPage, PortError, PutResult, Recorded};
+
+use crate::world::State;
+
+/// Says itself in a few words.
+pub trait Brief {
+    /// Appends the words.
+    fn brief(&self, out: &mut String);
+}
+
+/// Adds the line of a call that took effect.
+pub fn line<T: Brief>(
+    state: &mut State,
+    who: &str,
+    op: &str,
+    what: &str,
+    answer: &Result<T, PortError>,
+    note: &str,
+) {
+    state.line(who, format_args!("{op} {what} ="));
+    state.log.pop();
+    state.log.push(' ');
+    match answer {
+        Ok(answer) => answer.brief(&mut state.log),
+        Err(error) => {
+            let _ = write!(state.log, "error: {error}");
+        }
+    }
+    if !note.is_empty() {
+        let _ = write!(state.log, " # {note}");
+    }
+    state.log.push('\n');
+}
+
+macro_rules! brief {
+    ($($kind:ty, |$it:ident, $out:ident| $does:expr;)*) => {
+        $(impl Brief for $kind {
+            fn brief(&self, $out: &mut String) {
+                let $it = self;
+                let _ = $does;
+            }
+        })*
+    };
+}
+
+brief! {
+    (), |_it, out| out.push_str("ok");
+    bool, |it, out| out.push_str(if *it { "yes" } else { "no" });
+    u32, |it, out| write!(out, "{it}");
+    PutResult, |it, out| out.push_str(if *it == PutResult::Written { "written" } else { "exists" });
+    Recorded, |it, out| out.push_str(match it {
+        Recorded::Created => "created",
+        Recorded::Existed => "existed",
+        Recorded::Stale => "stale",
+    });
+    Acquired, |it, out| match it {
+        Acquired::Held(lease) => write!(out, "term {}", lease.term),
+        Acquired::Busy(left) => write!(out, "busy {} ms", left.as_millis()),
+    };
+    JobRecord, |it, out| {
+        let of = it.plan.as_ref().map_or(0, |plan| plan.tasks);
+        write!(out, "{} {}/{of}", it.state, it.completed_tasks)
+    };
+    CreatedJob, |it, out| write!(out, "{} {}", if it.created { "new" } else { "known" }, it.job.state);
+    JobPage, |it, out| write!(out, "{} jobs", it.jobs.len());
+    Completion, |it, out| write!(out, "of term {}", it.term);
+    Vec<Completion>, |it, out| write!(out, "{} completions", it.len());
+    Bytes, |it, out| write!(out, "{} bytes", it.len());
+    PathBuf, |_it, out| out.push_str("a file");
+    Object, |it, out| write!(out, "{} bytes", it.bytes);
+    ObjectPage, |it, out| write!(out, "{} objects", it.objects.len());
+}
+
+impl<T: Brief> Brief for Option<T> {
+    fn brief(&self, out: &mut String) {
+        match self {
+            Some(it) => it.brief(out),
+            None => out.push_str("none"),
+        }
+    }
+}

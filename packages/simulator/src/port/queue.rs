@@ -1,0 +1,145 @@
+//! The queue as one process sees it; a process of the newer build writes newer messages
+//! and reads both.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use segue_ports::{Delivery, PortError, QueueDepth, QueueName, Receipt, WorkQueue};
+use tokio::time::Instant;
+
+use crate::fault::FaultKind;
+use crate::op::Op;
+use crate::port::Port;
+use crate::rng::Rng;
+use crate::world::wait_ms;
+
+const OLD: &str = "{\"version\":1,";
+const NEW: &str = "{\"version\":2,";
+
+/// The text with its version made 1, as every judge of texts wants it.
+pub fn as_old(body: &str) -> String {
+    body.replacen(NEW, OLD, 1)
+}
+
+/// A text of ours without what is the same in all.
+pub fn short(body: &str) -> &str {
+    body.strip_prefix("{\"version\":1,\"message\":").map_or(body, |rest| rest.trim_end_matches('}'))
+}
+
+#[async_trait]
+impl WorkQueue for Port {
+    async fn send(&self, queue: QueueName, bodies: &[String], delay: Duration) -> Result<(), PortError> {
+        let delay = self.true_time(delay);
+        let newer = self.process().version > 1;
+        let bodies: Vec<String> =
+            bodies.iter().map(|b| if newer { b.replacen(OLD, NEW, 1) } else { b.clone() }).collect();
+        let what = bodies.iter().map(|body| short(body)).collect::<Vec<_>>().join(" ");
+        self.call(Op::Send, format!("{queue} {what}"), move |state, world, by| {
+            let some = if by.partial { bodies.len() / 2 } else { bodies.len() };
+            for body in &bodies[..some] {
+                state.lanes.lane(queue).send(body.clone(), delay);
+                world.judge_send(state, queue, body);
+            }
+            world.bells[queue as usize].notify_waiters();
+            Ok(())
+        })
+        .await
+    }
+
+    async fn receive(
+        &self,
+        queue: QueueName,
+        max: usize,
+        visibility: Duration,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>, PortError> {
+        let fate = self.enter(Op::Receive, queue.as_str()).await?;
+        let deadline = Instant::now() + self.true_time(wait);
+        let visibility = self.true_time(visibility);
+        let mut rng = Rng::new(fate.seed);
+        let twice = if fate.fault == Some(FaultKind::Repeat) { 2 } else { 1 };
+        let taken = loop {
+            // register before looking, so that nothing is sent unheard in between
+            let mut bell = std::pin::pin!(self.world.bells[queue as usize].notified());
+            bell.as_mut().enable();
+            let (taken, next) = {
+                let state = &mut *self.world.lock();
+                let lane = state.lanes.lane(queue);
+                let mut taken = Vec::new();
+                for _ in 0..twice {
+                    taken = lane.take(max, visibility, &mut rng);
+                }
+                let next = lane.next_visible();
+                for delivery in &taken {
+                    let who = self.life.holder.as_str();
+                    let (body, receipt) = (short(&delivery.body), &delivery.receipt.0);
+                    state.line(who, format_args!("receive {queue} = {body} as {receipt}"));
+                }
+                (taken, next)
+            };
+            if !taken.is_empty() || Instant::now() >= deadline {
+                break taken;
+            }
+            let until = next.map_or(deadline, |next| next.min(deadline));
+            let _ = tokio::time::timeout_at(until, bell).await;
+            // who of many that wait is the first is not always the same
+            wait_ms(rng.below(4)).await;
+            self.life.ready().await;
+        };
+        let newer = self.process().version > 1;
+        let read = |delivery: Delivery| match newer {
+            true => Delivery { body: as_old(&delivery.body), ..delivery },
+            false => delivery,
+        };
+        self.leave(fate, Op::Receive, Ok(taken.into_iter().map(read).collect())).await
+    }
+
+    async fn extend(
+        &self,
+        queue: QueueName,
+        receipt: &Receipt,
+        visibility: Duration,
+    ) -> Result<bool, PortError> {
+        let (receipt, visibility) = (receipt.clone(), self.true_time(visibility));
+        let what = format!("{queue} {} by {} ms", receipt.0, visibility.as_millis());
+        self.call(Op::Extend, what, move |state, world, _| {
+            let Some(message) = state.lanes.lane(queue).of(&receipt) else { return Ok(false) };
+            message.visible_at = Instant::now() + visibility;
+            world.bells[queue as usize].notify_waiters();
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn ack(&self, queue: QueueName, receipt: &Receipt) -> Result<bool, PortError> {
+        let receipt = receipt.clone();
+        self.call(Op::Ack, format!("{queue} {}", receipt.0), move |state, world, _| {
+            let Some(message) = state.lanes.lane(queue).of(&receipt).cloned() else { return Ok(false) };
+            world.judge_ack(state, queue, &message);
+            state.lanes.lane(queue).remove(message.id);
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn dead_letter(
+        &self,
+        queue: QueueName,
+        receipt: &Receipt,
+        reason: &str,
+    ) -> Result<bool, PortError> {
+        let (receipt, reason) = (receipt.clone(), reason.to_owned());
+        let what = format!("{queue} {} because {reason}", receipt.0);
+        self.call(Op::DeadLetter, what, move |state, world, _| {
+            let Some(message) = state.lanes.lane(queue).of(&receipt).cloned() else { return Ok(false) };
+            world.judge_dead_letter(state, &message, &reason);
+            state.lanes.lane(queue).remove(message.id);
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn depth(&self, _queue: QueueName) -> Result<QueueDepth, PortError> {
+        unreachable!("no role asks how deep a queue is")
+    }
+}

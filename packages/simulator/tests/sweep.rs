@@ -1,0 +1,42 @@
+//! A short sweep of every scenario: nothing breaks, and every kind of fault is hit.
+
+use segue_simulator::scenario::SCENARIOS;
+use segue_simulator::sweep::Sweep;
+use segue_simulator::{Scenario, other};
+
+/// Histories of each scenario; a build without optimisation is some five times slower.
+const HISTORIES: u64 = 1_500;
+
+#[test]
+fn every_scenario_is_green() {
+    for scenario in SCENARIOS.iter().filter(|scenario| scenario.name != other::NAME) {
+        let report = Sweep::new(scenario, 0..HISTORIES).run().unwrap();
+        assert_eq!(report.histories, HISTORIES);
+        assert!(
+            report.is_green(),
+            "{}: {:?}, not hit: {:?}",
+            scenario.name,
+            report.violations,
+            report.not_hit()
+        );
+        assert!(report.ends[0] > HISTORIES / 4, "{} completes only {:?}", scenario.name, report.ends);
+    }
+}
+
+#[test]
+fn a_sweep_that_hits_nothing_is_not_green() {
+    let scenario = Scenario::named("everything").unwrap();
+    let report = Sweep::new(scenario, 0..1).run().unwrap();
+    assert_eq!(report.broken, 0, "{:?}", report.violations);
+    assert!(!report.is_green());
+}
+
+#[test]
+fn another_method_loses_jobs_in_four_ways() {
+    let losses = other::sweep(0..2_000);
+    assert_eq!(losses.causes.len(), 4, "{losses:?}");
+    assert!(losses.causes.values().all(|(count, _)| *count >= 5), "{losses:?}");
+    let (_, seed) = losses.causes.values().next().unwrap();
+    let outcome = other::run(*seed);
+    assert!(outcome.lost.is_some() && outcome.log.contains("DIES") || outcome.log.contains("all are in"));
+}

@@ -1,0 +1,34 @@
+//! `cargo xtask simulate`: the simulator, built as it is asked for.
+//!
+//! It is run as a program: what it is built with (a clock that can stand still, deliberate
+//! bugs) gets into nothing else that way.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::program;
+
+/// `cargo xtask simulate`
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub struct SimulateArgs {
+    /// What the simulator is given; `--help` says what there is
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    args: Vec<String>,
+}
+
+/// Builds the simulator and runs it. False when a history broke something.
+///
+/// # Errors
+/// Cargo cannot be started.
+pub fn run(args: &SimulateArgs) -> Result<bool> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(program::root()).args(["run", "--release", "--quiet", "--package", "segue-simulator"]);
+    if args.args.iter().any(|arg| arg.starts_with("--mutant")) {
+        cargo.args(["--features", "mutants"]);
+    }
+    let ended = cargo.arg("--").args(&args.args).status().context("starting cargo")?;
+    Ok(ended.success())
+}
