@@ -17,14 +17,16 @@ fn key() -> Key {
 /// Every port is told the same, whatever it asked for.
 async fn all(fault: Fault) -> [PortError; 5] {
     let (_, backend, _) = over(Box::new(move |_, _| fault)).await;
-    let queue = &backend.queue;
-    [
-        backend.ledger.job(&"j".parse().unwrap()).await.unwrap_err(),
-        queue.receive(QueueName::Map, 1, Duration::from_secs(1), Duration::ZERO).await.unwrap_err(),
-        queue.send(QueueName::Map, &["x".to_owned()], Duration::ZERO).await.unwrap_err(),
-        backend.store.put_bytes(&key(), Bytes::new(), PutMode::Replace).await.unwrap_err(),
-        backend.store.get_bytes(&key(), 1).await.unwrap_err(),
-    ]
+    let (job, key, bodies) = ("j".parse().unwrap(), key(), ["x".to_owned()]);
+    let wait = Duration::from_secs(1);
+    let (read, received, sent, put, got) = futures::join!(
+        backend.ledger.job(&job),
+        backend.queue.receive(QueueName::Map, 1, wait, Duration::ZERO),
+        backend.queue.send(QueueName::Map, &bodies, Duration::ZERO),
+        backend.store.put_bytes(&key, Bytes::new(), PutMode::Replace),
+        backend.store.get_bytes(&key, 1),
+    );
+    [read.unwrap_err(), received.unwrap_err(), sent.unwrap_err(), put.unwrap_err(), got.unwrap_err()]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -100,7 +100,8 @@ impl CompletionLedger for DynamoLedger {
                     let done = self.completion_of(&row, &completion.task).await?;
                     return Ok(if done.is_some() { Recorded::Existed } else { Recorded::Stale });
                 }
-                Outcome::Refused(_) | Outcome::Conflict => back_off(tried).await,
+                Outcome::Refused(_) => back_off(tried).await,
+                Outcome::Conflict => break,
             }
         }
         Err(crowded(&completion.job))

@@ -109,7 +109,8 @@ impl JobLedger for DynamoLedger {
             match self.replace(&after, row.version, fence).await? {
                 Outcome::Done => return Ok(Some(after.record)),
                 Outcome::Refused(failed) if failed.get(1) == Some(&true) => return Ok(None),
-                Outcome::Refused(_) | Outcome::Conflict => back_off(tried).await,
+                Outcome::Refused(_) => back_off(tried).await,
+                Outcome::Conflict => break,
             }
         }
         Err(crowded(id))

@@ -15,7 +15,7 @@ pub enum Outcome {
     /// Nothing is written: for each member whether its condition did not hold. At least
     /// one did not; DynamoDB need not have looked at all of them.
     Refused(Vec<bool>),
-    /// Nothing is written: somebody else was writing.
+    /// Somebody else was writing all the time.
     Conflict,
 }
 
@@ -29,16 +29,16 @@ fn judge(codes: &[&str]) -> Option<Outcome> {
 }
 
 impl DynamoLedger {
-    /// Writes all or nothing. The client token makes a repeat by the SDK, whose first
-    /// answer was lost, the same transaction.
+    /// Writes all or nothing. It goes on under one client token while others are in the way:
+    /// a repeat, whether by the SDK or from here, of what was written unheard is the same
+    /// transaction.
     pub(super) async fn transact(
         &self,
         doing: &str,
         items: Vec<TransactWriteItem>,
     ) -> Result<Outcome, PortError> {
         let token = uuid::Uuid::new_v4().to_string();
-        let mut tried = 0;
-        loop {
+        for tried in 0..TRIES {
             let call = self.client.transact_write_items().set_transact_items(Some(items.clone()));
             let Err(trouble) = call.client_request_token(&token).send().await else {
                 return Ok(Outcome::Done);
@@ -48,18 +48,17 @@ impl DynamoLedger {
                     let reasons = cancelled.cancellation_reasons();
                     let codes: Vec<&str> = reasons.iter().map(|r| r.code().unwrap_or("None")).collect();
                     match judge(&codes) {
+                        Some(Outcome::Conflict) => back_off(tried).await,
                         Some(outcome) => return Ok(outcome),
                         None => return Err(error::sdk(doing, trouble)),
                     }
                 }
                 // an earlier request with this token is being worked on still
-                Some(TransactWriteItemsError::TransactionInProgressException(_)) if tried < TRIES => {
-                    back_off(tried).await;
-                    tried += 1;
-                }
+                Some(TransactWriteItemsError::TransactionInProgressException(_)) => back_off(tried).await,
                 _ => return Err(error::sdk(doing, trouble)),
             }
         }
+        Ok(Outcome::Conflict)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::error;
 const MOVE_S: i32 = 60;
 
 /// How long dead letters are hidden while they are looked at, seconds.
-const LOOK_S: i32 = 20;
+const LOOK_S: i32 = 10;
 
 /// A message that was put aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl SqsQueue {
     }
 
     /// Up to `max` of what was put aside, in no order. They are hidden from others for
-    /// 20 s, so that each is seen once.
+    /// 10 s, so that each is seen once.
     ///
     /// # Errors
     /// `Environment` when the queue has no dead-letter queue; as the service says.
