@@ -175,7 +175,7 @@ fn refusal(fault: Fault, head: &str) -> Option<String> {
     };
     let body = match (code, json) {
         ("", _) => String::new(),
-        (_, true) => format!(r#"{{"__type":"com.amazonaws#{code}","message":"no"{more}}}"#),
+        (_, true) => format!(r#"{{"__type":"service#{code}","message":"no"{more}}}"#),
         (_, false) => format!("<Error><Code>{code}</Code><Message>no</Message></Error>"),
     };
     let kind = if json { "application/x-amz-json-1.0" } else { "application/xml" };
