@@ -119,6 +119,7 @@ const RULES: &[Rule] = &[
         package: "segue-simulator",
         may: &["segue-domain", "segue-ports", "segue-pipeline"],
         never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE],
+        itself: &[],
         reason: "it runs the roles over services and engines of its own and starts nothing real",
     },
     Rule {
