@@ -137,6 +137,10 @@ pub fn heal(world: &World) {
     let state = &mut *world.lock();
     state.line("*", format_args!("the faults end"));
     state.healed = true;
+    if world.clock.offset_ms() != 0 {
+        state.oracle.ledger_clock_jumped_at = Some(Instant::now());
+        world.set_ledger_clock(0);
+    }
     state.throttled_until = [None; Service::ALL.len()];
     let mut lives = Vec::new();
     for desk in &mut state.desks {

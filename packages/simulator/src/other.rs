@@ -23,7 +23,7 @@ pub const NAME: &str = "seed-002";
 const VISIBILITY: Duration = Duration::from_secs(60);
 
 /// Nothing more happens after this.
-const END: Duration = Duration::from_secs(4 * 3600);
+const END: Duration = Duration::from_secs(1200);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Status {

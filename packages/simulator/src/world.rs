@@ -32,6 +32,13 @@ pub struct LedgerClock {
     offset_ms: AtomicI64,
 }
 
+impl LedgerClock {
+    /// How far it is off, milliseconds.
+    pub fn offset_ms(&self) -> i64 {
+        self.offset_ms.load(Relaxed)
+    }
+}
+
 impl Clock for LedgerClock {
     fn now_ms(&self) -> i64 {
         EPOCH_MS + self.started.elapsed().as_millis() as i64 + self.offset_ms.load(Relaxed)

@@ -4,8 +4,8 @@ use segue_simulator::scenario::SCENARIOS;
 use segue_simulator::sweep::Sweep;
 use segue_simulator::{Scenario, other};
 
-/// Histories of each scenario; a build without optimisation is some five times slower.
-const HISTORIES: u64 = 1_500;
+/// Histories of each scenario: a minute at most, without optimisation.
+const HISTORIES: u64 = 500;
 
 #[test]
 fn every_scenario_is_green() {
@@ -33,9 +33,9 @@ fn a_sweep_that_hits_nothing_is_not_green() {
 
 #[test]
 fn another_method_loses_jobs_in_four_ways() {
-    let losses = other::sweep(0..2_000);
+    let losses = other::sweep(0..600);
     assert_eq!(losses.causes.len(), 4, "{losses:?}");
-    assert!(losses.causes.values().all(|(count, _)| *count >= 5), "{losses:?}");
+    assert!(losses.causes.values().all(|(count, _)| *count >= 2), "{losses:?}");
     let (_, seed) = losses.causes.values().next().unwrap();
     let outcome = other::run(*seed);
     assert!(outcome.lost.is_some() && outcome.log.contains("DIES") || outcome.log.contains("all are in"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use segue_domain::{JobId, TaskId};
-use segue_ports::LeaseName;
+use segue_ports::{Clock, LeaseName};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,20 @@ pub struct Working {
     since: Instant,
     /// Since when it stood still or could not tell the time.
     thawed_at: Option<Instant>,
+}
+
+/// Whether a worker trusts its lease and nothing excuses it: neither a clock that jumped nor
+/// a job that was moved from outside, which ends its leases before its workers hear of it.
+fn is_sure(state: &State, working: &Working) -> bool {
+    let now = Instant::now();
+    let lately = |at: Option<Instant>, span: Duration| at.is_some_and(|at| now < at + span);
+    let moved = state.oracle.stories.get(&working.job).and_then(|story| story.moved_at);
+    !working.cancel.is_cancelled()
+        && !working.life.is_dead()
+        && !working.life.is_frozen()
+        && !lately(working.thawed_at, Duration::from_secs(10))
+        && !lately(state.oracle.ledger_clock_jumped_at, UNSURE)
+        && !lately(moved, UNSURE)
 }
 
 impl World {
@@ -83,25 +97,8 @@ impl World {
 
     /// Judges that a lease was given to somebody: nobody else may still trust it.
     pub fn judge_grant(&self, state: &mut State, name: &LeaseName) {
-        let now = Instant::now();
-        let lately = |at: Option<Instant>, span: Duration| at.is_some_and(|at| now < at + span);
-        if lately(state.oracle.ledger_clock_jumped_at, UNSURE) {
-            return;
-        }
-        let of_job = |working: &Working| {
-            let moved = state.oracle.stories.get(&working.job).and_then(|story| story.moved_at);
-            // deleting a job ends its leases at once, its workers hear of it later
-            !lately(moved, UNSURE)
-        };
-        let trusted = state.oracle.working.iter().find(|working| {
-            working.lease == *name
-                && !working.cancel.is_cancelled()
-                && !working.life.is_dead()
-                && !working.life.is_frozen()
-                && !lately(working.thawed_at, Duration::from_secs(10))
-                && of_job(working)
-        });
-        if let Some(working) = trusted {
+        let trusted = |working: &&Working| working.lease == *name && is_sure(state, working);
+        if let Some(working) = state.oracle.working.iter().find(trusted) {
             let what =
                 format!("{} was taken over while {} works under it", name.as_str(), working.life.holder);
             self.violate(state, Invariant::Trust, what);
@@ -111,6 +108,20 @@ impl World {
     /// Judges the world after an effect.
     pub fn look(&self, state: &mut State) {
         let now = Instant::now();
+        let now_ms = self.clock.now_ms();
+        let anothers = state.oracle.working.iter().find(|working| {
+            let lease = state.model.leases.get(working.lease.as_str());
+            let holder =
+                lease.filter(|lease| lease.until_ms > now_ms).and_then(|lease| lease.holder.as_ref());
+            holder.is_some_and(|holder| *holder != working.life.holder)
+                && now > working.since + Duration::from_secs(1)
+                && is_sure(state, working)
+        });
+        if let Some(working) = anothers {
+            let what =
+                format!("{} works under {}, which is another's", working.life.holder, working.lease.as_str());
+            self.violate(state, Invariant::Trust, what);
+        }
         let unwanted = state.oracle.working.iter().find(|working| {
             let ended = state.oracle.stories.get(&working.job).and_then(|story| story.ended_at);
             ended.is_some_and(|at| now > at.max(working.since) + NOTICE)
