@@ -50,7 +50,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("cancelled-is-failure", "everything", "an attempt that was called off counts as failed"),
     mutant("killers-not-counted", "everything", "a task that kills its workers is tried for ever"),
     mutant("trust-never-ends", "everything", "a lease is trusted until somebody says no"),
-    mutant("trust-from-answer", "calls", "a lease is trusted from when the answer came"),
+    mutant("trust-from-answer", "time", "a lease is trusted from when the answer came"),
     mutant("failed-renewal-trusted", "network", "a renewal that failed prolongs the trust"),
     mutant("hung-ledger-keeps-trust", "everything", "a ledger that does not answer prolongs the trust"),
     mutant("ended-job-works-on", "everything", "work goes on for a job that was cancelled"),

@@ -44,7 +44,17 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "time",
         about: "processes that stand still, clocks that jump and drift, stragglers",
-        kinds: &[Pause, ClockJump, LedgerClockJump, Drift, SlowBefore, SlowAfter, Straggler, Stubborn],
+        kinds: &[
+            Pause,
+            ClockJump,
+            LedgerClockJump,
+            Drift,
+            SlowBefore,
+            SlowAfter,
+            Straggler,
+            Stubborn,
+            Duplicate,
+        ],
     },
     Scenario {
         name: "network",

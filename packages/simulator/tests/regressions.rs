@@ -31,13 +31,19 @@ const FOUND: &[(&str, &str, u64, &str)] = &[
     (
         "the sweeper removed files of a failed job that an attempt recorded right afterwards",
         "everything",
-        2078,
+        1535,
         "tidy-unfenced",
+    ),
+    (
+        "a worker recorded what it made for a job that was deleted in the next job of that name",
+        "users",
+        8915,
+        "job-read-before-lease",
     ),
     (
         "a ledger that hung in the heartbeat's second question kept a lease trusted",
         "everything",
-        1650,
+        497,
         "hung-ledger-keeps-trust",
     ),
 ];

@@ -35,7 +35,9 @@ pub struct Working {
 fn is_sure(state: &State, working: &Working) -> bool {
     let now = Instant::now();
     let lately = |at: Option<Instant>, span: Duration| at.is_some_and(|at| now < at + span);
-    let moved = state.oracle.stories.get(&working.job).and_then(|story| story.moved_at);
+    // being made for the first time moves nobody's ground
+    let again = state.oracle.stories.get(&working.job).filter(|story| story.moves > 1);
+    let moved = again.and_then(|story| story.moved_at);
     !working.cancel.is_cancelled()
         && !working.life.is_dead()
         && !working.life.is_frozen()
