@@ -65,8 +65,8 @@ pub enum Evidence {
         /// At its place in the result.
         result: String,
     },
-    /// The result is ranges of the source behind a new head, and its table, as read back, has
-    /// every packet where its range was put. The segment's first and last packet were read back.
+    /// The result is ranges of the source behind a new head. Every range was read back and is the
+    /// source's, and the table, as read back, has every packet where its range was put.
     Place,
 }
 

@@ -36,7 +36,7 @@ pub(super) fn proof(
         return Ok(None);
     }
     let (x, y) = (&a.index.track.samples, &b.index.track.samples);
-    let first_difference = moved.first_difference(x, y)?.map(|i| i as u64);
+    let first_difference = moved.first_difference(x, y).map(|i| i as u64);
     Ok(Some(StreamProof {
         source: stream.index,
         result: stream.index,

@@ -54,7 +54,13 @@ pub async fn certify(tools: &Tools, request: &CertifyRequest<'_>, limits: &Limit
         Some(_) => request.facts.clone(),
         None => probe::probe(tools, result).await?,
     };
-    let moved = carried.map(|carried| Moved::open(request.source, result, carried)).transpose()?;
+    let moved = match carried.cloned() {
+        Some(carried) => {
+            let (source, result) = (request.source.to_owned(), result.clone());
+            Some(blocking(move || Moved::read_back(&source, &result, &carried)).await?)
+        }
+        None => None,
+    };
     let mut certificate = Certificate {
         passed: false,
         failures: Vec::new(),

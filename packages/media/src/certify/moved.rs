@@ -1,27 +1,31 @@
-//! A carried file against its source, by places: the new file is ranges of the old one behind
-//! a head of ours, so a packet is the source's own if the new table points to where its range
-//! was put. The head, and the packets at the edges of what is asked, are read back.
+//! A carried file against its source: the new file is ranges of the old one behind a head of
+//! ours. The head and every range are read back and compared, and a packet is the source's own
+//! if the new table points to where its range was put.
 
 use std::path::Path;
 
 use crate::carry::Carried;
 use crate::error::{MediaError, Result};
-use crate::mp4::{self, ByteSource, CountedFile, Places, Sample};
+use crate::mp4::{self, ByteSource, CountedFile, Places, Rewrite, Sample};
 use crate::probe;
 
-/// A source, what was carried out of it, and how places of the one are places of the other.
+const READ_BYTES: usize = 1 << 20;
+/// Damaged bytes that are told apart; a file with more is not worth a longer list.
+const MOST_DAMAGE: usize = 4096;
+
+/// How places of a source are places of what was carried out of it.
 pub(super) struct Moved {
     places: Places,
-    source: CountedFile,
-    result: CountedFile,
+    /// Where the result's bytes are not the source's, in order.
+    damaged: Vec<u64>,
 }
 
 impl Moved {
-    /// Opens both, and checks that the head of the result is the one that was planned.
+    /// Reads both files. Blocks for as long as that takes.
     ///
     /// # Errors
-    /// A result that does not read back as it was written.
-    pub fn open(source: &Path, result: &Path, carried: &Carried) -> Result<Moved> {
+    /// A result whose head or length is not what was planned, or files that cannot be read.
+    pub fn read_back(source: &Path, result: &Path, carried: &Carried) -> Result<Moved> {
         let open = |path: &Path| {
             CountedFile::new(probe::open(path)?).map_err(|e| MediaError::io(path.display(), &e))
         };
@@ -37,35 +41,46 @@ impl Moved {
                 result.display()
             )));
         }
-        Ok(Moved { places: rewrite.places(), source: from, result: to })
+        let damaged = damaged(&rewrite, &from, &to)
+            .map_err(|e| MediaError::io(format!("comparing {} with its source", result.display()), &e))?;
+        Ok(Moved { places: rewrite.places(), damaged })
     }
 
     /// The first packet whose bytes in the result are not the source's.
-    pub fn first_difference(&self, source: &[Sample], result: &[Sample]) -> Result<Option<usize>> {
+    pub fn first_difference(&self, source: &[Sample], result: &[Sample]) -> Option<usize> {
         let pairs = || source.iter().zip(result);
-        let elsewhere = pairs().position(|(s, r)| {
-            s.size != r.size || (s.size > 0 && self.places.of(s.offset, s.size.into()) != Some(r.offset))
-        });
-        if elsewhere.is_some() {
-            return Ok(elsewhere);
-        }
-        if source.len() != result.len() {
-            return Ok(Some(source.len().min(result.len())));
-        }
-        for i in [0, source.len().saturating_sub(1)] {
-            if let (Some(s), Some(r)) = (source.get(i), result.get(i))
-                && read(&self.source, s)? != read(&self.result, r)?
-            {
-                return Ok(Some(i));
-            }
-        }
-        Ok(None)
+        let differs = |(s, r): (&Sample, &Sample)| {
+            let elsewhere = s.size > 0 && self.places.of(s.offset, s.size.into()) != Some(r.offset);
+            s.size != r.size || elsewhere || self.is_damaged(r)
+        };
+        let shorter = source.len().min(result.len());
+        pairs().position(differs).or((source.len() != result.len()).then_some(shorter))
+    }
+
+    fn is_damaged(&self, sample: &Sample) -> bool {
+        let next = self.damaged.partition_point(|at| *at < sample.offset);
+        self.damaged.get(next).is_some_and(|at| *at < sample.offset + u64::from(sample.size))
     }
 }
 
-fn read(file: &CountedFile, sample: &Sample) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; sample.size as usize];
-    file.read_at(sample.offset, &mut bytes)
-        .map_err(|e| MediaError::source(format!("a packet at byte {} cannot be read: {e}", sample.offset)))?;
-    Ok(bytes)
+/// Places in the new file whose bytes are not those of the old one.
+fn damaged(rewrite: &Rewrite, from: &CountedFile, to: &CountedFile) -> std::io::Result<Vec<u64>> {
+    let (mut was, mut is) = (vec![0; READ_BYTES], vec![0; READ_BYTES]);
+    let mut damaged = Vec::new();
+    let mut at = rewrite.head.len() as u64;
+    for run in &rewrite.runs {
+        let mut done = 0;
+        while done < run.len {
+            let n = (run.len - done).min(READ_BYTES as u64) as usize;
+            from.read_at(run.from + done, &mut was[..n])?;
+            to.read_at(at, &mut is[..n])?;
+            if was[..n] != is[..n] {
+                let differing = (0..n).filter(|i| was[*i] != is[*i]).map(|i| at + i as u64);
+                damaged.extend(differing.take(MOST_DAMAGE.saturating_sub(damaged.len())));
+            }
+            done += n as u64;
+            at += n as u64;
+        }
+    }
+    Ok(damaged)
 }

@@ -110,8 +110,7 @@ async fn parts_in_different_codings_are_refused() {
 async fn a_corrupted_join_fails_its_certificate_and_says_where() {
     let dir = tempfile::tempdir().unwrap();
     let source = talk(dir.path(), "a.mp4", X264, "-c:a aac");
-    // through a map, so that a muxer writes the result: every packet of it is read back
-    let mut joined = rejoin(&source, dir.path(), Some("cp {input} {output}")).await.unwrap();
+    let mut joined = rejoin(&source, dir.path(), None).await.unwrap();
     let file = std::fs::File::options().read(true).write(true).open(&joined.report.path).unwrap();
     let index =
         read_index(&CountedFile::new(file.try_clone().unwrap()).unwrap(), TrackChoice::FirstVideo).unwrap();
