@@ -1,7 +1,7 @@
 //! The map task of a copy without a map step. It writes nothing: the join takes the packets from
 //! where they lie. Where a muxer will join, the packets are read and their digest taken, which
 //! the certificate holds against the result; where the join moves the source's bytes as they
-//! are, the places of the packets prove more, and they are not read here.
+//! are, the certificate compares the result with the source itself, and they are not read here.
 
 use async_trait::async_trait;
 use segue_domain::TaskKind;
