@@ -8,6 +8,7 @@ use segue_ports::NoReport;
 use tokio::task::JoinHandle;
 
 use crate::engines::Engine;
+use crate::fault::{FaultId, FaultKind};
 use crate::life::Life;
 use crate::params::Role;
 use crate::port::Port;
@@ -24,6 +25,9 @@ pub fn start(world: &Arc<World>, index: usize) -> JoinHandle<()> {
             let stays_dead = {
                 let state = &mut *world.lock();
                 state.line(&world.params.processes[index].name, format_args!("DIED"));
+                if let Some(event) = state.desks[index].life.as_ref().and_then(|life| life.fell_by()) {
+                    state.hit(FaultId::Event(event), FaultKind::CrashAtAwait, None);
+                }
                 state.desks[index].stays_dead
             };
             if stays_dead {
