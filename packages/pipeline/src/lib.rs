@@ -7,6 +7,7 @@
 //! and no process is started.
 
 pub mod chunker;
+mod delete;
 mod deps;
 mod held;
 pub mod progress;
@@ -20,5 +21,6 @@ mod task_reporter;
 mod tidy;
 pub mod worker;
 
+pub use delete::delete;
 pub use deps::{Deps, RoleConfig};
 pub use submit::submit;
