@@ -1,7 +1,6 @@
 //! How a job is taken away with all that it has in the store.
 
 use segue_domain::{JobId, Key};
-use segue_ports::mutant;
 
 use crate::deps::Deps;
 use crate::publish::delete_prefix;
@@ -24,12 +23,9 @@ pub async fn delete(deps: &Deps, job: &JobId) -> anyhow::Result<bool> {
         }
         deps.ledger.delete_job(job).await?;
     }
-    let (work, public) = (Key::work_prefix(job), Key::published_prefix(job));
-    let order = if mutant!("public-deleted-first") { [public, work] } else { [work, public] };
-    for prefix in order {
-        delete_prefix(deps, &prefix).await?;
-    }
-    for prefix in [Key::segment_prefix(job), Key::input_prefix(job)] {
+    let prefixes =
+        [Key::work_prefix(job), Key::published_prefix(job), Key::segment_prefix(job), Key::input_prefix(job)];
+    for prefix in prefixes {
         delete_prefix(deps, &prefix).await?;
     }
     Ok(true)

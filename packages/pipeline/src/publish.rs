@@ -73,7 +73,7 @@ pub async fn publish_held(deps: &Deps, record: &JobRecord, held: &Held) -> anyho
         deps.store.promote(&manifest_key, &public_manifest).await?;
     }
     if mutant!("complete-before-publish") {
-        deps.ledger.change(job, JobChange::Complete, None).await?;
+        deps.ledger.change(job, JobChange::Complete, Some(held.lease())).await?;
     }
     for output in &manifest.outputs {
         if held.lost().is_cancelled() {
@@ -87,8 +87,7 @@ pub async fn publish_held(deps: &Deps, record: &JobRecord, held: &Held) -> anyho
         }
     }
     deps.store.promote(&manifest_key, &public_manifest).await?;
-    let fence = Some(held.lease()).filter(|_| !mutant!("complete-unfenced"));
-    if let Some(done) = deps.ledger.change(job, JobChange::Complete, fence).await? {
+    if let Some(done) = deps.ledger.change(job, JobChange::Complete, Some(held.lease())).await? {
         deps.reporter.report(Event::StageEnded { job: job.clone(), stage: Stage::Publish });
         deps.reporter.report(Event::State { job: job.clone(), state: done.state });
     } else if !mutant!("refused-is-published")

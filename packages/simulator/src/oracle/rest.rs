@@ -75,11 +75,15 @@ impl World {
             let found = job.and_then(|job| state.model.jobs.get(&job)).map(|job| job.state);
             match found {
                 Some(JobState::Completed) => {}
-                Some(now) => self.violate(state, Invariant::Unwanted, format!("{key} is public, the job is {now}")),
+                Some(now) => {
+                    self.violate(state, Invariant::Unwanted, format!("{key} is public, the job is {now}"))
+                }
                 // a late request to delete a job takes the next of its name as well: the ledger
                 // cannot tell them apart, and its user believes that nothing is there
                 None if state.coverage.at(FaultKind::Late, Op::DeleteJob) > 0 => {}
-                None => self.violate(state, Invariant::Orphans, format!("{key} is public, the job is deleted")),
+                None => {
+                    self.violate(state, Invariant::Orphans, format!("{key} is public, the job is deleted"))
+                }
             }
         }
     }
