@@ -10,6 +10,7 @@ pub mod chunker;
 mod delete;
 mod deps;
 mod held;
+mod late;
 pub mod progress;
 mod publish;
 pub mod reassembler;
@@ -22,5 +23,5 @@ mod tidy;
 pub mod worker;
 
 pub use delete::delete;
-pub use deps::{Deps, RoleConfig};
+pub use deps::{Deps, LateRule, RoleConfig};
 pub use submit::submit;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use segue_ports::LeaseName;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,7 @@ pub struct Life {
     dies_by: AtomicU32,
     fell: AtomicBool,
     waker: Mutex<Option<Waker>>,
+    last_lease: Mutex<Option<LeaseName>>,
     thaw: Notify,
 }
 
@@ -44,6 +46,7 @@ impl Life {
             dies_by: AtomicU32::new(0),
             fell: AtomicBool::new(false),
             waker: Mutex::new(None),
+            last_lease: Mutex::new(None),
             thaw: Notify::new(),
         }
     }
@@ -52,6 +55,16 @@ impl Life {
         if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Notes the lease that it was given last: engines are not told under which they work.
+    pub fn holds(&self, lease: &LeaseName) {
+        *self.last_lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease.clone());
+    }
+
+    /// The lease that it was given last.
+    pub fn last_lease(&self) -> Option<LeaseName> {
+        self.last_lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends it where it is.

@@ -58,6 +58,17 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("refused-is-published", "deletes", "who lost the right to publish takes the job to be published"),
     mutant("publish-before-commit", "everything", "files get their public names before the commit"),
     mutant("complete-before-publish", "everything", "the job is completed before its files are public"),
+    mutant(
+        "spare-shares-keys",
+        "everything",
+        "a spare attempt writes the keys of the attempt that asked for it",
+    ),
+    mutant(
+        "spare-tidied-by-name",
+        "everything",
+        "what a spare attempt made is named by no completion of its own name",
+    ),
+    mutant("given-back-is-done", "everything", "a message whose attempt was called off is acknowledged"),
     mutant("manifest-first", "everything", "the manifest is public before its files are"),
     mutant("parts-by-name", "everything", "parts are joined in the order of their names, not of the plan"),
     mutant("first-page-only", "everything", "completions are read without paging"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_pipeline::{Deps, RoleConfig, chunker, reassembler, sweeper, worker};
+use segue_pipeline::{Deps, LateRule, RoleConfig, chunker, reassembler, sweeper, worker};
 use segue_ports::NoReport;
 use tokio::task::JoinHandle;
 
@@ -76,6 +76,7 @@ fn config(world: &World, life: &Life) -> RoleConfig {
         poll_wait: local(20),
         sweep_every: local(60),
         backoff: local(1),
+        late: world.params.spares.then(|| LateRule { times: 3, at_least: local(10) }),
         ..defaults
     }
 }

@@ -171,7 +171,14 @@ impl WorkQueue for Port {
         .await
     }
 
-    async fn depth(&self, _queue: QueueName) -> Result<QueueDepth, PortError> {
-        unreachable!("no role asks how deep a queue is")
+    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError> {
+        self.call(Op::Depth, queue.to_string(), move |state, _, _| {
+            let now = Instant::now();
+            let known = state.lanes.lane(queue).messages.iter().filter(|message| !message.forgotten);
+            let (waiting, in_flight): (Vec<_>, Vec<_>) =
+                known.partition(|message| message.visible_at <= now || message.deliveries == 0);
+            Ok(QueueDepth { waiting: waiting.len() as u64, in_flight: in_flight.len() as u64, dead: 0 })
+        })
+        .await
     }
 }
