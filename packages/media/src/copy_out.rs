@@ -14,13 +14,14 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use nix::fcntl::{FallocateFlags, FcntlArg, OFlag, fallocate, fcntl};
 use sha2::{Digest, Sha256};
 
-use crate::leased::Leased;
+use crate::leased::{Leased, Window};
 use crate::mp4::{BLOCK, Rewrite, Run};
 
 /// Bytes of a piece: a multiple of [`BLOCK`].
@@ -73,7 +74,7 @@ fn copy_in_pieces(
     let leased = if direct { Leased::take(from) } else { None };
     let mut reader = Reader { from, head: &rewrite.head, runs: &rewrite.runs, run: 0, at: 0 };
     let mut hash = Sha256::new();
-    let (filled_in, filled) = sync_channel::<Piece<'_>>(PIECES);
+    let (filled_in, filled) = sync_channel::<Piece>(PIECES);
     let (written_in, written) = sync_channel::<Buffer>(PIECES);
     let mut bytes = 0;
     let read = thread::scope(|scope| {
@@ -82,7 +83,7 @@ fn copy_in_pieces(
         let read = loop {
             let piece = if let Some(there) = leased.as_ref().and_then(|l| reader.there(l, bytes, piece_bytes))
             {
-                Piece::There(there)
+                Piece::There(Arc::new(there))
             } else {
                 let buffer = match fresh {
                     0 => written.recv().ok(),
@@ -103,12 +104,17 @@ fn copy_in_pieces(
                 }
             };
             bytes += piece.bytes().len() as u64;
-            let there = piece.there();
+            let there = match &piece {
+                Piece::There(there) => Some(Arc::clone(there)),
+                Piece::Read(_) => None,
+            };
             if filled_in.send(piece).is_err() {
                 break Ok(());
             }
             // hashed while it is written
-            hash.update(there);
+            if let Some(there) = there {
+                hash.update(&*there);
+            }
             if !told(bytes) {
                 break Err(CopyError::Stopped);
             }
@@ -123,11 +129,7 @@ fn copy_in_pieces(
 }
 
 /// Writes pieces in order, and gives their memory back.
-fn write_pieces(
-    target: &mut Target,
-    filled: Receiver<Piece<'_>>,
-    written: SyncSender<Buffer>,
-) -> io::Result<()> {
+fn write_pieces(target: &mut Target, filled: Receiver<Piece>, written: SyncSender<Buffer>) -> io::Result<()> {
     let mut block = Buffer::new(BLOCK);
     for mut piece in filled {
         let at = target.at;
@@ -142,25 +144,18 @@ fn write_pieces(
 }
 
 /// Bytes on their way.
-enum Piece<'a> {
+enum Piece {
     /// Whole blocks of the old file, where they are.
-    There(&'a [u8]),
+    There(Arc<Window>),
     /// Read from it, or of the head; hashed.
     Read(Buffer),
 }
 
-impl<'a> Piece<'a> {
+impl Piece {
     fn bytes(&self) -> &[u8] {
         match self {
             Piece::There(bytes) => bytes,
             Piece::Read(buffer) => buffer.bytes(),
-        }
-    }
-
-    fn there(&self) -> &'a [u8] {
-        match self {
-            Piece::There(bytes) => bytes,
-            Piece::Read(_) => &[],
         }
     }
 
@@ -224,7 +219,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The next bytes where they are, if they are whole blocks that lie alike in both files.
     /// `at` is their place in the new one.
-    fn there<'l>(&mut self, leased: &'l Leased, at: u64, most: usize) -> Option<&'l [u8]> {
+    fn there(&mut self, leased: &Leased, at: u64, most: usize) -> Option<Window> {
         let run = self.runs.get(self.run).filter(|_| self.head.is_empty())?;
         let from = run.from + self.at;
         let blocks = (run.len - self.at).min(most as u64) / BLOCK as u64 * BLOCK as u64;
@@ -287,7 +282,7 @@ impl Target {
         Ok(Target { file, at: 0, direct })
     }
 
-    fn write(&mut self, piece: &mut Piece<'_>) -> io::Result<()> {
+    fn write(&mut self, piece: &mut Piece) -> io::Result<()> {
         let len = piece.bytes().len() as u64;
         if self.direct {
             match self.file.write_all_at(piece.blocks(), self.at) {
@@ -390,9 +385,9 @@ mod tests {
         let first = buffer.fill(&mut reader, 2 * BLOCK, &mut hash).unwrap();
         assert_eq!(first, 2 * BLOCK);
         let there = reader.there(&leased, first as u64, 4 * BLOCK).unwrap();
-        assert_eq!(there, &bytes[BLOCK..5 * BLOCK]);
+        assert_eq!(&*there, &bytes[BLOCK..5 * BLOCK]);
         let there = reader.there(&leased, 6 * BLOCK as u64, 64 * BLOCK).unwrap();
-        assert_eq!(there, &bytes[5 * BLOCK..50_000 / BLOCK * BLOCK]);
+        assert_eq!(&*there, &bytes[5 * BLOCK..50_000 / BLOCK * BLOCK]);
         // what is left is less than a block, and the next range lies otherwise
         assert!(reader.there(&leased, 13 * BLOCK as u64, 4 * BLOCK).is_none());
         assert_eq!(buffer.fill(&mut reader, 4 * BLOCK, &mut hash).unwrap(), (50_009 % BLOCK) + 10);

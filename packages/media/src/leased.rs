@@ -10,48 +10,55 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use memmap2::{Advice, Mmap};
+use memmap2::{Advice, Mmap, MmapOptions};
 use nix::libc::{self, c_int};
 
 /// Which signal says that somebody waits (asm-generic/fcntl.h).
 const F_SETSIG: c_int = 10;
 
-/// A mapped file under a read lease.
+/// A file under a read lease.
 #[derive(Debug)]
 pub(crate) struct Leased {
-    // in this order: nothing is mapped any more when the lease goes with the file
-    map: Mmap,
     file: File,
+    len: u64,
     lost: AtomicBool,
 }
 
+/// Some bytes of a leased file.
+pub(crate) type Window = Mmap;
+
 impl Leased {
-    /// Maps `file`, which was opened for reading. `None` where that cannot be had: another's
-    /// file, one that is open for writing, an empty one, a file system or kernel without it.
-    #[expect(unsafe_code, reason = "mapped under a lease, so that nobody changes or shortens it meanwhile")]
+    /// Leases `file`, which was opened for reading. `None` where that cannot be had: another's
+    /// file, one that is open for writing, a file system without leases.
     pub fn take(file: &File) -> Option<Leased> {
         let file = file.try_clone().ok()?;
+        let len = file.metadata().ok()?.len();
         // the kernel's note that somebody waits is SIGIO, which would end us; SIGURG is ignored
         // unless a program asks for it
         lease(&file, F_SETSIG, libc::SIGURG)?;
         lease(&file, libc::F_SETLEASE, libc::F_RDLCK)?;
-        // SAFETY: the lease keeps others from writing or truncating; we only read
-        let map = unsafe { Mmap::map(&file) }.ok()?;
-        Some(Leased { map, file, lost: AtomicBool::new(false) })
+        Some(Leased { file, len, lost: AtomicBool::new(false) })
     }
 
     /// These bytes, read in; `None` if they cannot be, and from the moment on where somebody
-    /// wants to write to the file.
-    pub fn get(&self, at: u64, len: usize) -> Option<&[u8]> {
-        let at = usize::try_from(at).ok()?;
-        let bytes = self.map.get(at..at.checked_add(len)?)?;
-        let good = !self.lost.load(Ordering::Relaxed)
-            && lease(&self.file, libc::F_GETLEASE, 0) == Some(libc::F_RDLCK)
-            && self.map.advise_range(Advice::PopulateRead, at, len).is_ok();
-        if !good {
+    /// wants to write to the file. What is mapped counts as our memory: a window, not the file.
+    #[expect(unsafe_code, reason = "mapped under a lease, so that nobody changes or shortens it meanwhile")]
+    pub fn get(&self, at: u64, len: usize) -> Option<Window> {
+        if len == 0 || at.checked_add(len as u64)? > self.len || self.lost.load(Ordering::Relaxed) {
+            return None;
+        }
+        // SAFETY: the lease keeps others from writing or truncating until it is given up, which
+        // whoever waits sees after at most 45 s; a window lives for as long as its bytes take to
+        // be hashed and written, and the lease is asked for at each. We only read.
+        let window = unsafe { MmapOptions::new().offset(at).len(len).map(&self.file) };
+        let good = window.ok().filter(|window| {
+            lease(&self.file, libc::F_GETLEASE, 0) == Some(libc::F_RDLCK)
+                && window.advise(Advice::PopulateRead).is_ok()
+        });
+        if good.is_none() {
             self.lost.store(true, Ordering::Relaxed);
         }
-        good.then_some(bytes)
+        good
     }
 }
 
@@ -84,13 +91,14 @@ mod tests {
         let path = dir.path().join("a");
         std::fs::write(&path, [7; 10_000]).unwrap();
         let leased = Leased::take(&File::open(&path).unwrap()).unwrap();
-        assert_eq!(leased.get(4096, 5000), Some([7; 5000].as_slice()));
-        assert_eq!(leased.get(4096, 6000), None, "beyond its end");
-        assert_eq!(leased.get(0, 1), Some([7].as_slice()), "who asks for too much spoils nothing");
+        let get = |at, len| leased.get(at, len).map(|window| window.to_vec());
+        assert_eq!(get(4096, 5000), Some(vec![7; 5000]));
+        assert_eq!(get(4096, 6000), None, "beyond its end");
+        assert_eq!(get(0, 1), Some(vec![7]), "who asks for too much spoils nothing");
         let write =
             || OpenOptions::new().write(true).truncate(true).custom_flags(libc::O_NONBLOCK).open(&path);
         assert_eq!(write().unwrap_err().kind(), ErrorKind::WouldBlock);
-        assert_eq!(leased.get(0, 1), None, "another waits");
+        assert_eq!(get(0, 1), None, "another waits");
         drop(leased);
         assert!(write().is_ok());
     }
