@@ -10,13 +10,15 @@ use stateright::{Model, Property};
 
 use crate::state::{Job, Lease, Step, What, Work, World, fail, seal};
 
+/// That not only nothing bad happens.
+pub const POSSIBLE: &str = "all jobs are completed";
+
 /// A deliberate mistake of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mistake {
     ChangeUnfenced,
     RecordUnfenced,
     CountsTwice,
-    JoinsWithoutAsking,
     PublishesBeforeCommit,
     CompletesUnfenced,
     LeaseNeverExpires,
@@ -174,7 +176,7 @@ impl Protocol {
     }
 
     fn read(&self, job: &Job, what: What) -> Step {
-        let all_in = job.is_all_in(self.segments) || self.is(Mistake::JoinsWithoutAsking);
+        let all_in = job.is_all_in(self.segments);
         match (what, job.state) {
             (What::Plan, Some(JobState::Created)) => Step::Acquire,
             (What::Plan, Some(JobState::Mapping)) => Step::Send,
@@ -242,7 +244,10 @@ impl Model for Protocol {
 
     fn init_states(&self) -> Vec<World> {
         let (jobs, processes) = (vec![Job::new(); self.jobs], vec![None; self.processes]);
-        vec![World { jobs, processes, left: self.faults }]
+        let nobody_knows = World { jobs, processes, left: self.faults };
+        let mut told = nobody_knows.clone();
+        told.jobs.iter_mut().for_each(|job| job.ask_plan = true);
+        vec![nobody_knows, told]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
@@ -340,9 +345,8 @@ impl Model for Protocol {
                 let end = |lease: Lease| Lease { holder: None, lasts: false, ..lease };
                 let (chunk, tasks, join) = (end(old.chunk), old.tasks.map(end), end(old.join));
                 let (ask_plan, ask_join, ask_tasks) = (old.ask_plan, old.ask_join, old.ask_tasks);
-                next.jobs[usize::from(job)] = Job {
-                    state: None, chunk, tasks, join, ask_plan, ask_join, ask_tasks, ..Job::new()
-                };
+                next.jobs[usize::from(job)] =
+                    Job { state: None, chunk, tasks, join, ask_plan, ask_join, ask_tasks, ..Job::new() };
                 pays(&mut next);
             }
             Action::Create(job) => next.jobs[usize::from(job)].state = Some(JobState::Created),
@@ -357,7 +361,9 @@ impl Model for Protocol {
         }
         vec![
             Property::always("the count is the number of completions", |_, world| {
-                every(world, |job| usize::from(job.count) == job.done.iter().filter(|term| **term > 0).count())
+                every(world, |job| {
+                    usize::from(job.count) == job.done.iter().filter(|term| **term > 0).count()
+                })
             }),
             Property::always("nothing is joined before all of it is in", |protocol: &Protocol, world| {
                 use JobState::{Completed, Publishing, Reassembling};
@@ -369,7 +375,11 @@ impl Model for Protocol {
             Property::always("what is recorded is stored", |_, world| {
                 every(world, |job| {
                     job.state == Some(JobState::Completed)
-                        || job.done.iter().zip(job.parts).all(|(term, parts)| *term == 0 || parts & (1 << term) != 0)
+                        || job
+                            .done
+                            .iter()
+                            .zip(job.parts)
+                            .all(|(term, parts)| *term == 0 || parts & (1 << term) != 0)
                 })
             }),
             Property::always("only the committed manifest is public", |_, world| {
@@ -384,7 +394,7 @@ impl Model for Protocol {
                     job.state != Some(JobState::Completed) || job.manifest > 0 && job.public == job.manifest
                 })
             }),
-            Property::sometimes("all jobs are completed", |_, world| {
+            Property::sometimes(POSSIBLE, |_, world| {
                 every(world, |job| job.state == Some(JobState::Completed))
             }),
         ]

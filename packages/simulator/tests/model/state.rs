@@ -116,8 +116,7 @@ impl Job {
 
     /// The row of the ledger that this is, for the production rules.
     fn record(&self, state: JobState, segments: u8) -> JobRecord {
-        let plan =
-            SealedPlan { hash: PlanHash("h".into()), key: String::new(), tasks: u64::from(segments) };
+        let plan = SealedPlan { hash: PlanHash("h".into()), key: String::new(), tasks: u64::from(segments) };
         JobRecord {
             id: "j".parse().expect("a plain id"),
             state,
