@@ -24,4 +24,5 @@ pub mod worker;
 
 pub use delete::delete;
 pub use deps::{Deps, LateRule, RoleConfig};
+pub use late::Pace;
 pub use submit::submit;

@@ -33,6 +33,8 @@ enum Command {
     FuzzLite(fuzz::FuzzArgs),
     /// The roles in a simulated world, one history for each seed
     Simulate(simulate::SimulateArgs),
+    /// A thousand workers in virtual time: writes the plots and the table of docs/scale.md
+    Scale,
 }
 
 fn main() -> ExitCode {
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::FuzzLite(args) => fuzz::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Scale => simulate::scale(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
