@@ -123,7 +123,13 @@ impl<'a> Fleet<'a> {
     fn task(&self, segment: u32) -> Task {
         // a prediction that knows the length of a segment and nothing of what is in it
         let work_ms = u64::from(self.what.length) * 2_000;
-        Task { id: TaskId::of(TaskKind::Encode, segment), kind: TaskKind::Encode, segment: None, work_ms, attempts: None }
+        Task {
+            id: TaskId::of(TaskKind::Encode, segment),
+            kind: TaskKind::Encode,
+            segment: None,
+            work_ms,
+            attempts: None,
+        }
     }
 
     fn job_of(&self, segment: u32) -> usize {
@@ -215,7 +221,8 @@ impl<'a> Fleet<'a> {
         self.attempts += 1;
         self.ran.spares += u64::from(is_spare);
         let number = self.attempts;
-        let straggles = Rng::of(self.what.seed, &[21, number]).chance(u64::from(self.what.stragglers_per_mille));
+        let straggles =
+            Rng::of(self.what.seed, &[21, number]).chance(u64::from(self.what.stragglers_per_mille));
         let takes = Ms::from(self.work_ms[segment as usize]) * if straggles { 10 } else { 1 };
         self.tries[segment as usize] = self.tries[segment as usize].saturating_add(u8::from(!is_spare));
         self.workers[worker as usize].at =

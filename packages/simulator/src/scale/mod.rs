@@ -15,8 +15,8 @@ use segue_pipeline::{LateRule, RoleConfig};
 
 pub use fleet::Fleet;
 
-/// CPU milliseconds of 2 s segments: x264 `medium`, crf 20, one thread, 64 segments of two
-/// talks of 720p, each measured alone by ffmpeg's own `-benchmark` (user time).
+/// CPU milliseconds of 2 s segments: x264 `medium`, crf 20, one thread, 47 segments of two
+/// talks of 320x180, each by ffmpeg's own `-benchmark` (user time).
 const MEASURED_MS: &str = include_str!("measured_ms.txt");
 
 /// What is modelled.
@@ -81,7 +81,7 @@ impl Fleets {
             workers: 1_000,
             jobs: 1,
             segments: 100_000,
-            length: 30,
+            length: 150,
             stragglers_per_mille: 10,
             interruptions_per_mille: 50,
             late: Some(LateRule { times: 2, at_least: Duration::from_secs(10) }),

@@ -52,7 +52,9 @@ pub fn all(docs: &Path) -> anyhow::Result<bool> {
     type Figure = fn(&Ran) -> f64;
     let plots: [(&str, &str, Figure); 4] = [
         ("efficiency", "ideal time in parts of the makespan, %", |ran| ran.efficiency() * 100.0),
-        ("ledger", "calls of the ledger a second, in the mean", |ran| ran.ledger_calls as f64 / ran.makespan_s),
+        ("ledger", "calls of the ledger a second, in the mean", |ran| {
+            ran.ledger_calls as f64 / ran.makespan_s
+        }),
         ("queue", "calls of the queue a second, in the mean", |ran| ran.queue_calls as f64 / ran.makespan_s),
         ("cost", "dollars for all segments", dollars),
     ];

@@ -16,7 +16,13 @@ use stateright::{Checker, HasDiscoveries, Model};
 type Bounds = (usize, u8, usize, u8, usize);
 
 /// What every run of the tests explores.
-const SMALL: &[Bounds] = &[(1, 2, 2, 0, 8_292), (1, 3, 2, 0, 32_582), (1, 1, 2, 1, 87_598), (2, 1, 2, 0, 117_856), (1, 2, 2, 1, 490_831)];
+const SMALL: &[Bounds] = &[
+    (1, 2, 2, 0, 8_292),
+    (1, 3, 2, 0, 32_582),
+    (1, 1, 2, 1, 87_598),
+    (2, 1, 2, 0, 117_856),
+    (1, 2, 2, 1, 490_831),
+];
 
 /// What takes minutes and some gigabytes.
 const WIDE: &[Bounds] = &[(1, 2, 3, 0, 901_705), (1, 1, 2, 2, 1_598_636)];
