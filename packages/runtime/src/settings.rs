@@ -92,6 +92,22 @@ pub struct Settings {
     pub model_dir: PathBuf,
     /// Folder or URL that keeps unfinished work; absent for the default.
     pub state: Option<String>,
+    /// Folder or URL of the backend that jobs are given to; absent where none is named.
+    pub backend: Option<String>,
+    /// Roles of this process and how many of each.
+    pub roles: Option<String>,
+    /// Folder for unfinished work of this process; absent for the system's own.
+    pub scratch: Option<PathBuf>,
+    /// Bytes of sources that are kept for further tasks, at most.
+    pub source_cache: Option<u64>,
+    /// File that is touched while all roles run.
+    pub health_file: Option<PathBuf>,
+    /// How long a lease lasts without renewal.
+    pub lease: Option<Span>,
+    /// How long a message is hidden without a heartbeat.
+    pub visibility: Option<Span>,
+    /// How often the sweeper looks.
+    pub sweep_every: Option<Span>,
     /// How progress is shown.
     pub progress: ProgressMode,
     /// The ffmpeg program.
@@ -115,6 +131,14 @@ struct Raw {
     language: Option<String>,
     model_dir: Option<PathBuf>,
     state: Option<String>,
+    backend: Option<String>,
+    roles: Option<String>,
+    scratch: Option<PathBuf>,
+    source_cache: Option<u64>,
+    health_file: Option<PathBuf>,
+    lease: Option<Span>,
+    visibility: Option<Span>,
+    sweep_every: Option<Span>,
     progress: Option<ProgressMode>,
     ffmpeg: Option<PathBuf>,
     ffprobe: Option<PathBuf>,
@@ -232,6 +256,14 @@ fn complete(raw: Raw, log: Option<String>) -> Result<Settings, Failure> {
             None => default_model_dir()?,
         },
         state: raw.state,
+        backend: raw.backend,
+        roles: raw.roles,
+        scratch: raw.scratch,
+        source_cache: raw.source_cache,
+        health_file: raw.health_file,
+        lease: raw.lease,
+        visibility: raw.visibility,
+        sweep_every: raw.sweep_every,
         progress: raw.progress.unwrap_or_default(),
         ffmpeg: raw.ffmpeg.unwrap_or_else(|| "ffmpeg".into()),
         ffprobe: raw.ffprobe.unwrap_or_else(|| "ffprobe".into()),

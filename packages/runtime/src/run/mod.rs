@@ -110,7 +110,7 @@ pub async fn run_embedded(
     };
     let state = match &request.state {
         None => out.state(),
-        Some(url) => absolute(url.folder())?.join(job.as_str()),
+        Some(url) => absolute(url.folder()?)?.join(job.as_str()),
     };
     if let Found::Published(manifest) = found {
         return already(job, out, &state, request.state.is_some(), manifest, started);
