@@ -39,7 +39,10 @@ impl S3Notices {
             if upload.bucket == self.bucket {
                 sources.push(upload.key.clone());
             } else {
-                odd.push(format!("\"{}\": it is in bucket {}, not in {}", upload.key, upload.bucket, self.bucket));
+                odd.push(format!(
+                    "\"{}\": it is in bucket {}, not in {}",
+                    upload.key, upload.bucket, self.bucket
+                ));
             }
         }
         ArrivalNotice::Sources { sources, odd }

@@ -7,6 +7,7 @@
 //! and no process is started.
 
 pub mod chunker;
+pub mod control;
 mod deps;
 mod held;
 pub mod ingest;

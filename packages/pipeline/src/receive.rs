@@ -57,12 +57,28 @@ pub async fn serve_all<H, F, G, A>(
 {
     let mut errors = 0u32;
     while !shutdown.is_cancelled() {
+        let given_up = async {
+            shutdown.cancelled().await;
+            if !config.poll_grace.is_zero() {
+                tokio::time::sleep(config.poll_grace).await;
+            }
+        };
         let received = tokio::select! {
             biased;
-            () = shutdown.cancelled() => return,
+            () = given_up => return,
             received = deps.queue.receive(queue, 1, config.visibility, config.poll_wait) => received,
         };
         match received {
+            Ok(deliveries) if shutdown.is_cancelled() => {
+                for delivery in deliveries {
+                    if let Err(error) =
+                        settle(deps, queue, &delivery.receipt, &Outcome::Later(Duration::ZERO)).await
+                    {
+                        tracing::warn!(%queue, %error, "message not given back, it will come again");
+                    }
+                }
+                return;
+            }
             Ok(deliveries) => {
                 errors = 0;
                 for delivery in deliveries {

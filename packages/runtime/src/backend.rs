@@ -11,9 +11,11 @@ use segue_domain::{Failure, Key};
 use segue_pipeline::Deps;
 #[cfg(feature = "aws")]
 use segue_ports::PortErrorKind;
-use segue_ports::{DeadLetters, ReadArrivals, Reporter};
+use segue_ports::{DeadLetters, MediaStore, QueueName, ReadArrivals, Reporter, WorkQueue};
 
 use crate::failure;
+#[cfg(feature = "aws")]
+use crate::fleet::{Routed, SourceCache};
 
 /// Where queue, ledger and media are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,9 +78,7 @@ impl FromStr for BackendUrl {
                 ));
             }
             "s3" => {
-                return Err(failure::usage(
-                    "s3:// names a source, not a backend; the one for AWS is aws://",
-                ));
+                return Err(failure::usage("s3:// names a source, not a backend; the one for AWS is aws://"));
             }
             _ => {}
         }
@@ -91,6 +91,27 @@ impl FromStr for BackendUrl {
             ))),
         }
     }
+}
+
+/// A queue whose dead letters can be looked at.
+#[derive(Clone)]
+pub struct DeadLane {
+    /// Its name for people.
+    pub name: &'static str,
+    /// Its name for `letters`.
+    pub queue: QueueName,
+    /// What was put aside.
+    pub letters: Arc<dyn DeadLetters>,
+}
+
+/// The queues of tasks as one, where those that need a GPU have their own; received from is the
+/// one or the other.
+#[cfg(feature = "aws")]
+fn routed(ports: &AwsBackend, settings: &AwsSettings, from_gpu: bool) -> Option<Routed> {
+    let (gpu, lane) = (ports.gpu_queue.clone()?, settings.gpu.as_ref()?);
+    let plain = ports.queue.clone();
+    let own: Arc<dyn WorkQueue> = if from_gpu { gpu.clone() } else { plain.clone() };
+    Some(Routed { own, plain, gpu, kinds: lane.tasks.clone() })
 }
 
 /// An open backend.
@@ -145,21 +166,79 @@ impl Backend {
                 reporter,
             },
             #[cfg(feature = "aws")]
-            Backend::Aws(aws) => Deps {
-                ledger: aws.0.ledger.clone(),
-                queue: aws.0.queue.clone(),
-                store: aws.0.store.clone(),
-                reporter,
-            },
+            Backend::Aws(aws) => {
+                let (ports, settings) = &**aws;
+                let queue: Arc<dyn WorkQueue> = match routed(ports, settings, false) {
+                    Some(routed) => Arc::new(routed),
+                    None => ports.queue.clone(),
+                };
+                Deps { ledger: ports.ledger.clone(), queue, store: ports.store.clone(), reporter }
+            }
         }
     }
 
-    /// What was put aside.
-    pub fn dead_letters(&self) -> Arc<dyn DeadLetters> {
+    /// What a worker is given that does the tasks which need a GPU; absent where they have no
+    /// queue of their own.
+    pub fn gpu_deps(&self, reporter: Arc<dyn Reporter>) -> Option<Deps> {
         match self {
-            Backend::Local(local) => local.queue.clone(),
+            Backend::Local(_) => None,
             #[cfg(feature = "aws")]
-            Backend::Aws(aws) => aws.0.queue.clone(),
+            Backend::Aws(aws) => {
+                let queue = Arc::new(routed(&aws.0, &aws.1, true)?);
+                Some(Deps { queue, ..self.deps(reporter) })
+            }
+        }
+    }
+
+    /// The store with downloaded sources kept in `folder`, at most `limit_bytes` of them; the
+    /// store itself where a source is a file already.
+    pub fn cached_store(&self, folder: PathBuf, limit_bytes: u64) -> Arc<dyn MediaStore> {
+        match self {
+            Backend::Local(local) => {
+                let _ = (folder, limit_bytes);
+                local.store.clone()
+            }
+            #[cfg(feature = "aws")]
+            Backend::Aws(aws) => {
+                let store = aws.0.store.clone();
+                Arc::new(SourceCache::new(store.clone(), store, folder, limit_bytes))
+            }
+        }
+    }
+
+    /// The queue on which the store tells of sources, where that is one of its own.
+    pub fn notices(&self) -> Option<Arc<dyn WorkQueue>> {
+        match self {
+            Backend::Local(_) => None,
+            #[cfg(feature = "aws")]
+            Backend::Aws(aws) => aws.0.notices.clone().map(|queue| queue as _),
+        }
+    }
+
+    /// What was put aside: each queue by its name for people.
+    pub fn dead_letters(&self) -> Vec<DeadLane> {
+        let of = |letters: Arc<dyn DeadLetters>| {
+            let lane =
+                |queue: QueueName| DeadLane { name: queue.as_str(), queue, letters: Arc::clone(&letters) };
+            QueueName::ALL.map(lane).to_vec()
+        };
+        match self {
+            Backend::Local(local) => of(local.queue.clone()),
+            #[cfg(feature = "aws")]
+            Backend::Aws(aws) => {
+                let mut lanes = of(aws.0.queue.clone());
+                if let Some(gpu) = &aws.0.gpu_queue {
+                    lanes.push(DeadLane { name: "map-gpu", queue: QueueName::Map, letters: gpu.clone() });
+                }
+                if let Some(notices) = &aws.0.notices {
+                    lanes.push(DeadLane {
+                        name: "ingest",
+                        queue: QueueName::Chunk,
+                        letters: notices.clone(),
+                    });
+                }
+                lanes
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use segue_domain::Failure;
 use segue_domain::recipe::Span;
 use serde::Deserialize;
 
+use crate::backend::BackendUrl;
 use crate::environment::{VARIABLES, Variable};
 use crate::failure;
 
@@ -235,6 +236,46 @@ impl Settings {
         let log = merged.log.clone().or_else(|| sources.environment.get("RUST_LOG").cloned());
         complete(merged, log)
     }
+}
+
+impl Settings {
+    /// The backend that jobs are given to.
+    ///
+    /// # Errors
+    /// None is named, and the environment is not that of a deployment; a URL that is none.
+    pub fn backend(&self) -> Result<BackendUrl, Failure> {
+        match &self.backend {
+            Some(url) => url.parse(),
+            None if in_environment("INPUT_BUCKET_NAME").is_some() => "aws://".parse(),
+            None => Err(failure::usage(
+                "no backend is named; give --backend, a folder or aws://, or set SEGUE_BACKEND",
+            )),
+        }
+    }
+
+    /// The same settings with the length of a segment that the deployment has, where none is
+    /// asked for.
+    ///
+    /// # Errors
+    /// A length that makes no sense.
+    pub fn of_deployment(&self) -> Result<Settings, Failure> {
+        let mut settings = self.clone();
+        if let (None, Some(text)) = (self.segment_duration, in_environment(SEGMENT_SECONDS)) {
+            let span = text.parse::<u32>().ok().filter(|seconds| *seconds > 0);
+            let span = span.ok_or_else(|| {
+                failure::usage(format!("{SEGMENT_SECONDS} is {text:?}, a number of seconds is wanted"))
+            })?;
+            settings.segment_duration = Some(Span::from_millis(u64::from(span) * 1000));
+        }
+        Ok(settings)
+    }
+}
+
+/// Length of a segment in a deployment on AWS, seconds.
+const SEGMENT_SECONDS: &str = "CHUNK_SEGMENT_DURATION_SEC";
+
+fn in_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 fn complete(raw: Raw, log: Option<String>) -> Result<Settings, Failure> {

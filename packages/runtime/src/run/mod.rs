@@ -20,13 +20,12 @@ use segue_ports::Reporter;
 use tokio_util::sync::CancellationToken;
 
 pub use disk::free_bytes;
-pub use identity::SourceFile;
+pub use identity::{SourceFile, job_id, recipe_document};
 pub use out_dir::{Marker, read_marker};
 pub use roles::Engines;
 
 use crate::backend::BackendUrl;
 use disk::{absolute, remove_tree};
-use identity::job_id;
 use job::EmbeddedJob;
 use out_dir::{Found, OutDir};
 
