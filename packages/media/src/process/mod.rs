@@ -7,8 +7,9 @@ mod tail;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -114,7 +115,7 @@ pub async fn run(
                 let wall_ms = started.elapsed().as_millis() as u64;
                 return Ok(Finished { stderr_tail, wall_ms });
             }
-            Err(failure(call, &status.to_string(), stderr_tail))
+            Err(failure(call, status, stderr_tail))
         }
         Err(stop) => {
             end(&mut child, &group).await;
@@ -225,7 +226,7 @@ async fn listen(
     limits: &Limits,
     tail: &mut Tail,
     heard: &mut (impl FnMut(&[u8]) -> Heard + Send),
-) -> Result<std::process::ExitStatus, Stop> {
+) -> Result<ExitStatus, Stop> {
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
     let mut out_buf = vec![0u8; 64 << 10];
     let mut err_buf = vec![0u8; 8 << 10];
@@ -287,11 +288,22 @@ fn machine_fault(tail: &[String]) -> Option<(&'static str, &'static str)> {
     .find(|(said, _)| tail.iter().any(|line| line.contains(said)))
 }
 
-fn failure(call: &Invocation, status: &str, tail: Vec<String>) -> MediaError {
+/// Whether somebody else ended the program. A crash of its own is the source's matter: what
+/// crashes a decoder once does so again.
+fn was_killed(status: ExitStatus) -> bool {
+    let signal = status.signal().and_then(|number| Signal::try_from(number).ok());
+    matches!(signal, Some(Signal::SIGKILL | Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP))
+}
+
+fn failure(call: &Invocation, status: ExitStatus, tail: Vec<String>) -> MediaError {
     let said = tail.last().cloned().unwrap_or_default();
     let machine = machine_fault(&tail);
     let error = match machine {
         Some((cause, next)) => MediaError::environment(format!("{}: {cause}; {next}", call.what)),
+        None if was_killed(status) => MediaError::environment(format!(
+            "{}: killed from outside ({status}); if memory is short, use fewer workers or threads",
+            call.what
+        )),
         None if said.is_empty() => MediaError::source(format!("{}: {status}", call.what)),
         None => MediaError::source(format!("{}: {said} ({status})", call.what)),
     };
