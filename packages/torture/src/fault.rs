@@ -154,13 +154,34 @@ impl Fault {
     }
 }
 
-/// A fault and its moment: so long after the job has come to that stage.
+/// A fault and its moment: when so much of a stage is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Planned {
     /// What.
     pub fault: Fault,
     /// Not before this stage.
     pub stage: Stage,
-    /// And so long after it has begun.
-    pub delay: Duration,
+    /// And after so many thousandths of the time that this stage takes undisturbed.
+    pub part: u32,
+}
+
+/// How long each stage of a job takes undisturbed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times([Duration; Stage::ALL.len()]);
+
+impl Times {
+    /// Out of when each stage that was seen began, in order, and when the job ended.
+    pub fn between(begins: &[(Stage, Duration)], end: Duration) -> Times {
+        let mut times = Times::default();
+        for (index, (stage, begin)) in begins.iter().enumerate() {
+            let next = begins.get(index + 1).map_or(end, |(_, begin)| *begin);
+            times.0[*stage as usize] += next.saturating_sub(*begin);
+        }
+        times
+    }
+
+    /// So many thousandths of a stage.
+    pub fn part(&self, stage: Stage, thousandths: u32) -> Duration {
+        self.0[stage as usize] * thousandths / 1000
+    }
 }

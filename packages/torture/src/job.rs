@@ -8,7 +8,7 @@ use anyhow::Result;
 use segue_domain::Manifest;
 
 use crate::World;
-use crate::fault::{Fault, Planned, Stage};
+use crate::fault::{Fault, Planned, Stage, Times};
 use crate::finding::{Broken, Finding};
 use crate::life::{Life, LifeEnd};
 use crate::patience::Patience;
@@ -34,6 +34,8 @@ pub struct JobEnd {
     pub fixed: Option<Fixed>,
     /// The exit code of its last life.
     pub code: Option<i32>,
+    /// How long its first life was in each stage.
+    pub times: Times,
 }
 
 /// What the end of a job must be like.
@@ -45,6 +47,8 @@ pub struct Expected {
     pub fixed: Option<Fixed>,
     /// Whether `segue verify` finds the undisturbed result the same as the source.
     pub verified: bool,
+    /// How long each stage takes.
+    pub times: Times,
 }
 
 /// A job under way.
@@ -59,6 +63,7 @@ pub(crate) struct Job<'a> {
     pub sabotage: Option<Sabotage>,
     before: Option<Snapshot>,
     lives: usize,
+    times: Times,
     /// What happened so far.
     pub log: Vec<String>,
 }
@@ -84,6 +89,7 @@ impl<'a> Job<'a> {
             sabotage,
             before: None,
             lives: 0,
+            times: Times::default(),
             log: Vec::new(),
         }
     }
@@ -102,7 +108,7 @@ impl<'a> Job<'a> {
                 && self.lives == 1
             {
                 sabotage.after_a_life(&self);
-                findings.extend(self.look());
+                findings.extend(self.after_life(&end));
             }
             if !findings.is_empty() {
                 return Ok(self.ended(findings, None, None));
@@ -138,10 +144,14 @@ impl<'a> Job<'a> {
             place: self.place,
             mark: &self.mark,
             prior,
+            times: self.expected.map_or_else(Times::default, |expected| expected.times),
             number: self.lives,
         };
         let mut end = life.run(planned, rng, &mut log)?;
         self.log = log;
+        if self.lives == 1 {
+            self.times = end.times;
+        }
         // the ledger knows better than the last line that was heard
         if let Ok(Some(now)) = self.world.backend.snapshot(self.place)
             && let Some(stage) = now.stage()
@@ -340,7 +350,7 @@ impl<'a> Job<'a> {
     fn ended(self, findings: Vec<Finding>, fixed: Option<Fixed>, code: Option<i32>) -> JobEnd {
         let mut log = self.log;
         log.extend(findings.iter().map(|finding| format!("FOUND {finding}")));
-        JobEnd { findings, log, fixed, code }
+        JobEnd { findings, log, fixed, code, times: self.times }
     }
 
     /// Its folders.

@@ -62,16 +62,20 @@ pub struct Plan {
     pub sabotage: Option<Sabotage>,
 }
 
+/// What is expected of one kind of job, once it is known.
+type Slot = Arc<Mutex<Option<Expected>>>;
+
 /// What all jobs share.
 pub(crate) struct World {
     segue: PathBuf,
     sources: PathBuf,
+    making: Mutex<()>,
     work: PathBuf,
     seed: u64,
     able: Able,
     backend: Box<dyn Backend>,
     sabotage: Option<Sabotage>,
-    expected: Mutex<HashMap<(Source, Work, u32), Arc<Mutex<Option<Expected>>>>>,
+    expected: Mutex<HashMap<(Source, Work, u32), Slot>>,
 }
 
 /// Runs jobs until the time is over; says on stderr how it goes on.
@@ -125,7 +129,6 @@ impl World {
         std::fs::create_dir_all(&plan.work).with_context(|| format!("{}", plan.work.display()))?;
         let work = plan.work.canonicalize()?;
         let sources = work.join("sources");
-        source::make_all(&sources)?;
         let segue = match plan.sabotage {
             Some(sabotage) => sabotage.program(&plan.segue, &work)?,
             None => plan.segue.clone(),
@@ -143,7 +146,8 @@ impl World {
         }
         let backend = Box::new(Embedded::new(&segue, &work)?);
         let (seed, sabotage) = (plan.seed, plan.sabotage);
-        Ok(World { segue, sources, work, seed, able, backend, sabotage, expected: Mutex::default() })
+        let making = Mutex::new(());
+        Ok(World { segue, sources, making, work, seed, able, backend, sabotage, expected: Mutex::default() })
     }
 
     /// Runs the job of that number.
@@ -152,6 +156,10 @@ impl World {
             Some(sabotage) => sabotage.script(),
             None => Script::of(self.seed, number, self.able),
         };
+        {
+            let _one_at_a_time = locked(&self.making);
+            source::made(script.source, &self.sources)?;
+        }
         let expected = self.expected(&script)?;
         let disk = script.small_disk.then(|| self.source_bytes(&script)).transpose()?;
         let folder = self.work.join(format!("seed-{}-job-{number}", self.seed));
@@ -159,7 +167,9 @@ impl World {
         let mut own = Tally::default();
         let mut end = Job::new(self, &script, &place, Some(&expected)).run(&mut own)?;
         own.jobs = 1;
-        own.completed = u64::from(end.code == Some(0) && end.findings.is_empty());
+        let well = end.findings.is_empty();
+        own.completed = u64::from(well && end.code == Some(0));
+        own.refused = u64::from(well && end.code == Some(3));
         own.add_findings(&end.findings);
         if end.findings.is_empty() {
             place.remove()?;
@@ -206,7 +216,7 @@ impl World {
         let verified =
             code == 0 && script.work.copies() && job::verify(&self.segue, &source, &place)?.is_none();
         place.remove()?;
-        let expected = Expected { code, fixed: end.fixed, verified };
+        let expected = Expected { code, fixed: end.fixed, verified, times: end.times };
         *slot = Some(expected.clone());
         Ok(expected)
     }

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
 
-use crate::fault::{Fault, Planned, Stage};
+use crate::fault::{Fault, Planned, Stage, Times};
 use crate::patience::Patience;
 use crate::place::Place;
 use crate::processes::{address_space, file_table, marked, send};
@@ -41,6 +41,8 @@ pub struct LifeEnd {
     pub met: Vec<Met>,
     /// Whether it had to be killed because it did not end.
     pub hung: bool,
+    /// How long it was in each stage.
+    pub times: Times,
 }
 
 impl LifeEnd {
@@ -62,6 +64,8 @@ pub struct Life<'a> {
     pub mark: &'a str,
     /// How far it was when the life before ended.
     pub prior: Stage,
+    /// How long its stages take undisturbed.
+    pub times: Times,
     /// Its number.
     pub number: usize,
 }
@@ -80,6 +84,7 @@ struct Running<'a> {
     lines: Receiver<(usize, String)>,
     begun: Instant,
     stage: Stage,
+    begins: Vec<(Stage, Duration)>,
     waiting: Vec<Planned>,
     due: Vec<(Instant, Act)>,
     met: Vec<Met>,
@@ -101,6 +106,7 @@ impl Life<'_> {
             lines,
             begun: Instant::now(),
             stage: Stage::Starting,
+            begins: vec![(Stage::Starting, Duration::ZERO)],
             waiting: planned.to_vec(),
             due: Vec::new(),
             met: Vec::new(),
@@ -110,11 +116,12 @@ impl Life<'_> {
         running.start()?;
         let hung = running.until_end()?;
         let met = std::mem::take(&mut running.met);
+        let times = Times::between(&running.begins, running.begun.elapsed());
         let ended = running.programs.into_iter().map(Program::end).collect::<Result<Vec<_>>>()?;
         for ended in &ended {
             log.push(format!("  {:?} ended with {}", ended.role, ended.words()));
         }
-        Ok(LifeEnd { ended, met, hung })
+        Ok(LifeEnd { ended, met, hung, times })
     }
 }
 
@@ -179,7 +186,11 @@ impl Running<'_> {
             && let Some(stage) = stage_of(&event)
         {
             // a life that goes on shows first what was done before
-            self.stage = self.stage.max(stage).max(self.life.prior);
+            let stage = self.stage.max(stage).max(self.life.prior);
+            if stage != self.stage {
+                self.begins.push((stage, self.begun.elapsed()));
+            }
+            self.stage = stage;
         }
     }
 
@@ -188,7 +199,8 @@ impl Running<'_> {
         let reached = self.stage.max(self.life.prior);
         let (now, later) = self.waiting.drain(..).partition(|planned| planned.stage <= reached);
         self.waiting = later;
-        let at = |planned: &Planned| Instant::now() + planned.delay;
+        let times = self.life.times;
+        let at = |planned: &Planned| Instant::now() + times.part(planned.stage, planned.part);
         let now: Vec<Planned> = now;
         self.due.extend(now.iter().map(|planned| (at(planned), Act::Do(planned.fault))));
     }
@@ -235,7 +247,7 @@ impl Running<'_> {
                 self.after(time, Act::Continue(pid));
                 send(pid, Signal::SIGSTOP)
             }
-            Fault::KillChild | Fault::StopChild(_) => return self.to_child(fault),
+            Fault::KillChild | Fault::StopChild(_) => return self.meet_child(fault),
             Fault::Memory(room) => {
                 let now = address_space(pid).unwrap_or(0);
                 limit(pid, Resource::As, now + room)
@@ -262,7 +274,7 @@ impl Running<'_> {
         Ok(())
     }
 
-    fn to_child(&mut self, fault: Fault) -> Result<()> {
+    fn meet_child(&mut self, fault: Fault) -> Result<()> {
         let own = |pid: i32| self.programs.iter().any(|program| program.pid == pid);
         let children: Vec<_> =
             marked(self.life.mark).into_iter().filter(|process| !own(process.pid)).collect();

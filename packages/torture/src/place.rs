@@ -65,11 +65,6 @@ impl Place {
         }
     }
 
-    /// Whether the disk is full now.
-    pub fn disk_is_full(&self) -> bool {
-        self.disk.as_ref().is_some_and(|disk| disk.join("filler").exists())
-    }
-
     /// Copies what is on the disk beside it and gives the disk back.
     ///
     /// # Errors

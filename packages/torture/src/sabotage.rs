@@ -4,13 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::fault::{Fault, Planned, Stage};
-use crate::finding::Broken;
 use crate::job::Job;
 use crate::processes::MARK;
 use crate::result::sha256;
@@ -20,10 +18,16 @@ use crate::source::Source;
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Sabotage {
+    /// Nothing: the same job, and all is well.
+    Nothing,
     /// The final file is changed after it was published.
     TamperedFinal,
     /// The final file is another one, and the manifest says so.
     OtherFinal,
+    /// The manifest says that it was made from another source.
+    OtherManifest,
+    /// There is no certificate, and the manifest knows of none.
+    MissingCertificate,
     /// The final file is gone.
     MissingFinal,
     /// The manifest is gone.
@@ -60,35 +64,39 @@ pub enum Sabotage {
     UnknownExit,
     /// The program blames the source for what is not its fault.
     WrongBlame,
+    /// The program says that all is well and does nothing.
+    NothingDone,
 }
 
 impl Sabotage {
-    /// What a run must say of it.
-    pub fn expected(self) -> Broken {
+    /// Whether it is done to what a killed process left.
+    fn needs_a_kill(self) -> bool {
         use Sabotage as S;
-        match self {
-            S::MissingFinal | S::MissingManifest | S::LostState | S::LostCompletion => Broken::Lost,
-            S::SecondManifest | S::OtherCompletion | S::TaskDoneAgain => Broken::Doubled,
-            S::FailedCertificate | S::OtherFinal => Broken::Uncertified,
-            S::OrphanProcess | S::TemporaryFile | S::LeftState => Broken::Orphan,
-            S::TamperedFinal | S::PartialFile => Broken::Partial,
-            S::WrongCount | S::DamagedDatabase => Broken::BadState,
-            S::TooManyAttempts | S::TooManyMessages => Broken::Unbounded,
-            S::UnknownExit | S::WrongBlame => Broken::BadEnd,
-        }
+        matches!(
+            self,
+            S::Nothing
+                | S::PartialFile
+                | S::LostState
+                | S::LostCompletion
+                | S::OtherCompletion
+                | S::TaskDoneAgain
+                | S::WrongCount
+                | S::DamagedDatabase
+                | S::TooManyAttempts
+                | S::TooManyMessages
+        )
     }
 
-    /// A job that is killed once while some of its parts are done.
+    /// A job that is killed once while some of its parts are done, where that is needed.
     pub(crate) fn script(self) -> Script {
-        let kill = Planned { fault: Fault::Kill, stage: Stage::Mapping, delay: Duration::from_millis(900) };
+        let kill = Planned { fault: Fault::Kill, stage: Stage::Mapping, part: 500 };
         Script {
-            number: 0,
             source: Source::Closed,
-            work: Work::MapSlow,
+            work: if self.needs_a_kill() { Work::MapSlow } else { Work::Rejoin },
             workers: 2,
             own_state: false,
             small_disk: false,
-            lives: vec![vec![kill]],
+            lives: if self.needs_a_kill() { vec![vec![kill]] } else { Vec::new() },
             rng: fastrand::Rng::with_seed(0),
         }
     }
@@ -101,14 +109,16 @@ impl Sabotage {
         let code = match self {
             Sabotage::UnknownExit => 77,
             Sabotage::WrongBlame => 3,
+            Sabotage::NothingDone => 0,
             _ => return Ok(segue.to_owned()),
         };
         let path = work.join("worse");
-        // the undisturbed run, the first that ends well, is left alone
-        let done = work.join("worse-begins");
+        // the undisturbed run and the look at what it left, the first two, are left alone
+        let runs = work.join("worse-runs");
         let text = format!(
-            "#!/bin/sh\n[ -e {done} ] && exit {code}\n{segue} \"$@\"; code=$?\n[ \"$1\" = run ] && touch {done}\nexit $code\n",
-            done = done.display(),
+            "#!/bin/sh\nif [ \"$1\" = run ]; then\n    echo >>{runs}\n    \
+             [ $(wc -l <{runs}) -gt 2 ] && exit {code}\nfi\nexec {segue} \"$@\"\n",
+            runs = runs.display(),
             segue = segue.display()
         );
         fs::write(&path, text)?;
@@ -147,6 +157,14 @@ impl Sabotage {
             Sabotage::OtherFinal => {
                 flip(&out.join("final.mp4"));
                 rewrite_manifest(out, "final.mp4");
+            }
+            Sabotage::OtherManifest => edit_manifest(out, |manifest| manifest["source_bytes"] = 1.into()),
+            Sabotage::MissingCertificate => {
+                fs::remove_file(out.join("certificate.json")).expect("there is a certificate");
+                edit_manifest(out, |manifest| {
+                    let outputs = manifest["outputs"].as_array_mut().expect("outputs");
+                    outputs.retain(|output| output["kind"] != "certificate");
+                });
             }
             Sabotage::MissingFinal => drop(fs::remove_file(out.join("final.mp4"))),
             Sabotage::MissingManifest => drop(fs::remove_file(out.join("manifest.json"))),
@@ -191,14 +209,20 @@ fn damage(path: &Path) {
 
 /// Makes the manifest agree with a file that was changed.
 fn rewrite_manifest(out: &Path, name: &str) {
+    let (bytes, hash) = sha256(&out.join(name)).expect("the file is there");
+    edit_manifest(out, |manifest| {
+        for output in manifest["outputs"].as_array_mut().expect("outputs") {
+            if output["name"] == name {
+                output["bytes"] = bytes.into();
+                output["sha256"] = hash.clone().into();
+            }
+        }
+    });
+}
+
+fn edit_manifest(out: &Path, edit: impl FnOnce(&mut Value)) {
     let path = out.join("manifest.json");
     let mut manifest: Value = serde_json::from_slice(&fs::read(&path).expect("a manifest")).expect("JSON");
-    let (bytes, hash) = sha256(&out.join(name)).expect("the file is there");
-    for output in manifest["outputs"].as_array_mut().expect("outputs") {
-        if output["name"] == name {
-            output["bytes"] = bytes.into();
-            output["sha256"] = hash.clone().into();
-        }
-    }
+    edit(&mut manifest);
     write(&path, &serde_json::to_vec_pretty(&manifest).expect("JSON"));
 }

@@ -54,8 +54,6 @@ pub struct Able {
 /// One job and all that is done to it.
 #[derive(Debug, Clone)]
 pub struct Script {
-    /// Its number under the seed.
-    pub number: u64,
     /// What it works on.
     pub source: Source,
     /// What is asked for.
@@ -88,7 +86,7 @@ impl Script {
         let small_disk = wanted_disk && able.small_disk;
         let count = rng.usize(1..=MOST_LIVES);
         let lives = (0..count).map(|_| life(&mut rng, source, small_disk)).collect();
-        Script { number, source, work, workers, own_state, small_disk, lives, rng }
+        Script { source, work, workers, own_state, small_disk, lives, rng }
     }
 }
 
@@ -100,7 +98,7 @@ fn source(rng: &mut Rng) -> Source {
         (Source::SoundOnly, 2),
         (Source::Vfr, 3),
         (Source::Unindexed, 3),
-        (Source::Large, 2),
+        (Source::Large, 3),
         (Source::Talk, 2),
         (Source::CutOff, 1),
         (Source::Noise, 1),
@@ -153,15 +151,8 @@ fn planned(rng: &mut Rng, source: Source, small_disk: bool) -> Planned {
         Fault::Intruder => Stage::Mapping.max(pick(rng, &stages)),
         _ => pick(rng, &stages),
     };
-    let most_ms = match stage {
-        Stage::Starting => 200,
-        Stage::Planning => 120,
-        Stage::Mapping => 2_000,
-        Stage::Reducing => 250,
-        Stage::Publishing => 20,
-        Stage::Delivering => 10,
-    };
-    Planned { fault, stage, delay: Duration::from_micros(rng.u64(0..most_ms * 1000)) }
+    // a little past its end as well
+    Planned { fault, stage, part: rng.u32(0..1_050) }
 }
 
 fn fault(rng: &mut Rng, source: Source, small_disk: bool) -> Fault {

@@ -36,21 +36,6 @@ pub enum Source {
 }
 
 impl Source {
-    /// All of them.
-    pub const ALL: [Source; 11] = [
-        Source::Closed,
-        Source::OpenGop,
-        Source::LateSound,
-        Source::SoundOnly,
-        Source::Vfr,
-        Source::Unindexed,
-        Source::Large,
-        Source::Talk,
-        Source::CutOff,
-        Source::Noise,
-        Source::Text,
-    ];
-
     /// Whether a job on it can succeed.
     pub fn is_good(self) -> bool {
         !matches!(self, Source::CutOff | Source::Noise | Source::Text)
@@ -78,21 +63,19 @@ impl Source {
     }
 }
 
-/// Makes all sources in `folder`; those that are there are left alone.
+/// The path of a source in `folder`, where it is made if it is not there.
 ///
 /// # Errors
-/// ffmpeg that is missing or cannot make one of them.
-pub fn make_all(folder: &Path) -> Result<()> {
+/// ffmpeg that is missing or cannot make it.
+pub fn made(source: Source, folder: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
-    for source in Source::ALL {
-        let path = source.path(folder);
-        if !path.is_file() {
-            let partial = path.with_file_name(format!("partial-{}", source.file_name()));
-            make(source, folder, &partial).with_context(|| format!("making {}", path.display()))?;
-            std::fs::rename(&partial, &path)?;
-        }
+    let path = source.path(folder);
+    if !path.is_file() {
+        let partial = path.with_file_name(format!("partial-{}", source.file_name()));
+        make(source, folder, &partial).with_context(|| format!("making {}", path.display()))?;
+        std::fs::rename(&partial, &path)?;
     }
-    Ok(())
+    Ok(path)
 }
 
 fn make(source: Source, folder: &Path, out: &Path) -> Result<()> {
@@ -126,7 +109,7 @@ fn make(source: Source, folder: &Path, out: &Path) -> Result<()> {
         }
         Source::Talk => talk(&format!("{x264} -bf 2 {aac}"), out),
         Source::CutOff => {
-            let whole = std::fs::read(Source::Closed.path(folder))?;
+            let whole = std::fs::read(made(Source::Closed, folder)?)?;
             Ok(std::fs::write(out, &whole[..whole.len() / 2])?)
         }
         Source::Noise => {

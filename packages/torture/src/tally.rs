@@ -14,8 +14,10 @@ pub struct Tally {
     pub jobs: u64,
     /// Programs that were started for them.
     pub lives: u64,
-    /// Jobs by how they ended: completed, or refused for their source.
+    /// Jobs that ended with their results.
     pub completed: u64,
+    /// Jobs that ended for a broken source, as they must.
+    pub refused: u64,
     met: BTreeMap<(&'static str, Stage), u64>,
     found: BTreeMap<Broken, u64>,
     ends: BTreeMap<String, u64>,
@@ -46,6 +48,7 @@ impl Tally {
         self.jobs += other.jobs;
         self.lives += other.lives;
         self.completed += other.completed;
+        self.refused += other.refused;
         for (key, count) in other.met {
             *self.met.entry(key).or_default() += count;
         }
@@ -91,11 +94,19 @@ impl Tally {
         let _ = writeln!(text, "\nLives ended: {}.\n", ends.join(", "));
         let _ = writeln!(
             text,
-            "| jobs | completed | lives | faults |{}",
+            "| jobs | completed | refused | lives | faults |{}",
             Broken::ALL.map(|broken| format!(" {} |", broken.name())).concat()
         );
-        let _ = writeln!(text, "|---|---|---|---|{}", "---|".repeat(Broken::ALL.len()));
-        let _ = write!(text, "| {} | {} | {} | {} |", self.jobs, self.completed, self.lives, self.faults());
+        let _ = writeln!(text, "|---|---|---|---|---|{}", "---|".repeat(Broken::ALL.len()));
+        let _ = write!(
+            text,
+            "| {} | {} | {} | {} | {} |",
+            self.jobs,
+            self.completed,
+            self.refused,
+            self.lives,
+            self.faults()
+        );
         for broken in Broken::ALL {
             let _ = write!(text, " {} |", self.found(broken));
         }
