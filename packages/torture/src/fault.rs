@@ -143,6 +143,19 @@ impl Fault {
         matches!(self, Fault::Memory(_) | Fault::Files(_) | Fault::FullDisk(_))
     }
 
+    /// Whether a job should come to its end in spite of it, in the same life.
+    pub fn is_mild(self) -> bool {
+        matches!(
+            self,
+            Fault::Stop(_)
+                | Fault::StopChild(_)
+                | Fault::CloseOutput
+                | Fault::NoDescriptors
+                | Fault::Twin
+                | Fault::TwinAtOnce
+        )
+    }
+
     /// Whether it takes a disk of its own.
     pub fn needs_small_disk(self) -> bool {
         matches!(self, Fault::FullDisk(_))

@@ -19,6 +19,8 @@ use crate::program::{Ended, Program, Role};
 
 /// The longest that a life may take when it gets little of a machine.
 const LONGEST: Duration = Duration::from_secs(240);
+/// How long the last lines may take to come when the program has ended.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Between two looks for a child to do something to.
 const AGAIN: Duration = Duration::from_millis(4);
@@ -80,6 +82,8 @@ enum Act {
 struct Running<'a> {
     life: &'a Life<'a>,
     programs: Vec<Program>,
+    /// Of which the stdout has not ended.
+    open: usize,
     send: Sender<(usize, String)>,
     lines: Receiver<(usize, String)>,
     begun: Instant,
@@ -102,6 +106,7 @@ impl Life<'_> {
         let mut running = Running {
             life: self,
             programs: Vec::new(),
+            open: 0,
             send,
             lines,
             begun: Instant::now(),
@@ -147,6 +152,7 @@ impl Running<'_> {
         let mut command = if bare { without_descriptors(&command) } else { command };
         let stderr = (!bare).then_some(stderr);
         self.programs.push(Program::start(&mut command, role, stderr, index, self.send.clone())?);
+        self.open += 1;
         Ok(())
     }
 
@@ -161,10 +167,7 @@ impl Running<'_> {
                 running += usize::from(program.is_running()?);
             }
             if running == 0 {
-                // what was said last
-                while let Ok((index, line)) = self.lines.recv_timeout(Duration::from_millis(50)) {
-                    self.hear(index, &line);
-                }
+                self.hear_the_rest();
                 return Ok(false);
             }
             if patience.is_over() {
@@ -179,7 +182,21 @@ impl Running<'_> {
         }
     }
 
+    /// What was said last, until every stdout has ended.
+    fn hear_the_rest(&mut self) {
+        let mut patience = Patience::of(LAST_WORDS);
+        while self.open > 0 && !patience.is_over() {
+            if let Ok((index, line)) = self.lines.recv_timeout(LOOK_EVERY) {
+                self.hear(index, &line);
+            }
+        }
+    }
+
     fn hear(&mut self, index: usize, line: &str) {
+        if line.is_empty() {
+            self.open -= 1;
+            return;
+        }
         let program = &mut self.programs[index];
         let Some(event) = program.hear(line) else { return };
         if program.role() != Role::Intruder

@@ -2,6 +2,7 @@
 //! they said, limits on how long they may run and be silent, and an end that reaches the
 //! whole group.
 
+mod guard;
 mod spawner;
 mod tail;
 
@@ -60,12 +61,16 @@ pub struct Invocation {
     pub envs: Vec<(String, OsString)>,
     /// Folder to run in.
     pub dir: Option<PathBuf>,
+    /// Whether it may start programs of its own. They are then ended also when we are
+    /// killed; otherwise only the program itself is.
+    pub has_children: bool,
 }
 
 impl Invocation {
     /// A command without further environment.
     pub fn new(what: impl Into<String>, program: impl Into<PathBuf>, args: Vec<OsString>) -> Self {
-        Invocation { what: what.into(), program: program.into(), args, envs: Vec::new(), dir: None }
+        let (what, program) = (what.into(), program.into());
+        Invocation { what, program, args, envs: Vec::new(), dir: None, has_children: false }
     }
 }
 
@@ -99,7 +104,7 @@ pub async fn run(
 ) -> Result<Finished> {
     let started = Instant::now();
     let mut child = start(call).await?;
-    let group = Group::of(child.id());
+    let group = Group::of(child.id(), call.has_children);
     let mut tail = Tail::default();
     let outcome = tokio::select! {
         outcome = listen(&mut child, limits, &mut tail, &mut heard) => outcome,
@@ -158,7 +163,8 @@ enum Stop {
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 /// Kills every group of this process at once, for a program that ends without waiting.
-/// The kernel ends our children with us, and not the programs that they started.
+/// The kernel ends our children with us; the programs that they started are ended here, or by
+/// the guard where somebody kills us.
 pub fn kill_all() {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     for pid in running.iter().filter_map(|pid| i32::try_from(*pid).ok()) {
@@ -168,16 +174,19 @@ pub fn kill_all() {
 }
 
 /// Kills what is left of a process group when dropped.
-struct Group(Option<u32>);
+struct Group {
+    pid: Option<u32>,
+    guarded: bool,
+}
 
 impl Group {
-    fn of(pid: Option<u32>) -> Group {
+    fn of(pid: Option<u32>, guarded: bool) -> Group {
         RUNNING.lock().unwrap_or_else(PoisonError::into_inner).extend(pid);
-        Group(pid)
+        Group { pid, guarded }
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.0.and_then(|p| i32::try_from(p).ok()) {
+        if let Some(pid) = self.pid.and_then(|p| i32::try_from(p).ok()) {
             // the group may be gone already
             let _ = killpg(Pid::from_raw(pid), signal);
         }
@@ -187,8 +196,11 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
-        if let Some(pid) = self.0 {
+        if let Some(pid) = self.pid {
             RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+            if self.guarded {
+                guard::release(pid);
+            }
         }
     }
 }
@@ -208,6 +220,8 @@ async fn start(call: &Invocation) -> Result<Child> {
         command.current_dir(dir);
     }
     tracing::debug!(what = call.what, program = ?call.program, args = ?call.args, "starting");
+    let guarded = if call.has_children { guard::watch(&mut command) } else { Ok(()) };
+    guarded.map_err(|e| MediaError::io(format!("{}: cannot start a shell to guard it", call.what), &e))?;
     spawner::spawn(command).await.map_err(|e| {
         let program = call.program.display();
         match e.kind() {
