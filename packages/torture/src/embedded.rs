@@ -53,8 +53,11 @@ impl Backend for Embedded {
         };
         let mut command = Command::new(&self.segue);
         command.arg("run").arg(source).arg("--out").arg(&place.out);
-        command.args(["--progress", "json", "--recipe", recipe, "--threads", "2"]);
-        command.args(["--segment-duration", "1s", "--workers", &script.workers.to_string()]);
+        let workers = script.workers.to_string();
+        // x264 on more than one thread does not always make the same bytes on a busy machine
+        let threads = if script.work == Work::Encode { &workers } else { "2" };
+        command.args(["--progress", "json", "--recipe", recipe, "--threads", threads]);
+        command.args(["--segment-duration", "1s", "--workers", &workers]);
         if let Some(map) = self.map(script.work) {
             command.args(["--map", &map]);
         }
