@@ -94,13 +94,14 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Lives it through.
+    /// Lives it through; once `is_over`, nothing is done to it any more.
     ///
     /// # Errors
     /// What keeps the harness itself from working.
-    pub fn run(mut self, tally: &mut Tally) -> Result<JobEnd> {
+    pub fn run(mut self, is_over: &dyn Fn() -> bool, tally: &mut Tally) -> Result<JobEnd> {
         let mut rng = self.script.rng.clone();
         for planned in self.script.lives.iter().map(Vec::as_slice).chain([&[][..]]) {
+            let planned = if is_over() { &[] } else { planned };
             let last = planned.is_empty();
             let end = self.live(planned, &mut rng, tally)?;
             let mut findings = self.after_life(&end);

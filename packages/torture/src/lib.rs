@@ -62,6 +62,9 @@ pub struct Plan {
     pub sabotage: Option<Sabotage>,
 }
 
+/// A bout in which there is time for stops that are longer than a lease.
+const LONG_ENOUGH: Duration = Duration::from_secs(120);
+
 /// What is expected of one kind of job, once it is known.
 type Slot = Arc<Mutex<Option<Expected>>>;
 
@@ -70,6 +73,8 @@ pub(crate) struct World {
     segue: PathBuf,
     sources: PathBuf,
     making: Mutex<()>,
+    /// Whether there is one job only, which has all the time that it takes.
+    alone: bool,
     work: PathBuf,
     seed: u64,
     able: Able,
@@ -88,7 +93,7 @@ pub fn torture(plan: &Plan) -> Result<Tally> {
     let (next, stop) = (AtomicU64::new(plan.job.unwrap_or(0)), AtomicBool::new(false));
     let failed = Mutex::new(None);
     std::thread::scope(|scope| {
-        let at_once = if plan.job.is_some() || plan.sabotage.is_some() { 1 } else { plan.at_once.max(1) };
+        let at_once = if world.alone { 1 } else { plan.at_once.max(1) };
         let clock = scope.spawn(|| {
             let mut patience = Patience::of(plan.time);
             while !patience.is_over() && !stop.load(Ordering::Relaxed) {
@@ -101,10 +106,10 @@ pub fn torture(plan: &Plan) -> Result<Tally> {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Relaxed) {
                         let number = next.fetch_add(1, Ordering::Relaxed);
-                        if plan.job.is_some() || plan.sabotage.is_some() {
+                        if world.alone {
                             stop.store(true, Ordering::Relaxed);
                         }
-                        if let Err(error) = world.one(number, &tally) {
+                        if let Err(error) = world.one(number, &stop, &tally) {
                             stop.store(true, Ordering::Relaxed);
                             locked(&failed).get_or_insert(error);
                         }
@@ -135,7 +140,8 @@ impl World {
         };
         let model = std::env::var_os("SEGUE_MODEL_DIR")
             .is_some_and(|folder| Path::new(&folder).join("ggml-base.en.bin").is_file());
-        let able = Able { small_disk: place::can_mount(&work), model };
+        let long_stops = plan.time >= LONG_ENOUGH;
+        let able = Able { small_disk: place::can_mount(&work), model, long_stops };
         for (able, what) in [
             (able.small_disk, "no small disk can be mounted (that takes root): no disk gets full"),
             (able.model, "SEGUE_MODEL_DIR names no folder with base.en: nothing is transcribed"),
@@ -147,11 +153,23 @@ impl World {
         let backend = Box::new(Embedded::new(&segue, &work)?);
         let (seed, sabotage) = (plan.seed, plan.sabotage);
         let making = Mutex::new(());
-        Ok(World { segue, sources, making, work, seed, able, backend, sabotage, expected: Mutex::default() })
+        let alone = plan.job.is_some() || plan.sabotage.is_some();
+        Ok(World {
+            segue,
+            sources,
+            making,
+            alone,
+            work,
+            seed,
+            able,
+            backend,
+            sabotage,
+            expected: Mutex::default(),
+        })
     }
 
     /// Runs the job of that number.
-    fn one(&self, number: u64, tally: &Mutex<Tally>) -> Result<()> {
+    fn one(&self, number: u64, stop: &AtomicBool, tally: &Mutex<Tally>) -> Result<()> {
         let script = match self.sabotage {
             Some(sabotage) => sabotage.script(),
             None => Script::of(self.seed, number, self.able),
@@ -165,7 +183,9 @@ impl World {
         let folder = self.work.join(format!("seed-{}-job-{number}", self.seed));
         let place = Place::make(&folder, script.own_state, disk)?;
         let mut own = Tally::default();
-        let mut end = Job::new(self, &script, &place, Some(&expected)).run(&mut own)?;
+        let job = Job::new(self, &script, &place, Some(&expected));
+        let over = || !self.alone && stop.load(Ordering::Relaxed);
+        let mut end = job.run(&over, &mut own)?;
         own.jobs = 1;
         let well = end.findings.is_empty();
         own.completed = u64::from(well && end.code == Some(0));
@@ -207,7 +227,7 @@ impl World {
         let place = Place::make(&self.work.join(name), false, None)?;
         let mut job = Job::new(self, &quiet, &place, None);
         job.sabotage = None;
-        let end = job.run(&mut Tally::default())?;
+        let end = job.run(&|| false, &mut Tally::default())?;
         ensure!(end.findings.is_empty(), "an undisturbed run: {}", end.log.join("\n"));
         let code = end.code.context("an undisturbed run without an end")?;
         let good = if script.source.is_good() { 0 } else { 3 };

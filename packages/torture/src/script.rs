@@ -49,6 +49,8 @@ pub struct Able {
     pub small_disk: bool,
     /// The speech models are there.
     pub model: bool,
+    /// There is time to stop a process for longer than a lease.
+    pub long_stops: bool,
 }
 
 /// One job and all that is done to it.
@@ -85,7 +87,12 @@ impl Script {
         let wanted_disk = rng.u32(0..4) == 0;
         let small_disk = wanted_disk && able.small_disk;
         let count = rng.usize(1..=MOST_LIVES);
-        let lives = (0..count).map(|_| life(&mut rng, source, small_disk)).collect();
+        let mut lives: Vec<Vec<Planned>> = (0..count).map(|_| life(&mut rng, source, small_disk)).collect();
+        for planned in lives.iter_mut().flatten().filter(|_| !able.long_stops) {
+            if matches!(planned.fault, Fault::Stop(time) if time >= LONGER_THAN_A_LEASE) {
+                planned.fault = Fault::Stop(Duration::from_secs(1));
+            }
+        }
         Script { source, work, workers, own_state, small_disk, lives, rng }
     }
 }
@@ -197,7 +204,7 @@ fn pick<T: Copy>(rng: &mut Rng, weighted: &[(T, u32)]) -> T {
 mod tests {
     use super::*;
 
-    const ABLE: Able = Able { small_disk: true, model: true };
+    const ABLE: Able = Able { small_disk: true, model: true, long_stops: true };
 
     #[test]
     fn the_same_seed_and_number_is_the_same_script() {
