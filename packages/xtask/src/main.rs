@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask layers|fidelity|bench|fuzz-lite|simulate`.
+//! What a developer runs: `cargo xtask layers|fidelity|bench|fuzz-lite|simulate|torture`.
 
 mod bench;
 mod fidelity;
@@ -8,6 +8,7 @@ mod measure;
 mod program;
 mod simulate;
 mod table;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,8 @@ enum Command {
     FuzzLite(fuzz::FuzzArgs),
     /// The roles in a simulated world, one history for each seed
     Simulate(simulate::SimulateArgs),
+    /// Real processes on real files, killed, stopped and starved at random
+    Torture(torture::TortureArgs),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::FuzzLite(args) => fuzz::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Torture(args) => torture::run(&args),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
