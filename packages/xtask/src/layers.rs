@@ -130,6 +130,13 @@ const RULES: &[Rule] = &[
         reason: "it runs the roles over services and engines of its own and starts nothing real",
     },
     Rule {
+        package: "segue-torture",
+        may: &["segue-domain"],
+        never: &[CLOUD, NETWORK, ENGINE],
+        itself: &[],
+        reason: "it sees programs and what they leave from outside; the database it opens is a copy",
+    },
+    Rule {
         package: "segue-cli",
         may: &["segue-domain", "segue-ports", "segue-runtime"],
         never: &[],
