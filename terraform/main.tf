@@ -120,7 +120,7 @@ module "lambda" {
   kms_key_arn       = module.key.arn
   environment       = local.environment
   upload_bucket_arn = module.storage.input_bucket_arn
-  queue_arn         = var.uploads == "queue-lambda" ? module.queues.arns["uploads"] : null
+  queue             = var.uploads == "queue-lambda" ? { arn = module.queues.arns["uploads"] } : null
   dead_queue_arn    = module.queues.dead_arns["chunking"]
 }
 

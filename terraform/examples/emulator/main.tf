@@ -162,7 +162,7 @@ module "lambda" {
   kms_key_arn       = module.key.arn
   environment       = merge(local.environment, { AWS_ENDPOINT_URL = coalesce(var.function_endpoint, var.endpoint) })
   upload_bucket_arn = module.storage.input_bucket_arn
-  queue_arn         = var.uploads == "queue-lambda" ? module.queues.arns["uploads"] : null
+  queue             = var.uploads == "queue-lambda" ? { arn = module.queues.arns["uploads"] } : null
   dead_queue_arn    = module.queues.dead_arns["chunking"]
 }
 

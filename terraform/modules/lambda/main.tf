@@ -53,7 +53,7 @@ resource "aws_lambda_function_event_invoke_config" "this" {
 }
 
 resource "aws_lambda_permission" "bucket" {
-  count = var.queue_arn == null ? 1 : 0
+  count = var.queue == null ? 1 : 0
 
   statement_id   = "uploads"
   action         = "lambda:InvokeFunction"
@@ -67,9 +67,9 @@ resource "aws_lambda_permission" "bucket" {
 # comes again.
 
 resource "aws_lambda_event_source_mapping" "queue" {
-  count = var.queue_arn == null ? 0 : 1
+  count = var.queue == null ? 0 : 1
 
-  event_source_arn                   = var.queue_arn
+  event_source_arn                   = var.queue.arn
   function_name                      = aws_lambda_function.this.arn
   batch_size                         = 10
   maximum_batching_window_in_seconds = 0

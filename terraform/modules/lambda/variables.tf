@@ -44,9 +44,9 @@ variable "upload_bucket_arn" {
   type        = string
 }
 
-variable "queue_arn" {
+variable "queue" {
   description = "The queue that S3 tells of uploads; null where S3 calls the function."
-  type        = string
+  type        = object({ arn = string }) # an object: whether there is one is known before its ARN is
   default     = null
 }
 
