@@ -1,194 +1,37 @@
 # Two buckets: what users bring and what is cut from it, and what is made of it.
+#
+# What lies there only on the way is removed by the sweeper long before it expires; expiry is
+# for what the sweeper never hears of.
 
-locals {
-  buckets = {
-    input  = var.input_bucket
-    output = var.output_bucket
-  }
-  # what lies here only on the way. The sweeper removes it long before; this is for what it
-  # never hears of.
-  transient = {
-    input  = { segments = "segments/" }
-    output = { work = "work/" }
-  }
+module "input" {
+  source = "../bucket"
+
+  name                     = var.input_bucket
+  kms_key_arn              = var.kms_key_arn
+  partition                = var.partition
+  force_destroy            = var.force_destroy
+  abort_uploads_after_days = var.abort_uploads_after_days
+  keep_versions_days       = var.keep_versions_days
+  access_log_bucket        = var.access_log_bucket
+  upload_origins           = var.upload_origins
+
+  expire = merge(
+    { segments = var.expire_transient_after_days },
+    var.expire_sources_after_days == null ? {} : { input = var.expire_sources_after_days },
+  )
 }
 
-resource "aws_s3_bucket" "this" {
-  #checkov:skip=CKV_AWS_144:A source can be brought again and results can be made again; whoever wants a second region adds replication
-  #checkov:skip=CKV2_AWS_62:Only the input bucket tells of uploads; the notification is the root module's
-  for_each = local.buckets
+module "output" {
+  source = "../bucket"
 
-  bucket        = each.value
-  force_destroy = var.force_destroy
-}
+  name                     = var.output_bucket
+  kms_key_arn              = var.kms_key_arn
+  partition                = var.partition
+  force_destroy            = var.force_destroy
+  abort_uploads_after_days = var.abort_uploads_after_days
+  keep_versions_days       = var.keep_versions_days
+  access_log_bucket        = var.access_log_bucket
 
-resource "aws_s3_bucket_ownership_controls" "this" {
-  for_each = aws_s3_bucket.this
-
-  bucket = each.value.id
-
-  rule {
-    object_ownership = "BucketOwnerEnforced"
-  }
-}
-
-resource "aws_s3_bucket_public_access_block" "this" {
-  for_each = aws_s3_bucket.this
-
-  bucket                  = each.value.id
-  block_public_acls       = true
-  block_public_policy     = true
-  ignore_public_acls      = true
-  restrict_public_buckets = true
-}
-
-resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
-  for_each = aws_s3_bucket.this
-
-  bucket = each.value.id
-
-  rule {
-    # one data key for a while instead of one for each object: 10,000 parts would be 10,000 calls
-    bucket_key_enabled = true
-
-    apply_server_side_encryption_by_default {
-      sse_algorithm     = "aws:kms"
-      kms_master_key_id = var.kms_key_arn
-    }
-  }
-}
-
-resource "aws_s3_bucket_versioning" "this" {
-  for_each = aws_s3_bucket.this
-
-  bucket = each.value.id
-
-  versioning_configuration {
-    status = "Enabled"
-  }
-}
-
-resource "aws_s3_bucket_logging" "this" {
-  for_each = var.access_log_bucket == null ? {} : aws_s3_bucket.this
-
-  bucket        = each.value.id
-  target_bucket = var.access_log_bucket
-  target_prefix = "${each.value.id}/"
-}
-
-resource "aws_s3_bucket_lifecycle_configuration" "this" {
-  for_each = aws_s3_bucket.this
-
-  bucket = each.value.id
-
-  rule {
-    id     = "abort-uploads"
-    status = "Enabled"
-
-    filter {}
-
-    abort_incomplete_multipart_upload {
-      days_after_initiation = var.abort_uploads_after_days
-    }
-  }
-
-  # versions are there against mistakes; a bucket full of them is one
-  rule {
-    id     = "forget-versions"
-    status = "Enabled"
-
-    filter {}
-
-    noncurrent_version_expiration {
-      noncurrent_days = var.keep_versions_days
-    }
-
-    expiration {
-      expired_object_delete_marker = true
-    }
-  }
-
-  dynamic "rule" {
-    for_each = local.transient[each.key]
-
-    content {
-      id     = "expire-${rule.key}"
-      status = "Enabled"
-
-      filter {
-        prefix = rule.value
-      }
-
-      expiration {
-        days = var.expire_transient_after_days
-      }
-
-      noncurrent_version_expiration {
-        noncurrent_days = 1
-      }
-    }
-  }
-
-  dynamic "rule" {
-    for_each = each.key == "input" && var.expire_sources_after_days != null ? { sources = "input/" } : {}
-
-    content {
-      id     = "expire-${rule.key}"
-      status = "Enabled"
-
-      filter {
-        prefix = rule.value
-      }
-
-      expiration {
-        days = var.expire_sources_after_days
-      }
-    }
-  }
-
-  depends_on = [aws_s3_bucket_versioning.this]
-}
-
-resource "aws_s3_bucket_policy" "this" {
-  for_each = aws_s3_bucket.this
-
-  bucket = each.value.id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid       = "TlsOnly"
-        Effect    = "Deny"
-        Principal = "*"
-        Action    = "s3:*"
-        Resource  = ["arn:${var.partition}:s3:::${local.buckets[each.key]}", "arn:${var.partition}:s3:::${local.buckets[each.key]}/*"]
-        Condition = { Bool = { "aws:SecureTransport" = "false" } }
-      },
-      {
-        Sid       = "RecentTlsOnly"
-        Effect    = "Deny"
-        Principal = "*"
-        Action    = "s3:*"
-        Resource  = ["arn:${var.partition}:s3:::${local.buckets[each.key]}", "arn:${var.partition}:s3:::${local.buckets[each.key]}/*"]
-        Condition = { NumericLessThan = { "s3:TlsVersion" = "1.2" } }
-      },
-    ]
-  })
-
-  depends_on = [aws_s3_bucket_public_access_block.this]
-}
-
-resource "aws_s3_bucket_cors_configuration" "input" {
-  count = length(var.upload_origins) > 0 ? 1 : 0
-
-  bucket = aws_s3_bucket.this["input"].id
-
-  cors_rule {
-    allowed_methods = ["PUT"]
-    allowed_origins = var.upload_origins
-    allowed_headers = ["content-type", "content-md5", "x-amz-checksum-crc32", "x-amz-sdk-checksum-algorithm"]
-    # a browser that uploads in parts has to read them
-    expose_headers  = ["ETag"]
-    max_age_seconds = 3600
-  }
+  # never jobs/: that is what it is all for
+  expire = { work = var.expire_transient_after_days }
 }

@@ -1,19 +1,24 @@
 output "input_bucket" {
   description = "Name of the input bucket."
-  value       = aws_s3_bucket.this["input"].id
+  value       = module.input.name
 }
 
 output "output_bucket" {
   description = "Name of the output bucket."
-  value       = aws_s3_bucket.this["output"].id
+  value       = module.output.name
 }
 
 output "input_bucket_arn" {
   description = "ARN of the input bucket."
-  value       = aws_s3_bucket.this["input"].arn
+  value       = module.input.arn
 }
 
 output "output_bucket_arn" {
   description = "ARN of the output bucket."
-  value       = aws_s3_bucket.this["output"].arn
+  value       = module.output.arn
+}
+
+output "expire" {
+  description = "Days after which objects expire, by the first part of their key."
+  value       = { input = module.input.expire, output = module.output.expire }
 }
