@@ -1,4 +1,4 @@
-//! The roles: chunker, worker, reassembler and sweeper.
+//! The roles: ingest, chunker, worker, reassembler and sweeper.
 //!
 //! Each is a loop over one queue. What is to be done stands in the ledger; a message only
 //! says where to look. Why nothing is lost is written in `design.md` beside this crate.
@@ -7,8 +7,10 @@
 //! and no process is started.
 
 pub mod chunker;
+pub mod control;
 mod deps;
 mod held;
+pub mod ingest;
 pub mod progress;
 mod publish;
 pub mod reassembler;
@@ -21,4 +23,5 @@ mod tidy;
 pub mod worker;
 
 pub use deps::{Deps, RoleConfig};
+pub use receive::Outcome;
 pub use submit::submit;

@@ -4,5 +4,6 @@
 mod engines;
 mod faults;
 mod happy;
+mod ingest;
 mod stale;
 mod world;
