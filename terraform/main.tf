@@ -23,6 +23,7 @@ locals {
   # tasks that need a GPU have a lane of their own where there are machines for them
   lanes = concat(
     ["chunking", "map", "reassembly"],
+    var.gpu == null ? [] : ["map-gpu"],
     var.uploads == "queue-lambda" ? ["uploads"] : [],
   )
 
@@ -42,6 +43,8 @@ locals {
       SEGUE_LOG_FORMAT                = "json"
     },
     var.segment_duration_s == null ? {} : { CHUNK_SEGMENT_DURATION_SEC = tostring(var.segment_duration_s) },
+    var.gpu == null ? {} : { MAP_GPU_QUEUE_URL = module.queues.urls["map-gpu"] },
+    var.uploads == "queue-lambda" ? { INGEST_QUEUE_URL = module.queues.urls["uploads"] } : {},
     var.recipe == null ? {} : { SEGUE_RECIPE = var.recipe },
   )
   # a function is told its region, and may not be told it again
@@ -80,6 +83,8 @@ module "queues" {
   lanes             = local.lanes
   upload_lane       = { queue = "chunking", "queue-lambda" = "uploads", lambda = null }[var.uploads]
   upload_bucket_arn = module.storage.input_bucket_arn
+  # the function counts no failures: what it cannot take is put aside after two hours
+  max_receive_counts = { uploads = 20 }
 }
 
 module "tables" {
@@ -226,10 +231,10 @@ module "workers_gpu" {
   spot               = var.gpu.spot
   max                = var.gpu.max
   messages_per_task  = var.gpu.messages_per_task
-  queue              = module.queues.names["map"]
+  queue              = module.queues.names["map-gpu"]
   subnet_ids         = module.network.subnet_ids
   security_group_id  = module.network.security_group_id
-  task_role_arn      = module.roles.task_role_arns["worker"]
+  task_role_arn      = module.roles.task_role_arns["gpu-worker"]
   execution_role_arn = module.roles.execution_role_arn
   environment        = local.worker_environment
   kms_key_arn        = module.key.arn
@@ -250,7 +255,7 @@ module "watch" {
   table_names      = module.tables.names
   log_group_names = merge(
     { for program, workers in module.workers_cpu : program => workers.log_group_name },
-    var.gpu == null ? {} : { "worker-gpu" = module.workers_gpu[0].log_group_name },
+    var.gpu == null ? {} : { "gpu-worker" = module.workers_gpu[0].log_group_name },
     local.by_lambda ? { ingest = module.lambda[0].log_group_name } : {},
   )
   services = merge(

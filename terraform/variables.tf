@@ -75,8 +75,8 @@ variable "cpu" {
   }
 
   validation {
-    condition     = alltrue([for program in ["chunker", "reassembler", "sweeper"] : contains(keys(var.cpu), program)])
-    error_message = "Without a chunker, a reassembler and a sweeper no job ends."
+    condition     = alltrue([for program in ["chunker", "worker", "reassembler", "sweeper"] : contains(keys(var.cpu), program)])
+    error_message = "Without a chunker, a worker, a reassembler and a sweeper no job ends; GPU workers take the tasks alone that need a GPU."
   }
 
   validation {
@@ -95,11 +95,6 @@ variable "gpu" {
     messages_per_task = optional(number, 16)
   })
   default = null
-
-  validation {
-    condition     = var.gpu != null || contains(keys(var.cpu), "worker")
-    error_message = "Somebody has to work: a worker on Fargate, GPU machines, or both."
-  }
 }
 
 variable "recipe" {

@@ -151,16 +151,11 @@ run "with_machines" {
 
   variables {
     gpu = { image = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/segue:1.0.0-cuda" }
-    cpu = {
-      chunker     = { cpu = 1024, memory_mb = 2048 }
-      reassembler = { cpu = 2048, memory_mb = 4096 }
-      sweeper     = { cpu = 256, memory_mb = 512, min = 1 }
-    }
   }
 
   assert {
-    condition     = length(module.workers_gpu) == 1
-    error_message = "there are machines"
+    condition     = length(module.workers_gpu) == 1 && length(output.environment.MAP_GPU_QUEUE_URL) > 0 && contains(local.lanes, "map-gpu")
+    error_message = "there are machines, and tasks for them have their own queue"
   }
 }
 
@@ -175,7 +170,7 @@ run "nobody_works" {
     }
   }
 
-  expect_failures = [var.gpu]
+  expect_failures = [var.cpu]
 }
 
 run "nobody_sweeps" {

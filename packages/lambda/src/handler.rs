@@ -115,6 +115,8 @@ mod tests {
             json!({
                 "eventVersion": version, "eventSource": "aws:s3", "awsRegion": "us-east-1",
                 "eventTime": "2026-01-02T03:04:05.678Z", "eventName": "ObjectCreated:CompleteMultipartUpload",
+                "userIdentity": { "principalId": "AIDA" }, "requestParameters": { "sourceIPAddress": "127.0.0.1" },
+                "responseElements": {},
                 "s3": { "bucket": { "name": "in" }, "object": { "key": key, "size": 1 } },
             })
         };

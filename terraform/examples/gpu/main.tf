@@ -62,9 +62,10 @@ module "segue" {
   uploads         = "queue-lambda"
   lambda          = { bundle = var.lambda_bundle, architecture = "arm64" }
 
-  # machines do all the map work: speech on the GPU, carrying and encoding on its cores
+  # what needs no GPU stays here: carrying, encoding, thumbnails
   cpu = {
     chunker     = { cpu = 1024, memory_mb = 2048, scratch_gb = 100, max = 2 }
+    worker      = { cpu = 4096, memory_mb = 8192, scratch_gb = 100, max = 16 }
     reassembler = { cpu = 4096, memory_mb = 8192, scratch_gb = 200, max = 4 }
     sweeper     = { cpu = 256, memory_mb = 512, scratch_gb = 21, min = 1 }
   }

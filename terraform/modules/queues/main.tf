@@ -28,7 +28,7 @@ resource "aws_sqs_queue" "lane" {
   # hides the message for later, so most are received more than once
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.dead[each.value].arn
-    maxReceiveCount     = var.max_receive_count
+    maxReceiveCount     = lookup(var.max_receive_counts, each.value, 100)
   })
 }
 

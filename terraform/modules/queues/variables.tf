@@ -41,8 +41,8 @@ variable "visibility_timeout_s" {
   default     = 360
 }
 
-variable "max_receive_count" {
-  description = "Receives after which SQS itself puts a message aside."
-  type        = number
-  default     = 100
+variable "max_receive_counts" {
+  description = "Receives after which SQS itself puts a message aside, by lane; 100 where none is named."
+  type        = map(number)
+  default     = {}
 }

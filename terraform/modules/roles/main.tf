@@ -40,7 +40,17 @@ locals {
       read    = ["input", "segments", "work"]
       write   = ["work"]
       remove  = ["work"]
-      receive = local.map_lanes
+      receive = ["map"]
+      send    = concat(["reassembly"], local.map_lanes)
+      rows    = { jobs = local.row_write, completions = local.row_query, leases = local.row_lease }
+      index   = false
+    }
+    # the same, on machines with a GPU, from a queue of their own
+    gpu-worker = {
+      read    = ["input", "segments", "work"]
+      write   = ["work"]
+      remove  = ["work"]
+      receive = [for lane in local.map_lanes : lane if lane == "map-gpu"]
       send    = concat(["reassembly"], local.map_lanes)
       rows    = { jobs = local.row_write, completions = local.row_query, leases = local.row_lease }
       index   = false
@@ -177,8 +187,7 @@ locals {
     }
   }
 
-  tasks = toset(["chunker", "worker", "reassembler", "sweeper"])
-  logs  = setunion(local.tasks, ["worker-gpu"])
+  tasks = toset(concat(["chunker", "worker", "reassembler", "sweeper"], contains(keys(var.queue_arns), "map-gpu") ? ["gpu-worker"] : []))
 }
 
 # Programs in containers.
@@ -244,7 +253,7 @@ resource "aws_iam_role_policy" "execution" {
         Sid      = "Log"
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        Resource = [for program in local.logs : "arn:${var.partition}:logs:${var.region}:${var.account_id}:log-group:/${var.name}/${program}:log-stream:*"]
+        Resource = [for program in local.tasks : "arn:${var.partition}:logs:${var.region}:${var.account_id}:log-group:/${var.name}/${program}:log-stream:*"]
       },
     ] : statement if length(statement.Resource) > 0]
   })

@@ -10,9 +10,12 @@ resource "aws_cloudwatch_log_group" "this" {
 locals {
   environment = merge(
     {
-      SEGUE_LOG        = "info"
-      SEGUE_LOG_FORMAT = "json"
-      TMPDIR           = "/scratch"
+      SEGUE_LOG          = "info"
+      SEGUE_LOG_FORMAT   = "json"
+      SEGUE_SCRATCH      = "/scratch"
+      SEGUE_HEALTH_FILE  = "/scratch/health"
+      SEGUE_SOURCE_CACHE = tostring(floor(var.scratch_gb * 0.4 * pow(1024, 3)))
+      TMPDIR             = "/scratch"
     },
     var.environment,
   )
@@ -37,9 +40,9 @@ locals {
       # TERM, then this long until KILL: a worker gives back what it holds within 30 s
       stopTimeout = 60
       healthCheck = {
-        command     = ["CMD", "segue", "doctor"]
-        interval    = 60
-        timeout     = 30
+        command     = ["CMD", "segue", "health"]
+        interval    = 30
+        timeout     = 10
         retries     = 3
         startPeriod = 120
       }

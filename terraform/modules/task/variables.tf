@@ -9,12 +9,12 @@ variable "program" {
 }
 
 variable "roles" {
-  description = "What it does: chunker, worker, reassembler, sweeper."
+  description = "What it does: chunker, worker, gpu-worker, reassembler, sweeper."
   type        = list(string)
 
   validation {
-    condition     = length(var.roles) > 0 && length(setsubtract(var.roles, ["chunker", "worker", "reassembler", "sweeper"])) == 0
-    error_message = "Roles are chunker, worker, reassembler and sweeper."
+    condition     = length(var.roles) > 0 && length(setsubtract(var.roles, ["chunker", "worker", "gpu-worker", "reassembler", "sweeper"])) == 0
+    error_message = "Roles are chunker, worker, gpu-worker, reassembler and sweeper."
   }
 }
 
@@ -61,7 +61,7 @@ variable "gpus" {
 }
 
 variable "scratch_gb" {
-  description = "Disk of one task for Fargate, GB, 21 to 200. A reassembler holds the source and the result."
+  description = "Disk of one task, GB; for Fargate 21 to 200. Two fifths of it keep sources for further tasks; a reassembler holds the source and the result."
   type        = number
   default     = 50
 }

@@ -92,9 +92,9 @@ locals {
     # the sweeper found a job that stood still
     stalled = { programs = ["sweeper"], pattern = "{ $.fields.message = \"driving on\" }" }
     # a job ended badly
-    failed = { programs = ["chunker", "worker", "worker-gpu", "reassembler"], pattern = "{ $.fields.message = \"job failed\" }" }
+    failed = { programs = ["chunker", "worker", "gpu-worker", "reassembler"], pattern = "{ $.fields.message = \"job failed\" }" }
     # anything else that is an error
-    errors = { programs = ["chunker", "worker", "worker-gpu", "reassembler", "sweeper", "ingest"], pattern = "{ $.level = \"ERROR\" }" }
+    errors = { programs = ["chunker", "worker", "gpu-worker", "reassembler", "sweeper", "ingest"], pattern = "{ $.level = \"ERROR\" }" }
   }
   counted = merge([
     for saying, what in local.sayings : {

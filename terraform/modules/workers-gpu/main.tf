@@ -15,6 +15,7 @@ module "task" {
   cpu                = var.cpu
   memory_mb          = var.memory_mb
   gpus               = 1
+  scratch_gb         = floor(var.disk_gb / 2)
   task_role_arn      = var.task_role_arn
   execution_role_arn = var.execution_role_arn
   environment        = var.environment

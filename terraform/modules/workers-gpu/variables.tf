@@ -6,13 +6,13 @@ variable "name" {
 variable "program" {
   description = "Name of the service and of its log."
   type        = string
-  default     = "worker-gpu"
+  default     = "gpu-worker"
 }
 
 variable "roles" {
   description = "What it does."
   type        = list(string)
-  default     = ["worker"]
+  default     = ["gpu-worker"]
 }
 
 variable "region" {

@@ -16,12 +16,14 @@ variables {
   queue_arns = {
     chunking   = "arn:aws:sqs:eu-central-1:111122223333:segue-chunking"
     map        = "arn:aws:sqs:eu-central-1:111122223333:segue-map"
+    map-gpu    = "arn:aws:sqs:eu-central-1:111122223333:segue-map-gpu"
     reassembly = "arn:aws:sqs:eu-central-1:111122223333:segue-reassembly"
     uploads    = "arn:aws:sqs:eu-central-1:111122223333:segue-uploads"
   }
   dead_queue_arns = {
     chunking   = "arn:aws:sqs:eu-central-1:111122223333:segue-chunking-dead"
     map        = "arn:aws:sqs:eu-central-1:111122223333:segue-map-dead"
+    map-gpu    = "arn:aws:sqs:eu-central-1:111122223333:segue-map-gpu-dead"
     reassembly = "arn:aws:sqs:eu-central-1:111122223333:segue-reassembly-dead"
     uploads    = "arn:aws:sqs:eu-central-1:111122223333:segue-uploads-dead"
   }
@@ -107,6 +109,7 @@ run "each_program_its_own" {
       } == {
       chunker     = ["arn:aws:sqs:eu-central-1:111122223333:segue-chunking"]
       worker      = ["arn:aws:sqs:eu-central-1:111122223333:segue-map"]
+      gpu-worker  = ["arn:aws:sqs:eu-central-1:111122223333:segue-map-gpu"]
       reassembler = ["arn:aws:sqs:eu-central-1:111122223333:segue-reassembly"]
       sweeper     = []
       ingest      = []

@@ -29,6 +29,12 @@ run "without_privileges" {
     error_message = "scratch"
   }
 
+  # sources that are kept leave room for work
+  assert {
+    condition     = one([for e in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment : tonumber(e.value) if e.name == "SEGUE_SOURCE_CACHE"]) == 21474836480
+    error_message = "the disk is full of sources"
+  }
+
   # SIGTERM drains within 30 s; KILL comes later than that
   assert {
     condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].stopTimeout > 30
