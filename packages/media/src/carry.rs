@@ -2,6 +2,8 @@
 //! source, is its tracks with new chunk offsets, and its bytes are moved as they are.
 
 use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -25,6 +27,39 @@ pub struct Carried {
     pub bytes: u64,
     /// Its SHA-256 in hexadecimal.
     pub sha256: String,
+    /// The source before it was read.
+    pub source: FileState,
+    /// The file when it had its name.
+    pub result: FileState,
+}
+
+/// What changes when somebody changes a file (stat(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileState {
+    /// Device and number of the inode.
+    inode: (u64, u64),
+    /// Length in bytes.
+    bytes: u64,
+    /// Seconds and nanoseconds of the last change to the content.
+    modified: (i64, i64),
+    /// The same of the inode, which nobody can set back.
+    changed: (i64, i64),
+}
+
+impl FileState {
+    /// The state of the file at `path`.
+    ///
+    /// # Errors
+    /// A file that is not there or cannot be asked.
+    pub fn of(path: &Path) -> io::Result<FileState> {
+        let found = fs::metadata(path)?;
+        Ok(FileState {
+            inode: (found.dev(), found.ino()),
+            bytes: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
 }
 
 /// Whether a join of packets that were only read is likely to move them as they are. The join
@@ -81,17 +116,19 @@ pub(crate) async fn carry(
             return Ok(None);
         }
     };
+    let state = |path: &Path| FileState::of(path).map_err(|e| MediaError::io(path.display(), &e));
+    let source = state(request.source)?;
     let name = format!("{}.{}", request.stem, container.extension());
     let (path, partial) = (request.out_dir.join(&name), request.out_dir.join(format!(".{name}.partial")));
     let moved = move_bytes(request, rewrite, &partial, limits).await;
     let renamed = moved.and_then(|written| {
         fs::rename(&partial, &path).map_err(|e| MediaError::io(format!("writing {}", path.display()), &e))?;
-        Ok(written)
+        Ok((written, state(&path)?))
     });
     match renamed {
-        Ok(Written { bytes, sha256 }) => {
+        Ok((Written { bytes, sha256 }, result)) => {
             let wall_ms = started.elapsed().as_millis() as u64;
-            let carried = Carried { bytes, sha256: hex(&sha256) };
+            let carried = Carried { bytes, sha256: hex(&sha256), source, result };
             Ok(Some((path, carried, Finished { wall_ms, ..Finished::default() })))
         }
         Err(e) => {

@@ -65,9 +65,23 @@ pub enum Evidence {
         /// At its place in the result.
         result: String,
     },
-    /// The result is ranges of the source behind a new head. Every range was read back and is the
-    /// source's, and the table, as read back, has every packet where its range was put.
-    Place,
+    /// The result is ranges of the source behind a new head, and the table, as read back, has
+    /// every packet where its range was put.
+    Place {
+        /// How it is known that the ranges are the source's.
+        compared: Compared,
+    },
+}
+
+/// How much of a carried file was read back after it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compared {
+    /// All of it, with the source.
+    Whole,
+    /// First and last block of every write, at once; neither file has changed since, by its
+    /// inode. For files so large that they are written past the page cache.
+    Writes,
 }
 
 /// Frames and packets counted.

@@ -4,30 +4,32 @@
 //! pushes out everything that was in it. So a large file is written directly to the disk where
 //! the file system allows it (`O_DIRECT`, open(2)): blocks that are aligned in memory and in
 //! the file. One thread reads and hashes, the other writes; what is hashed is the very memory
-//! that is written.
+//! that is written, and both ends of each write are read back at once: that it is whole and in
+//! its place is known and not believed.
+//!
+//! Where the old file can be leased ([`Leased`]) nothing is copied at all: blocks that lie
+//! alike in both files ([`Rewrite`] sees to that) are hashed and written from where they are.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use nix::fcntl::{FallocateFlags, FcntlArg, OFlag, fallocate, fcntl};
 use sha2::{Digest, Sha256};
 
-use crate::mp4::{Rewrite, Run};
+use crate::leased::{Leased, Window};
+use crate::mp4::{BLOCK, Rewrite, Run};
 
-/// What the direct way asks of addresses and lengths; the largest that is in use.
-const BLOCK: usize = 4096;
 /// Bytes of a piece: a multiple of [`BLOCK`].
 const PIECE: usize = 2 << 20;
 /// Pieces on their way between the two threads.
 const PIECES: usize = 3;
 /// What a core's own cache holds while it is hashed.
 const HASHED_AT_ONCE: usize = 256 << 10;
-/// A file from here on goes directly to the disk; a smaller one is likely to be read soon.
-const DIRECT_FROM: u64 = 64 << 20;
 
 /// What was written.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ pub(crate) fn copy_out(
     out: &Path,
     told: impl FnMut(u64) -> bool,
 ) -> Result<Written, CopyError> {
-    copy_in_pieces(from, rewrite, out, PIECE, rewrite.len >= DIRECT_FROM, told)
+    copy_in_pieces(from, rewrite, out, PIECE, rewrite.is_large(), told)
 }
 
 fn copy_in_pieces(
@@ -69,29 +71,49 @@ fn copy_in_pieces(
     mut told: impl FnMut(u64) -> bool,
 ) -> Result<Written, CopyError> {
     let mut target = Target::create(out, rewrite.len, direct).map_err(CopyError::Write)?;
+    let leased = if direct { Leased::take(from) } else { None };
     let mut reader = Reader { from, head: &rewrite.head, runs: &rewrite.runs, run: 0, at: 0 };
     let mut hash = Sha256::new();
     let (filled_in, filled) = sync_channel::<Piece>(PIECES);
-    let (written_in, written) = sync_channel::<Piece>(PIECES);
+    let (written_in, written) = sync_channel::<Buffer>(PIECES);
     let mut bytes = 0;
     let read = thread::scope(|scope| {
         let writer = scope.spawn(|| write_pieces(&mut target, filled, written_in));
         let mut fresh = PIECES;
         let read = loop {
-            let piece = match fresh {
-                0 => written.recv().ok(),
-                _ => Some(Piece::new(piece_bytes)),
+            let piece = if let Some(there) = leased.as_ref().and_then(|l| reader.there(l, bytes, piece_bytes))
+            {
+                Piece::There(Arc::new(there))
+            } else {
+                let buffer = match fresh {
+                    0 => written.recv().ok(),
+                    _ => Some(Buffer::new(piece_bytes)),
+                };
+                fresh = fresh.saturating_sub(1);
+                // a writer that ended has its own reason
+                let Some(mut buffer) = buffer else { break Ok(()) };
+                // what follows the head may be there already
+                let most = match reader.head.len() {
+                    head if leased.is_some() && head > 0 => head.next_multiple_of(BLOCK).min(piece_bytes),
+                    _ => piece_bytes,
+                };
+                match buffer.fill(&mut reader, most, &mut hash) {
+                    Ok(0) => break Ok(()),
+                    Ok(_) => Piece::Read(buffer),
+                    Err(e) => break Err(CopyError::Read(e)),
+                }
             };
-            fresh = fresh.saturating_sub(1);
-            // a writer that ended has its own reason
-            let Some(mut piece) = piece else { break Ok(()) };
-            match piece.fill(&mut reader, &mut hash) {
-                Ok(0) => break Ok(()),
-                Ok(n) => bytes += n as u64,
-                Err(e) => break Err(CopyError::Read(e)),
-            }
+            bytes += piece.bytes().len() as u64;
+            let there = match &piece {
+                Piece::There(there) => Some(Arc::clone(there)),
+                Piece::Read(_) => None,
+            };
             if filled_in.send(piece).is_err() {
                 break Ok(());
+            }
+            // hashed while it is written
+            if let Some(there) = there {
+                hash.update(&*there);
             }
             if !told(bytes) {
                 break Err(CopyError::Stopped);
@@ -107,35 +129,65 @@ fn copy_in_pieces(
 }
 
 /// Writes pieces in order, and gives their memory back.
-fn write_pieces(target: &mut Target, filled: Receiver<Piece>, written: SyncSender<Piece>) -> io::Result<()> {
+fn write_pieces(target: &mut Target, filled: Receiver<Piece>, written: SyncSender<Buffer>) -> io::Result<()> {
+    let mut block = Buffer::new(BLOCK);
     for mut piece in filled {
+        let at = target.at;
         target.write(&mut piece)?;
-        // nobody needs it any more when all is read
-        let _ = written.send(piece);
+        target.read_back(at, piece.bytes(), &mut block)?;
+        if let Piece::Read(buffer) = piece {
+            // nobody needs it any more when all is read
+            let _ = written.send(buffer);
+        }
     }
     Ok(())
 }
 
+/// Bytes on their way.
+enum Piece {
+    /// Whole blocks of the old file, where they are.
+    There(Arc<Window>),
+    /// Read from it, or of the head; hashed.
+    Read(Buffer),
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Piece::There(bytes) => bytes,
+            Piece::Read(buffer) => buffer.bytes(),
+        }
+    }
+
+    /// The bytes and, where the last block is not whole, zeros to its end.
+    fn blocks(&mut self) -> &[u8] {
+        match self {
+            Piece::There(bytes) => bytes,
+            Piece::Read(buffer) => buffer.blocks(),
+        }
+    }
+}
+
 /// Memory that starts at a multiple of [`BLOCK`].
-struct Piece {
+struct Buffer {
     memory: Vec<u8>,
     start: usize,
     size: usize,
     len: usize,
 }
 
-impl Piece {
-    fn new(size: usize) -> Piece {
+impl Buffer {
+    fn new(size: usize) -> Buffer {
         let memory = vec![0; size.next_multiple_of(BLOCK) + BLOCK];
         let start = memory.as_ptr().align_offset(BLOCK);
-        Piece { memory, start, size, len: 0 }
+        Buffer { memory, start, size, len: 0 }
     }
 
-    /// Fills the piece, and hashes what is read while it is still in the cache. Fewer bytes
-    /// only at the end.
-    fn fill(&mut self, reader: &mut Reader<'_>, hash: &mut Sha256) -> io::Result<usize> {
+    /// Fills at most `most` bytes, and hashes what is read while it is still in the cache.
+    /// Fewer bytes only at the end.
+    fn fill(&mut self, reader: &mut Reader<'_>, most: usize, hash: &mut Sha256) -> io::Result<usize> {
         self.len = 0;
-        for part in self.memory[self.start..self.start + self.size].chunks_mut(HASHED_AT_ONCE) {
+        for part in self.memory[self.start..self.start + self.size.min(most)].chunks_mut(HASHED_AT_ONCE) {
             let n = reader.fill(part)?;
             hash.update(&part[..n]);
             self.len += n;
@@ -165,6 +217,23 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// The next bytes where they are, if they are whole blocks that lie alike in both files.
+    /// `at` is their place in the new one.
+    fn there(&mut self, leased: &Leased, at: u64, most: usize) -> Option<Window> {
+        let run = self.runs.get(self.run).filter(|_| self.head.is_empty())?;
+        let from = run.from + self.at;
+        let blocks = (run.len - self.at).min(most as u64) / BLOCK as u64 * BLOCK as u64;
+        if blocks == 0 || from % BLOCK as u64 != 0 || at % BLOCK as u64 != 0 {
+            return None;
+        }
+        let bytes = leased.get(from, blocks as usize)?;
+        self.at += blocks;
+        if self.at == run.len {
+            (self.run, self.at) = (self.run + 1, 0);
+        }
+        Some(bytes)
+    }
+
     /// Fills `into`; fewer bytes only at the end.
     fn fill(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let head = self.head.len().min(into.len());
@@ -194,7 +263,7 @@ struct Target {
 impl Target {
     fn create(path: &Path, len: u64, direct: bool) -> io::Result<Target> {
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
+        options.read(true).write(true).create(true).truncate(true);
         let opened = match direct {
             true => options.clone().custom_flags(OFlag::O_DIRECT.bits()).open(path).map(|f| (f, true)),
             false => Err(io::ErrorKind::InvalidInput.into()),
@@ -214,7 +283,7 @@ impl Target {
     }
 
     fn write(&mut self, piece: &mut Piece) -> io::Result<()> {
-        let len = piece.len as u64;
+        let len = piece.bytes().len() as u64;
         if self.direct {
             match self.file.write_all_at(piece.blocks(), self.at) {
                 Err(e) if e.kind() == io::ErrorKind::InvalidInput => {
@@ -229,6 +298,26 @@ impl Target {
         }
         self.file.write_all_at(piece.bytes(), self.at)?;
         self.at += len;
+        Ok(())
+    }
+
+    /// Reads the first and the last block of what was written at `at`.
+    fn read_back(&self, at: u64, written: &[u8], block: &mut Buffer) -> io::Result<()> {
+        let last = written.len().saturating_sub(1) / BLOCK * BLOCK;
+        for from in [0, last] {
+            let expected = &written[from..written.len().min(from + BLOCK)];
+            let into = &mut block.memory[block.start..block.start + BLOCK];
+            let mut read = 0;
+            while read < expected.len() {
+                match self.file.read_at(&mut into[read..], at + (from + read) as u64)? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    n => read += n,
+                }
+            }
+            if into[..expected.len()] != *expected {
+                return Err(io::Error::other("the disk does not give back what was written to it"));
+            }
+        }
         Ok(())
     }
 
@@ -279,6 +368,50 @@ mod tests {
             prop_assert_eq!(written.sha256, Sha256::digest(&expected).to_vec());
             prop_assert!(std::fs::read(&out).unwrap() == expected);
         }
+    }
+
+    /// Blocks that lie alike are taken from where they are, and the file is the same.
+    #[test]
+    fn a_leased_source_is_not_copied() {
+        let dir = tempfile::tempdir_in(std::env::current_exe().unwrap().parent().unwrap()).unwrap();
+        let (from, bytes) = source(dir.path(), 90_000);
+        let leased = Leased::take(&from).unwrap();
+        let head = vec![3; BLOCK + 9];
+        let runs = [Run { from: 9, len: 50_000 }, Run { from: 60_000, len: 10 }];
+        let mut reader = Reader { from: &from, head: &head, runs: &runs, run: 0, at: 0 };
+        let mut hash = Sha256::new();
+        let mut buffer = Buffer::new(4 * BLOCK);
+        assert!(reader.there(&leased, 0, 4 * BLOCK).is_none(), "the head comes first");
+        let first = buffer.fill(&mut reader, 2 * BLOCK, &mut hash).unwrap();
+        assert_eq!(first, 2 * BLOCK);
+        let there = reader.there(&leased, first as u64, 4 * BLOCK).unwrap();
+        assert_eq!(&*there, &bytes[BLOCK..5 * BLOCK]);
+        let there = reader.there(&leased, 6 * BLOCK as u64, 64 * BLOCK).unwrap();
+        assert_eq!(&*there, &bytes[5 * BLOCK..50_000 / BLOCK * BLOCK]);
+        // what is left is less than a block, and the next range lies otherwise
+        assert!(reader.there(&leased, 13 * BLOCK as u64, 4 * BLOCK).is_none());
+        assert_eq!(buffer.fill(&mut reader, 4 * BLOCK, &mut hash).unwrap(), (50_009 % BLOCK) + 10);
+    }
+
+    /// A disk that loses what was written to it.
+    #[test]
+    fn a_write_that_does_not_read_back_is_an_error() {
+        let dir = tempfile::tempdir_in(std::env::current_exe().unwrap().parent().unwrap()).unwrap();
+        let mut target = Target::create(&dir.path().join("out"), 40_000, true).unwrap();
+        let mut piece = Buffer::new(9 * BLOCK);
+        piece.len = 35_000;
+        piece.memory.fill(7);
+        let mut piece = Piece::Read(piece);
+        target.write(&mut piece).unwrap();
+        let mut block = Buffer::new(BLOCK);
+        let written = piece.bytes();
+        target.read_back(0, written, &mut block).unwrap();
+        for at in [0, 34_999] {
+            let mut other = written.to_vec();
+            other[at] ^= 1;
+            assert!(target.read_back(0, &other, &mut block).is_err(), "{at}");
+        }
+        assert!(target.read_back(8192, written, &mut block).is_err(), "beyond what was written");
     }
 
     #[test]

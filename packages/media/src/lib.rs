@@ -18,6 +18,7 @@ pub mod error;
 pub mod facts;
 pub mod hash;
 pub mod join;
+mod leased;
 pub mod lossless;
 pub mod loudness;
 pub mod map_command;

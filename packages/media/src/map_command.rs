@@ -74,6 +74,7 @@ impl MapCommand {
             .iter()
             .filter_map(|name| Some((format!("SEGUE_{}", name.to_uppercase()), value(name, task)?)))
             .collect();
+        call.has_children = true;
         // a user's program need not talk: only the time limit ends it
         let limits = Limits { stall: limits.time, ..limits.clone() };
         process::run(&call, &limits, |_| Heard::Progress).await?;

@@ -1,10 +1,14 @@
 //! A carried file against its source: the new file is ranges of the old one behind a head of
 //! ours. The head and every range are read back and compared, and a packet is the source's own
 //! if the new table points to where its range was put.
+//!
+//! A large file was compared while it was written, both ends of each write; as long as neither
+//! file has changed since, its ranges are not read again.
 
 use std::path::Path;
 
-use crate::carry::Carried;
+use crate::carry::{Carried, FileState};
+use crate::certificate::Compared;
 use crate::error::{MediaError, Result};
 use crate::mp4::{self, ByteSource, CountedFile, Places, Rewrite, Sample};
 use crate::probe;
@@ -18,10 +22,12 @@ pub(super) struct Moved {
     places: Places,
     /// Where the result's bytes are not the source's, in order.
     damaged: Vec<u64>,
+    /// How that is known.
+    pub compared: Compared,
 }
 
 impl Moved {
-    /// Reads both files. Blocks for as long as that takes.
+    /// Reads both files as far as that is needed. Blocks for as long as that takes.
     ///
     /// # Errors
     /// A result whose head or length is not what was planned, or files that cannot be read.
@@ -41,9 +47,14 @@ impl Moved {
                 result.display()
             )));
         }
+        let places = rewrite.places();
+        let state = |path: &Path| FileState::of(path).map_err(|e| MediaError::io(path.display(), &e));
+        if rewrite.is_large() && state(source)? == carried.source && state(result)? == carried.result {
+            return Ok(Moved { places, damaged: Vec::new(), compared: Compared::Writes });
+        }
         let damaged = damaged(&rewrite, &from, &to)
             .map_err(|e| MediaError::io(format!("comparing {} with its source", result.display()), &e))?;
-        Ok(Moved { places: rewrite.places(), damaged })
+        Ok(Moved { places, damaged, compared: Compared::Whole })
     }
 
     /// The first packet whose bytes in the result are not the source's.

@@ -81,7 +81,7 @@ pub(super) async fn compare(
         let mut parts = Vec::new();
         for (segment, place) in plan.segments.iter().zip(found.places(request.ledgers)) {
             let difference = moved.first_difference(part::samples_of(open, segment)?, place);
-            parts.push((difference.is_none(), Evidence::Place));
+            parts.push((difference.is_none(), Evidence::Place { compared: moved.compared }));
         }
         return Ok(Compared { parts, whole: None });
     }

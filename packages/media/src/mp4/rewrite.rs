@@ -17,6 +17,12 @@ const CONTAINERS: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
 /// Boxes that name places in the file and are not rewritten here.
 const PLACES: [&[u8; 4]; 5] = [b"iloc", b"saio", b"mvex", b"cmov", b"tfra"];
 
+/// What writing past the page cache (`O_DIRECT`) asks of addresses and lengths; the largest that
+/// is in use.
+pub const BLOCK: usize = 4096;
+/// A file from here on goes directly to the disk; a smaller one is likely to be read soon.
+const DIRECT_FROM: u64 = 64 << 20;
+
 /// A range of the old file, in the order of the new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
@@ -38,6 +44,11 @@ pub struct Rewrite {
 }
 
 impl Rewrite {
+    /// Whether the new file is one to write past the page cache.
+    pub fn is_large(&self) -> bool {
+        self.len >= DIRECT_FROM
+    }
+
     /// Where the new file has the old one's bytes.
     pub fn places(&self) -> Places {
         let mut at = self.head.len() as u64;
@@ -100,9 +111,27 @@ pub fn plan_rewrite(src: &impl ByteSource) -> Result<Rewrite, IndexError> {
     src.read_at(ftyp.start, &mut head)?;
     // a wide table is needed only past 4 GiB; either way its length does not depend on the base
     let wide = media_len + movie.len() as u64 * 2 + (1 << 20) > u64::from(u32::MAX);
-    let measured = rebuild(movie, root, &places, 0, wide)?;
-    let base = (head.len() + measured.len() + 16) as u64;
-    head.extend_from_slice(&rebuild(movie, root, &places, base, wide)?);
+    let mut bare = (head.len() + movie.len() + 16) as u64;
+    for (stbl, offsets) in &places {
+        for b in boxes::children(&movie, stbl.body, stbl.end)?.iter().filter(|b| is_offsets(&b.kind)) {
+            bare = bare - (b.end - b.start) + table_len(offsets, wide);
+        }
+    }
+    let gap = match runs.first() {
+        Some(first) if media_len >= DIRECT_FROM => gap(bare, first.from),
+        _ => 0,
+    };
+    let base = bare + gap;
+    head.reserve_exact((base - head.len() as u64) as usize);
+    rebuild(movie, root, &places, base, wide, &mut head)?;
+    if gap > 0 {
+        head.extend_from_slice(&(gap as u32).to_be_bytes());
+        head.extend_from_slice(b"free");
+        head.resize(head.len() + gap as usize - 8, 0);
+    }
+    if head.len() as u64 + 16 != base {
+        return Err(left("tables that stand twice"));
+    }
     head.extend_from_slice(&1u32.to_be_bytes());
     head.extend_from_slice(b"mdat");
     head.extend_from_slice(&(media_len + 16).to_be_bytes());
@@ -194,43 +223,75 @@ fn lay_out(
     Ok((runs, places, at))
 }
 
-/// The movie box again, with new chunk offsets.
+/// Length of a box to leave free, so that what comes at `at` lies to blocks as it lay at `from`.
+fn gap(at: u64, from: u64) -> u64 {
+    let block = BLOCK as u64;
+    match (from % block + block - at % block) % block {
+        // a box is not shorter than its name and length
+        short @ 1..8 => short + block,
+        gap => gap,
+    }
+}
+
+fn is_offsets(kind: &[u8; 4]) -> bool {
+    [b"stco", b"co64"].contains(&kind)
+}
+
+/// Appends the movie box with new chunk offsets.
 fn rebuild(
     movie: &[u8],
     at: BoxAt,
     places: &NewOffsets,
     base: u64,
     wide: bool,
-) -> Result<Vec<u8>, IndexError> {
-    let mut out = vec![0; 4];
+    out: &mut Vec<u8>,
+) -> Result<(), IndexError> {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&at.kind);
     let mine = places.iter().find(|(stbl, _)| stbl.start == at.start);
     let mut end = at.body;
     for b in boxes::children(&movie, at.body, at.end)? {
         end = b.end;
         match (&b.kind, mine) {
-            (b"stco" | b"co64", Some((_, offsets))) => out.extend_from_slice(&table(offsets, base, wide)),
-            (kind, _) if CONTAINERS.contains(&kind) => {
-                out.extend_from_slice(&rebuild(movie, b, places, base, wide)?);
-            }
+            (kind, Some((_, offsets))) if is_offsets(kind) => table(offsets, base, wide, out),
+            (kind, _) if CONTAINERS.contains(&kind) => rebuild(movie, b, places, base, wide, out)?,
             _ => out.extend_from_slice(&movie[b.start as usize..b.end as usize]),
         }
     }
     // QuickTime ends some containers with zeros
     out.extend_from_slice(&movie[end as usize..at.end as usize]);
-    let size = u32::try_from(out.len()).map_err(|_| left("too long"))?;
-    out[..4].copy_from_slice(&size.to_be_bytes());
-    Ok(out)
+    let size = u32::try_from(out.len() - start).map_err(|_| left("too long"))?;
+    out[start..start + 4].copy_from_slice(&size.to_be_bytes());
+    Ok(())
 }
 
-fn table(offsets: &[u64], base: u64, wide: bool) -> Vec<u8> {
-    let width = if wide { 8 } else { 4 };
-    let mut out = ((16 + offsets.len() * width) as u32).to_be_bytes().to_vec();
+fn table_len(offsets: &[u64], wide: bool) -> u64 {
+    (16 + offsets.len() * if wide { 8 } else { 4 }) as u64
+}
+
+fn table(offsets: &[u64], base: u64, wide: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(&(table_len(offsets, wide) as u32).to_be_bytes());
     out.extend_from_slice(if wide { b"co64" } else { b"stco" });
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&(offsets.len() as u32).to_be_bytes());
     for offset in offsets {
-        out.extend_from_slice(&(base + offset).to_be_bytes()[8 - width..]);
+        out.extend_from_slice(&(base + offset).to_be_bytes()[if wide { 0 } else { 4 }..]);
     }
-    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_gap_is_a_box_and_makes_blocks_alike(at in 0u64..1 << 33, from in 0u64..1 << 33) {
+            let gap = gap(at, from);
+            prop_assert_eq!((at + gap) % BLOCK as u64, from % BLOCK as u64);
+            prop_assert!(gap == 0 || (8..BLOCK as u64 + 8).contains(&gap));
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! they said, limits on how long they may run and be silent, and an end that reaches the
 //! whole group.
 
+mod guard;
 mod spawner;
 mod tail;
 
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{MediaError, MediaErrorKind, Result};
 
+use guard::Guard;
 pub use tail::Tail;
 
 /// How long a child may take to end after each, sterner, request.
@@ -59,12 +61,21 @@ pub struct Invocation {
     pub envs: Vec<(String, OsString)>,
     /// Folder to run in.
     pub dir: Option<PathBuf>,
+    /// Whether it may start programs of its own, which must end with us as well.
+    pub has_children: bool,
 }
 
 impl Invocation {
     /// A command without further environment.
     pub fn new(what: impl Into<String>, program: impl Into<PathBuf>, args: Vec<OsString>) -> Self {
-        Invocation { what: what.into(), program: program.into(), args, envs: Vec::new(), dir: None }
+        Invocation {
+            what: what.into(),
+            program: program.into(),
+            args,
+            envs: Vec::new(),
+            dir: None,
+            has_children: false,
+        }
     }
 }
 
@@ -97,8 +108,13 @@ pub async fn run(
     mut heard: impl FnMut(&[u8]) -> Heard + Send,
 ) -> Result<Finished> {
     let started = Instant::now();
-    let mut child = start(call).await?;
-    let group = Group::of(child.id());
+    let guard = match call.has_children {
+        true => Some(Guard::start().map_err(|e| MediaError::io(format!("{}: cannot start", call.what), &e))?),
+        false => None,
+    };
+    let guarded = guard.as_ref().and_then(Guard::group);
+    let mut child = start(call, guarded).await?;
+    let group = Group::of(guarded.or(child.id()));
     let mut tail = Tail::default();
     let outcome = tokio::select! {
         outcome = listen(&mut child, limits, &mut tail, &mut heard) => outcome,
@@ -192,7 +208,8 @@ impl Drop for Group {
     }
 }
 
-async fn start(call: &Invocation) -> Result<Child> {
+/// Starts a command in a process group of its own, or in that of its guard.
+async fn start(call: &Invocation, group: Option<u32>) -> Result<Child> {
     let mut command = Command::new(&call.program);
     command
         .args(&call.args)
@@ -201,7 +218,7 @@ async fn start(call: &Invocation) -> Result<Child> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
+        .process_group(group.and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0))
         .kill_on_drop(true);
     if let Some(dir) = &call.dir {
         command.current_dir(dir);

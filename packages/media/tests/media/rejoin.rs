@@ -4,8 +4,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::common::{ffmpeg, rejoin, talk};
+use segue_media::certificate::{Compared, Evidence};
 use segue_media::mp4::{CountedFile, TrackChoice, read_index};
-use segue_media::{Limits, TrackPlace, Verdict, verify};
+use segue_media::{Certificate, Limits, TrackPlace, Verdict, verify};
 
 const X264: &str = "-c:v libx264 -preset ultrafast -g 15 -pix_fmt yuv420p";
 const COPY: &str = "cp {input} {output}";
@@ -167,6 +168,45 @@ async fn parts_that_were_only_read_are_carried_with_all_that_stands_beside_them(
     let at = |kind: &[u8]| head.windows(4).position(|w| w == kind).unwrap();
     assert!(at(b"moov") < at(b"mdat"));
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1);
+}
+
+/// A large file is written past the page cache, and read back whole only if it changed since.
+#[tokio::test]
+async fn a_large_carried_file_that_was_changed_on_disk_is_noticed() {
+    // the build's folder is on a disk; a temporary folder may be memory
+    let dir = tempfile::tempdir_in(std::env::current_exe().unwrap().parent().unwrap()).unwrap();
+    ffmpeg(dir.path(), "-f lavfi -i testsrc2=s=1280x720,noise=alls=90:allf=t -t 4 -c:v mjpeg -q:v 1 a.mov");
+    let source = dir.path().join("a.mov");
+    let out = dir.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let joined = rejoin(&source, &out, None).await.unwrap();
+    let result = &joined.report.path;
+    assert!(joined.report.carried.is_some() && result.metadata().unwrap().len() > 80 << 20);
+    let certificate = joined.certificate().await;
+    assert!(certificate.passed, "{:?}", certificate.failures);
+    let compared = |certificate: &Certificate| match certificate.segments[0].evidence {
+        Evidence::Place { compared } => compared,
+        Evidence::Digest { .. } => panic!("a carried file has no digests"),
+    };
+    assert_eq!(compared(&certificate), Compared::Writes);
+    let (bytes, sha256) = segue_media::sha256_file(result).unwrap();
+    assert_eq!((certificate.result_bytes, certificate.result_sha256), (bytes, sha256));
+
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(result).unwrap();
+    let middle = bytes / 2;
+    let mut was = [0];
+    file.read_exact_at(&mut was, middle).unwrap();
+    file.write_all_at(&[was[0] ^ 1], middle).unwrap();
+    let certificate = joined.certificate().await;
+    assert!(
+        !certificate.passed && certificate.failures[0].contains("segment 2"),
+        "{:?}",
+        certificate.failures
+    );
+    file.write_all_at(&was, middle).unwrap();
+    let certificate = joined.certificate().await;
+    assert!(certificate.passed, "{:?}", certificate.failures);
+    assert_eq!(compared(&certificate), Compared::Whole);
 }
 
 #[tokio::test]
