@@ -123,6 +123,13 @@ const RULES: &[Rule] = &[
         reason: "a function that starts in a moment has no engine in it, so it goes past the runtime",
     },
     Rule {
+        package: "segue-fleet",
+        may: &["segue-domain", "segue-ports", "segue-adapter-aws", "segue-tests"],
+        never: &[DATABASE, ENGINE],
+        itself: &[],
+        reason: "it looks at what real processes leave on an emulator, and works on nothing itself",
+    },
+    Rule {
         package: "segue-simulator",
         may: &["segue-domain", "segue-ports", "segue-pipeline"],
         never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE],

@@ -35,6 +35,7 @@ async fn a_source_that_arrives_becomes_one_job_however_often_it_is_told() {
     let key = put(&world, "mp4").await;
     let notice = format!("arrived {key}");
     tell(&world, &vec![notice.clone(); 5]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     world.ended().await;
     // late, and out of order
     tell(&world, &[notice.clone(), notice]).await;
@@ -50,6 +51,7 @@ async fn what_is_odd_goes_to_a_person_and_holds_nothing_up() {
     let (world, roles) = world().await;
     let key = put(&world, "mp4").await;
     tell(&world, &[format!("arrived input/../source.mp4 {key}"), "hello".into()]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     world.ended().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     let dead = world.queue.depth(QueueName::Chunk).await.unwrap().dead;
