@@ -116,6 +116,13 @@ const RULES: &[Rule] = &[
         reason: "the only place that names them all; what the user sees is the programs' matter",
     },
     Rule {
+        package: "segue-lambda",
+        may: &["segue-domain", "segue-ports", "segue-pipeline", "segue-adapter-aws"],
+        never: &[DATABASE, ENGINE, SCREEN],
+        itself: &[],
+        reason: "a function that starts in a moment has no engine in it, so it goes past the runtime",
+    },
+    Rule {
         package: "segue-fleet",
         may: &["segue-domain", "segue-ports", "segue-adapter-aws", "segue-tests"],
         never: &[DATABASE, ENGINE],
