@@ -57,7 +57,8 @@ impl Backend for Embedded {
         // x264 on more than one thread does not always make the same bytes on a busy machine
         let threads = if script.work == Work::Encode { &workers } else { "2" };
         command.args(["--progress", "json", "--recipe", recipe, "--threads", threads]);
-        command.args(["--segment-duration", "1s", "--workers", &workers]);
+        let segment = if script.work.needs_model() { "2500ms" } else { "1s" };
+        command.args(["--segment-duration", segment, "--workers", &workers]);
         if let Some(map) = self.map(script.work) {
             command.args(["--map", &map]);
         }

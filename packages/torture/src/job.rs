@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use segue_domain::Manifest;
@@ -63,6 +63,7 @@ pub(crate) struct Job<'a> {
     pub sabotage: Option<Sabotage>,
     before: Option<Snapshot>,
     lives: usize,
+    begun: Instant,
     times: Times,
     /// What happened so far.
     pub log: Vec<String>,
@@ -89,6 +90,7 @@ impl<'a> Job<'a> {
             sabotage,
             before: None,
             lives: 0,
+            begun: Instant::now(),
             times: Times::default(),
             log: Vec::new(),
         }
@@ -220,7 +222,7 @@ impl<'a> Job<'a> {
         };
         let mut findings = Vec::new();
         if let Some(now) = &now {
-            findings.extend(now.findings(self.lives as i64 * 2));
+            findings.extend(now.findings(self.lives as i64 * 2, self.begun.elapsed().as_secs()));
             if let Some(before) =
                 self.before.as_ref().filter(|b| (&b.job, b.created) == (&now.job, now.created))
             {
@@ -262,6 +264,12 @@ impl<'a> Job<'a> {
                 end.met(|f| matches!(f, Fault::Interrupt | Fault::Terminate | Fault::InterruptTwice(_)))
             }
             (_, None, Some(libc_signal::KILL)) => end.met(|f| f == Fault::Kill) || end.hung,
+            // asked to end before it listens, which it does before it does anything else
+            (_, None, Some(libc_signal::INT | libc_signal::TERM)) => end.met.iter().any(|met| {
+                let asks =
+                    matches!(met.fault, Fault::Interrupt | Fault::Terminate | Fault::InterruptTwice(_));
+                asks && met.stage == Stage::Starting
+            }),
             // the program's own allocator gives up that way
             (_, None, Some(libc_signal::ABRT)) => end.met(|f| matches!(f, Fault::Memory(_))),
             _ => false,
@@ -384,6 +392,8 @@ pub fn verify(segue: &Path, source: &Path, place: &Place) -> Result<Option<Findi
 /// Numbers of signals as a process's end tells them.
 mod libc_signal {
     use nix::sys::signal::Signal;
+    pub const INT: i32 = Signal::SIGINT as i32;
+    pub const TERM: i32 = Signal::SIGTERM as i32;
     pub const KILL: i32 = Signal::SIGKILL as i32;
     pub const ABRT: i32 = Signal::SIGABRT as i32;
 }

@@ -18,7 +18,7 @@ use crate::processes::{address_space, file_table, marked, send};
 use crate::program::{Ended, Program, Role};
 
 /// The longest that a life may take when it gets little of a machine.
-const LONGEST: Duration = Duration::from_secs(240);
+const LONGEST: Duration = Duration::from_secs(600);
 /// How long the last lines may take to come when the program has ended.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
