@@ -29,11 +29,16 @@ enum Command {
         #[arg(long, default_value_t = 7)]
         seed: u64,
     },
+    /// A deployment for another harness: lines on stdin, JSON on stdout
+    Deployment,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Faults { faults, runs, at_once, seed } = Cli::parse().command;
+    let (faults, runs, at_once, seed) = match Cli::parse().command {
+        Command::Faults { faults, runs, at_once, seed } => (faults, runs, at_once, seed),
+        Command::Deployment => return deployment().await,
+    };
     let faults = if faults.is_empty() { Fault::ALL.to_vec() } else { faults };
     println!("{HEAD}");
     let mut good = true;
@@ -53,4 +58,14 @@ async fn main() -> ExitCode {
         }
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn deployment() -> ExitCode {
+    match segue_fleet::deployment::serve().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("deployment: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
