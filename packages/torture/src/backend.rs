@@ -23,3 +23,17 @@ pub trait Backend: Send + Sync {
     /// What is still there of a job that is completed, and should not be.
     fn leftovers(&self, place: &Place) -> Vec<Finding>;
 }
+
+impl<B: Backend> Backend for std::sync::Arc<B> {
+    fn command(&self, script: &Script, source: &Path, place: &Place) -> Command {
+        (**self).command(script, source, place)
+    }
+
+    fn snapshot(&self, place: &Place) -> Result<Option<Snapshot>, Finding> {
+        (**self).snapshot(place)
+    }
+
+    fn leftovers(&self, place: &Place) -> Vec<Finding> {
+        (**self).leftovers(place)
+    }
+}

@@ -31,36 +31,38 @@ impl Embedded {
         Ok(Embedded { segue: segue.to_owned(), script })
     }
 
-    fn map(&self, work: Work) -> Option<String> {
-        match work {
+    /// What asks for the work of a script: recipe, map step, length of a segment.
+    pub fn recipe(&self, work: Work) -> Vec<String> {
+        let recipe = match work {
+            Work::Rejoin | Work::MapCopy | Work::MapSlow | Work::MapScript => "rejoin",
+            Work::Encode => "mp4",
+            Work::Transcript => "transcript",
+            Work::Standard => "standard",
+        };
+        let segment = if work.needs_model() { "2500ms" } else { "1s" };
+        let mut args: Vec<String> =
+            ["--recipe", recipe, "--segment-duration", segment].map(str::to_owned).to_vec();
+        let map = match work {
             Work::MapCopy => Some("cp {input} {output}".to_owned()),
             Work::MapSlow => {
                 Some("ffmpeg -nostdin -v error -readrate 6 -i {input} -c copy {output}".to_owned())
             }
             Work::MapScript => Some(format!("sh {} {{input}} {{output}}", self.script.display())),
             Work::Rejoin | Work::Encode | Work::Transcript | Work::Standard => None,
-        }
+        };
+        args.extend(map.into_iter().flat_map(|map| ["--map".to_owned(), map]));
+        args
     }
 }
 
 impl Backend for Embedded {
     fn command(&self, script: &Script, source: &Path, place: &Place) -> Command {
-        let recipe = match script.work {
-            Work::Rejoin | Work::MapCopy | Work::MapSlow | Work::MapScript => "rejoin",
-            Work::Encode => "mp4",
-            Work::Transcript => "transcript",
-            Work::Standard => "standard",
-        };
         let mut command = Command::new(&self.segue);
         command.arg("run").arg(source).arg("--out").arg(&place.out);
         let workers = script.workers.to_string();
-        // x264 on more than one thread does not always make the same bytes on a busy machine
-        let threads = if script.work == Work::Encode { &workers } else { "2" };
-        command.args(["--progress", "json", "--recipe", recipe, "--threads", threads]);
-        command.args(["--segment-duration", "1s", "--workers", &workers]);
-        if let Some(map) = self.map(script.work) {
-            command.args(["--map", &map]);
-        }
+        // one thread for each: x264 on more does not always make the same bytes
+        command.args(["--progress", "json", "--threads", &workers, "--workers", &workers]);
+        command.args(self.recipe(script.work));
         if let Some(state) = &place.state {
             command.arg("--state").arg(state);
         }

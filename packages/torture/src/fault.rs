@@ -88,6 +88,8 @@ pub enum Fault {
     TwinAtOnce,
     /// Another job in the same output folder.
     Intruder,
+    /// The services of a fleet do not answer for a while.
+    Outage,
 }
 
 /// Longer than a lease of the embedded backend lasts.
@@ -114,11 +116,12 @@ impl Fault {
             Fault::Twin => "twin",
             Fault::TwinAtOnce => "twin at once",
             Fault::Intruder => "intruder",
+            Fault::Outage => "services gone for a while",
         }
     }
 
     /// One of each kind, in the order of the summary.
-    pub const ALL: [Fault; 17] = [
+    pub const ALL: [Fault; 18] = [
         Fault::Kill,
         Fault::KillChild,
         Fault::Stop(Duration::ZERO),
@@ -136,6 +139,7 @@ impl Fault {
         Fault::Twin,
         Fault::TwinAtOnce,
         Fault::Intruder,
+        Fault::Outage,
     ];
 
     /// Whether the machine is short of something, so that a job may fail for it.

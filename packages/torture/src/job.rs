@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Result;
 use segue_domain::Manifest;
@@ -11,18 +11,14 @@ use crate::World;
 use crate::fault::{Fault, Planned, Stage, Times};
 use crate::finding::{Broken, Finding};
 use crate::life::{Life, LifeEnd};
-use crate::patience::Patience;
 use crate::place::Place;
-use crate::processes::{MARK, marked};
+use crate::processes::{MARK, Process, none_left};
 use crate::program::{Ended, Role};
 use crate::result::{Fixed, chosen, complete, everything, incomplete};
 use crate::sabotage::Sabotage;
 use crate::script::{Script, Work};
 use crate::snapshot::Snapshot;
 use crate::tally::Tally;
-
-/// How long processes may take to go after the program that started them is dead.
-const GOING: Duration = Duration::from_secs(10);
 
 /// What came of a job.
 pub struct JobEnd {
@@ -63,6 +59,7 @@ pub(crate) struct Job<'a> {
     pub sabotage: Option<Sabotage>,
     before: Option<Snapshot>,
     lives: usize,
+    begun: Instant,
     times: Times,
     /// What happened so far.
     pub log: Vec<String>,
@@ -89,6 +86,7 @@ impl<'a> Job<'a> {
             sabotage,
             before: None,
             lives: 0,
+            begun: Instant::now(),
             times: Times::default(),
             log: Vec::new(),
         }
@@ -174,12 +172,7 @@ impl<'a> Job<'a> {
 
     fn command(&self, script: &Script) -> Command {
         let mut command = self.world.backend.command(script, &self.source, self.place);
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if name.starts_with("SEGUE_") && name != "SEGUE_MODEL_DIR" || name == "RUST_LOG" {
-                command.env_remove(name);
-            }
-        }
+        clean_environment(&mut command);
         command.env(MARK, &self.mark).env("TMPDIR", &self.place.tmp).current_dir(&self.place.root);
         command
     }
@@ -220,7 +213,7 @@ impl<'a> Job<'a> {
         };
         let mut findings = Vec::new();
         if let Some(now) = &now {
-            findings.extend(now.findings(self.lives as i64 * 2));
+            findings.extend(now.findings(self.lives as i64 * 2, self.begun.elapsed().as_secs()));
             if let Some(before) =
                 self.before.as_ref().filter(|b| (&b.job, b.created) == (&now.job, now.created))
             {
@@ -262,6 +255,12 @@ impl<'a> Job<'a> {
                 end.met(|f| matches!(f, Fault::Interrupt | Fault::Terminate | Fault::InterruptTwice(_)))
             }
             (_, None, Some(libc_signal::KILL)) => end.met(|f| f == Fault::Kill) || end.hung,
+            // asked to end before it listens, which it does before it does anything else
+            (_, None, Some(libc_signal::INT | libc_signal::TERM)) => end.met.iter().any(|met| {
+                let asks =
+                    matches!(met.fault, Fault::Interrupt | Fault::Terminate | Fault::InterruptTwice(_));
+                asks && met.stage == Stage::Starting
+            }),
             // the program's own allocator gives up that way
             (_, None, Some(libc_signal::ABRT)) => end.met(|f| matches!(f, Fault::Memory(_))),
             _ => false,
@@ -271,21 +270,10 @@ impl<'a> Job<'a> {
     }
 
     fn orphans(&self) -> Vec<Finding> {
-        let mut patience = Patience::of(GOING);
-        loop {
-            let left = marked(&self.mark);
-            if left.is_empty() {
-                return Vec::new();
-            }
-            if patience.is_over() {
-                let orphan = |process: crate::processes::Process| {
-                    crate::processes::send(process.pid, nix::sys::signal::Signal::SIGKILL);
-                    Finding::new(Broken::Orphan, format!("process {}: {}", process.pid, process.line))
-                };
-                return left.into_iter().map(orphan).collect();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let orphan = |process: Process| {
+            Finding::new(Broken::Orphan, format!("process {}: {}", process.pid, process.line))
+        };
+        none_left(&self.mark).into_iter().map(orphan).collect()
     }
 
     /// Everything that must be true when the job is over.
@@ -316,7 +304,7 @@ impl<'a> Job<'a> {
             findings.push(Finding::new(Broken::Different, what));
         }
         if self.expected.is_some_and(|expected| expected.verified) && findings.is_empty() {
-            findings.extend(verify(&self.world.segue, &self.source, self.place)?);
+            findings.extend(verify(&self.world.segue, &self.source, &self.place.out, &self.place.tmp)?);
         }
         if findings.is_empty() {
             findings.extend(self.once_more(&done, tally)?);
@@ -365,15 +353,26 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Whether `segue verify` finds the result the same as the source; what it says if not.
+/// Lets a command have no settings from outside but where the models are.
+pub fn clean_environment(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("SEGUE_") && name != "SEGUE_MODEL_DIR" || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// Whether `segue verify` finds the result in `out` the same as the source; what it says if
+/// not.
 ///
 /// # Errors
 /// A program that cannot be started.
-pub fn verify(segue: &Path, source: &Path, place: &Place) -> Result<Option<Finding>> {
-    let joined = crate::result::files(&place.out).into_iter().find(|name| name.starts_with("final."));
+pub fn verify(segue: &Path, source: &Path, out: &Path, tmp: &Path) -> Result<Option<Finding>> {
+    let joined = crate::result::files(out).into_iter().find(|name| name.starts_with("final."));
     let Some(joined) = joined else { return Ok(None) };
     let mut verify = Command::new(segue);
-    verify.arg("verify").arg(source).arg(place.out.join(joined)).env("TMPDIR", &place.tmp);
+    verify.arg("verify").arg(source).arg(out.join(joined)).env("TMPDIR", tmp);
     let said = verify.output()?;
     Ok((!said.status.success()).then(|| {
         let words = String::from_utf8_lossy(&said.stdout).trim().replace('\n', " / ");
@@ -384,6 +383,8 @@ pub fn verify(segue: &Path, source: &Path, place: &Place) -> Result<Option<Findi
 /// Numbers of signals as a process's end tells them.
 mod libc_signal {
     use nix::sys::signal::Signal;
+    pub const INT: i32 = Signal::SIGINT as i32;
+    pub const TERM: i32 = Signal::SIGTERM as i32;
     pub const KILL: i32 = Signal::SIGKILL as i32;
     pub const ABRT: i32 = Signal::SIGABRT as i32;
 }

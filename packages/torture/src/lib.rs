@@ -9,6 +9,7 @@ mod backend;
 mod embedded;
 mod fault;
 mod finding;
+mod fleet;
 mod job;
 mod life;
 mod patience;
@@ -43,6 +44,28 @@ use place::Place;
 use script::{Able, Script, Work};
 use source::Source;
 
+/// What jobs run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnWhat {
+    /// `segue run`: each process is a whole job, over a database in a folder
+    Embedded,
+    /// Many `segue worker` processes over one folder
+    Fleet,
+    /// Many `segue worker` processes over an AWS emulator
+    Aws,
+}
+
+impl OnWhat {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnWhat::Embedded => "embedded",
+            OnWhat::Fleet => "fleet",
+            OnWhat::Aws => "aws",
+        }
+    }
+}
+
 /// What to do, and for how long.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -60,6 +83,10 @@ pub struct Plan {
     pub at_once: usize,
     /// A deliberate break.
     pub sabotage: Option<Sabotage>,
+    /// What the jobs run on.
+    pub backend: OnWhat,
+    /// The program `segue-fleet`, for the AWS backend.
+    pub helper: Option<PathBuf>,
 }
 
 /// A bout in which there is time for stops that are longer than a lease.
@@ -79,8 +106,10 @@ pub(crate) struct World {
     seed: u64,
     able: Able,
     backend: Box<dyn Backend>,
+    /// What asks for each kind of work.
+    recipes: Arc<Embedded>,
     sabotage: Option<Sabotage>,
-    expected: Mutex<HashMap<(Source, Work, u32), Slot>>,
+    expected: Mutex<HashMap<(Source, Work), Slot>>,
 }
 
 /// Runs jobs until the time is over; says on stderr how it goes on.
@@ -89,6 +118,9 @@ pub(crate) struct World {
 /// What keeps the harness itself from working: no ffmpeg, no folder, a reference that fails.
 pub fn torture(plan: &Plan) -> Result<Tally> {
     let world = World::new(plan)?;
+    if plan.backend != OnWhat::Embedded {
+        return fleet::torture(plan, &world);
+    }
     let tally = Mutex::new(Tally::default());
     let (next, stop) = (AtomicU64::new(plan.job.unwrap_or(0)), AtomicBool::new(false));
     let failed = Mutex::new(None);
@@ -150,7 +182,8 @@ impl World {
                 eprintln!("note: {what}");
             }
         }
-        let backend = Box::new(Embedded::new(&segue, &work)?);
+        let recipes = Arc::new(Embedded::new(&segue, &work)?);
+        let backend = Box::new(Arc::clone(&recipes));
         let (seed, sabotage) = (plan.seed, plan.sabotage);
         let making = Mutex::new(());
         let alone = plan.job.is_some() || plan.sabotage.is_some();
@@ -163,6 +196,7 @@ impl World {
             seed,
             able,
             backend,
+            recipes,
             sabotage,
             expected: Mutex::default(),
         })
@@ -174,10 +208,7 @@ impl World {
             Some(sabotage) => sabotage.script(),
             None => Script::of(self.seed, number, self.able),
         };
-        {
-            let _one_at_a_time = locked(&self.making);
-            source::made(script.source, &self.sources)?;
-        }
+        self.source(&script)?;
         let expected = self.expected(&script)?;
         let disk = script.small_disk.then(|| self.source_bytes(&script)).transpose()?;
         let folder = self.work.join(format!("seed-{}-job-{number}", self.seed));
@@ -216,14 +247,15 @@ impl World {
 
     /// What an undisturbed run of the same command comes to.
     fn expected(&self, script: &Script) -> Result<Expected> {
-        let key = (script.source, script.work, script.workers);
+        // each task has one thread, so that the number of workers does not matter
+        let key = (script.source, script.work);
         let slot = Arc::clone(locked(&self.expected).entry(key).or_default());
         let mut slot = locked(&slot);
         if let Some(expected) = &*slot {
             return Ok(expected.clone());
         }
         let quiet = Script { lives: Vec::new(), small_disk: false, own_state: false, ..script.clone() };
-        let name = format!("undisturbed-{:?}-{:?}-{}", script.source, script.work, script.workers);
+        let name = format!("undisturbed-{:?}-{:?}", key.0, key.1);
         let place = Place::make(&self.work.join(name), false, None)?;
         let mut job = Job::new(self, &quiet, &place, None);
         job.sabotage = None;
@@ -233,12 +265,19 @@ impl World {
         let good = if script.source.is_good() { 0 } else { 3 };
         ensure!(code == good, "an undisturbed run on {:?} ended with {code}", script.source);
         let source = script.source.path(&self.sources);
-        let verified =
-            code == 0 && script.work.copies() && job::verify(&self.segue, &source, &place)?.is_none();
+        let verified = code == 0
+            && script.work.copies()
+            && job::verify(&self.segue, &source, &place.out, &place.tmp)?.is_none();
         place.remove()?;
         let expected = Expected { code, fixed: end.fixed, verified, times: end.times };
         *slot = Some(expected.clone());
         Ok(expected)
+    }
+
+    /// The path of its source, which is made if it is not there.
+    fn source(&self, script: &Script) -> Result<PathBuf> {
+        let _one_at_a_time = locked(&self.making);
+        source::made(script.source, &self.sources)
     }
 
     fn source_bytes(&self, script: &Script) -> Result<u64> {

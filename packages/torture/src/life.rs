@@ -18,7 +18,7 @@ use crate::processes::{address_space, file_table, marked, send};
 use crate::program::{Ended, Program, Role};
 
 /// The longest that a life may take when it gets little of a machine.
-const LONGEST: Duration = Duration::from_secs(240);
+const LONGEST: Duration = Duration::from_secs(600);
 /// How long the last lines may take to come when the program has ended.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -283,7 +283,7 @@ impl Running<'_> {
             }
             Fault::Twin => self.spawn(Role::Twin, (self.life.command)(), false).map(|()| true)?,
             Fault::Intruder => self.spawn(Role::Intruder, (self.life.other)(), false).map(|()| true)?,
-            Fault::NoDescriptors | Fault::TwinAtOnce => false,
+            Fault::NoDescriptors | Fault::TwinAtOnce | Fault::Outage => false,
         };
         if met {
             self.note(fault);
@@ -349,7 +349,8 @@ fn stage_of(event: &Value) -> Option<Stage> {
     }
 }
 
-fn limit(pid: i32, what: Resource, most: u64) -> bool {
+/// Lets a process have so much of something and no more.
+pub fn limit(pid: i32, what: Resource, most: u64) -> bool {
     let limit = Rlimit { current: Some(most), maximum: Some(most) };
     prlimit(Pid::from_raw(pid), what, limit).is_ok()
 }

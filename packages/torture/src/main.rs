@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use segue_torture::{Plan, Sabotage, torture};
+use clap::Parser;
+use segue_torture::{OnWhat, Plan, Sabotage, torture};
 
 /// Kills, stops and starves real processes on real files, and looks whether anything is lost
 #[derive(Debug, Parser)]
@@ -32,6 +32,9 @@ struct Cli {
     /// The program
     #[arg(long, value_name = "PROGRAM", env = "SEGUE_BIN")]
     segue: PathBuf,
+    /// The program segue-fleet, for --backend aws
+    #[arg(long, value_name = "PROGRAM", env = "SEGUE_FLEET_BIN")]
+    helper: Option<PathBuf>,
     /// Folder for sources, jobs and logs [default: segue-torture in the folder for temporary files]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
@@ -40,15 +43,8 @@ struct Cli {
     sabotage: Option<Sabotage>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum OnWhat {
-    /// `segue run`, over a database in a folder
-    Embedded,
-}
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let OnWhat::Embedded = cli.backend;
     let plan = Plan {
         segue: cli.segue,
         work: cli.work.unwrap_or_else(|| std::env::temp_dir().join("segue-torture")),
@@ -57,6 +53,8 @@ fn main() -> ExitCode {
         job: cli.job,
         at_once: cli.at_once,
         sabotage: cli.sabotage,
+        backend: cli.backend,
+        helper: cli.helper,
     };
     match torture(&plan) {
         Ok(tally) => {

@@ -2,9 +2,12 @@
 //! inherits it.
 
 use std::fs;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use crate::patience::Patience;
 
 /// Name of the variable that carries the mark.
 pub const MARK: &str = "SEGUE_TORTURE_MARK";
@@ -35,6 +38,24 @@ pub fn marked(mark: &str) -> Vec<Process> {
         }
     }
     found
+}
+
+/// How long processes may take to go after the program that started them is dead.
+const GOING: Duration = Duration::from_secs(10);
+
+/// Waits until processes with this mark are gone; those that stay are killed and returned.
+pub fn none_left(mark: &str) -> Vec<Process> {
+    let mut patience = Patience::of(GOING);
+    loop {
+        let left = marked(mark);
+        if left.is_empty() || patience.is_over() {
+            for process in &left {
+                send(process.pid, Signal::SIGKILL);
+            }
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Sends a signal; whether there was a process to get it.

@@ -129,7 +129,7 @@ fn talk(encode: &str, out: &Path) -> Result<()> {
         Some(path) => format!("-i {}", path.display()),
         None => "-f lavfi -i flite=text=Ask_not_what_your_country_can_do_for_you".to_owned(),
     };
-    ffmpeg(&format!("{voice} -f lavfi -i testsrc2=s=160x120:r=30 -shortest {encode}"), out)
+    ffmpeg(&format!("{voice} -f lavfi -i testsrc2=s=160x120:r=30 -shortest -t 5 {encode}"), out)
 }
 
 fn ffmpeg(line: &str, out: &Path) -> Result<()> {
