@@ -158,8 +158,15 @@ const RULES: &[Rule] = &[
         reason: "system tests see the program as a user does, so they can know none of its parts",
     },
     Rule {
-        package: "xtask",
+        package: "segue-fuzz",
         may: &["segue-domain", "segue-media"],
+        never: &[DATABASE, CLOUD, NETWORK, SCREEN],
+        itself: &[],
+        reason: "parsers of our own, and nothing that they are used for",
+    },
+    Rule {
+        package: "xtask",
+        may: &["segue-fuzz"],
         never: &[DATABASE, CLOUD, NETWORK],
         itself: &[],
         reason: "it fuzzes the parsers of our own; everything else it runs as a program",
