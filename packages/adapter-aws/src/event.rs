@@ -46,6 +46,19 @@ pub struct Ignored {
     pub key: String,
     /// What is wrong with it.
     pub why: String,
+    /// What is to become of it.
+    pub kind: IgnoredKind,
+}
+
+/// What is to become of a record that is no upload of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IgnoredKind {
+    /// Something else happened, or to something that is no source: nothing is to be done.
+    Other,
+    /// It cannot be meant so, and never will be: for a person to look at.
+    Odd,
+    /// It is of a version that this build does not know: for a newer one.
+    Newer,
 }
 
 /// A text that is no notice of S3.
@@ -100,9 +113,9 @@ pub fn read(event: &S3Event) -> Notice {
                 Some(_) => {}
                 None => uploads.push(upload),
             },
-            Err(why) => {
+            Err((kind, why)) => {
                 let key = record.s3.object.key.as_deref().unwrap_or_default();
-                ignored.push(Ignored { key: key.chars().take(1024).collect(), why });
+                ignored.push(Ignored { key: key.chars().take(1024).collect(), why, kind });
             }
         }
     }
@@ -115,23 +128,39 @@ fn is_later(one: &Upload, other: &Upload) -> bool {
     padded(one) > padded(other)
 }
 
-fn upload_of(record: &S3EventRecord) -> Result<Upload, String> {
+/// Newest major version of a record that is read; a new minor one only adds.
+const NEWEST_MAJOR: u32 = 2;
+
+/// A version that this build cannot read. What is no version at all is not newer.
+fn is_newer(version: Option<&str>) -> bool {
+    let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+    major.is_some_and(|major| major > NEWEST_MAJOR)
+}
+
+fn upload_of(record: &S3EventRecord) -> Result<Upload, (IgnoredKind, String)> {
+    let odd = |why: String| (IgnoredKind::Odd, why);
+    let other = |why: String| (IgnoredKind::Other, why);
     let source = record.event_source.as_deref().unwrap_or_default();
     if source != "aws:s3" && source != "minio:s3" {
-        return Err(format!("its source is {source:?}, not S3"));
+        return Err(odd(format!("its source is {source:?}, not S3")));
+    }
+    if is_newer(record.event_version.as_deref()) {
+        let version = record.event_version.as_deref().unwrap_or_default();
+        return Err((IgnoredKind::Newer, format!("its version {version:?} is newer than this build")));
     }
     let name = record.event_name.as_deref().unwrap_or_default();
     // every way to create: Put, Post, Copy and CompleteMultipartUpload
     let plain_name = name.strip_prefix("s3:").unwrap_or(name);
     if !plain_name.starts_with("ObjectCreated:") {
-        return Err(format!("{name:?} creates no object"));
+        return Err(other(format!("{name:?} creates no object")));
     }
-    let bucket = record.s3.bucket.name.clone().filter(|name| !name.is_empty()).ok_or("it names no bucket")?;
-    let key = record.s3.object.key.as_deref().ok_or("it names no key")?;
-    let key = decode_key(key).ok_or("its key is not UTF-8")?;
-    let key: Key = key.parse().map_err(|e: segue_domain::DomainError| e.to_string())?;
+    let bucket = record.s3.bucket.name.clone().filter(|name| !name.is_empty());
+    let bucket = bucket.ok_or_else(|| odd("it names no bucket".to_owned()))?;
+    let key = record.s3.object.key.as_deref().ok_or_else(|| odd("it names no key".to_owned()))?;
+    let key = decode_key(key).ok_or_else(|| odd("its key is not UTF-8".to_owned()))?;
+    let key: Key = key.parse().map_err(|e: segue_domain::DomainError| odd(e.to_string()))?;
     if !matches!(key, Key::Source { .. }) {
-        return Err("it is no source".to_owned());
+        return Err(other("it is no source".to_owned()));
     }
     Ok(Upload {
         bucket,

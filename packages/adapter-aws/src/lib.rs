@@ -19,6 +19,7 @@ mod clock;
 mod error;
 pub mod event;
 mod ledger;
+mod notices;
 mod queue;
 mod settings;
 mod store;
@@ -27,6 +28,7 @@ pub mod testing;
 
 pub use backend::AwsBackend;
 pub use ledger::{DynamoLedger, INDEX_BY_STATE, Tables};
+pub use notices::S3Notices;
 pub use queue::{DeadLetter, Lanes, SqsQueue};
-pub use settings::{AwsSettings, VARIABLES, Variable};
+pub use settings::{AwsSettings, GpuLane, VARIABLES, Variable};
 pub use store::{Buckets, PresignedUpload, S3Store, UploadedPart};

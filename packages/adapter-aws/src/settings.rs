@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use segue_domain::TaskKind;
 use segue_ports::{PortError, PortErrorKind};
 
 use crate::error::say;
@@ -39,11 +40,44 @@ pub const VARIABLES: &[Variable] = &[
     must("CHUNKING_QUEUE_URL", "SQS queue of the jobs to plan"),
     must("MAP_QUEUE_URL", "SQS queue of the tasks to do"),
     must("REASSEMBLY_QUEUE_URL", "SQS queue of the jobs to join"),
+    may(
+        "INGEST_QUEUE_URL",
+        "SQS queue of the notices of uploads, for the role `ingest`",
+        "notices come to `CHUNKING_QUEUE_URL`, and the chunker takes them",
+    ),
+    may(
+        "MAP_GPU_QUEUE_URL",
+        "SQS queue of the tasks that need a GPU; the role `gpu-worker` takes from it",
+        "GPU tasks go to `MAP_QUEUE_URL`",
+    ),
+    may(
+        "GPU_TASKS",
+        "kinds of tasks that need a GPU, where there is a queue for them: `transcribe,map`",
+        "`transcribe`",
+    ),
     may("AWS_REGION", "region of all of them", "`us-east-1`"),
     may("AWS_ENDPOINT_URL", "endpoint of an emulator or another service", "that of the region"),
     may("CHUNK_SEGMENT_DURATION_SEC", "length of a segment, seconds", "what the recipe says"),
     may("JOB_RETENTION_DAYS", "days after which an ended job is forgotten", "90"),
 ];
+
+/// A queue of its own for tasks that need a GPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuLane {
+    /// Its URL.
+    pub url: String,
+    /// The kinds of tasks that go there.
+    pub tasks: Vec<TaskKind>,
+}
+
+/// The kinds in a list of their names, or what is none.
+fn kinds(list: &str) -> Result<Vec<TaskKind>, String> {
+    let kind = |name: &str| {
+        let found = TaskKind::ALL.into_iter().find(|kind| kind.as_str() == name);
+        found.ok_or_else(|| format!("GPU_TASKS has {name:?}, which is no kind of task"))
+    };
+    list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(kind).collect()
+}
 
 /// What the backend needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +88,10 @@ pub struct AwsSettings {
     pub tables: Tables,
     /// Where the messages are.
     pub queues: Lanes,
+    /// URL of the queue of the notices of uploads, where they have their own.
+    pub ingest_queue: Option<String>,
+    /// Where the tasks are that need a GPU, and which kinds these are.
+    pub gpu: Option<GpuLane>,
     /// Region of all of them.
     pub region: String,
     /// Another endpoint than the region's.
@@ -91,7 +129,14 @@ impl AwsSettings {
         };
         let segment_duration = number("CHUNK_SEGMENT_DURATION_SEC", &mut wrong).map(Duration::from_secs);
         let keep_days = number("JOB_RETENTION_DAYS", &mut wrong).unwrap_or(90);
-        for name in ["CHUNKING_QUEUE_URL", "MAP_QUEUE_URL", "REASSEMBLY_QUEUE_URL", "AWS_ENDPOINT_URL"] {
+        for name in [
+            "CHUNKING_QUEUE_URL",
+            "MAP_QUEUE_URL",
+            "REASSEMBLY_QUEUE_URL",
+            "MAP_GPU_QUEUE_URL",
+            "INGEST_QUEUE_URL",
+            "AWS_ENDPOINT_URL",
+        ] {
             if let Some(url) = get(name)
                 && !url.starts_with("https://")
                 && !url.starts_with("http://")
@@ -99,6 +144,11 @@ impl AwsSettings {
                 wrong.push(format!("{name} is {url:?}, a URL is wanted"));
             }
         }
+        let tasks =
+            kinds(&get("GPU_TASKS").unwrap_or_else(|| "transcribe".to_owned())).unwrap_or_else(|why| {
+                wrong.push(why);
+                Vec::new()
+            });
         if !wrong.is_empty() {
             let message = format!("the settings of the AWS backend: {}", wrong.join("; "));
             return Err(say(PortErrorKind::Environment, message));
@@ -116,6 +166,8 @@ impl AwsSettings {
                 map: must("MAP_QUEUE_URL"),
                 reassemble: must("REASSEMBLY_QUEUE_URL"),
             },
+            ingest_queue: get("INGEST_QUEUE_URL"),
+            gpu: get("MAP_GPU_QUEUE_URL").map(|url| GpuLane { url, tasks }),
             region: get("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned()),
             endpoint_url: get("AWS_ENDPOINT_URL"),
             segment_duration,
@@ -151,12 +203,14 @@ mod tests {
     fn the_contract_is_enough() {
         let settings = read(&environment()).unwrap();
         assert_eq!((settings.region.as_str(), settings.endpoint_url), ("us-east-1", None));
-        assert_eq!(settings.segment_duration, None);
+        assert_eq!((settings.segment_duration, settings.gpu), (None, None));
         assert_eq!(settings.keep_ended.as_secs(), 90 * 86400);
         assert_eq!(settings.queues.map, "http://127.0.0.1:1/0/map");
         let mut more = environment();
         more.extend([("AWS_REGION", "eu-west-1"), ("CHUNK_SEGMENT_DURATION_SEC", "300")]);
+        more.extend([("MAP_GPU_QUEUE_URL", "http://127.0.0.1:1/0/gpu"), ("GPU_TASKS", "map, encode")]);
         let settings = read(&more).unwrap();
+        assert_eq!(settings.gpu.unwrap().tasks, [TaskKind::Map, TaskKind::Encode]);
         assert_eq!(settings.region, "eu-west-1");
         assert_eq!(settings.segment_duration, Some(Duration::from_secs(300)));
     }
@@ -169,10 +223,13 @@ mod tests {
             ("MAP_QUEUE_URL", "  "),
             ("AWS_ENDPOINT_URL", "localhost:4566"),
             ("JOB_RETENTION_DAYS", "0"),
+            ("GPU_TASKS", "dance"),
         ]);
         let error = read(&less).unwrap_err();
         assert_eq!(error.kind, PortErrorKind::Environment);
-        for name in ["JOBS_TABLE_NAME", "MAP_QUEUE_URL", "AWS_ENDPOINT_URL", "JOB_RETENTION_DAYS"] {
+        for name in
+            ["JOBS_TABLE_NAME", "MAP_QUEUE_URL", "AWS_ENDPOINT_URL", "JOB_RETENTION_DAYS", "GPU_TASKS"]
+        {
             assert!(error.message.contains(name), "{error}");
         }
         assert!(!error.message.contains("INPUT_BUCKET_NAME"), "{error}");

@@ -15,6 +15,8 @@ Examples:
   segue run talk.mp4 --out gray --recipe rejoin \\
       --map 'ffmpeg -i {input} -vf hue=s=0 -an {output}'   your own program on every part
   segue verify talk.mp4 talk/final.mp4           is it the same, frame by frame?
+  segue worker --backend aws:// --roles worker=4      one of a fleet
+  segue submit s3://bucket/talk.mp4 --backend aws:// --watch
 
 Exit codes: 0 done, 2 the command line, 3 the source, 4 this machine, 5 a fault of ours,
 130 interrupted: the same command again goes on.";
@@ -50,8 +52,24 @@ pub enum Command {
     Models(ModelsArgs),
     /// Look whether all that is needed is here, and say how to mend what is not
     Doctor(DoctorArgs),
-    /// Show how the job in an output folder ended, with the last words of a program that failed
+    /// Work on jobs of a backend that others share, until it is asked to stop
+    Worker(WorkerArgs),
+    /// Give a job to a backend
+    Submit(SubmitArgs),
+    /// Show how a job stands: in a backend, or in an output folder
     Status(StatusArgs),
+    /// Follow a job of a backend until it ends
+    Watch(JobArgs),
+    /// Drive a failed or cancelled job of a backend on; what is done stays done
+    Retry(JobArgs),
+    /// End a job of a backend
+    Cancel(JobArgs),
+    /// Remove a job of a backend, with its source and all that was made of it
+    Delete(JobArgs),
+    /// Messages of a backend that were put aside
+    Dlq(DlqArgs),
+    /// Say whether the `segue worker` that touches a health file is well
+    Health(HealthArgs),
     /// Built-in recipes
     Recipe(RecipeArgs),
     /// Every environment variable and setting
@@ -197,14 +215,163 @@ pub struct DoctorArgs {
     pub model_dir: Option<String>,
 }
 
+/// `segue worker`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Roles: chunker plans, worker does tasks, gpu-worker does those that need a GPU, reassembler
+joins, sweeper drives on what stalled, ingest takes in sources from notices on a queue of
+their own (the chunker does where they come to its queue). SIGTERM and Ctrl-C give back within
+30 s what is held; what is recorded is not done again.")]
+pub struct WorkerArgs {
+    #[command(flatten)]
+    pub backend: BackendFlags,
+
+    /// Which roles, and how many of each at once, such as worker=4,reassembler
+    /// [default: chunker,worker,reassembler,sweeper]
+    #[arg(long, value_name = "ROLE[=N],…")]
+    pub roles: Option<String>,
+
+    /// Recipe of a source that arrives without a job [default: standard]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub recipe: Option<String>,
+
+    #[command(flatten)]
+    pub common: RecipeFlags,
+
+    /// Folder for unfinished work, on a local disk [default: segue in TMPDIR]
+    #[arg(long, value_name = "DIR")]
+    pub scratch: Option<String>,
+
+    /// Touch this file while all is well
+    #[arg(long, value_name = "FILE")]
+    pub health_file: Option<String>,
+}
+
+/// Which backend.
+#[derive(Debug, Args)]
+pub struct BackendFlags {
+    /// Where jobs are kept: a folder of this machine, or aws:// [default: aws:// where
+    /// INPUT_BUCKET_NAME is set]
+    #[arg(long, value_name = "URL")]
+    pub backend: Option<String>,
+}
+
+/// `segue submit`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The same source with the same recipe is the same job. With --watch the exit code is that of
+the job: 0 completed, 3 the source, and so on.")]
+pub struct SubmitArgs {
+    /// A file, or s3://BUCKET/KEY
+    pub source: String,
+
+    #[command(flatten)]
+    pub backend: BackendFlags,
+
+    /// Id of the job [default: made of source and recipe]
+    #[arg(long, value_name = "ID")]
+    pub job: Option<String>,
+
+    /// standard, transcript, rejoin, mp4, or a recipe file in TOML or YAML [default: standard]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub recipe: Option<String>,
+
+    /// Run a program on every part, on the workers. Also: {index} {total} {start} {end} {job}
+    #[arg(long, value_name = "'COMMAND {input} {output}'")]
+    pub map: Option<String>,
+
+    /// Run a program on the whole sound, WAV in and WAV out
+    #[arg(long, value_name = "'COMMAND {input} {output}'")]
+    pub map_sound: Option<String>,
+
+    #[command(flatten)]
+    pub common: RecipeFlags,
+
+    /// Follow the job until it ends
+    #[arg(long)]
+    pub watch: bool,
+
+    /// Print the job as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `segue watch`, `retry`, `cancel`, `delete`
+#[derive(Debug, Args)]
+pub struct JobArgs {
+    /// Id of the job
+    pub job: String,
+
+    #[command(flatten)]
+    pub backend: BackendFlags,
+
+    /// Print the job as JSON, one line for each change
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `segue status`
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The folder that was given as --out
-    pub dir: PathBuf,
+    /// The folder that was given as --out, or the id of a job; without it the jobs of a backend
+    pub job: Option<String>,
+
+    #[command(flatten)]
+    pub backend: BackendFlags,
+
+    /// Only jobs in this state: created, mapping, reassembling, publishing, completed, failed,
+    /// cancelled
+    #[arg(long, value_name = "STATE", conflicts_with = "job")]
+    pub state: Option<String>,
+
+    /// Most jobs that are listed
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub max: usize,
+
     /// Print what is known as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `segue dlq`
+#[derive(Debug, Args)]
+pub struct DlqArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: DlqCommand,
+
+    #[command(flatten)]
+    pub backend: BackendFlags,
+
+    /// Only this queue: chunk, map, reassemble, and where there are such map-gpu, ingest
+    #[arg(long, global = true, value_name = "QUEUE")]
+    pub queue: Option<String>,
+
+    /// Most messages of a queue
+    #[arg(long, global = true, value_name = "N", default_value_t = 100)]
+    pub max: usize,
+
+    /// Print the findings as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do with messages that were put aside.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum DlqCommand {
+    /// Show them, and why they were put aside
+    List,
+    /// Send them to their queues again
+    Redrive,
+    /// Remove them for good
+    Purge,
+}
+
+/// `segue health`
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// The file that was given as --health-file [default: SEGUE_HEALTH_FILE]
+    pub file: Option<PathBuf>,
 }
 
 /// `segue recipe`
@@ -251,6 +418,25 @@ impl Cli {
                 ];
                 args.common.flags(&more)
             }
+            Command::Worker(args) => {
+                let more = [
+                    ("recipe", &args.recipe),
+                    ("backend", &args.backend.backend),
+                    ("roles", &args.roles),
+                    ("scratch", &args.scratch),
+                    ("health_file", &args.health_file),
+                ];
+                args.common.flags(&more)
+            }
+            Command::Submit(args) => {
+                args.common.flags(&[("recipe", &args.recipe), ("backend", &args.backend.backend)])
+            }
+            Command::Status(StatusArgs { backend, .. })
+            | Command::Dlq(DlqArgs { backend, .. })
+            | Command::Watch(JobArgs { backend, .. })
+            | Command::Retry(JobArgs { backend, .. })
+            | Command::Cancel(JobArgs { backend, .. })
+            | Command::Delete(JobArgs { backend, .. }) => given(&[("backend", &backend.backend)]),
             Command::Plan(args) => args.common.flags(&[("recipe", &args.recipe)]),
             Command::Models(ModelsArgs { model_dir, .. }) | Command::Doctor(DoctorArgs { model_dir, .. }) => {
                 given(&[("model_dir", model_dir)])
@@ -294,9 +480,12 @@ mod tests {
                     --model-dir d --threads 1 --workers 2 --state s --progress none";
         let flags = Cli::parse_from(line.split_whitespace()).flags();
         assert_eq!(flags.len(), 9, "{flags:?}");
+        let line = "segue worker --backend b --roles r --scratch s --health-file h --recipe r";
+        let more = Cli::parse_from(line.split_whitespace()).flags();
+        assert_eq!(more.len(), 5, "{more:?}");
         let known: Vec<_> =
             segue_runtime::environment::VARIABLES.iter().filter_map(|variable| variable.key()).collect();
-        for key in flags.keys() {
+        for key in flags.keys().chain(more.keys()) {
             assert!(known.contains(key), "{key}");
         }
     }

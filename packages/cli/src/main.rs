@@ -4,6 +4,8 @@
 
 mod args;
 mod doctor;
+mod fleet;
+mod jobs;
 mod models;
 mod output;
 mod plan;
@@ -44,7 +46,15 @@ fn start(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Plan(args) => runtime.block_on(plan::plan(args, &settings)),
         Command::Doctor(args) => runtime.block_on(doctor::doctor(args, &settings)),
         Command::Models(args) => models::models(args, &settings),
-        Command::Status(args) => small::status(args),
+        Command::Worker(_) => runtime.block_on(fleet::worker(&settings)),
+        Command::Health(args) => fleet::health(args, &settings),
+        Command::Submit(args) => runtime.block_on(jobs::submit(args, &settings)),
+        Command::Status(args) => runtime.block_on(jobs::status(args, &settings)),
+        Command::Watch(args) => runtime.block_on(jobs::watch(args, &settings)),
+        Command::Retry(args) => runtime.block_on(jobs::retry(args, &settings)),
+        Command::Cancel(args) => runtime.block_on(jobs::cancel(args, &settings)),
+        Command::Delete(args) => runtime.block_on(jobs::delete(args, &settings)),
+        Command::Dlq(args) => runtime.block_on(jobs::dlq(args, &settings)),
         Command::Recipe(args) => small::recipe(args),
         Command::Environment(args) => small::environment(args),
         Command::Completions { shell } => small::completions(*shell),

@@ -1,5 +1,6 @@
 //! Commands that only print something.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -10,7 +11,7 @@ use segue_runtime::environment;
 use segue_runtime::recipe::{Overrides, resolve};
 use segue_runtime::run::read_marker;
 
-use crate::args::{Cli, EnvironmentArgs, RecipeArgs, RecipeCommand, StatusArgs};
+use crate::args::{Cli, EnvironmentArgs, RecipeArgs, RecipeCommand};
 use crate::output;
 
 /// `segue completions`
@@ -40,10 +41,10 @@ pub fn recipe(args: &RecipeArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `segue status`
-pub fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
-    let marker = read_marker(&args.dir)?;
-    if args.json {
+/// `segue status` of an output folder
+pub fn status(dir: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let marker = read_marker(dir)?;
+    if json {
         output::json(&marker);
         return Ok(ExitCode::SUCCESS);
     }

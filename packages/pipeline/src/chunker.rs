@@ -16,11 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deps::{Deps, RoleConfig};
 use crate::held::{Held, Hold};
+use crate::ingest::{Intake, take_in};
 use crate::progress::{completed_tasks, report_stages};
-use crate::receive::{Outcome, serve};
+use crate::receive::{Outcome, serve, serve_all};
 use crate::settle::{
     after_failure, as_engine_error, fail_killer, fetch, job_under_lease, load_plan, reassemble_if_all_in,
-    scratch, source_error,
+    scratch, source_error, unless_cancelled,
 };
 
 /// Task messages that are sent at once.
@@ -38,6 +39,27 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let chunker = Chunker { deps: deps.clone(), planner, config: config.clone(), shutdown: shutdown.clone() };
     serve(&deps, &config, QueueName::Chunk, shutdown, |message| chunker.handle(message)).await;
+    Ok(())
+}
+
+/// The same where notices of arrived sources come to the chunkers' queue as well.
+///
+/// # Errors
+/// None that end the role: what fails is logged and comes again.
+pub async fn run_with_intake(
+    deps: Deps,
+    planner: Arc<dyn Planner>,
+    intake: Intake,
+    config: RoleConfig,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let chunker = Chunker { deps: deps.clone(), planner, config: config.clone(), shutdown: shutdown.clone() };
+    let handle = |message| chunker.handle(message);
+    let foreign = |text: String, _| {
+        let (deps, intake, wait) = (&deps, &intake, config.visibility);
+        async move { take_in(deps, intake, &text, wait).await }
+    };
+    serve_all(&deps, &config, QueueName::Chunk, shutdown, handle, foreign).await;
     Ok(())
 }
 
@@ -141,9 +163,11 @@ impl Chunker {
         })?;
         recipe.check().map_err(usage)?;
         let folder = scratch(&self.config)?;
-        let source = fetch(&self.deps, &record.source_key, folder.path())
-            .await
-            .map_err(|e| source_error(&record.source_key, e))?;
+        let fetched = async {
+            let source = fetch(&self.deps, &record.source_key, folder.path()).await;
+            source.map_err(|e| source_error(&record.source_key, e))
+        };
+        let source = unless_cancelled(held.lost(), fetched).await?;
         let run = Run {
             job: record.id.clone(),
             cancel: held.lost().clone(),

@@ -41,6 +41,9 @@ pub struct RoleConfig {
     pub visibility: Duration,
     /// How long one look at a queue waits.
     pub poll_wait: Duration,
+    /// How long a look at a queue that has begun is waited for when the role ends, so that what
+    /// it brings is given back; zero where leaving it loses nothing.
+    pub poll_grace: Duration,
     /// Folder in which each piece of work gets a folder of its own.
     pub scratch_root: PathBuf,
     /// Threads for one piece of work.
@@ -66,6 +69,7 @@ impl RoleConfig {
             lease_ttl: Duration::from_secs(30),
             visibility: Duration::from_secs(60),
             poll_wait: Duration::from_secs(5),
+            poll_grace: Duration::ZERO,
             scratch_root,
             threads: 1,
             max_attempts: 3,

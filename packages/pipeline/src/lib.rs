@@ -1,4 +1,4 @@
-//! The roles: chunker, worker, reassembler and sweeper.
+//! The roles: ingest, chunker, worker, reassembler and sweeper.
 //!
 //! Each is a loop over one queue. What is to be done stands in the ledger; a message only
 //! says where to look. Why nothing is lost is written in `design.md` beside this crate.
@@ -7,9 +7,11 @@
 //! and no process is started.
 
 pub mod chunker;
+pub mod control;
 mod delete;
 mod deps;
 mod held;
+pub mod ingest;
 mod late;
 pub mod progress;
 mod publish;
@@ -25,4 +27,5 @@ pub mod worker;
 pub use delete::delete;
 pub use deps::{Deps, LateRule, RoleConfig};
 pub use late::Pace;
+pub use receive::Outcome;
 pub use submit::submit;

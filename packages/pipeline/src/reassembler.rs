@@ -23,6 +23,7 @@ use crate::publish::{joining, publish, publish_held};
 use crate::receive::{Outcome, serve};
 use crate::settle::{
     after_failure, as_engine_error, fail_killer, fetch, fetch_inputs, job_under_lease, load_plan, scratch,
+    unless_cancelled,
 };
 use crate::tidy::tidy_completed;
 
@@ -136,8 +137,9 @@ impl Reassembler {
         };
         let plan = load_plan(&self.deps, record).await.map_err(internal)?;
         let folder = scratch(&self.config)?;
-        let inputs = fetch_inputs(&self.deps, &plan, folder.path()).await?;
-        let parts = self.parts(&plan, folder.path()).await?;
+        let lost = held.lost();
+        let inputs = unless_cancelled(lost, fetch_inputs(&self.deps, &plan, folder.path())).await?;
+        let parts = unless_cancelled(lost, self.parts(&plan, folder.path())).await?;
         let run = Run {
             job: job.clone(),
             cancel: held.lost().clone(),
@@ -148,7 +150,7 @@ impl Reassembler {
         let plan_hash = record.plan.as_ref().map(|p| p.hash.to_string()).unwrap_or_default();
         let request = ReduceRequest { run, plan: Arc::clone(&plan), plan_hash, inputs, parts };
         let reduced = self.reducer.reduce(request).await?;
-        self.store(record, &plan, held.term(), reduced).await
+        unless_cancelled(lost, self.store(record, &plan, held.term(), reduced)).await
     }
 
     /// The completions of every task, with their files on this machine.

@@ -25,7 +25,7 @@ pub enum Outcome {
 /// Handles messages of `queue`, one at a time, until `shutdown`.
 ///
 /// A message is removed only after `handle` said so; a handler that fails leaves it to
-/// come again.
+/// come again. A text that is no message of ours is put aside.
 pub async fn serve<H, F>(
     deps: &Deps,
     config: &RoleConfig,
@@ -36,18 +36,53 @@ pub async fn serve<H, F>(
     H: Fn(Message) -> F,
     F: Future<Output = anyhow::Result<Outcome>>,
 {
+    let foreign = |_, error: DomainError| async move { Ok(Outcome::Poison(error.to_string())) };
+    serve_all(deps, config, queue, shutdown, handle, foreign).await;
+}
+
+/// The same for a queue on which others write as well: what is no message of ours goes to
+/// `foreign`, with the reason why it is none.
+pub async fn serve_all<H, F, G, A>(
+    deps: &Deps,
+    config: &RoleConfig,
+    queue: QueueName,
+    shutdown: CancellationToken,
+    handle: H,
+    foreign: G,
+) where
+    H: Fn(Message) -> F,
+    F: Future<Output = anyhow::Result<Outcome>>,
+    G: Fn(String, DomainError) -> A,
+    A: Future<Output = anyhow::Result<Outcome>>,
+{
     let mut errors = 0u32;
     while !shutdown.is_cancelled() {
+        let given_up = async {
+            shutdown.cancelled().await;
+            if !config.poll_grace.is_zero() {
+                tokio::time::sleep(config.poll_grace).await;
+            }
+        };
         let received = tokio::select! {
             biased;
-            () = shutdown.cancelled() => return,
+            () = given_up => return,
             received = deps.queue.receive(queue, 1, config.visibility, config.poll_wait) => received,
         };
         match received {
+            Ok(deliveries) if shutdown.is_cancelled() => {
+                for delivery in deliveries {
+                    if let Err(error) =
+                        settle(deps, queue, &delivery.receipt, &Outcome::Later(Duration::ZERO)).await
+                    {
+                        tracing::warn!(%queue, %error, "message not given back, it will come again");
+                    }
+                }
+                return;
+            }
             Ok(deliveries) => {
                 errors = 0;
                 for delivery in deliveries {
-                    attend(deps, config, queue, delivery, &handle).await;
+                    attend(deps, config, queue, delivery, &handle, &foreign).await;
                 }
             }
             Err(error) => {
@@ -64,28 +99,39 @@ pub async fn serve<H, F>(
     }
 }
 
-async fn attend<H, F>(deps: &Deps, config: &RoleConfig, queue: QueueName, delivery: Delivery, handle: &H)
-where
+async fn attend<H, F, G, A>(
+    deps: &Deps,
+    config: &RoleConfig,
+    queue: QueueName,
+    delivery: Delivery,
+    handle: &H,
+    foreign: &G,
+) where
     H: Fn(Message) -> F,
     F: Future<Output = anyhow::Result<Outcome>>,
+    G: Fn(String, DomainError) -> A,
+    A: Future<Output = anyhow::Result<Outcome>>,
 {
     let hidden = Hidden::keep(&deps.queue, queue, &delivery.receipt, config.visibility);
     if mutant!("ack-on-receive") {
         let _ = settle(deps, queue, &delivery.receipt, &Outcome::Done).await;
     }
-    let outcome = match Message::decode(&delivery.body) {
-        Ok(message) => handle(message).await.unwrap_or_else(|error| {
-            tracing::warn!(%queue, error = format!("{error:#}"), "message not handled, it will come again");
-            match mutant!("error-is-done") {
-                true => Outcome::Done,
-                false => Outcome::Later(config.backoff_after(delivery.deliveries, &delivery.body)),
-            }
-        }),
+    let handled = match Message::decode(&delivery.body) {
+        Ok(message) => handle(message).await,
         // for a worker of a newer build; not ours to judge
-        Err(DomainError::Version { .. }) if !mutant!("newer-is-poison") => Outcome::Later(config.visibility),
-        Err(_) if mutant!("unreadable-comes-again") => Outcome::Later(config.visibility),
-        Err(error) => Outcome::Poison(error.to_string()),
+        Err(DomainError::Version { .. }) if !mutant!("newer-is-poison") => {
+            Ok(Outcome::Later(config.visibility))
+        }
+        Err(_) if mutant!("unreadable-comes-again") => Ok(Outcome::Later(config.visibility)),
+        Err(error) => foreign(delivery.body.clone(), error).await,
     };
+    let outcome = handled.unwrap_or_else(|error| {
+        tracing::warn!(%queue, error = format!("{error:#}"), "message not handled, it will come again");
+        match mutant!("error-is-done") {
+            true => Outcome::Done,
+            false => Outcome::Later(config.backoff_after(delivery.deliveries, &delivery.body)),
+        }
+    });
     drop(hidden);
     if let Err(error) = settle(deps, queue, &delivery.receipt, &outcome).await {
         tracing::warn!(%queue, %error, ?outcome, "message not settled, it will come again");

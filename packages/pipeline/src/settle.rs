@@ -11,6 +11,8 @@ use segue_ports::{
     EngineError, Event, Inputs, JobChange, Lease, PortError, PortErrorKind, QueueName, mutant,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use crate::deps::{Deps, RoleConfig};
 use crate::receive::Outcome;
 
@@ -160,4 +162,16 @@ pub fn scratch(config: &RoleConfig) -> Result<tempfile::TempDir, EngineError> {
     std::fs::create_dir_all(root)
         .and_then(|()| tempfile::Builder::new().prefix("work-").tempdir_in(root))
         .map_err(|e| as_engine_error(PortError::io(format!("no scratch folder in {}", root.display()), e)))
+}
+
+/// Waits for `work` that starts no process, or gives it up when it is called off.
+pub async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = cancel.cancelled() => Err(EngineError::cancelled()),
+    }
 }

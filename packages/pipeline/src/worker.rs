@@ -23,7 +23,7 @@ use crate::late::{Pace, Watch, Watched};
 use crate::receive::{Outcome, serve};
 use crate::settle::{
     after_failure, as_engine_error, fail_killer, fetch_inputs, job_under_lease, load_plan,
-    reassemble_if_all_in, scratch,
+    reassemble_if_all_in, scratch, unless_cancelled,
 };
 use crate::task_reporter::TaskReporter;
 
@@ -226,7 +226,8 @@ impl Worker {
             let why = format!("this worker has no engine for {}; start one that has", task.kind);
             EngineError { retryable: true, ..EngineError::new(FaultKind::Environment, why) }
         })?;
-        let inputs = fetch_inputs(&self.deps, &plan, folder).await?;
+        let lost = held.lost();
+        let inputs = unless_cancelled(lost, fetch_inputs(&self.deps, &plan, folder)).await?;
         let run = Run {
             job: (*job).clone(),
             cancel: held.lost().clone(),
@@ -235,7 +236,7 @@ impl Worker {
             scratch: folder.to_owned(),
         };
         let result = engine.run(TaskRequest { run, plan, task: (*task).clone(), inputs }).await?;
-        self.store(attempt, result).await
+        unless_cancelled(lost, self.store(attempt, result)).await
     }
 
     async fn store(&self, attempt: &Attempt<'_>, result: TaskResult) -> Result<Completion, EngineError> {

@@ -10,16 +10,19 @@
 mod change;
 pub mod clock;
 pub mod conformance;
+pub mod dead;
 pub mod engine;
 pub mod error;
 pub mod ledger;
 pub mod memory;
 pub mod mutants;
+pub mod notice;
 pub mod queue;
 pub mod report;
 pub mod store;
 
 pub use clock::{Clock, SystemClock};
+pub use dead::{DeadLetters, DeadMessage};
 pub use engine::{
     EngineError, Inputs, MapEngine, Part, PlanRequest, Planned, Planner, ProducedFile, ReduceRequest,
     Reduced, ReducedFile, Reducer, Run, TaskRequest, TaskResult,
@@ -29,6 +32,7 @@ pub use ledger::{
     Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
     LeaseName, Ledger, NewJob, Recorded,
 };
+pub use notice::{ArrivalNotice, ReadArrivals};
 pub use queue::{Delivery, QueueDepth, QueueName, Receipt, WorkQueue};
 pub use report::{Event, NoReport, Reporter, Stage};
 pub use store::{MediaStore, Object, ObjectPage, PutMode, PutResult};

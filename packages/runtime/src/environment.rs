@@ -83,6 +83,44 @@ pub const VARIABLES: &[Variable] = &[
         "folder that keeps unfinished work, on a local disk",
         "`.segue` in the output folder",
     ),
+    setting(
+        "SEGUE_BACKEND",
+        "backend",
+        "where jobs are kept that `segue worker` works on: a folder of this machine, or `aws://`",
+        "`aws://` where `INPUT_BUCKET_NAME` is set, else there is none",
+    ),
+    setting(
+        "SEGUE_ROLES",
+        "roles",
+        "roles of `segue worker`, each with how many run at once: `chunker,worker=4`",
+        "`chunker,worker,reassembler,sweeper`",
+    ),
+    setting(
+        "SEGUE_SCRATCH",
+        "scratch",
+        "folder for unfinished work of `segue worker`, on a local disk",
+        "`segue` in `TMPDIR`",
+    ),
+    setting(
+        "SEGUE_SOURCE_CACHE",
+        "source_cache",
+        "bytes of downloaded sources that `segue worker` keeps for further tasks",
+        "`21474836480` (20 GiB)",
+    ),
+    setting(
+        "SEGUE_HEALTH_FILE",
+        "health_file",
+        "file that `segue worker` touches every 5 s while its roles run; `segue health` looks at it",
+        "none is written",
+    ),
+    setting("SEGUE_LEASE", "lease", "how long a lease lasts without renewal", "`30s`"),
+    setting("SEGUE_VISIBILITY", "visibility", "how long a message is hidden without a heartbeat", "`60s`"),
+    setting(
+        "SEGUE_SWEEP_EVERY",
+        "sweep_every",
+        "how often the sweeper looks, and how long a job may stand still",
+        "`60s`",
+    ),
     setting("SEGUE_PROGRESS", "progress", "`auto`, `plain`, `json` or `none`", "`auto`"),
     setting("SEGUE_FFMPEG", "ffmpeg", "the ffmpeg program", "`ffmpeg` on the `PATH`"),
     setting("SEGUE_FFPROBE", "ffprobe", "the ffprobe program", "`ffprobe` on the `PATH`"),
@@ -94,15 +132,43 @@ pub const VARIABLES: &[Variable] = &[
     ),
     setting("SEGUE_LOG_FORMAT", "log_format", "`text` or `json`", "`text`"),
     alone("RUST_LOG", "as `SEGUE_LOG`, which wins", "not set"),
+    alone("TMPDIR", "folder for temporary files", "`/tmp`"),
     alone("XDG_DATA_HOME", "the user's data folder", "`~/.local/share`"),
     alone("XDG_CACHE_HOME", "the user's cache folder; versions of programs are kept there", "`~/.cache`"),
 ];
+
+/// A variable of a backend, which reads it by itself.
+struct OfBackend {
+    name: &'static str,
+    meaning: &'static str,
+    default: &'static str,
+}
+
+/// What the AWS backend reads.
+#[cfg(feature = "aws")]
+fn of_aws() -> Vec<OfBackend> {
+    let of = |variable: &segue_adapter_aws::Variable| OfBackend {
+        name: variable.name,
+        meaning: variable.meaning,
+        default: variable.default.unwrap_or("has to be set"),
+    };
+    segue_adapter_aws::VARIABLES.iter().map(of).collect()
+}
+
+#[cfg(not(feature = "aws"))]
+fn of_aws() -> Vec<OfBackend> {
+    Vec::new()
+}
 
 /// The table as plain text for a terminal.
 pub fn plain() -> String {
     let mut text = String::new();
     for Variable { name, meaning, default, .. } in VARIABLES {
         let _ = writeln!(text, "{name}\n    {}\n    default: {}", unmarked(meaning), unmarked(default));
+    }
+    for OfBackend { name, meaning, default } in of_aws() {
+        let (meaning, default) = (unmarked(meaning), unmarked(default));
+        let _ = writeln!(text, "{name}\n    aws://: {meaning}\n    default: {default}");
     }
     text
 }
@@ -123,6 +189,17 @@ pub fn markdown() -> String {
         let key = key.map(|key| format!("`{key}`")).unwrap_or_default();
         let _ = writeln!(text, "| `{name}` | {key} | {meaning} | {default} |");
     }
+    let aws = of_aws();
+    if !aws.is_empty() {
+        text.push_str(
+            "\n## The AWS backend\n\n`aws://` reads these from the environment, and from nowhere else. Credentials come \
+             from the SDK's\ndefault chain: environment, profile, SSO, web identity, the role of a task or of an \
+             instance.\n\n| variable | meaning | default |\n|---|---|---|\n",
+        );
+    }
+    for OfBackend { name, meaning, default } in aws {
+        let _ = writeln!(text, "| `{name}` | {meaning} | {default} |");
+    }
     text
 }
 
@@ -142,6 +219,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "aws")]
     #[test]
     fn the_documentation_is_this_table() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/environment.md");

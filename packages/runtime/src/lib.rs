@@ -11,6 +11,8 @@ pub mod engines;
 pub mod environment;
 pub mod failure;
 pub mod fetch;
+pub mod fleet;
+pub mod jobs;
 pub mod models;
 pub mod preview;
 pub mod programs;

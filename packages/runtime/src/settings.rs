@@ -12,6 +12,7 @@ use segue_domain::Failure;
 use segue_domain::recipe::Span;
 use serde::Deserialize;
 
+use crate::backend::BackendUrl;
 use crate::environment::{VARIABLES, Variable};
 use crate::failure;
 
@@ -92,6 +93,22 @@ pub struct Settings {
     pub model_dir: PathBuf,
     /// Folder or URL that keeps unfinished work; absent for the default.
     pub state: Option<String>,
+    /// Folder or URL of the backend that jobs are given to; absent where none is named.
+    pub backend: Option<String>,
+    /// Roles of this process and how many of each.
+    pub roles: Option<String>,
+    /// Folder for unfinished work of this process; absent for the system's own.
+    pub scratch: Option<PathBuf>,
+    /// Bytes of sources that are kept for further tasks, at most.
+    pub source_cache: Option<u64>,
+    /// File that is touched while all roles run.
+    pub health_file: Option<PathBuf>,
+    /// How long a lease lasts without renewal.
+    pub lease: Option<Span>,
+    /// How long a message is hidden without a heartbeat.
+    pub visibility: Option<Span>,
+    /// How often the sweeper looks.
+    pub sweep_every: Option<Span>,
     /// How progress is shown.
     pub progress: ProgressMode,
     /// The ffmpeg program.
@@ -115,6 +132,14 @@ struct Raw {
     language: Option<String>,
     model_dir: Option<PathBuf>,
     state: Option<String>,
+    backend: Option<String>,
+    roles: Option<String>,
+    scratch: Option<PathBuf>,
+    source_cache: Option<u64>,
+    health_file: Option<PathBuf>,
+    lease: Option<Span>,
+    visibility: Option<Span>,
+    sweep_every: Option<Span>,
     progress: Option<ProgressMode>,
     ffmpeg: Option<PathBuf>,
     ffprobe: Option<PathBuf>,
@@ -213,6 +238,46 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The backend that jobs are given to.
+    ///
+    /// # Errors
+    /// None is named, and the environment is not that of a deployment; a URL that is none.
+    pub fn backend(&self) -> Result<BackendUrl, Failure> {
+        match &self.backend {
+            Some(url) => url.parse(),
+            None if in_environment("INPUT_BUCKET_NAME").is_some() => "aws://".parse(),
+            None => Err(failure::usage(
+                "no backend is named; give --backend, a folder or aws://, or set SEGUE_BACKEND",
+            )),
+        }
+    }
+
+    /// The same settings with the length of a segment that the deployment has, where none is
+    /// asked for.
+    ///
+    /// # Errors
+    /// A length that makes no sense.
+    pub fn of_deployment(&self) -> Result<Settings, Failure> {
+        let mut settings = self.clone();
+        if let (None, Some(text)) = (self.segment_duration, in_environment(SEGMENT_SECONDS)) {
+            let span = text.parse::<u32>().ok().filter(|seconds| *seconds > 0);
+            let span = span.ok_or_else(|| {
+                failure::usage(format!("{SEGMENT_SECONDS} is {text:?}, a number of seconds is wanted"))
+            })?;
+            settings.segment_duration = Some(Span::from_millis(u64::from(span) * 1000));
+        }
+        Ok(settings)
+    }
+}
+
+/// Length of a segment in a deployment on AWS, seconds.
+const SEGMENT_SECONDS: &str = "CHUNK_SEGMENT_DURATION_SEC";
+
+fn in_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
 fn complete(raw: Raw, log: Option<String>) -> Result<Settings, Failure> {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = in_range("threads", raw.threads.unwrap_or(cores), MOST_THREADS)?;
@@ -232,6 +297,14 @@ fn complete(raw: Raw, log: Option<String>) -> Result<Settings, Failure> {
             None => default_model_dir()?,
         },
         state: raw.state,
+        backend: raw.backend,
+        roles: raw.roles,
+        scratch: raw.scratch,
+        source_cache: raw.source_cache,
+        health_file: raw.health_file,
+        lease: raw.lease,
+        visibility: raw.visibility,
+        sweep_every: raw.sweep_every,
         progress: raw.progress.unwrap_or_default(),
         ffmpeg: raw.ffmpeg.unwrap_or_else(|| "ffmpeg".into()),
         ffprobe: raw.ffprobe.unwrap_or_else(|| "ffprobe".into()),

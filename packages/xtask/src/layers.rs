@@ -116,11 +116,32 @@ const RULES: &[Rule] = &[
         reason: "the only place that names them all; what the user sees is the programs' matter",
     },
     Rule {
+        package: "segue-lambda",
+        may: &["segue-domain", "segue-ports", "segue-pipeline", "segue-adapter-aws"],
+        never: &[DATABASE, ENGINE, SCREEN],
+        itself: &[],
+        reason: "a function that starts in a moment has no engine in it, so it goes past the runtime",
+    },
+    Rule {
+        package: "segue-fleet",
+        may: &["segue-domain", "segue-ports", "segue-adapter-aws", "segue-tests"],
+        never: &[DATABASE, ENGINE],
+        itself: &[],
+        reason: "it looks at what real processes leave on an emulator, and works on nothing itself",
+    },
+    Rule {
         package: "segue-simulator",
         may: &["segue-domain", "segue-ports", "segue-pipeline"],
         never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE],
         itself: &[],
         reason: "it runs the roles over services and engines of its own and starts nothing real",
+    },
+    Rule {
+        package: "segue-torture",
+        may: &["segue-domain"],
+        never: &[CLOUD, NETWORK, ENGINE],
+        itself: &[],
+        reason: "it sees programs and what they leave from outside; the database it opens is a copy",
     },
     Rule {
         package: "segue-cli",

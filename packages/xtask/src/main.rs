@@ -1,13 +1,15 @@
-//! What a developer runs: `cargo xtask layers|fidelity|bench|fuzz-lite|simulate`.
+//! What a developer runs: `cargo xtask layers|fidelity|bench|fuzz-lite|fleet|simulate|torture`.
 
 mod bench;
 mod fidelity;
+mod fleet;
 mod fuzz;
 mod layers;
 mod measure;
 mod program;
 mod simulate;
 mod table;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -31,10 +33,14 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Throw damaged documents at our own parsers for a while
     FuzzLite(fuzz::FuzzArgs),
+    /// Real processes on an AWS emulator: faults, each many times, and what was lost
+    Fleet(fleet::FleetArgs),
     /// The roles in a simulated world, one history for each seed
     Simulate(simulate::SimulateArgs),
     /// A thousand workers in virtual time: writes the plots and the table of docs/scale.md
     Scale,
+    /// Real processes on real files, killed, stopped and starved at random
+    Torture(torture::TortureArgs),
 }
 
 fn main() -> ExitCode {
@@ -43,8 +49,10 @@ fn main() -> ExitCode {
         Command::Fidelity(args) => fidelity::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::FuzzLite(args) => fuzz::run(&args),
+        Command::Fleet(args) => fleet::run(&args.args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Scale => simulate::scale(),
+        Command::Torture(args) => torture::run(&args),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! Dead letters: putting aside, looking, and sending back.
 
-use segue_ports::{PortError, QueueName};
+use async_trait::async_trait;
+use segue_ports::{DeadLetters, DeadMessage, PortError, QueueName};
 
 use aws_sdk_sqs::types::Message;
 
@@ -118,5 +119,37 @@ impl SqsQueue {
             }
         }
         Ok(sent)
+    }
+}
+
+#[async_trait]
+impl DeadLetters for SqsQueue {
+    async fn list(&self, queue: QueueName, max: usize) -> Result<Vec<DeadMessage>, PortError> {
+        let letters = self.dead_letters(queue, max).await?;
+        let told = |DeadLetter { id, body, reason }: DeadLetter| DeadMessage { id, body, reason };
+        Ok(letters.into_iter().map(told).collect())
+    }
+
+    async fn redrive(&self, queue: QueueName, max: usize) -> Result<usize, PortError> {
+        SqsQueue::redrive(self, queue, max).await
+    }
+
+    /// Removes what it can receive, so that it can say how many; what others are looking at
+    /// just now stays.
+    async fn purge(&self, queue: QueueName) -> Result<usize, PortError> {
+        let dead_url = self.lane(queue).dead_url(&self.client).await?;
+        let mut removed = 0;
+        loop {
+            let got = self.take_dead(queue, RECEIVE_MAX, MOVE_S).await?;
+            if got.is_empty() {
+                return Ok(removed);
+            }
+            for message in got {
+                let gone = self.client.delete_message().queue_url(dead_url);
+                let gone = gone.set_receipt_handle(message.receipt_handle).send().await;
+                gone.map_err(|e| error::sdk(format_args!("cannot purge the {queue} queue"), e))?;
+                removed += 1;
+            }
+        }
     }
 }

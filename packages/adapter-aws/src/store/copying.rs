@@ -39,24 +39,60 @@ impl S3Store {
     async fn copy_large(&self, from: &Key, facts: &Facts, to: &Key) -> Result<PutResult, PortError> {
         let mark = mark();
         let upload = Upload::begin(self, to, &mark, facts.crc32).await?;
-        let parts = ranges(facts.bytes, part_bytes(facts.bytes, self.copy_part_bytes));
-        let copied: Vec<CompletedPart> = stream::iter(parts.zip(1..))
-            .map(|(range, number)| self.copy_part(&upload, from, facts, range, number))
+        let from = format!("{}/{from}", self.buckets.of(from));
+        let copied = self.copy_parts(&upload, &from, facts.bytes, &facts.etag).await?;
+        upload.complete(copied, PutMode::CreateOnce, &mark).await
+    }
+
+    /// Copies an object of any bucket on the server's side, if `to` is free.
+    ///
+    /// # Errors
+    /// `NotFound`; `Misuse` for one that is empty; as the service says.
+    pub async fn import(&self, bucket: &str, name: &str, to: &Key) -> Result<PutResult, PortError> {
+        if self.facts(to).await?.is_some() {
+            return Ok(PutResult::Exists);
+        }
+        let from = format!("{bucket}/{name}");
+        let missing = || error::say(PortErrorKind::NotFound, format_args!("there is no s3://{from}"));
+        let head = match self.client.head_object().bucket(bucket).key(name).send().await {
+            Ok(head) => head,
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_not_found()) => return Err(missing()),
+            Err(e) => return Err(error::sdk(format_args!("cannot look at s3://{from}"), e)),
+        };
+        let bytes = head.content_length().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+        if bytes == 0 {
+            return Err(error::say(PortErrorKind::Misuse, format_args!("s3://{from} is empty")));
+        }
+        let mark = mark();
+        let upload = Upload::begin(self, to, &mark, None).await?;
+        let copied = self.copy_parts(&upload, &from, bytes, head.e_tag().unwrap_or_default()).await?;
+        upload.complete(copied, PutMode::CreateOnce, &mark).await
+    }
+
+    /// All parts of one version of `from`, `BUCKET/KEY`.
+    async fn copy_parts(
+        &self,
+        upload: &Upload,
+        from: &str,
+        bytes: u64,
+        etag: &str,
+    ) -> Result<Vec<CompletedPart>, PortError> {
+        let parts = ranges(bytes, part_bytes(bytes, self.copy_part_bytes));
+        stream::iter(parts.zip(1..))
+            .map(|(range, number)| self.copy_part(upload, from, etag, range, number))
             .buffered(PARTS_AT_ONCE)
             .try_collect()
-            .await?;
-        upload.complete(copied, PutMode::CreateOnce, &mark).await
+            .await
     }
 
     async fn copy_part(
         &self,
         upload: &Upload,
-        from: &Key,
-        facts: &Facts,
+        from: &str,
+        etag: &str,
         range: std::ops::Range<u64>,
         number: i32,
     ) -> Result<CompletedPart, PortError> {
-        let source = format!("{}/{from}", self.buckets.of(from));
         let to = &upload.key;
         let copied = self
             .client
@@ -65,10 +101,9 @@ impl S3Store {
             .key(to.to_string())
             .upload_id(&upload.id)
             .part_number(number)
-            .copy_source(utf8_percent_encode(&source, NON_ALPHANUMERIC).to_string())
+            .copy_source(utf8_percent_encode(from, NON_ALPHANUMERIC).to_string())
             .copy_source_range(format!("bytes={}-{}", range.start, range.end - 1))
-            // all parts of one version
-            .copy_source_if_match(&facts.etag)
+            .copy_source_if_match(etag)
             .send()
             .await
             .map_err(|e| {

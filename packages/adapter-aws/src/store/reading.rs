@@ -68,6 +68,14 @@ impl S3Store {
         }))
     }
 
+    /// Size in bytes and the name of the object's present version, or `None`.
+    ///
+    /// # Errors
+    /// As the service says.
+    pub async fn version(&self, key: &Key) -> Result<Option<(u64, String)>, PortError> {
+        Ok(self.facts(key).await?.map(|facts| (facts.bytes, facts.etag)))
+    }
+
     pub(super) async fn read_small(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
         let mut tried = 0;
         loop {

@@ -90,21 +90,33 @@ impl S3Store {
         file: &Path,
         mode: PutMode,
     ) -> Result<PutResult, PortError> {
-        let path = file.to_owned();
-        let source = blocking(move || Source::open(&path)).await?;
-        let result = if source.bytes <= PART_BYTES {
-            self.put_object(key, source.part(0..source.bytes).await?, mode).await?
-        } else if mode == PutMode::CreateOnce && self.facts(key).await?.is_some() {
-            // no need to send gigabytes to learn that
-            PutResult::Exists
-        } else {
-            self.upload(key, &source, mode).await?
-        };
+        let result = self.send_file(key, file, mode).await?;
         match tokio::fs::remove_file(file).await {
             Err(e) if e.kind() != ErrorKind::NotFound => {
                 Err(PortError::io(format_args!("cannot take {} over", file.display()), e))
             }
             _ => Ok(result),
+        }
+    }
+
+    /// Stores a copy of a plain file, which stays, if the key is free.
+    ///
+    /// # Errors
+    /// As [`MediaStore::put_file`](segue_ports::MediaStore::put_file).
+    pub async fn adopt(&self, key: &Key, file: &Path) -> Result<PutResult, PortError> {
+        self.send_file(key, file, PutMode::CreateOnce).await
+    }
+
+    async fn send_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
+        let path = file.to_owned();
+        let source = blocking(move || Source::open(&path)).await?;
+        if source.bytes <= PART_BYTES {
+            self.put_object(key, source.part(0..source.bytes).await?, mode).await
+        } else if mode == PutMode::CreateOnce && self.facts(key).await?.is_some() {
+            // no need to send gigabytes to learn that
+            Ok(PutResult::Exists)
+        } else {
+            self.upload(key, &source, mode).await
         }
     }
 

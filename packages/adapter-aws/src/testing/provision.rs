@@ -80,6 +80,8 @@ pub async fn provision(endpoint: &str) -> Provisioned {
             leases: format!("{name}-leases"),
         },
         queues: Lanes { chunk: String::new(), map: String::new(), reassemble: String::new() },
+        ingest_queue: None,
+        gpu: None,
         region: "us-east-1".to_owned(),
         endpoint_url: Some(endpoint.to_owned()),
         segment_duration: None,

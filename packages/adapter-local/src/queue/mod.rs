@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_ports::{Delivery, PortError, QueueDepth, QueueName, Receipt, WorkQueue};
+use segue_ports::{DeadLetters, DeadMessage, Delivery, PortError, QueueDepth, QueueName, Receipt, WorkQueue};
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{Instance, now_ms};
@@ -146,5 +146,28 @@ impl WorkQueue for LocalQueue {
 
     async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError> {
         self.shared.db.call(move |db| rows::depth(db, queue)).await
+    }
+}
+
+#[async_trait]
+impl DeadLetters for LocalQueue {
+    async fn list(&self, queue: QueueName, max: usize) -> Result<Vec<DeadMessage>, PortError> {
+        let letters = self.dead_letters(queue, 0, max).await?;
+        let told = |letter: DeadLetter| DeadMessage {
+            id: letter.number.to_string(),
+            body: letter.body,
+            reason: Some(letter.reason),
+        };
+        Ok(letters.into_iter().map(told).collect())
+    }
+
+    async fn redrive(&self, queue: QueueName, max: usize) -> Result<usize, PortError> {
+        let sent = self.shared.db.call(move |db| rows::redrive(db, queue, max)).await?;
+        self.shared.bell.notify_waiters();
+        Ok(sent)
+    }
+
+    async fn purge(&self, queue: QueueName) -> Result<usize, PortError> {
+        self.shared.db.call(move |db| rows::purge(db, queue)).await
     }
 }

@@ -178,3 +178,22 @@ pub fn dead_letters(
     });
     rows.and_then(Iterator::collect).map_err(error::sql)
 }
+
+/// Sends the oldest letters again, as new messages; how many.
+pub fn redrive(connection: &mut Connection, queue: QueueName, max: usize) -> Result<usize, PortError> {
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    writing(connection, |transaction| {
+        let send = "INSERT INTO messages (queue, body, visible_at_ms)
+                    SELECT queue, body, ?1 FROM dead_letters WHERE queue = ?2 ORDER BY id LIMIT ?3";
+        transaction.execute(send, params![now_ms(), queue.as_str(), max]).map_err(error::sql)?;
+        let forget = "DELETE FROM dead_letters WHERE id IN
+                      (SELECT id FROM dead_letters WHERE queue = ?1 ORDER BY id LIMIT ?2)";
+        transaction.execute(forget, params![queue.as_str(), max]).map_err(error::sql)
+    })
+}
+
+/// Forgets every letter of the queue; how many there were.
+pub fn purge(connection: &mut Connection, queue: QueueName) -> Result<usize, PortError> {
+    let sql = "DELETE FROM dead_letters WHERE queue = ?1";
+    writing(connection, |transaction| transaction.execute(sql, [queue.as_str()]).map_err(error::sql))
+}

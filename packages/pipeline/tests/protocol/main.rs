@@ -5,5 +5,6 @@ mod deleted;
 mod engines;
 mod faults;
 mod happy;
+mod ingest;
 mod stale;
 mod world;

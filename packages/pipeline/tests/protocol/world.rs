@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use segue_domain::{HolderId, JobId, JobRecord, JobState, Key, Manifest, Recipe};
+use segue_pipeline::ingest::Intake;
 use segue_pipeline::{Deps, RoleConfig, chunker, reassembler, submit, sweeper, worker};
 use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore, TokioClock};
 use segue_ports::{
-    CompletionLedger, JobLedger, Ledger, MapEngine, MediaStore, NewJob, NoReport, PutMode, QueueName,
-    WorkQueue,
+    ArrivalNotice, CompletionLedger, JobLedger, Ledger, MapEngine, MediaStore, NewJob, NoReport, PutMode,
+    QueueName, ReadArrivals, WorkQueue,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,15 @@ impl World {
     pub fn start_chunker(&self, deps: Deps, holder: &str) -> Running {
         let (config, engine) = (self.config(holder), Scripted(Arc::clone(&self.script)));
         Running::start(|stop| chunker::run(deps, Arc::new(engine), config, stop))
+    }
+
+    /// A chunker that also takes in sources: `arrived KEY` is a notice, `odd` one that is for a
+    /// person, `newer` one of a newer version.
+    pub fn start_intake(&self, deps: Deps, holder: &str) -> Running {
+        let (config, engine) = (self.config(holder), Scripted(Arc::clone(&self.script)));
+        let recipe = serde_json::to_string(&Recipe::built_in("rejoin").unwrap()).unwrap();
+        let intake = Intake { reader: Arc::new(Words), recipe };
+        Running::start(|stop| chunker::run_with_intake(deps, Arc::new(engine), intake, config, stop))
     }
 
     pub fn start_worker(&self, deps: Deps, holder: &str) -> Running {
@@ -136,6 +146,26 @@ impl World {
         assert!(self.ledger.held_leases().is_empty(), "{:?}", self.ledger.held_leases());
         let scratch: Vec<_> = std::fs::read_dir(self.scratch.path()).unwrap().collect();
         assert!(scratch.is_empty(), "{scratch:?}");
+    }
+}
+
+/// Notices in plain words.
+struct Words;
+
+impl ReadArrivals for Words {
+    fn read(&self, text: &str) -> ArrivalNotice {
+        let mut words = text.split(' ');
+        match words.next() {
+            Some("arrived") => {
+                let (keys, odd): (Vec<_>, Vec<_>) = words.map(str::parse::<Key>).partition(Result::is_ok);
+                ArrivalNotice::Sources {
+                    sources: keys.into_iter().flatten().collect(),
+                    odd: odd.into_iter().filter_map(Result::err).map(|e| e.to_string()).collect(),
+                }
+            }
+            Some("newer") => ArrivalNotice::Newer("of a newer version".into()),
+            _ => ArrivalNotice::Unreadable(format!("no notice: {text}")),
+        }
     }
 }
 

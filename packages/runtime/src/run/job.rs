@@ -138,7 +138,8 @@ impl EmbeddedJob {
 
     /// The source by the name that the user gave it.
     fn in_words_of_the_user(&self, failure: Failure, backend: &Backend) -> Failure {
-        let inner = backend.adopted_path(&self.source_key()).display().to_string();
+        let Some(inner) = backend.adopted_path(&self.source_key()) else { return failure };
+        let inner = inner.display().to_string();
         let outer = self.request.source.display().to_string();
         let rename = |text: &String| text.replace(&inner, &outer);
         Failure {

@@ -20,13 +20,12 @@ use segue_ports::Reporter;
 use tokio_util::sync::CancellationToken;
 
 pub use disk::free_bytes;
-pub use identity::SourceFile;
+pub use identity::{SourceFile, job_id, recipe_document};
 pub use out_dir::{Marker, read_marker};
 pub use roles::Engines;
 
 use crate::backend::BackendUrl;
 use disk::{absolute, remove_tree};
-use identity::job_id;
 use job::EmbeddedJob;
 use out_dir::{Found, OutDir};
 
@@ -110,7 +109,7 @@ pub async fn run_embedded(
     };
     let state = match &request.state {
         None => out.state(),
-        Some(url) => absolute(url.folder())?.join(job.as_str()),
+        Some(url) => absolute(url.folder()?)?.join(job.as_str()),
     };
     if let Found::Published(manifest) = found {
         return already(job, out, &state, request.state.is_some(), manifest, started);

@@ -1,0 +1,183 @@
+//! Jobs of a backend by their ids: submit, status, watch, retry, cancel, delete, dlq.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState};
+use segue_runtime::backend::Backend;
+use segue_runtime::{Settings, failure, jobs};
+use serde::Serialize;
+
+use crate::args::{DlqArgs, DlqCommand, JobArgs, StatusArgs, SubmitArgs};
+use crate::output;
+use crate::run::{OwnPrograms, recipe_of};
+use crate::small;
+
+async fn open(settings: &Settings) -> Result<Backend, Failure> {
+    Backend::open(&settings.backend()?).await
+}
+
+fn id_of(text: &str) -> Result<JobId, Failure> {
+    text.parse().map_err(|error: segue_domain::DomainError| failure::usage(error.to_string()))
+}
+
+/// A document in one line.
+fn json_line(document: &impl Serialize) {
+    match serde_json::to_string(document) {
+        Ok(text) => output::line(text),
+        Err(error) => output::note(format_args!("this cannot be written as JSON: {error}")),
+    }
+}
+
+fn show(job: &JobRecord, json: bool) {
+    if json {
+        return json_line(job);
+    }
+    let tasks = job.plan.as_ref().map_or_else(|| "-".to_owned(), |plan| plan.tasks.to_string());
+    let cause = job.failure.as_ref().map(|failure| output::one_line(&failure.cause)).unwrap_or_default();
+    let line = format!("{}  {}  {}/{tasks}  {cause}", job.id, job.state, job.completed_tasks);
+    output::line(line.trim_end());
+}
+
+/// The exit code of a job that has ended; one that has not is none of a failure.
+fn code_of(job: &JobRecord) -> ExitCode {
+    match job.state {
+        JobState::Failed => {
+            let kind = job.failure.as_ref().map_or(FaultKind::Internal, |failure| failure.kind);
+            ExitCode::from(failure::exit_code(kind))
+        }
+        JobState::Cancelled => ExitCode::from(failure::exit_code(FaultKind::Usage)),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+async fn follow(backend: &Backend, id: &JobId, json: bool) -> Result<ExitCode, Failure> {
+    let ended = jobs::watch(backend, id, |job| show(job, json)).await?;
+    if let Some(failure) = ended.failure.as_ref().filter(|_| !json) {
+        output::failure(failure, true);
+    }
+    Ok(code_of(&ended))
+}
+
+/// `segue submit`
+pub async fn submit(args: &SubmitArgs, settings: &Settings) -> Result<ExitCode, Failure> {
+    let own = OwnPrograms { map: args.map.clone(), sound: args.map_sound.clone() };
+    let recipe = recipe_of(&args.common, &settings.of_deployment()?, own)?;
+    let wanted = args.job.as_deref().map(id_of).transpose()?;
+    let source = args.source.parse()?;
+    let backend = open(settings).await?;
+    let job = jobs::submit(&backend, &source, &recipe, wanted.as_ref()).await?;
+    if args.watch {
+        return follow(&backend, &job.id, args.json).await;
+    }
+    show(&job, args.json);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `segue status`: of an output folder where it is one, else of a backend.
+pub async fn status(args: &StatusArgs, settings: &Settings) -> Result<ExitCode, Failure> {
+    if let Some(job) = &args.job
+        && settings.backend.is_none()
+        && (Path::new(job).is_dir() || settings.backend().is_err())
+    {
+        return small::status(Path::new(job), args.json);
+    }
+    let backend = open(settings).await?;
+    let Some(job) = &args.job else { return list(args, &backend).await };
+    let job = jobs::look(&backend, &id_of(job)?).await?;
+    let manifest = match job.state {
+        JobState::Completed => jobs::manifest(&backend, &job.id).await?,
+        _ => None,
+    };
+    if args.json {
+        output::json(&serde_json::json!({ "job": job, "manifest": manifest }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    show(&job, false);
+    for made in manifest.iter().flat_map(|manifest| &manifest.outputs) {
+        output::line(format_args!("{:>9}  jobs/{}/{}", output::bytes(made.bytes), job.id, made.name));
+    }
+    for line in job.failure.iter().flat_map(|failure| &failure.stderr_tail) {
+        output::line(format_args!("  | {}", output::one_line(line)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(args: &StatusArgs, backend: &Backend) -> Result<ExitCode, Failure> {
+    let state = args.state.as_deref().map(|name| {
+        JobState::parse(name).ok_or_else(|| {
+            let known = JobState::ALL.map(JobState::as_str).join(", ");
+            failure::usage(format!("there is no state {name:?}; there are {known}"))
+        })
+    });
+    let found = jobs::list(backend, state.transpose()?, args.max).await?;
+    if args.json {
+        output::json(&found);
+    } else {
+        found.iter().for_each(|job| show(job, false));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `segue watch`
+pub async fn watch(args: &JobArgs, settings: &Settings) -> Result<ExitCode, Failure> {
+    follow(&open(settings).await?, &id_of(&args.job)?, args.json).await
+}
+
+/// `segue retry`
+pub async fn retry(args: &JobArgs, settings: &Settings) -> Result<ExitCode, Failure> {
+    let job = jobs::retry(&open(settings).await?, &id_of(&args.job)?).await?;
+    show(&job, args.json);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `segue cancel`
+pub async fn cancel(args: &JobArgs, settings: &Settings) -> Result<ExitCode, Failure> {
+    let job = jobs::cancel(&open(settings).await?, &id_of(&args.job)?).await?;
+    show(&job, args.json);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `segue delete`
+pub async fn delete(args: &JobArgs, settings: &Settings) -> Result<ExitCode, Failure> {
+    let id = id_of(&args.job)?;
+    jobs::delete(&open(settings).await?, &id).await?;
+    if args.json {
+        json_line(&serde_json::json!({ "deleted": id }));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `segue dlq`
+pub async fn dlq(args: &DlqArgs, settings: &Settings) -> Result<ExitCode, Failure> {
+    let backend = open(settings).await?;
+    let mut found = serde_json::Map::new();
+    for lane in jobs::dead_lanes(&backend, args.queue.as_deref())? {
+        let (said, document) = match args.command {
+            DlqCommand::List => {
+                let letters = jobs::dead_list(&lane, args.max).await?;
+                let said = letters.iter().map(|letter| {
+                    let reason = letter.reason.as_deref().unwrap_or("received too often");
+                    format!("{}  {}  {}", lane.name, output::one_line(&letter.body), output::one_line(reason))
+                });
+                (said.collect(), serde_json::json!(letters))
+            }
+            DlqCommand::Redrive => {
+                let count = jobs::dead_redrive(&lane, args.max).await?;
+                (vec![format!("{}  {count} sent again", lane.name)], serde_json::json!(count))
+            }
+            DlqCommand::Purge => {
+                let count = jobs::dead_purge(&lane).await?;
+                (vec![format!("{}  {count} removed", lane.name)], serde_json::json!(count))
+            }
+        };
+        if !args.json {
+            said.iter().for_each(output::line);
+        }
+        found.insert(lane.name.to_owned(), document);
+    }
+    if args.json {
+        output::json(&found);
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,195 @@
+//! A line between the fleet and the emulator on which things go wrong: requests are refused as the
+//! services refuse them, messages are sent twice, or nobody answers at all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What happens on the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Weather {
+    /// Nothing.
+    Fair,
+    /// Every tenth request is refused: throughput exceeded, slow down, unavailable in turn.
+    Throttled,
+    /// Everything that is sent to a queue is sent twice.
+    Doubled,
+    /// Messages cannot be kept hidden: every change of their visibility is refused.
+    Restless,
+    /// Connections are closed as they come.
+    Down,
+}
+
+impl Weather {
+    fn of(number: u8) -> Weather {
+        [Weather::Fair, Weather::Throttled, Weather::Doubled, Weather::Restless, Weather::Down]
+            .into_iter()
+            .find(|weather| *weather as u8 == number)
+            .unwrap_or(Weather::Fair)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    weather: AtomicU8,
+    requests: AtomicU64,
+    refused: AtomicU64,
+    doubled: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// The line; it ends with the runtime that made it.
+#[derive(Clone)]
+pub struct Proxy {
+    endpoint: String,
+    state: Arc<State>,
+}
+
+impl Proxy {
+    /// A line to the emulator at `target`, `http://HOST:PORT`.
+    ///
+    /// # Errors
+    /// A port that cannot be listened on.
+    pub async fn to(target: &str) -> Result<Proxy> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listening")?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let state = Arc::<State>::default();
+        let authority: Arc<str> = target.trim_start_matches("http://").into();
+        let line = Proxy { endpoint, state: Arc::clone(&state) };
+        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (state, client) = (Arc::clone(&state), client.clone());
+                tokio::spawn(serve(stream, Arc::clone(&authority), state, client));
+            }
+        });
+        Ok(line)
+    }
+
+    /// Where the fleet finds it.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Changes what happens from now on.
+    pub fn set(&self, weather: Weather) {
+        self.state.weather.store(weather as u8, Ordering::SeqCst);
+    }
+
+    /// Requests so far, those that were refused, and those that were sent twice.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        let of = |count: &AtomicU64| count.load(Ordering::SeqCst);
+        (of(&self.state.requests), of(&self.state.refused), of(&self.state.doubled))
+    }
+
+    /// Bytes of bodies in both directions so far.
+    pub fn bytes(&self) -> u64 {
+        self.state.bytes.load(Ordering::SeqCst)
+    }
+}
+
+type Forward = Client<HttpConnector, Full<Bytes>>;
+
+async fn serve(stream: TcpStream, target: Arc<str>, state: Arc<State>, client: Forward) {
+    if Weather::of(state.weather.load(Ordering::SeqCst)) == Weather::Down {
+        return;
+    }
+    let service = service_fn(|request| {
+        let (target, state, client) = (Arc::clone(&target), Arc::clone(&state), client.clone());
+        async move { carry(request, &target, &state, &client).await }
+    });
+    // a client that goes away is its own matter
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// An error ends the connection without an answer.
+async fn carry(
+    request: Request<Incoming>,
+    target: &str,
+    state: &State,
+    client: &Forward,
+) -> Result<Response<Full<Bytes>>> {
+    let weather = Weather::of(state.weather.load(Ordering::SeqCst));
+    let number = state.requests.fetch_add(1, Ordering::SeqCst) + 1;
+    let action = action_of(&request);
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.context("reading a request")?.to_bytes();
+    let refuse = match weather {
+        Weather::Down => anyhow::bail!("nobody is there"),
+        Weather::Throttled => number.is_multiple_of(10),
+        Weather::Restless => action.starts_with("ChangeMessageVisibility"),
+        Weather::Fair | Weather::Doubled => false,
+    };
+    if refuse {
+        state.refused.fetch_add(1, Ordering::SeqCst);
+        return Ok(refusal(&action, number));
+    }
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let uri: Uri = format!("http://{target}{path}").parse().context("a path")?;
+    let send = || {
+        let mut forward = Request::new(Full::new(body.clone()));
+        *forward.method_mut() = head.method.clone();
+        *forward.uri_mut() = uri.clone();
+        *forward.headers_mut() = head.headers.clone();
+        client.request(forward)
+    };
+    if weather == Weather::Doubled && action.starts_with("SendMessage") {
+        state.doubled.fetch_add(1, Ordering::SeqCst);
+        let first = send().await.context("the emulator")?;
+        first.into_body().collect().await.context("the emulator")?;
+    }
+    let answer = send().await.context("the emulator")?;
+    let (head, answer) = answer.into_parts();
+    let answer = answer.collect().await.context("the emulator")?.to_bytes();
+    state.bytes.fetch_add((body.len() + answer.len()) as u64, Ordering::SeqCst);
+    // it answered while the line went down: nobody hears of it
+    if Weather::of(state.weather.load(Ordering::SeqCst)) == Weather::Down {
+        anyhow::bail!("nobody is there any more");
+    }
+    Ok(Response::from_parts(head, Full::new(answer)))
+}
+
+/// What is asked for: the action of a queue or a table, the method of the store.
+fn action_of(request: &Request<Incoming>) -> String {
+    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+    match target {
+        Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
+        None => request.method().to_string(),
+    }
+}
+
+/// What the service says that is asked.
+fn refusal(action: &str, number: u64) -> Response<Full<Bytes>> {
+    let is_store = action.chars().all(|c| c.is_ascii_uppercase());
+    let unavailable = number.is_multiple_of(20);
+    let (status, kind, body) = match (is_store, unavailable) {
+        (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", String::new()),
+        (true, false) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "application/xml",
+            "<Error><Code>SlowDown</Code><Message>no</Message></Error>".to_owned(),
+        ),
+        (false, false) => {
+            let queue = action.contains("Message") || action.contains("Queue");
+            let code = if queue { "RequestThrottled" } else { "ProvisionedThroughputExceededException" };
+            let body = format!(r#"{{"__type":"service#{code}","message":"no"}}"#);
+            (StatusCode::BAD_REQUEST, "application/x-amz-json-1.0", body)
+        }
+    };
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer
+}

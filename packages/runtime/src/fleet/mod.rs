@@ -1,0 +1,222 @@
+//! Roles as processes: any of them, any number, over a backend that others share.
+//!
+//! A process takes its roles from a [`Roster`], works in a scratch folder of its own, and keeps
+//! sources that it downloaded for further tasks. Asked to end, it gives back what it holds: its
+//! programs are stopped, its messages shown again at once, its leases released. What is recorded
+//! stays, so only what was on its way is done again.
+
+mod cache;
+pub mod health;
+mod roster;
+mod routed;
+mod scratch;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use segue_domain::recipe::Span;
+use segue_domain::{Failure, HolderId, Recipe};
+use segue_pipeline::ingest::{self, Intake};
+use segue_pipeline::{Deps, RoleConfig, chunker, reassembler, sweeper, worker};
+use segue_ports::{NoReport, SystemClock};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use cache::{SourceCache, Versions};
+pub use roster::{RoleName, Roster};
+pub use routed::Routed;
+pub use scratch::Scratch;
+
+use crate::backend::Backend;
+use crate::failure;
+use crate::recipe::{Overrides, resolve};
+use crate::run::{Engines, recipe_document};
+use crate::settings::Settings;
+
+/// How long a process may take to give back what it holds: a spot instance has two minutes, a
+/// container 30 s, and the rest is for the last words.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// How long one look at a queue waits.
+const POLL_WAIT: Duration = Duration::from_secs(5);
+
+/// How a process of a fleet works.
+#[derive(Debug, Clone)]
+pub struct FleetConfig {
+    /// Its roles.
+    pub roster: Roster,
+    /// The recipe of a source that arrives without one.
+    pub recipe: Recipe,
+    /// Threads for all roles.
+    pub threads: usize,
+    /// Folder below which it makes one of its own.
+    pub scratch: PathBuf,
+    /// Bytes of downloaded sources that are kept.
+    pub source_cache_bytes: u64,
+    /// File that is touched while all is well.
+    pub health_file: Option<PathBuf>,
+    /// How long a lease lasts without renewal.
+    pub lease: Duration,
+    /// How long a message is hidden without a heartbeat.
+    pub visibility: Duration,
+    /// How often the sweeper looks.
+    pub sweep_every: Duration,
+}
+
+impl FleetConfig {
+    /// What the settings say, with what the deployment says of recipes.
+    ///
+    /// # Errors
+    /// Roles or a recipe that cannot be read, or make no sense.
+    pub fn of(settings: &Settings) -> Result<FleetConfig, Failure> {
+        let of_deployment = settings.of_deployment()?;
+        let overrides = Overrides {
+            segment_duration: of_deployment.segment_duration,
+            model: settings.model.clone(),
+            language: settings.language.clone(),
+            ..Overrides::default()
+        };
+        let span = |span: Option<Span>, default_s: u64| {
+            Duration::from_millis(span.map_or(default_s * 1000, |span| span.millis()))
+        };
+        Ok(FleetConfig {
+            roster: settings.roles.as_deref().map_or_else(|| Ok(Roster::default()), str::parse)?,
+            recipe: resolve(&settings.recipe, &overrides)?,
+            threads: settings.threads,
+            scratch: settings.scratch.clone().unwrap_or_else(|| std::env::temp_dir().join("segue")),
+            source_cache_bytes: settings.source_cache.unwrap_or(20 << 30),
+            health_file: settings.health_file.clone(),
+            lease: span(settings.lease, 30),
+            visibility: span(settings.visibility, 60),
+            sweep_every: span(settings.sweep_every, 60),
+        })
+    }
+}
+
+/// Works until `shutdown`, then gives back what it holds.
+///
+/// # Errors
+/// A role that ends by itself; a scratch folder that cannot be written; a role that this backend
+/// has nothing for; roles that do not end within 25 s.
+pub async fn work(
+    backend: &Backend,
+    engines: &Engines,
+    config: &FleetConfig,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let scratch = Scratch::open(&config.scratch)?;
+    let stop = CancellationToken::new();
+    let mut roles = start(backend, engines, config, &scratch, &stop)?;
+    let beating = config.health_file.clone().map(|path| tokio::spawn(health::beat(path, stop.clone())));
+    let early = tokio::select! {
+        () = shutdown.cancelled() => None,
+        ended = roles.join_next() => Some(match ended {
+            Some(Ok(Err(error))) => failure::role(&error),
+            Some(Err(panic)) => failure::internal(format!("a role broke down: {panic}")),
+            Some(Ok(Ok(()))) | None => failure::internal("a role ended that was not asked to"),
+        }),
+    };
+    tracing::info!("giving back what is held");
+    stop.cancel();
+    let drained = tokio::time::timeout(DRAIN, async { while roles.join_next().await.is_some() {} }).await;
+    if let Some(beating) = beating {
+        let _ = beating.await;
+    }
+    if drained.is_err() {
+        roles.shutdown().await;
+        segue_media::process::kill_all();
+    }
+    match (early, drained) {
+        (Some(failure), _) => Err(failure),
+        (None, Err(_)) => Err(failure::environment(format!(
+            "roles did not end within {} s and were stopped; what they held comes again by itself",
+            DRAIN.as_secs()
+        ))),
+        (None, Ok(())) => Ok(()),
+    }
+}
+
+fn start(
+    backend: &Backend,
+    engines: &Engines,
+    config: &FleetConfig,
+    scratch: &Scratch,
+    stop: &CancellationToken,
+) -> Result<JoinSet<anyhow::Result<()>>, Failure> {
+    let process = uuid::Uuid::new_v4().simple().to_string();
+    let store = backend.cached_store(scratch.path().join("sources"), config.source_cache_bytes);
+    let over = |deps: Deps| Deps { store: Arc::clone(&store), ..deps };
+    let deps = over(backend.deps(Arc::new(NoReport)));
+    let recipe = recipe_document(&config.recipe)?;
+    let intake = |reader| Intake { reader, recipe: recipe.clone() };
+    let mut tasks = JoinSet::new();
+    for (role, count) in config.roster.iter() {
+        for number in 0..count {
+            let own = role_config(config, role, number, &process, scratch)?;
+            let (deps, stop) = (deps.clone(), stop.clone());
+            match role {
+                RoleName::Chunker => {
+                    let planner = Arc::clone(&engines.planner);
+                    match backend.arrivals() {
+                        Some(reader) => {
+                            tasks.spawn(chunker::run_with_intake(deps, planner, intake(reader), own, stop))
+                        }
+                        None => tasks.spawn(chunker::run(deps, planner, own, stop)),
+                    };
+                }
+                RoleName::Worker => {
+                    tasks.spawn(worker::run(deps, engines.map.clone(), own, stop));
+                }
+                RoleName::GpuWorker => {
+                    let deps = backend.gpu_deps(Arc::new(NoReport)).map(over).ok_or_else(|| {
+                        failure::usage(
+                            "a gpu-worker takes tasks from a queue of their own: aws:// with MAP_GPU_QUEUE_URL",
+                        )
+                    })?;
+                    tasks.spawn(worker::run(deps, engines.map.clone(), own, stop));
+                }
+                RoleName::Reassembler => {
+                    tasks.spawn(reassembler::run(deps, Arc::clone(&engines.reducer), own, stop));
+                }
+                RoleName::Sweeper => {
+                    tasks.spawn(sweeper::run(deps, Arc::new(SystemClock), own, stop));
+                }
+                RoleName::Ingest => {
+                    let from = backend.notices().zip(backend.arrivals());
+                    let (notices, reader) = from.ok_or_else(|| {
+                        failure::usage(
+                            "ingest takes notices from a queue of their own: aws:// with INGEST_QUEUE_URL; \
+                             without one the chunker takes them from its own queue",
+                        )
+                    })?;
+                    tasks.spawn(ingest::run(deps, notices, intake(reader), own, stop));
+                }
+            }
+        }
+    }
+    Ok(tasks)
+}
+
+fn role_config(
+    config: &FleetConfig,
+    role: RoleName,
+    number: usize,
+    process: &str,
+    scratch: &Scratch,
+) -> Result<RoleConfig, Failure> {
+    let holder: HolderId = format!("{}{number}-{process}", role.as_str())
+        .parse()
+        .map_err(|error| failure::internal(format!("holder: {error}")))?;
+    // those of one role work side by side, and roles seldom do
+    let threads = (config.threads / config.roster.count(role).max(1)).max(1);
+    Ok(RoleConfig {
+        threads,
+        lease_ttl: config.lease,
+        visibility: config.visibility,
+        poll_wait: POLL_WAIT,
+        poll_grace: POLL_WAIT + Duration::from_secs(1),
+        sweep_every: config.sweep_every,
+        ..RoleConfig::new(holder, scratch.path().join("work"))
+    })
+}

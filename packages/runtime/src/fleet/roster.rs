@@ -1,0 +1,128 @@
+//! Which roles a process has, and how many of each.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use segue_domain::Failure;
+
+use crate::failure;
+
+/// Most of one role in one process.
+const MOST: usize = 256;
+
+/// A role that a process can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RoleName {
+    /// Takes in sources from notices on a queue of their own.
+    Ingest,
+    /// Plans jobs; takes in sources as well where notices come to its queue.
+    Chunker,
+    /// Does tasks.
+    Worker,
+    /// Does the tasks that need a GPU.
+    GpuWorker,
+    /// Joins.
+    Reassembler,
+    /// Drives on what stalled.
+    Sweeper,
+}
+
+impl RoleName {
+    /// Every role.
+    pub const ALL: [RoleName; 6] = [
+        RoleName::Ingest,
+        RoleName::Chunker,
+        RoleName::Worker,
+        RoleName::GpuWorker,
+        RoleName::Reassembler,
+        RoleName::Sweeper,
+    ];
+
+    /// The name on the command line and in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RoleName::Ingest => "ingest",
+            RoleName::Chunker => "chunker",
+            RoleName::Worker => "worker",
+            RoleName::GpuWorker => "gpu-worker",
+            RoleName::Reassembler => "reassembler",
+            RoleName::Sweeper => "sweeper",
+        }
+    }
+}
+
+/// Roles and how many of each run at once, at least one role and at least one of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roster(BTreeMap<RoleName, usize>);
+
+impl Roster {
+    /// Each role with how many of it run at once.
+    pub fn iter(&self) -> impl Iterator<Item = (RoleName, usize)> + '_ {
+        self.0.iter().map(|(role, count)| (*role, *count))
+    }
+
+    /// How many of that role run at once.
+    pub fn count(&self, role: RoleName) -> usize {
+        self.0.get(&role).copied().unwrap_or(0)
+    }
+}
+
+impl Default for Roster {
+    fn default() -> Roster {
+        "chunker,worker,reassembler,sweeper".parse().expect("names of roles")
+    }
+}
+
+impl FromStr for Roster {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Roster, Failure> {
+        let mut found = BTreeMap::new();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (name, count) = part.split_once('=').unwrap_or((part, "1"));
+            let role = RoleName::ALL.into_iter().find(|role| role.as_str() == name.trim());
+            let role = role.ok_or_else(|| {
+                let known = RoleName::ALL.map(RoleName::as_str).join(", ");
+                failure::usage(format!("there is no role {name:?}; there are {known}"))
+            })?;
+            let count = count.trim().parse().ok().filter(|count| (1..=MOST).contains(count));
+            let count = count.ok_or_else(|| {
+                failure::usage(format!("role {part:?}: how many is a number from 1 to {MOST}"))
+            })?;
+            if found.insert(role, count).is_some() {
+                return Err(failure::usage(format!(
+                    "role {name:?} stands twice; write {name}=2 for two of it"
+                )));
+            }
+        }
+        if found.is_empty() {
+            return Err(failure::usage("no role is named; try chunker,worker,reassembler,sweeper"));
+        }
+        Ok(Roster(found))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_read_with_how_many_there_are() {
+        let roster: Roster = "worker=4, reassembler,gpu-worker = 2".parse().unwrap();
+        assert_eq!(roster.count(RoleName::Worker), 4);
+        assert_eq!(roster.count(RoleName::Reassembler), 1);
+        assert_eq!(roster.count(RoleName::GpuWorker), 2);
+        assert_eq!(roster.count(RoleName::Chunker), 0);
+        assert_eq!(Roster::default().iter().count(), 4);
+        for (text, said) in [
+            ("", "no role"),
+            ("worker=0", "from 1 to"),
+            ("worker=x", "from 1 to"),
+            ("worker,worker=2", "twice"),
+            ("dancer", "there are ingest, chunker"),
+        ] {
+            let cause = text.parse::<Roster>().unwrap_err().cause;
+            assert!(cause.contains(said), "{text}: {cause}");
+        }
+    }
+}

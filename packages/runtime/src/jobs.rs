@@ -1,0 +1,308 @@
+//! Jobs by their ids, on any backend: given, looked at, driven on, ended, removed.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use segue_domain::{Failure, HolderId, JobId, JobRecord, JobState, Key, Manifest, Recipe};
+use segue_pipeline::control::{self, Deleted};
+use segue_pipeline::{Deps, RoleConfig};
+use segue_ports::{DeadMessage, JobFilter, NewJob, NoReport, PortError, PortErrorKind};
+
+use crate::backend::{Backend, DeadLane};
+use crate::failure;
+use crate::run::{SourceFile, job_id, recipe_document};
+
+/// Largest manifest that is read, bytes.
+const MANIFEST_LIMIT: u64 = 16 << 20;
+
+/// How often a job is looked at by [`watch`].
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a job may be busy with publishing until its removal gives up.
+const PUBLISHING: Duration = Duration::from_secs(30);
+
+/// What is given as a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceArg {
+    /// A file of this machine.
+    File(PathBuf),
+    /// An object of S3.
+    Object {
+        /// Its bucket.
+        bucket: String,
+        /// Its key.
+        name: String,
+    },
+}
+
+impl FromStr for SourceArg {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<SourceArg, Failure> {
+        let Some(rest) = text.strip_prefix("s3://") else { return Ok(SourceArg::File(text.into())) };
+        match rest.split_once('/') {
+            Some((bucket, name)) if !bucket.is_empty() && !name.is_empty() => {
+                Ok(SourceArg::Object { bucket: bucket.to_owned(), name: name.to_owned() })
+            }
+            _ => Err(failure::usage(format!("{text:?} names no object; write s3://BUCKET/KEY"))),
+        }
+    }
+}
+
+/// Where a job and its source are to be.
+struct Place {
+    key: Key,
+    /// Whether it is there already.
+    there: bool,
+    file: Option<SourceFile>,
+}
+
+fn place(
+    backend: &Backend,
+    source: &SourceArg,
+    recipe: &Recipe,
+    wanted: Option<&JobId>,
+) -> Result<Place, Failure> {
+    match source {
+        SourceArg::File(path) => {
+            let file = SourceFile::look(path)?;
+            // the same file with the same recipe is the same job
+            let id = match wanted {
+                Some(id) => id.clone(),
+                None => job_id(&file, Path::new(""), recipe)?,
+            };
+            Ok(Place { key: Key::source(&id, &file.extension()), there: false, file: Some(file) })
+        }
+        SourceArg::Object { bucket, name } => {
+            let in_place =
+                (backend.input_bucket() == Some(bucket.as_str())).then(|| name.parse::<Key>().ok());
+            if let Some(key @ Key::Source { .. }) = in_place.flatten() {
+                if wanted.is_some_and(|id| id != key.job()) {
+                    let id = key.job();
+                    return Err(failure::usage(format!("s3://{bucket}/{name} is the source of job {id}")));
+                }
+                return Ok(Place { key, there: true, file: None });
+            }
+            let id = match wanted {
+                Some(id) => id.clone(),
+                None => object_id(bucket, name, recipe)?,
+            };
+            let ext = Path::new(name).extension().and_then(|ext| ext.to_str()).unwrap_or_default();
+            Ok(Place { key: Key::source(&id, ext), there: false, file: None })
+        }
+    }
+}
+
+/// The job that makes `recipe` from an object.
+fn object_id(bucket: &str, name: &str, recipe: &Recipe) -> Result<JobId, Failure> {
+    let mut hasher = blake3::Hasher::new();
+    for part in [bucket, name, &recipe_document(recipe)?] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let hex = hasher.finalize().to_hex();
+    format!("s3-{}", &hex[..32]).parse().map_err(|error| failure::internal(format!("{error}")))
+}
+
+/// A failure of a submission, from either side.
+struct Trouble(Failure);
+
+impl From<PortError> for Trouble {
+    fn from(error: PortError) -> Trouble {
+        Trouble(failure::port(&error))
+    }
+}
+
+/// Gives a job with its source to the backend, and says how it stands. A repeat is the same
+/// job; one that has ended stays as it is.
+///
+/// # Errors
+/// A source that is not there; the backend's.
+pub async fn submit(
+    backend: &Backend,
+    source: &SourceArg,
+    recipe: &Recipe,
+    wanted: Option<&JobId>,
+) -> Result<JobRecord, Failure> {
+    let Place { key, there, file } = place(backend, source, recipe, wanted)?;
+    let new = NewJob { id: key.job().clone(), source_key: key.to_string(), recipe: recipe_document(recipe)? };
+    let holder: HolderId = format!("submit-{}", uuid::Uuid::new_v4().simple())
+        .parse()
+        .map_err(|error| failure::internal(format!("holder: {error}")))?;
+    let config = RoleConfig::new(holder, std::env::temp_dir());
+    let bring = async {
+        let brought = match (source, file) {
+            _ if there => Ok(()),
+            (SourceArg::Object { bucket, name }, _) => backend.import(bucket, name, &key).await,
+            (_, Some(file)) => backend.adopt(&key, &file.path).await,
+            (_, None) => Err(failure::internal("a source that is neither a file nor an object")),
+        };
+        brought.map_err(Trouble)
+    };
+    let deps = deps(backend);
+    control::submit_with_source(&deps, &config, new, bring).await.map_err(|Trouble(failure)| failure)
+}
+
+fn deps(backend: &Backend) -> Deps {
+    backend.deps(Arc::new(NoReport))
+}
+
+fn unknown(id: &JobId) -> Failure {
+    failure::usage(format!("there is no job {id} in this backend"))
+}
+
+/// The job as it stands.
+///
+/// # Errors
+/// A job that is not there; the backend's.
+pub async fn look(backend: &Backend, id: &JobId) -> Result<JobRecord, Failure> {
+    let found = deps(backend).ledger.job(id).await.map_err(|error| failure::port(&error))?;
+    found.ok_or_else(|| unknown(id))
+}
+
+/// What a completed job has published.
+///
+/// # Errors
+/// The backend's.
+pub async fn manifest(backend: &Backend, id: &JobId) -> Result<Option<Manifest>, Failure> {
+    let key = Key::published(id, "manifest.json").map_err(|error| failure::internal(error.to_string()))?;
+    match deps(backend).store.get_bytes(&key, MANIFEST_LIMIT).await {
+        Ok(bytes) => Manifest::decode(&bytes).map(Some).map_err(|error| failure::internal(error.to_string())),
+        Err(error) if error.kind == PortErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failure::port(&error)),
+    }
+}
+
+/// Jobs, at most `max`, of one state where it is given.
+///
+/// # Errors
+/// The backend's.
+pub async fn list(backend: &Backend, state: Option<JobState>, max: usize) -> Result<Vec<JobRecord>, Failure> {
+    let (deps, mut found, mut from) = (deps(backend), Vec::new(), None);
+    let states = state.map_or_else(|| JobState::ALL.to_vec(), |state| vec![state]);
+    for state in states {
+        let filter = JobFilter { state: Some(state), updated_before_ms: None };
+        while found.len() < max {
+            let page = deps.ledger.jobs(filter.clone(), from.as_deref(), max - found.len()).await;
+            let page = page.map_err(|error| failure::port(&error))?;
+            found.extend(page.jobs);
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        from = None;
+    }
+    Ok(found)
+}
+
+/// Looks at the job until it has ended, and tells every change to `told`.
+///
+/// # Errors
+/// A job that is not there; the backend's.
+pub async fn watch(
+    backend: &Backend,
+    id: &JobId,
+    mut told: impl FnMut(&JobRecord),
+) -> Result<JobRecord, Failure> {
+    let mut last: Option<JobRecord> = None;
+    loop {
+        let now = look(backend, id).await?;
+        if last.as_ref() != Some(&now) {
+            told(&now);
+        }
+        if now.state.is_terminal() {
+            return Ok(now);
+        }
+        last = Some(now);
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Drives a failed or cancelled job on.
+///
+/// # Errors
+/// A job that is not there or has not ended so; the backend's.
+pub async fn retry(backend: &Backend, id: &JobId) -> Result<JobRecord, Failure> {
+    let changed = control::retry(&deps(backend), id).await.map_err(|error| failure::port(&error))?;
+    match changed {
+        Some(job) => Ok(job),
+        None => {
+            let state = look(backend, id).await?.state;
+            Err(failure::usage(format!("job {id} is {state}; only a failed or cancelled one is driven on")))
+        }
+    }
+}
+
+/// Ends a job.
+///
+/// # Errors
+/// A job that is not there, has ended, or is being published; the backend's.
+pub async fn cancel(backend: &Backend, id: &JobId) -> Result<JobRecord, Failure> {
+    let changed = control::cancel(&deps(backend), id).await.map_err(|error| failure::port(&error))?;
+    match changed {
+        Some(job) => Ok(job),
+        None => {
+            let state = look(backend, id).await?.state;
+            Err(failure::usage(format!("job {id} is {state} and cannot be cancelled any more")))
+        }
+    }
+}
+
+/// Removes a job with its source and all that was made of it; fine when it is not there.
+///
+/// # Errors
+/// A job that goes on being published; the backend's.
+pub async fn delete(backend: &Backend, id: &JobId) -> Result<(), Failure> {
+    let (deps, begun) = (deps(backend), tokio::time::Instant::now());
+    loop {
+        match control::delete(&deps, id).await.map_err(|error| failure::role(&error))? {
+            Deleted::Gone => return Ok(()),
+            Deleted::Publishing if begun.elapsed() < PUBLISHING => tokio::time::sleep(LOOK_EVERY).await,
+            Deleted::Publishing => {
+                return Err(failure::environment(format!("job {id} is being published; try again later")));
+            }
+        }
+    }
+}
+
+/// The dead letters of the queues of that name, or of all.
+///
+/// # Errors
+/// A name that no queue has.
+pub fn dead_lanes(backend: &Backend, name: Option<&str>) -> Result<Vec<DeadLane>, Failure> {
+    let all = backend.dead_letters();
+    let Some(name) = name else { return Ok(all) };
+    let known = all.iter().map(|lane| lane.name).collect::<Vec<_>>().join(", ");
+    let found: Vec<DeadLane> = all.into_iter().filter(|lane| lane.name == name).collect();
+    if found.is_empty() {
+        return Err(failure::usage(format!("there is no queue {name:?}; there are {known}")));
+    }
+    Ok(found)
+}
+
+/// At most `max` dead letters of a queue.
+///
+/// # Errors
+/// The backend's.
+pub async fn dead_list(lane: &DeadLane, max: usize) -> Result<Vec<DeadMessage>, Failure> {
+    lane.letters.list(lane.queue, max).await.map_err(|error| failure::port(&error))
+}
+
+/// Sends at most `max` dead letters to their queue again; how many.
+///
+/// # Errors
+/// The backend's.
+pub async fn dead_redrive(lane: &DeadLane, max: usize) -> Result<usize, Failure> {
+    lane.letters.redrive(lane.queue, max).await.map_err(|error| failure::port(&error))
+}
+
+/// Removes the dead letters of a queue; how many.
+///
+/// # Errors
+/// The backend's.
+pub async fn dead_purge(lane: &DeadLane) -> Result<usize, Failure> {
+    lane.letters.purge(lane.queue).await.map_err(|error| failure::port(&error))
+}
