@@ -81,7 +81,7 @@ impl Fleets {
             workers: 1_000,
             jobs: 1,
             segments: 100_000,
-            length: 150,
+            length: 30,
             stragglers_per_mille: 10,
             interruptions_per_mille: 50,
             late: Some(LateRule { times: 2, at_least: Duration::from_secs(10) }),
