@@ -89,7 +89,7 @@ fn targets(files: &[PathBuf]) -> Result<Vec<Target>> {
         for entry in std::fs::read_dir(&folder).with_context(|| format!("{}", folder.display()))? {
             seeds.push(std::fs::read(entry?.path())?);
         }
-        targets.push(Target { name: *name, seeds, parse: *parse });
+        targets.push(Target { name, seeds, parse: *parse });
     }
     Ok(targets)
 }
