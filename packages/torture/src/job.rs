@@ -279,7 +279,7 @@ impl<'a> Job<'a> {
     /// Everything that must be true when the job is over.
     fn finish(mut self, done: Ended, tally: &mut Tally) -> Result<JobEnd> {
         if let Some(sabotage) = self.sabotage {
-            sabotage.at_the_end(&self);
+            sabotage.at_the_end(&self.place.out, &self.place.tmp, &self.mark);
         }
         let mut findings = self.orphans();
         let left = everything(&self.place.tmp);
@@ -345,11 +345,6 @@ impl<'a> Job<'a> {
     /// Its folders.
     pub fn place(&self) -> &Place {
         self.place
-    }
-
-    /// What its processes are known by.
-    pub fn mark(&self) -> &str {
-        &self.mark
     }
 }
 

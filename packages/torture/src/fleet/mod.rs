@@ -57,6 +57,9 @@ pub(crate) fn torture(plan: &Plan, world: &World) -> Result<Tally> {
     while !patience.is_over() && tally.is_clean() {
         fleet.round(number, &mut tally, &mut patience)?;
         number += 1;
+        if plan.sabotage.is_some() {
+            break;
+        }
     }
     let findings = fleet.end(&mut tally)?;
     tally.add_findings(&findings);
