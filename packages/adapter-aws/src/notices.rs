@@ -66,7 +66,8 @@ mod tests {
     fn record(version: &str, name: &str, bucket: &str, key: &str) -> Value {
         json!({
             "eventVersion": version, "eventSource": "aws:s3", "eventName": name,
-            "eventTime": "2026-01-02T03:04:05.678Z",
+            "eventTime": "2026-01-02T03:04:05.678Z", "awsRegion": "eu-west-1",
+            "userIdentity": {}, "requestParameters": {}, "responseElements": {},
             "s3": { "bucket": { "name": bucket }, "object": { "key": key, "size": 1 } },
         })
     }

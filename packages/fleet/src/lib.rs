@@ -12,6 +12,7 @@ mod fleet;
 pub mod oracle;
 mod process;
 mod proxy;
+pub mod same;
 
 pub use fleet::{Fleet, Tuning, clip};
 pub use process::{Process, Start, words};

@@ -18,6 +18,24 @@ async fn fleet(tuning: Tuning) -> (Fleet, Vec<segue_fleet::Process>, PathBuf) {
     (fleet, crew, clip)
 }
 
+/// What S3 says of an upload.
+fn notice(bucket: &str, version: &str, key: &str, sequencer: &str) -> String {
+    json!({ "Records": [{
+        "eventVersion": version, "eventSource": "aws:s3", "awsRegion": "us-east-1",
+        "eventTime": "2026-01-02T03:04:05.678Z", "eventName": "ObjectCreated:Put",
+        "userIdentity": { "principalId": "AWS:X" },
+        "requestParameters": { "sourceIPAddress": "127.0.0.1" },
+        "responseElements": { "x-amz-request-id": "1" },
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": "uploads",
+            "bucket": { "name": bucket, "ownerIdentity": { "principalId": "X" }, "arn": "arn:aws:s3:::in" },
+            "object": { "key": key, "size": 1, "eTag": "d41d", "sequencer": sequencer },
+        },
+    }]})
+    .to_string()
+}
+
 async fn done(fleet: &Fleet, job: &JobId) {
     let record = fleet.ended(job, PATIENCE).await.unwrap_or_else(|e| panic!("{e:#}\n{}", fleet.words()));
     assert_eq!(record.state, JobState::Completed, "{:?}\n{}", record.failure, fleet.words());
@@ -83,15 +101,7 @@ async fn an_upload_in_parts_and_repeated_notices_are_one_job() {
 
     // the same notice again, twice, and one of an older upload after it
     let bucket = &fleet.deployment.settings.buckets.input;
-    let notice = |sequencer: &str| {
-        json!({ "Records": [{
-            "eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
-            "eventTime": "2026-01-02T03:04:05.678Z",
-            "s3": { "bucket": { "name": bucket }, "object":
-                { "key": "input/parts/source.mp4", "size": 1, "sequencer": sequencer } },
-        }]})
-        .to_string()
-    };
+    let notice = |sequencer: &str| notice(bucket, "2.1", "input/parts/source.mp4", sequencer);
     let again = [notice("0055AED6DCD90281E5"), notice("0055AED6DCD90281E5"), notice("00")];
     fleet.backend.queue.send(QueueName::Chunk, &again, Duration::ZERO).await.unwrap();
     oracle::quiet(&fleet, PATIENCE).await.unwrap();
@@ -103,14 +113,7 @@ async fn an_upload_in_parts_and_repeated_notices_are_one_job() {
 async fn what_cannot_be_meant_so_is_kept_with_its_reason_and_holds_nothing_up() {
     let (fleet, _crew, clip) = fleet(Tuning::default()).await;
     let bucket = fleet.deployment.settings.buckets.input.clone();
-    let notice = |version: &str, key: &str| {
-        json!({ "Records": [{
-            "eventVersion": version, "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
-            "eventTime": "2026-01-02T03:04:05.678Z",
-            "s3": { "bucket": { "name": bucket }, "object": { "key": key, "size": 1 } },
-        }]})
-        .to_string()
-    };
+    let notice = |version: &str, key: &str| notice(&bucket, version, key, "00");
     let long = format!("input/{}/source.mp4", "x".repeat(1024 - 17));
     let odd = [
         notice("2.1", "input/../source.mp4"),

@@ -38,6 +38,10 @@ pub struct FidelityArgs {
     /// No map, a plain copy and a remux: what is done when --map is not given
     #[arg(long)]
     all_maps: bool,
+    /// `aws`: hold the path over an AWS emulator against the one in one process instead, file by
+    /// file, result by result
+    #[arg(long, value_name = "NAME", value_parser = ["aws"])]
+    backend: Option<String>,
     /// Only files whose path contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -69,6 +73,13 @@ impl Line {
 /// No shared folder, a build that fails, or tools that are missing.
 pub fn run(args: &FidelityArgs) -> Result<bool> {
     let shared = program::shared(args.shared.as_deref())?;
+    if args.backend.is_some() {
+        let mut same =
+            vec!["same".to_owned(), "--segment-duration".to_owned(), args.segment_duration.clone()];
+        same.extend(args.only.iter().flat_map(|text| ["--only".to_owned(), text.clone()]));
+        same.extend(media(&shared)?.iter().map(|path| path.display().to_string()));
+        return crate::fleet::run(&same);
+    }
     let segue = program::segue(&[])?;
     let links = tempfile::tempdir()?;
     let path: Option<OsString> =

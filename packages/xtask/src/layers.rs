@@ -116,6 +116,13 @@ const RULES: &[Rule] = &[
         reason: "the only place that names them all; what the user sees is the programs' matter",
     },
     Rule {
+        package: "segue-fleet",
+        may: &["segue-domain", "segue-ports", "segue-adapter-aws", "segue-tests"],
+        never: &[DATABASE, ENGINE],
+        itself: &[],
+        reason: "it looks at what real processes leave on an emulator, and works on nothing itself",
+    },
+    Rule {
         package: "segue-simulator",
         may: &["segue-domain", "segue-ports", "segue-pipeline"],
         never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE],

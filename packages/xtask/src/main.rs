@@ -1,7 +1,8 @@
-//! What a developer runs: `cargo xtask layers|fidelity|bench|fuzz-lite|simulate|torture`.
+//! What a developer runs: `cargo xtask layers|fidelity|bench|fuzz-lite|fleet|simulate|torture`.
 
 mod bench;
 mod fidelity;
+mod fleet;
 mod fuzz;
 mod layers;
 mod measure;
@@ -32,6 +33,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Throw damaged documents at our own parsers for a while
     FuzzLite(fuzz::FuzzArgs),
+    /// Real processes on an AWS emulator: faults, each many times, and what was lost
+    Fleet(fleet::FleetArgs),
     /// The roles in a simulated world, one history for each seed
     Simulate(simulate::SimulateArgs),
     /// Real processes on real files, killed, stopped and starved at random
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Fidelity(args) => fidelity::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::FuzzLite(args) => fuzz::run(&args),
+        Command::Fleet(args) => fleet::run(&args.args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Torture(args) => torture::run(&args),
     };

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{MediaError, MediaErrorKind, Result};
 
+use guard::Guard;
 pub use tail::Tail;
 
 /// How long a child may take to end after each, sterner, request.
@@ -61,8 +62,7 @@ pub struct Invocation {
     pub envs: Vec<(String, OsString)>,
     /// Folder to run in.
     pub dir: Option<PathBuf>,
-    /// Whether it may start programs of its own. They are then ended also when we are
-    /// killed; otherwise only the program itself is.
+    /// Whether it may start programs of its own, which must end with us as well.
     pub has_children: bool,
 }
 
@@ -103,8 +103,13 @@ pub async fn run(
     mut heard: impl FnMut(&[u8]) -> Heard + Send,
 ) -> Result<Finished> {
     let started = Instant::now();
-    let mut child = start(call).await?;
-    let group = Group::of(child.id(), call.has_children);
+    let guard = match call.has_children {
+        true => Some(Guard::start().map_err(|e| MediaError::io(format!("{}: cannot start", call.what), &e))?),
+        false => None,
+    };
+    let guarded = guard.as_ref().and_then(Guard::group);
+    let mut child = start(call, guarded).await?;
+    let group = Group::of(guarded.or(child.id()));
     let mut tail = Tail::default();
     let outcome = tokio::select! {
         outcome = listen(&mut child, limits, &mut tail, &mut heard) => outcome,
@@ -174,19 +179,16 @@ pub fn kill_all() {
 }
 
 /// Kills what is left of a process group when dropped.
-struct Group {
-    pid: Option<u32>,
-    guarded: bool,
-}
+struct Group(Option<u32>);
 
 impl Group {
-    fn of(pid: Option<u32>, guarded: bool) -> Group {
+    fn of(pid: Option<u32>) -> Group {
         RUNNING.lock().unwrap_or_else(PoisonError::into_inner).extend(pid);
-        Group { pid, guarded }
+        Group(pid)
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.pid.and_then(|p| i32::try_from(p).ok()) {
+        if let Some(pid) = self.0.and_then(|p| i32::try_from(p).ok()) {
             // the group may be gone already
             let _ = killpg(Pid::from_raw(pid), signal);
         }
@@ -196,16 +198,14 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
-        if let Some(pid) = self.pid {
+        if let Some(pid) = self.0 {
             RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
-            if self.guarded {
-                guard::release(pid);
-            }
         }
     }
 }
 
-async fn start(call: &Invocation) -> Result<Child> {
+/// Starts a command in a process group of its own, or in that of its guard.
+async fn start(call: &Invocation, group: Option<u32>) -> Result<Child> {
     let mut command = Command::new(&call.program);
     command
         .args(&call.args)
@@ -214,14 +214,12 @@ async fn start(call: &Invocation) -> Result<Child> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
+        .process_group(group.and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0))
         .kill_on_drop(true);
     if let Some(dir) = &call.dir {
         command.current_dir(dir);
     }
     tracing::debug!(what = call.what, program = ?call.program, args = ?call.args, "starting");
-    let guarded = if call.has_children { guard::watch(&mut command) } else { Ok(()) };
-    guarded.map_err(|e| MediaError::io(format!("{}: cannot start a shell to guard it", call.what), &e))?;
     spawner::spawn(command).await.map_err(|e| {
         let program = call.program.display();
         match e.kind() {
