@@ -22,7 +22,7 @@ mod leased;
 pub mod lossless;
 pub mod loudness;
 pub mod map_command;
-mod matroska;
+pub mod matroska;
 pub mod mp4;
 pub mod mux;
 pub mod part;

@@ -129,7 +129,7 @@ impl Sweeper {
         let driven = match record.state {
             _ if mutant!("sweeper-does-not-resend") => Ok(()),
             JobState::Publishing if mutant!("sweeper-skips-publishing") => Ok(()),
-            JobState::Publishing => publish(&self.deps, record).await,
+            JobState::Publishing => publish(&self.deps, &self.config, record, &self.shutdown).await.map(drop),
             state => resend(&self.deps, &record.id, state).await,
         };
         if let Err(error) = driven {

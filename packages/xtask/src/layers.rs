@@ -116,6 +116,13 @@ const RULES: &[Rule] = &[
         reason: "the only place that names them all; what the user sees is the programs' matter",
     },
     Rule {
+        package: "segue-lambda",
+        may: &["segue-domain", "segue-ports", "segue-pipeline", "segue-adapter-aws"],
+        never: &[DATABASE, ENGINE, SCREEN],
+        itself: &[],
+        reason: "a function that starts in a moment has no engine in it, so it goes past the runtime",
+    },
+    Rule {
         package: "segue-fleet",
         may: &["segue-domain", "segue-ports", "segue-adapter-aws", "segue-tests"],
         never: &[DATABASE, ENGINE],
@@ -151,8 +158,15 @@ const RULES: &[Rule] = &[
         reason: "system tests see the program as a user does, so they can know none of its parts",
     },
     Rule {
-        package: "xtask",
+        package: "segue-fuzz",
         may: &["segue-domain", "segue-media"],
+        never: &[DATABASE, CLOUD, NETWORK, SCREEN],
+        itself: &[],
+        reason: "parsers of our own, and nothing that they are used for",
+    },
+    Rule {
+        package: "xtask",
+        may: &["segue-fuzz"],
         never: &[DATABASE, CLOUD, NETWORK],
         itself: &[],
         reason: "it fuzzes the parsers of our own; everything else it runs as a program",

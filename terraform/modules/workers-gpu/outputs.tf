@@ -1,0 +1,14 @@
+output "cluster_name" {
+  description = "Name of the cluster."
+  value       = aws_ecs_cluster.this.name
+}
+
+output "service_name" {
+  description = "Name of the service."
+  value       = aws_ecs_service.this.name
+}
+
+output "log_group_name" {
+  description = "Name of its log group."
+  value       = module.task.log_group_name
+}
