@@ -206,7 +206,7 @@ impl Fleet<'_> {
                 let most = address_space(member.pid).unwrap_or(0) + room;
                 member.condition = Condition::Starved;
                 limit(member.pid, Resource::As, most);
-                Fault::Memory(room)
+                Fault::Memory(most)
             }
             _ => {
                 let most = file_table(member.pid).unwrap_or(8) + ms % 12;
