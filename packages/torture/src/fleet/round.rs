@@ -263,6 +263,8 @@ impl Fleet<'_> {
             {
                 self.note(format!("{} failed: {}", job.id, failure["cause"]));
                 self.ask(&["retry", &job.id])?;
+                // its poison is known by now
+                self.ask(&["dlq", "purge"])?;
                 any = true;
             }
         }
