@@ -76,10 +76,11 @@ pub async fn submit(args: &SubmitArgs, settings: &Settings) -> Result<ExitCode, 
 
 /// `segue status`: of an output folder where it is one, else of a backend.
 pub async fn status(args: &StatusArgs, settings: &Settings) -> Result<ExitCode, Failure> {
-    if let Some(job) = &args.job {
-        if settings.backend.is_none() && (Path::new(job).is_dir() || settings.backend().is_err()) {
-            return small::status(Path::new(job), args.json);
-        }
+    if let Some(job) = &args.job
+        && settings.backend.is_none()
+        && (Path::new(job).is_dir() || settings.backend().is_err())
+    {
+        return small::status(Path::new(job), args.json);
     }
     let backend = open(settings).await?;
     let Some(job) = &args.job else { return list(args, &backend).await };

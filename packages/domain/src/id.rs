@@ -10,6 +10,9 @@ use crate::error::DomainError;
 /// Longest id that is taken, in bytes: keys stay far below the 1,024 that S3 allows.
 const ID_MAX: usize = 96;
 
+/// How names of spare attempts begin. No kind of task is named so.
+const SPARE: &str = "spare_";
+
 fn check_id(what: &'static str, text: &str) -> Result<(), DomainError> {
     let ok = !text.is_empty()
         && text.len() <= ID_MAX
@@ -84,6 +87,20 @@ impl TaskId {
     pub fn of(kind: crate::plan::TaskKind, index: u32) -> TaskId {
         TaskId(format!("{}-{index:05}", kind.as_str()))
     }
+
+    /// The name of a spare attempt at this task, which has leases and keys of its own.
+    /// `None` for a task that is a spare itself or has too long a name for one.
+    pub fn spare(&self) -> Option<TaskId> {
+        if self.0.starts_with(SPARE) {
+            return None;
+        }
+        format!("{SPARE}{}", self.0).parse().ok()
+    }
+
+    /// The task that this is the name of a spare attempt at.
+    pub fn of_spare(&self) -> Option<TaskId> {
+        self.0.strip_prefix(SPARE)?.parse().ok()
+    }
 }
 
 /// Grows with each holder of a lease. Every commit carries it, so that a holder whose
@@ -101,6 +118,16 @@ impl fmt::Display for Term {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_spare_is_named_after_its_task() {
+        let task = TaskId::of(crate::plan::TaskKind::Carry, 3);
+        let spare = task.spare().unwrap();
+        assert_eq!(spare.as_str(), "spare_carry-00003");
+        assert_eq!(spare.of_spare(), Some(task.clone()));
+        assert_eq!((task.of_spare(), spare.spare()), (None, None));
+        assert_eq!("x".repeat(96).parse::<TaskId>().unwrap().spare(), None, "no room for the name");
+    }
 
     #[test]
     fn takes_only_plain_ids() {

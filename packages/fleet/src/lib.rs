@@ -6,6 +6,7 @@
 //!
 //! What is under test is the program; the adapter is named here to look at what it left.
 
+pub mod deployment;
 pub mod faults;
 mod fleet;
 pub mod oracle;

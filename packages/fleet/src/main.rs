@@ -21,6 +21,8 @@ enum Command {
     Faults(FaultArgs),
     /// Hold what the fleet makes of files against what one process makes of them
     Same(SameArgs),
+    /// A deployment for another harness: lines on stdin, JSON on stdout
+    Deployment,
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +58,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Faults(args) => faults(args).await,
         Command::Same(args) => all_same(args).await,
+        Command::Deployment => segue_fleet::deployment::serve().await.map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -116,7 +116,11 @@ pub async fn quiet(fleet: &Fleet, patience: Duration) -> Result<()> {
     }
 }
 
-async fn left(fleet: &Fleet) -> Result<Vec<String>> {
+/// What is on its way: objects, messages, dead letters.
+///
+/// # Errors
+/// The emulator's.
+pub async fn left(fleet: &Fleet) -> Result<Vec<String>> {
     let mut left = Vec::new();
     for prefix in [Key::WORK, Key::SEGMENTS] {
         let page = fleet.backend.store.list(prefix, None, 100).await?;

@@ -222,8 +222,9 @@ impl Reader<'_> {
     fn there(&mut self, leased: &Leased, at: u64, most: usize) -> Option<Window> {
         let run = self.runs.get(self.run).filter(|_| self.head.is_empty())?;
         let from = run.from + self.at;
-        let blocks = (run.len - self.at).min(most as u64) / BLOCK as u64 * BLOCK as u64;
-        if blocks == 0 || from % BLOCK as u64 != 0 || at % BLOCK as u64 != 0 {
+        let block = BLOCK as u64;
+        let blocks = (run.len - self.at).min(most as u64) / block * block;
+        if blocks == 0 || !from.is_multiple_of(block) || !at.is_multiple_of(block) {
             return None;
         }
         let bytes = leased.get(from, blocks as usize)?;

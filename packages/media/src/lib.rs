@@ -22,7 +22,7 @@ mod leased;
 pub mod lossless;
 pub mod loudness;
 pub mod map_command;
-mod matroska;
+pub mod matroska;
 pub mod mp4;
 pub mod mux;
 pub mod part;
@@ -51,7 +51,7 @@ pub use join::{DroppedStream, JoinParts, JoinReport, JoinRequest, KeptStream, jo
 pub use lossless::lossless_part;
 pub use mux::{AddedSubtitle, AudioInput};
 pub use part::{PartLedger, copy_part, digest_part};
-pub use plan::{OpenIndex, PicturePlan, PictureSegment, TrackPlace, open_index, plan_cuts};
+pub use plan::{OpenIndex, PicturePlan, PictureSegment, TrackPlace, open_index, open_track, plan_cuts};
 pub use probe::probe;
 pub use process::Limits;
 pub use sound::{AudioCodec, AudioSettings, encode_audio};

@@ -130,12 +130,16 @@ pub struct OpenIndex {
 
 /// Opens the index that a plan was made from.
 pub fn open_index(plan: &PicturePlan, source: &Path, scratch: &Path) -> Result<OpenIndex> {
-    let path = plan.track_path(source, scratch);
+    open_track(plan, &plan.track_path(source, scratch))
+}
+
+/// The same where the indexed packets lie at `path`, whatever its name.
+pub fn open_track(plan: &PicturePlan, path: &Path) -> Result<OpenIndex> {
     let choice = match plan.track {
         TrackPlace::Source { track_id } => TrackChoice::Id(track_id),
         TrackPlace::TrackFile { .. } => TrackChoice::FirstVideo,
     };
-    let mut open = open_at(&path, choice)?;
+    let mut open = open_at(path, choice)?;
     if let TrackChoice::Id(_) = choice {
         open.index.settle_edits();
     }

@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use crate::chunker::resend;
 use crate::deps::{Deps, RoleConfig};
 use crate::held::{Held, Hold};
-use crate::publish::delete_prefix;
 use crate::submit::submit;
 
 /// How often a busy lease is asked for again.
@@ -93,15 +92,5 @@ pub enum Deleted {
 /// The ledger's and the store's; a repeat goes on.
 pub async fn delete(deps: &Deps, id: &JobId) -> anyhow::Result<Deleted> {
     cancel(deps, id).await?;
-    if deps.ledger.job(id).await?.is_some_and(|job| job.state == JobState::Publishing) {
-        return Ok(Deleted::Publishing);
-    }
-    // the ledger first: from here on nothing can be committed
-    deps.ledger.delete_job(id).await?;
-    for prefix in
-        [Key::input_prefix(id), Key::segment_prefix(id), Key::work_prefix(id), Key::published_prefix(id)]
-    {
-        delete_prefix(deps, &prefix).await?;
-    }
-    Ok(Deleted::Gone)
+    Ok(if crate::delete::delete(deps, id).await? { Deleted::Gone } else { Deleted::Publishing })
 }

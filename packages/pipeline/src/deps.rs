@@ -20,6 +20,15 @@ pub struct Deps {
     pub reporter: Arc<dyn Reporter>,
 }
 
+/// When an attempt is late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateRule {
+    /// So many times as long as such tasks usually take.
+    pub times: u32,
+    /// And not before this.
+    pub at_least: Duration,
+}
+
 /// How a role behaves.
 #[derive(Debug, Clone)]
 pub struct RoleConfig {
@@ -45,6 +54,9 @@ pub struct RoleConfig {
     pub max_terms: u64,
     /// First wait after a failed attempt; doubles with each.
     pub backoff: Duration,
+    /// When a worker's attempt is late and gives its task back or asks for a spare attempt;
+    /// never, where it is absent: workers that share one machine would only slow each other.
+    pub late: Option<LateRule>,
     /// How often the sweeper looks, and how long a job stands still before it is driven on.
     pub sweep_every: Duration,
 }
@@ -63,6 +75,7 @@ impl RoleConfig {
             max_attempts: 3,
             max_terms: 10,
             backoff: Duration::from_secs(1),
+            late: None,
             sweep_every: Duration::from_secs(60),
         }
     }

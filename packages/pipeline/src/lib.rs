@@ -8,9 +8,11 @@
 
 pub mod chunker;
 pub mod control;
+mod delete;
 mod deps;
 mod held;
 pub mod ingest;
+mod late;
 pub mod progress;
 mod publish;
 pub mod reassembler;
@@ -22,6 +24,7 @@ mod task_reporter;
 mod tidy;
 pub mod worker;
 
-pub use deps::{Deps, RoleConfig};
+pub use delete::delete;
+pub use deps::{Deps, LateRule, RoleConfig};
 pub use receive::Outcome;
 pub use submit::submit;

@@ -1,11 +1,16 @@
 //! Publishing: the commit chooses one manifest, and giving its files their public names
-//! can then be done by anybody, any number of times.
+//! can then be done by anybody who holds the lease of the join, any number of times.
+
+use std::time::Duration;
 
 use anyhow::{Context, bail};
-use segue_domain::{JobRecord, Key, Manifest, TaskId};
-use segue_ports::{Event, JobChange, Stage, mutant};
+use segue_domain::{JobRecord, JobState, Key, Manifest, TaskId};
+use segue_ports::{Event, JobChange, LeaseName, Stage, mutant};
+use tokio_util::sync::CancellationToken;
 
-use crate::deps::Deps;
+use crate::deps::{Deps, RoleConfig};
+use crate::held::{Held, Hold};
+use crate::settle::job_under_lease;
 use crate::tidy::tidy_completed;
 
 /// Largest manifest that is read, bytes.
@@ -14,11 +19,41 @@ const MANIFEST_LIMIT: u64 = 16 << 20;
 /// Public name of the manifest.
 const MANIFEST: &str = "manifest.json";
 
-/// Finishes a job whose manifest is committed, and removes what was only needed on the way.
+/// Finishes a job whose manifest is committed, for whoever comes by. How long to wait where
+/// somebody else is at it.
+///
+/// The job is read again under the lease of its join. Deleting a job ends that lease, so who
+/// read of it before, and comes when a later job of its name is being published, can neither
+/// publish the files of the earlier one nor say of the later one that it is completed.
 ///
 /// # Errors
 /// The ledger's and the store's; a repeat goes on where this one stopped.
-pub async fn publish(deps: &Deps, record: &JobRecord) -> anyhow::Result<()> {
+pub async fn publish(
+    deps: &Deps,
+    config: &RoleConfig,
+    read: &JobRecord,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Duration>> {
+    let name = LeaseName::reassemble(&read.id);
+    let held = match Held::acquire(&deps.ledger, config, name, Some(&read.id), stop).await? {
+        Hold::Held(held) => held,
+        Hold::Busy(left) => return Ok(Some(left)),
+    };
+    let published = match job_under_lease(deps, read).await {
+        Ok(Some(now)) if now.state == JobState::Publishing => publish_held(deps, &now, &held).await,
+        // completed by another, or gone
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
+    };
+    held.release().await;
+    published.map(|()| None)
+}
+
+/// The same under the lease of the join.
+///
+/// # Errors
+/// The ledger's and the store's; a repeat goes on where this one stopped.
+pub async fn publish_held(deps: &Deps, record: &JobRecord, held: &Held) -> anyhow::Result<()> {
     let job = &record.id;
     let manifest_key: Key =
         record.manifest_key.as_deref().context("a job is being published without a manifest")?.parse()?;
@@ -38,9 +73,12 @@ pub async fn publish(deps: &Deps, record: &JobRecord) -> anyhow::Result<()> {
         deps.store.promote(&manifest_key, &public_manifest).await?;
     }
     if mutant!("complete-before-publish") {
-        deps.ledger.change(job, JobChange::Complete, None).await?;
+        deps.ledger.change(job, JobChange::Complete, Some(held.lease())).await?;
     }
     for output in &manifest.outputs {
+        if held.lost().is_cancelled() {
+            bail!("the right to publish {job} is lost");
+        }
         let to = Key::published(job, &output.name)?;
         deps.store.promote(&output.work_key.parse()?, &to).await?;
         let size = deps.store.head(&to).await?.map(|object| object.bytes);
@@ -49,9 +87,13 @@ pub async fn publish(deps: &Deps, record: &JobRecord) -> anyhow::Result<()> {
         }
     }
     deps.store.promote(&manifest_key, &public_manifest).await?;
-    if let Some(done) = deps.ledger.change(job, JobChange::Complete, None).await? {
+    if let Some(done) = deps.ledger.change(job, JobChange::Complete, Some(held.lease())).await? {
         deps.reporter.report(Event::StageEnded { job: job.clone(), stage: Stage::Publish });
         deps.reporter.report(Event::State { job: job.clone(), state: done.state });
+    } else if !mutant!("refused-is-published")
+        && deps.ledger.job(job).await?.is_some_and(|job| job.state == JobState::Publishing)
+    {
+        bail!("the right to publish {job} is lost");
     }
     tidy_completed(deps, job).await
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::deps::{Deps, RoleConfig};
 use crate::held::{Held, Hold};
 use crate::progress::PAGE;
-use crate::publish::{joining, publish};
+use crate::publish::{joining, publish, publish_held};
 use crate::receive::{Outcome, serve};
 use crate::settle::{
     after_failure, as_engine_error, fail_killer, fetch, fetch_inputs, job_under_lease, load_plan, scratch,
@@ -62,8 +62,8 @@ impl Reassembler {
             }
             JobState::Mapping | JobState::Reassembling => self.join(record).await,
             JobState::Publishing => {
-                publish(&self.deps, &record).await?;
-                Ok(Outcome::Done)
+                let busy = publish(&self.deps, &self.config, &record, &self.shutdown).await?;
+                Ok(busy.map_or(Outcome::Done, Outcome::Later))
             }
             JobState::Completed => {
                 tidy_completed(&self.deps, &job).await?;
@@ -115,7 +115,8 @@ impl Reassembler {
         };
         let commit = JobChange::Commit { manifest_key: manifest_key.clone() };
         if mutant!("publish-before-commit") {
-            publish(&self.deps, &JobRecord { manifest_key: Some(manifest_key.clone()), ..record }).await?;
+            let early = JobRecord { manifest_key: Some(manifest_key.clone()), ..record };
+            publish_held(&self.deps, &early, held).await?;
         }
         let fence = Some(held.lease()).filter(|_| !mutant!("commit-unfenced"));
         let Some(committed) = self.deps.ledger.change(&job, commit, fence).await? else {
@@ -123,7 +124,7 @@ impl Reassembler {
             return Ok(Outcome::Later(Duration::ZERO));
         };
         self.deps.reporter.report(Event::State { job, state: committed.state });
-        publish(&self.deps, &committed).await?;
+        publish_held(&self.deps, &committed, held).await?;
         Ok(Outcome::Done)
     }
 

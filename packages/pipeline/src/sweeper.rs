@@ -25,6 +25,9 @@ const PAGE: usize = 100;
 /// divides: that costs a listing of everything that is on its way, and nobody waits for it.
 const STORE_EVERY: u32 = 5;
 
+/// For how many of its waits a job is remembered that gets on.
+const MEMORY: u32 = 4;
+
 /// States in which a job can stand still.
 const LIVING: [JobState; 4] =
     [JobState::Created, JobState::Mapping, JobState::Reassembling, JobState::Publishing];
@@ -52,9 +55,10 @@ pub async fn run(
     }
 }
 
-/// When a job was driven on last, and how often without effect.
+/// When a job was driven on last, and how often without getting further than this.
 struct Seen {
     state: JobState,
+    all_in: bool,
     at: Instant,
     times: u32,
 }
@@ -95,7 +99,7 @@ impl Sweeper {
                 let page = self.deps.ledger.jobs(filter.clone(), from.as_deref(), PAGE).await?;
                 for record in page.jobs {
                     let seen = self.seen.remove(&record.id);
-                    let (seen, is_due) = self.look_at(seen, state);
+                    let (seen, is_due) = self.look_at(seen, state, record.all_tasks_in());
                     if is_due {
                         self.drive_on(&record).await;
                     }
@@ -107,7 +111,10 @@ impl Sweeper {
                 }
             }
         }
-        self.seen = still;
+        // a job that gets on is quiet only now and then, and keeps its waits
+        let now = Instant::now();
+        self.seen.retain(|_, seen| now < seen.at + self.config.sweep_every * waits(seen.times) * MEMORY);
+        self.seen.extend(still);
         let number = self.sweeps;
         self.sweeps += 1;
         if number.is_multiple_of(STORE_EVERY) {
@@ -122,7 +129,7 @@ impl Sweeper {
         let driven = match record.state {
             _ if mutant!("sweeper-does-not-resend") => Ok(()),
             JobState::Publishing if mutant!("sweeper-skips-publishing") => Ok(()),
-            JobState::Publishing => publish(&self.deps, record).await,
+            JobState::Publishing => publish(&self.deps, &self.config, record, &self.shutdown).await.map(drop),
             state => resend(&self.deps, &record.id, state).await,
         };
         if let Err(error) = driven {
@@ -130,15 +137,21 @@ impl Sweeper {
         }
     }
 
-    /// Whether to drive a quiet job on now: after waits that double, so that a queue does
-    /// not fill with repeats.
-    fn look_at(&self, seen: Option<Seen>, state: JobState) -> (Seen, bool) {
-        let now = Instant::now();
-        let wait = |times: u32| self.config.sweep_every * (1 << times.min(6));
-        match seen {
-            Some(seen) if seen.state == state && now < seen.at + wait(seen.times) => (seen, false),
-            Some(seen) if seen.state == state => (Seen { state, at: now, times: seen.times + 1 }, true),
-            _ => (Seen { state, at: now, times: 0 }, true),
+    /// Whether to drive a quiet job on now: after waits that double while it is in one state,
+    /// so that a queue does not fill with repeats, however long its tasks take. So what was
+    /// lost costs a job at most about as long as it was under way.
+    fn look_at(&self, seen: Option<Seen>, state: JobState, all_in: bool) -> (Seen, bool) {
+        let at = Instant::now();
+        let wait = |times: u32| self.config.sweep_every * waits(times);
+        match seen.filter(|seen| (seen.state, seen.all_in) == (state, all_in)) {
+            Some(seen) if at < seen.at + wait(seen.times) => (seen, false),
+            Some(seen) => (Seen { at, times: seen.times + 1, ..seen }, true),
+            None => (Seen { state, all_in, at, times: 0 }, true),
         }
     }
+}
+
+/// Sweeps until a job is driven on again that was so many times.
+fn waits(times: u32) -> u32 {
+    1 << times.min(6)
 }

@@ -125,7 +125,9 @@ async fn tidy_task(
         let is_named = |key: &Key| files.iter().any(|file| file.key == key.to_string());
         keys.iter().filter(|key| !is_named(key)).cloned().collect()
     };
-    if named(&keys, deps.ledger.completion(job, task).await?).is_empty() {
+    // what a spare attempt made is named by the completion of its task
+    let done = task.of_spare().filter(|_| !mutant!("spare-tidied-by-name")).unwrap_or_else(|| task.clone());
+    if named(&keys, deps.ledger.completion(job, &done).await?).is_empty() {
         return Ok(());
     }
     let name = if *task == joining() { LeaseName::reassemble(job) } else { LeaseName::task(job, task) };
@@ -139,7 +141,7 @@ async fn tidy_task(
     // from here on no earlier attempt can record or commit
     let state = deps.ledger.job(job).await?.map(|job| job.state);
     if matches!(state, Some(JobState::Failed | JobState::Cancelled)) {
-        for key in named(&keys, deps.ledger.completion(job, task).await?) {
+        for key in named(&keys, deps.ledger.completion(job, &done).await?) {
             deps.store.delete(&key).await?;
         }
     }

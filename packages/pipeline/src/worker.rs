@@ -11,13 +11,15 @@ use segue_domain::{
     TaskKind, Term,
 };
 use segue_ports::{
-    EngineError, LeaseName, MapEngine, ProducedFile, PutMode, QueueName, Recorded, Run, TaskRequest,
-    TaskResult, mutant,
+    EngineError, LeaseName, MapEngine, NoReport, ProducedFile, PutMode, QueueName, Recorded, Reporter, Run,
+    TaskRequest, TaskResult, mutant,
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::deps::{Deps, RoleConfig};
 use crate::held::{Held, Hold};
+use crate::late::{Pace, Watch, Watched};
 use crate::receive::{Outcome, serve};
 use crate::settle::{
     after_failure, as_engine_error, fail_killer, fetch_inputs, job_under_lease, load_plan,
@@ -27,6 +29,9 @@ use crate::task_reporter::TaskReporter;
 
 /// Most bytes of facts that a completion carries; an item of the ledger stays small.
 const FACTS_LIMIT: usize = 64 << 10;
+
+/// Leases that spare attempts at one task get; a task that kills workers is not a spare's to tell.
+const SPARE_TRIES: u64 = 2;
 
 /// Does tasks until `shutdown`.
 ///
@@ -50,9 +55,25 @@ pub async fn run(
         config: config.clone(),
         shutdown: shutdown.clone(),
         last_plan: Mutex::new(None),
+        pace: Pace::default(),
     };
     serve(&deps, &config, QueueName::Map, shutdown, |message| worker.handle(message)).await;
     Ok(())
+}
+
+/// One attempt at a task.
+struct Attempt<'a> {
+    job: &'a JobId,
+    task: &'a Task,
+    /// That of the task, or of a spare attempt at it: its lease and its keys are named so.
+    name: TaskId,
+    held: &'a Held,
+}
+
+impl Attempt<'_> {
+    fn is_spare(&self) -> bool {
+        self.name != self.task.id
+    }
 }
 
 struct Worker {
@@ -61,6 +82,7 @@ struct Worker {
     config: RoleConfig,
     shutdown: CancellationToken,
     last_plan: Mutex<Option<(PlanHash, Arc<Plan>)>>,
+    pace: Pace,
 }
 
 impl Worker {
@@ -72,6 +94,9 @@ impl Worker {
         if record.state != JobState::Mapping {
             return Ok(Outcome::Done);
         }
+        // a lease and keys of its own; all else is that of the task
+        let attempt = task.clone();
+        let task = attempt.of_spare().unwrap_or(task);
         if self.deps.ledger.completion(&job, &task).await?.is_some() {
             if !mutant!("only-recorder-asks") {
                 reassemble_if_all_in(&self.deps, &job).await?;
@@ -82,7 +107,7 @@ impl Worker {
         let Some(task) = plan.task(&task).cloned() else {
             return Ok(Outcome::Poison(format!("the plan of {job} has no task {task}")));
         };
-        let name = LeaseName::task(&job, &task.id);
+        let name = LeaseName::task(&job, &attempt);
         let held =
             match Held::acquire(&self.deps.ledger, &self.config, name, Some(&job), &self.shutdown).await? {
                 Hold::Held(held) => held,
@@ -92,7 +117,8 @@ impl Worker {
         let now = job_under_lease(&self.deps, &record).await;
         let outcome = match now {
             Ok(Some(now)) if now.state == JobState::Mapping && now.plan == record.plan => {
-                self.attempt(&job, plan, &task, &held).await
+                let attempt = Attempt { job: &job, task: &task, name: attempt, held: &held };
+                self.attempt(attempt, plan).await
             }
             Ok(_) => Ok(Outcome::Later(Duration::ZERO)),
             Err(error) => Err(error.into()),
@@ -114,61 +140,43 @@ impl Worker {
         Ok(plan)
     }
 
-    async fn attempt(
-        &self,
-        job: &JobId,
-        plan: Arc<Plan>,
-        task: &Task,
-        held: &Held,
-    ) -> anyhow::Result<Outcome> {
+    async fn attempt(&self, attempt: Attempt<'_>, plan: Arc<Plan>) -> anyhow::Result<Outcome> {
+        let Attempt { job, task, held, .. } = attempt;
+        if attempt.is_spare() && held.term().0 > SPARE_TRIES {
+            return Ok(Outcome::Done);
+        }
         if self.config.is_killer(held.term()) {
             return fail_killer(&self.deps, job, &task.id, held.lease()).await;
         }
         let folder = match scratch(&self.config) {
             Ok(folder) => folder,
-            Err(error) => {
-                return after_failure(
-                    &self.deps,
-                    &self.config,
-                    job,
-                    &task.id,
-                    task.attempts,
-                    held.lease(),
-                    error,
-                )
-                .await;
-            }
+            Err(error) => return self.after_failure(&attempt, error).await,
         };
-        let reporter = Arc::new(TaskReporter::new(Arc::clone(&self.deps.reporter), job, task));
-        let made = self.make(job, plan, task, held, folder.path(), &reporter).await;
+        let progress: Arc<dyn Reporter> =
+            if attempt.is_spare() { Arc::new(NoReport) } else { Arc::clone(&self.deps.reporter) };
+        let reporter = Arc::new(TaskReporter::new(progress, job, task));
+        let watch = self.watch(&attempt, &plan);
+        let started = Instant::now();
+        let made = self.make(&attempt, plan, folder.path(), &reporter).await;
+        drop(watch);
         let completion = match made {
             Ok(completion) => completion,
             Err(error) => {
-                self.discard(job, &task.id, held.term()).await;
-                return after_failure(
-                    &self.deps,
-                    &self.config,
-                    job,
-                    &task.id,
-                    task.attempts,
-                    held.lease(),
-                    error,
-                )
-                .await;
+                self.discard(&attempt).await;
+                return self.after_failure(&attempt, error).await;
             }
         };
+        self.pace.note(task, started.elapsed());
         match self.deps.ledger.record(&completion, held.lease()).await? {
             Recorded::Created => reporter.finish(),
             Recorded::Existed => {
                 // ours, where the answer to an earlier try was lost: its files are the result
                 let counted = self.deps.ledger.completion(job, &task.id).await?;
-                if counted
-                    .is_some_and(|counted| counted.term != held.term() || mutant!("existed-discards-own"))
-                {
-                    self.discard(job, &task.id, held.term()).await;
+                if counted.is_some_and(|counted| counted != completion || mutant!("existed-discards-own")) {
+                    self.discard(&attempt).await;
                 }
             }
-            Recorded::Stale => self.discard(job, &task.id, held.term()).await,
+            Recorded::Stale => self.discard(&attempt).await,
         }
         if !mutant!("recorder-does-not-ask") {
             reassemble_if_all_in(&self.deps, job).await?;
@@ -176,15 +184,44 @@ impl Worker {
         Ok(Outcome::Done)
     }
 
+    /// A spare that fails is forgotten: the attempt that asked for it goes on, and where that
+    /// one dies, its own message comes again.
+    async fn after_failure(&self, attempt: &Attempt<'_>, error: EngineError) -> anyhow::Result<Outcome> {
+        let Attempt { job, task, held, .. } = attempt;
+        if attempt.is_spare() && !error.cancelled {
+            tracing::info!(%job, task = %task.id, %error, "a spare attempt failed");
+            return Ok(Outcome::Done);
+        }
+        if error.cancelled && mutant!("given-back-is-done") {
+            return Ok(Outcome::Done);
+        }
+        after_failure(&self.deps, &self.config, job, &task.id, task.attempts, held.lease(), error).await
+    }
+
+    fn watch(&self, attempt: &Attempt<'_>, plan: &Plan) -> Option<Watch> {
+        let watched = Watched {
+            deps: self.deps.clone(),
+            job: attempt.job.clone(),
+            task: attempt.task.clone(),
+            tasks: plan.tasks.len() as u64,
+            is_spare: attempt.is_spare(),
+            may_give_back: attempt.held.term().0 == 1,
+            usual: self.pace.usual(attempt.task),
+            rule: self.config.late?,
+            every: self.config.lease_ttl / 5,
+            cancel: attempt.held.lost().clone(),
+        };
+        Some(watched.watch())
+    }
+
     async fn make(
         &self,
-        job: &JobId,
+        attempt: &Attempt<'_>,
         plan: Arc<Plan>,
-        task: &Task,
-        held: &Held,
         folder: &Path,
         reporter: &Arc<TaskReporter>,
     ) -> Result<Completion, EngineError> {
+        let Attempt { job, task, held, .. } = attempt;
         let engine = self.engines.get(&task.kind).ok_or_else(|| {
             let why = format!("this worker has no engine for {}; start one that has", task.kind);
             EngineError { retryable: true, ..EngineError::new(FaultKind::Environment, why) }
@@ -192,23 +229,19 @@ impl Worker {
         let lost = held.lost();
         let inputs = unless_cancelled(lost, fetch_inputs(&self.deps, &plan, folder)).await?;
         let run = Run {
-            job: job.clone(),
+            job: (*job).clone(),
             cancel: held.lost().clone(),
             reporter: Arc::clone(reporter) as _,
             threads: self.config.threads,
             scratch: folder.to_owned(),
         };
-        let result = engine.run(TaskRequest { run, plan, task: task.clone(), inputs }).await?;
-        unless_cancelled(lost, self.store(job, task, held.term(), result)).await
+        let result = engine.run(TaskRequest { run, plan, task: (*task).clone(), inputs }).await?;
+        unless_cancelled(lost, self.store(attempt, result)).await
     }
 
-    async fn store(
-        &self,
-        job: &JobId,
-        task: &Task,
-        term: Term,
-        result: TaskResult,
-    ) -> Result<Completion, EngineError> {
+    async fn store(&self, attempt: &Attempt<'_>, result: TaskResult) -> Result<Completion, EngineError> {
+        let Attempt { job, task, held, name: folder } = attempt;
+        let (term, folder) = (held.term(), if mutant!("spare-shares-keys") { &task.id } else { folder });
         let size = result.facts.to_string().len();
         if size > FACTS_LIMIT {
             let why = format!("{} came to {size} bytes of facts, more than {FACTS_LIMIT}", task.id);
@@ -217,7 +250,7 @@ impl Worker {
         let mut files = Vec::with_capacity(result.files.len());
         for ProducedFile { name, path } in result.files {
             let attempt = if mutant!("part-key-without-term") { Term(0) } else { term };
-            let key = Key::work(job, &task.id, attempt, &name)
+            let key = Key::work(job, folder, attempt, &name)
                 .map_err(|e| EngineError::new(FaultKind::Internal, e.to_string()))?;
             let bytes = std::fs::metadata(&path).map(|m| m.len()).map_err(|e| {
                 EngineError::new(FaultKind::Internal, format!("{} did not leave {name}: {e}", task.id))
@@ -228,14 +261,15 @@ impl Worker {
             }
             files.push(PartFile { name, key: key.to_string(), bytes });
         }
-        Ok(Completion { job: job.clone(), task: task.id.clone(), term, files, facts: result.facts })
+        Ok(Completion { job: (*job).clone(), task: task.id.clone(), term, files, facts: result.facts })
     }
 
     /// Removes what an attempt that does not count has stored; the sweeper gets the rest.
-    async fn discard(&self, job: &JobId, task: &TaskId, term: Term) {
-        let mut prefix = format!("{}{task}/{term}/", Key::work_prefix(job));
+    async fn discard(&self, attempt: &Attempt<'_>) {
+        let folder = format!("{}{}/", Key::work_prefix(attempt.job), attempt.name);
+        let mut prefix = format!("{folder}{}/", attempt.held.term());
         if mutant!("discard-all-attempts") {
-            prefix = format!("{}{task}/", Key::work_prefix(job));
+            prefix = folder;
         }
         if let Err(error) = crate::publish::delete_prefix(&self.deps, &prefix).await {
             tracing::warn!(%prefix, error = format!("{error:#}"), "an attempt's files are left for the sweeper");

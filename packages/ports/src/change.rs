@@ -8,14 +8,16 @@ use crate::ledger::{JobChange, Lease, LeaseName};
 use crate::mutant;
 
 impl Lease {
-    /// Whether a completion may be recorded under this lease at all.
+    /// Whether a completion may be recorded under this lease at all: that of its task, or that
+    /// of a spare attempt at it.
     ///
     /// # Errors
     /// [`PortErrorKind::Misuse`] when it is the lease of something else or the completion
     /// names another term.
     pub fn check_is_for(&self, completion: &Completion) -> Result<(), PortError> {
         let name = LeaseName::task(&completion.job, &completion.task);
-        if self.name == name && self.term == completion.term {
+        let spare = completion.task.spare().map(|spare| LeaseName::task(&completion.job, &spare));
+        if (self.name == name || Some(&self.name) == spare.as_ref()) && self.term == completion.term {
             return Ok(());
         }
         let (task, term) = (&completion.task, completion.term);

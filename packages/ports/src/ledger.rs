@@ -180,8 +180,8 @@ pub trait CompletionLedger: Send + Sync {
     /// state, also before its plan is sealed. A lease that ran out and that nobody took
     /// over still has its term. [`Recorded::Existed`] is said to a stale lease as well,
     /// so that whoever asks learns that the task is done.
-    /// [`PortErrorKind::Misuse`](crate::PortErrorKind) when the lease is not the task's or
-    /// the completion names another term.
+    /// [`PortErrorKind::Misuse`](crate::PortErrorKind) when the lease is not the task's, nor
+    /// that of a spare attempt at it ([`TaskId::spare`]), or the completion names another term.
     async fn record(&self, completion: &Completion, lease: &Lease) -> Result<Recorded, PortError>;
 
     /// The task's completion, or `None`.

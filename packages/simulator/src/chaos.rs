@@ -19,14 +19,14 @@ pub async fn run(world: Arc<World>) {
     for (number, (at, event)) in world.params.events.iter().enumerate() {
         let id = FaultId::Event(number as u32);
         tokio::time::sleep_until(started + Duration::from_millis(*at)).await;
-        if !world.params.without.contains(&id) && happen(&world, *event) {
+        if !world.params.without.contains(&id) && happen(&world, number as u32, *event) {
             world.lock().hit(id, event.kind(), None);
         }
     }
 }
 
-/// Whether it could happen.
-fn happen(world: &Arc<World>, event: Event) -> bool {
+/// Whether it could happen and is to be counted now.
+fn happen(world: &Arc<World>, number: u32, event: Event) -> bool {
     let from_now = |ms: u64| Some(Instant::now() + Duration::from_millis(ms));
     let state = &mut *world.lock();
     state.line("*", format_args!("{event:?}"));
@@ -38,7 +38,9 @@ fn happen(world: &Arc<World>, event: Event) -> bool {
         }
         Event::CrashAtAwait(who, polls) => {
             let Some(life) = &state.desks[who].life else { return false };
-            life.kill_after(polls);
+            life.kill_after(polls, number);
+            // counted when it has come to that await: see process.rs
+            return false;
         }
         Event::Pause(who, ms) => {
             let Some(life) = state.desks[who].life.clone() else { return false };
@@ -147,9 +149,12 @@ pub fn heal(world: &World) {
         (desk.cut_until, desk.wall_offset_ms, desk.stays_dead) = ([None; 3], 0, false);
         lives.extend(desk.life.clone());
     }
-    for life in lives.into_iter().filter(|life| life.is_frozen()) {
-        world.work_thaws(state, &life);
-        life.thaw();
+    for life in lives {
+        life.disarm();
+        if life.is_frozen() {
+            world.work_thaws(state, &life);
+            life.thaw();
+        }
     }
     world.calm.cancel();
 }

@@ -180,14 +180,16 @@ impl MapEngine for Engine {
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
         let TaskRequest { run, task, .. } = &request;
-        let lease = LeaseName::task(&run.job, &task.id);
+        let own = LeaseName::task(&run.job, &task.id);
+        let lease = self.life.last_lease().unwrap_or_else(|| own.clone());
+        let is_spare = lease != own;
         let work = self.begin(run, lease.clone());
         let place = task.segment.map_or(15, |segment| segment);
         let number = self.job_number(&run.job) * 16 + place;
         let mut rng = Rng::of(self.world.params.seed, &[8, u64::from(number)]);
         self.fall_in(run).await?;
         let mut ms = rng.pick(&[20, 500, 4_000, 12_000, 25_000]) + rng.below(3_000);
-        if self.is(FaultKind::Straggler, number, 200) {
+        if !is_spare && self.is(FaultKind::Straggler, number, 200) {
             ms = rng.within(60_000, 200_000);
         }
         if self.is(FaultKind::Killer, number, 120) {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use segue_ports::LeaseName;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +24,11 @@ pub struct Life {
     frozen: AtomicBool,
     polls: AtomicU32,
     dies_at: AtomicU32,
+    /// The event that is to end it at `dies_at`.
+    dies_by: AtomicU32,
+    fell: AtomicBool,
     waker: Mutex<Option<Waker>>,
+    last_lease: Mutex<Option<LeaseName>>,
     thaw: Notify,
 }
 
@@ -38,7 +43,10 @@ impl Life {
             frozen: AtomicBool::new(false),
             polls: AtomicU32::new(0),
             dies_at: AtomicU32::new(u32::MAX),
+            dies_by: AtomicU32::new(0),
+            fell: AtomicBool::new(false),
             waker: Mutex::new(None),
+            last_lease: Mutex::new(None),
             thaw: Notify::new(),
         }
     }
@@ -49,15 +57,37 @@ impl Life {
         }
     }
 
+    /// Notes the lease that it was given last: engines are not told under which they work.
+    pub fn holds(&self, lease: &LeaseName) {
+        *self.last_lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease.clone());
+    }
+
+    /// The lease that it was given last.
+    pub fn last_lease(&self) -> Option<LeaseName> {
+        self.last_lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Ends it where it is.
     pub fn kill(&self) {
         self.dead.store(true, Relaxed);
         self.wake();
     }
 
-    /// Ends it when it was polled `more` times from now on.
-    pub fn kill_after(&self, more: u32) {
+    /// Ends it when it was polled `more` times from now on; `event` is the number of the
+    /// event that does.
+    pub fn kill_after(&self, more: u32, event: u32) {
+        self.dies_by.store(event, Relaxed);
         self.dies_at.store(self.polls.load(Relaxed) + more + 1, Relaxed);
+    }
+
+    /// Takes [`Life::kill_after`] back.
+    pub fn disarm(&self) {
+        self.dies_at.store(u32::MAX, Relaxed);
+    }
+
+    /// The event that ended it at one of its awaits, if one did.
+    pub fn fell_by(&self) -> Option<u32> {
+        self.fell.load(Relaxed).then(|| self.dies_by.load(Relaxed))
     }
 
     /// Whether it is dead.
@@ -111,7 +141,9 @@ impl Life {
         }
         let polled = role.poll(context);
         let polls = self.polls.fetch_add(1, Relaxed) + 1;
-        if polls >= self.dies_at.load(Relaxed) {
+        // a role that has ended or died of something else meanwhile does not die of this
+        if polls >= self.dies_at.load(Relaxed) && polled.is_pending() && !self.is_dead() {
+            self.fell.store(true, Relaxed);
             self.dead.store(true, Relaxed);
         }
         if self.is_dead() {

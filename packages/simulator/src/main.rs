@@ -37,8 +37,8 @@ struct Cli {
     /// Find every deliberate bug and print the table; in a build with the feature `mutants`
     #[arg(long)]
     mutants: bool,
-    /// With --replay: this deliberate bug is on
-    #[arg(long, value_name = "NAME", requires = "replay")]
+    /// With --replay: this deliberate bug is on; with --mutants: only this one is looked for
+    #[arg(long, value_name = "NAME")]
     mutant: Option<String>,
     /// Print the scenarios
     #[arg(long)]
@@ -137,7 +137,7 @@ fn choose(name: Option<&str>) -> anyhow::Result<()> {
 
 #[cfg(feature = "mutants")]
 fn find_mutants(cli: &Cli) -> anyhow::Result<bool> {
-    report::mutants(cli.seeds.clone(), cli.threads)
+    report::mutants(cli.seeds.clone(), cli.threads, cli.mutant.as_deref())
 }
 
 #[cfg(not(feature = "mutants"))]

@@ -79,6 +79,7 @@ ops! {
     Extend, "extend", Queue, true;
     Ack, "ack", Queue, true;
     DeadLetter, "dead_letter", Queue, true;
+    Depth, "depth", Queue, false;
     PutBytes, "put_bytes", Store, true;
     PutFile, "put_file", Store, true;
     Promote, "promote", Store, true;

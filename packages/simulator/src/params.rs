@@ -87,6 +87,8 @@ pub struct Params {
     pub jobs: Vec<JobParams>,
     /// What befalls the world, by time.
     pub events: Vec<(u64, Event)>,
+    /// Whether late attempts give their tasks back or ask for spare ones.
+    pub spares: bool,
     /// Longest page that an adapter gives, whatever it was asked for.
     pub page: usize,
 }
@@ -134,6 +136,7 @@ impl Params {
             processes: Vec::new(),
             jobs: Vec::new(),
             events: Vec::new(),
+            spares: Rng::of(seed, &[12]).chance(600),
             page: rng.pick(&[1, 2, 3, 100]),
         };
         params.draw_processes(&mut Rng::of(seed, &[2]));

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_pipeline::{Deps, RoleConfig, chunker, reassembler, sweeper, worker};
+use segue_pipeline::{Deps, LateRule, RoleConfig, chunker, reassembler, sweeper, worker};
 use segue_ports::NoReport;
 use tokio::task::JoinHandle;
 
 use crate::engines::Engine;
+use crate::fault::{FaultId, FaultKind};
 use crate::life::Life;
 use crate::params::Role;
 use crate::port::Port;
@@ -24,6 +25,9 @@ pub fn start(world: &Arc<World>, index: usize) -> JoinHandle<()> {
             let stays_dead = {
                 let state = &mut *world.lock();
                 state.line(&world.params.processes[index].name, format_args!("DIED"));
+                if let Some(event) = state.desks[index].life.as_ref().and_then(|life| life.fell_by()) {
+                    state.hit(FaultId::Event(event), FaultKind::CrashAtAwait, None);
+                }
                 state.desks[index].stays_dead
             };
             if stays_dead {
@@ -72,6 +76,7 @@ fn config(world: &World, life: &Life) -> RoleConfig {
         poll_wait: local(20),
         sweep_every: local(60),
         backoff: local(1),
+        late: world.params.spares.then(|| LateRule { times: 3, at_least: local(10) }),
         ..defaults
     }
 }

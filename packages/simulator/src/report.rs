@@ -115,12 +115,14 @@ pub fn replay_other(seed: u64) -> anyhow::Result<bool> {
 
 /// The table of deliberate bugs.
 #[cfg(feature = "mutants")]
-pub fn mutants(seeds: Range<u64>, threads: Option<usize>) -> anyhow::Result<bool> {
+pub fn mutants(seeds: Range<u64>, threads: Option<usize>, only: Option<&str>) -> anyhow::Result<bool> {
     use segue_simulator::mutants::{MUTANTS, find};
     println!("| mutant | the mistake | scenario | seeds to find | invariant that broke |");
     println!("|---|---|---|---|---|");
     let mut missed = 0;
-    for mutant in MUTANTS {
+    let chosen = MUTANTS.iter().filter(|mutant| only.is_none_or(|name| name == mutant.name));
+    let chosen: Vec<_> = chosen.collect();
+    for mutant in &chosen {
         let (seeds_to_find, invariant) = match find(mutant, seeds.clone(), threads)? {
             Some((seeds, violation)) => (seeds.to_string(), violation.invariant.as_str()),
             None => {
@@ -133,6 +135,6 @@ pub fn mutants(seeds: Range<u64>, threads: Option<usize>) -> anyhow::Result<bool
             mutant.name, mutant.mistake, mutant.scenario
         );
     }
-    println!("\n{} of {} mutants found", MUTANTS.len() - missed, MUTANTS.len());
-    Ok(missed == 0)
+    println!("\n{} of {} mutants found", chosen.len() - missed, chosen.len());
+    Ok(missed == 0 && !chosen.is_empty())
 }

@@ -63,6 +63,11 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario { name: "users", about: "cancels, deletes, retries and repeats while tasks fail", kinds: USERS },
     Scenario {
+        name: "deletes",
+        about: "jobs deleted and made again while requests come late and publishers stand still",
+        kinds: &[DeleteJob, Recreate, Late, SlowBefore, SlowAfter, Pause],
+    },
+    Scenario {
         name: "tasks",
         about: "tasks, sources, engines and workers that are no good",
         kinds: &[

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use segue_domain::{JobId, JobState, Key, Recipe};
-use segue_pipeline::{Deps, submit};
+use segue_pipeline::{Deps, delete, submit};
 use segue_ports::{JobChange, JobLedger, MediaStore, NewJob, NoReport, PortError, PutMode};
 
 use crate::fault::{FaultId, FaultKind};
@@ -100,14 +100,7 @@ impl User {
         self.port.put_bytes(&key, Bytes::from_static(b"source"), PutMode::CreateOnce).await?;
         let recipe = Recipe::built_in("rejoin").expect("a built-in recipe");
         let recipe = serde_json::to_string(&recipe).expect("a recipe is a document");
-        let port = Arc::new(self.port.clone());
-        let deps = Deps {
-            ledger: Arc::clone(&port) as _,
-            queue: Arc::clone(&port) as _,
-            store: port as _,
-            reporter: Arc::new(NoReport),
-        };
-        submit(&deps, NewJob { id, source_key: key.to_string(), recipe }).await?;
+        submit(&self.deps(), NewJob { id, source_key: key.to_string(), recipe }).await?;
         Ok(())
     }
 
@@ -118,27 +111,22 @@ impl User {
         Ok(())
     }
 
-    /// Takes the job out of the ledger, then everything that is named after it.
+    /// Takes the job away, with everything that is named after it.
     async fn delete(&self) {
-        let id = self.id();
-        insist!(self.port.delete_job(&id));
-        let prefixes = [
-            Key::published_prefix(&id),
-            Key::work_prefix(&id),
-            Key::segment_prefix(&id),
-            Key::input_prefix(&id),
-        ];
-        for prefix in prefixes {
-            loop {
-                let page = insist!(self.port.list(&prefix, None, 100));
-                for object in &page.objects {
-                    let key: Key = object.key.parse().expect("roles write only keys of ours");
-                    insist!(self.port.delete(&key));
-                }
-                if page.next.is_none() {
-                    break;
-                }
-            }
+        let (id, deps) = (self.id(), self.deps());
+        // somebody else can have driven it on, or it was submitted late: then it ends again
+        while !insist!(delete(&deps, &id)) {
+            self.ended().await;
+        }
+    }
+
+    fn deps(&self) -> Deps {
+        let port = Arc::new(self.port.clone());
+        Deps {
+            ledger: Arc::clone(&port) as _,
+            queue: Arc::clone(&port) as _,
+            store: port as _,
+            reporter: Arc::new(NoReport),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Damaged documents for our own parsers: index, keys, recipes, plans, messages, manifests.
+//! Damaged documents for our own parsers: the targets of `packages/fuzz` and their corpora.
 //!
 //! No coverage guides it, so it is no replacement for a fuzzer; it is what runs everywhere,
 //! within seconds, from a seed that is printed. A panic or a parser that takes long is a
@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use segue_domain::{Key, Manifest, Message, Plan, PlanHash, Recipe};
-use segue_media::mp4::{TrackChoice, looks_like_mov, read_index, short_by};
 
 use crate::measure::{Watch, run as run_program};
 
@@ -82,55 +80,18 @@ fn finding(document: &[u8], parse: fn(&[u8])) -> Option<&'static str> {
     }
 }
 
+/// The documents that are damaged: the kept corpus, and for the index what was named or made.
 fn targets(files: &[PathBuf]) -> Result<Vec<Target>> {
-    let text = |documents: &[&str]| documents.iter().map(|text| text.as_bytes().to_vec()).collect();
-    let recipes = || {
-        segue_domain::recipe::BUILT_IN.iter().filter_map(|name| Recipe::built_in(name)).collect::<Vec<_>>()
-    };
-    let plan = br#"{"version":1,"job":"j","recipe":{"version":1,"name":"rejoin"},"source_key":"input/j/source.mp4","source_bytes":9,"timebase":{"num":1,"den":1000},"segments":[{"index":0,"range":{"start":0,"end":10},"frames":1,"bytes":1}],"tasks":[{"id":"carry-00000","kind":"carry","segment":0,"work_ms":1}],"files":{},"tools":{},"engine":null}"#;
-    let message = r#"{"version":1,"message":{"kind":"task","job":"j","task":"map-00001"}}"#;
-    let manifest = r#"{"version":1,"job":"j","recipe":"rejoin","plan":"h","term":1,"source_bytes":1,"segments":1,"tools":{},"notes":[],"outputs":[]}"#;
-    Ok(vec![
-        Target {
-            name: "key",
-            seeds: text(&["work/j/map-00001/7/a.mp4", "input/j/source.mp4", "jobs/j/hls/a.ts"]),
-            parse: |bytes| {
-                let text = String::from_utf8_lossy(bytes);
-                if let Ok(key) = text.parse::<Key>() {
-                    assert_eq!(key.to_string(), text, "a key prints as it was read");
-                }
-            },
-        },
-        Target {
-            name: "recipe-toml",
-            seeds: recipes().iter().map(|recipe| recipe.to_toml().into_bytes()).collect(),
-            parse: |bytes| drop(Recipe::from_toml(&String::from_utf8_lossy(bytes))),
-        },
-        Target {
-            name: "recipe-yaml",
-            seeds: recipes().iter().map(|r| serde_json::to_vec(r).unwrap_or_default()).collect(),
-            parse: |bytes| drop(Recipe::from_yaml(&String::from_utf8_lossy(bytes))),
-        },
-        Target {
-            name: "plan",
-            seeds: vec![plan.to_vec()],
-            parse: |bytes| drop(Plan::decode(bytes, &PlanHash::of(bytes))),
-        },
-        Target {
-            name: "message",
-            seeds: text(&[message]),
-            parse: |bytes| drop(Message::decode(&String::from_utf8_lossy(bytes))),
-        },
-        Target { name: "manifest", seeds: text(&[manifest]), parse: |bytes| drop(Manifest::decode(bytes)) },
-        Target { name: "index", seeds: indexes(files)?, parse: parse_index },
-    ])
-}
-
-fn parse_index(bytes: &[u8]) {
-    let _ = looks_like_mov(&bytes);
-    let _ = short_by(&bytes);
-    let _ = read_index(&bytes, TrackChoice::FirstVideo);
-    let _ = read_index(&bytes, TrackChoice::Id(1));
+    let mut targets = Vec::new();
+    for segue_fuzz::Target { name, parse } in segue_fuzz::TARGETS {
+        let mut seeds = if *name == "mp4_index" { indexes(files)? } else { Vec::new() };
+        let folder = segue_fuzz::corpus().join(name);
+        for entry in std::fs::read_dir(&folder).with_context(|| format!("{}", folder.display()))? {
+            seeds.push(std::fs::read(entry?.path())?);
+        }
+        targets.push(Target { name, seeds, parse: *parse });
+    }
+    Ok(targets)
 }
 
 /// Small MP4 files: those named, else one with an index in front and one in fragments.
@@ -197,7 +158,7 @@ mod tests {
     #[test]
     fn a_panic_is_found_and_an_error_is_not() {
         assert_eq!(finding(b"x", |_| panic!("broken on purpose")), Some("a panic"));
-        assert_eq!(finding(b"x", |bytes| drop(Manifest::decode(bytes))), None);
+        assert_eq!(finding(b"x", segue_fuzz::manifest), None);
     }
 
     #[test]

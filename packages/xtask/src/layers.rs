@@ -137,6 +137,13 @@ const RULES: &[Rule] = &[
         reason: "it runs the roles over services and engines of its own and starts nothing real",
     },
     Rule {
+        package: "segue-torture",
+        may: &["segue-domain"],
+        never: &[CLOUD, NETWORK, ENGINE],
+        itself: &[],
+        reason: "it sees programs and what they leave from outside; the database it opens is a copy",
+    },
+    Rule {
         package: "segue-cli",
         may: &["segue-domain", "segue-ports", "segue-runtime"],
         never: &[],
@@ -151,8 +158,15 @@ const RULES: &[Rule] = &[
         reason: "system tests see the program as a user does, so they can know none of its parts",
     },
     Rule {
-        package: "xtask",
+        package: "segue-fuzz",
         may: &["segue-domain", "segue-media"],
+        never: &[DATABASE, CLOUD, NETWORK, SCREEN],
+        itself: &[],
+        reason: "parsers of our own, and nothing that they are used for",
+    },
+    Rule {
+        package: "xtask",
+        may: &["segue-fuzz"],
         never: &[DATABASE, CLOUD, NETWORK],
         itself: &[],
         reason: "it fuzzes the parsers of our own; everything else it runs as a program",

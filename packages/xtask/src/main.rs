@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask layers|fidelity|bench|fuzz-lite|fleet|simulate`.
+//! What a developer runs: `cargo xtask layers|fidelity|bench|fuzz-lite|fleet|simulate|torture`.
 
 mod bench;
 mod fidelity;
@@ -9,6 +9,7 @@ mod measure;
 mod program;
 mod simulate;
 mod table;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ enum Command {
     Fleet(fleet::FleetArgs),
     /// The roles in a simulated world, one history for each seed
     Simulate(simulate::SimulateArgs),
+    /// Real processes on real files, killed, stopped and starved at random
+    Torture(torture::TortureArgs),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::FuzzLite(args) => fuzz::run(&args),
         Command::Fleet(args) => fleet::run(&args.args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Torture(args) => torture::run(&args),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -83,18 +83,3 @@ fn twice_stops_at_once() {
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_none_left(&sandbox.mark);
 }
-
-/// The kernel ends our own children with us; what a command has started goes as well.
-#[test]
-fn killed_it_leaves_no_grandchildren() {
-    let sandbox = Sandbox::new();
-    let log = sandbox.path("log");
-    let nested = sandbox.script(
-        "nested",
-        &format!("trap '' INT TERM HUP\nsleep 300 &\necho $SEGUE_INDEX >> {}\nwait", log.display()),
-    );
-    let mut child = begin(&sandbox, &format!("{} {{input}} {{output}}", nested.display()), 1);
-    signal(&child, Signal::SIGKILL);
-    child.wait().unwrap();
-    assert_none_left(&sandbox.mark);
-}

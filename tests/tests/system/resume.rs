@@ -178,3 +178,21 @@ fn a_source_that_changed_meanwhile_is_another_job() {
     let left: &Path = &job.sandbox.out();
     assert!(!left.join("final.mp4").exists());
 }
+
+#[test]
+fn what_a_map_command_started_ends_with_us() {
+    let sandbox = Sandbox::new();
+    let body = format!(
+        "sh -c 'sleep 300' &\nsh -c 'sh -c \"sleep 300; true\"; true' &\necho at work >> {}\nsleep 300",
+        sandbox.path("log").display()
+    );
+    let map = format!("{} {{input}} {{output}}", sandbox.script("family", &body).display());
+    let args = ["--recipe", "rejoin", "--segment-duration", "2s", "--workers", "2", "--map", &map];
+    let mut command = sandbox.run(&fixture(Fixture::Long), &args);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let at_work = || std::fs::read_to_string(sandbox.path("log")).unwrap_or_default().lines().count();
+    wait_until("two parts are at work", || at_work() == 2);
+    kill_now(&child);
+    child.wait().unwrap();
+    assert_none_left(&sandbox.mark);
+}

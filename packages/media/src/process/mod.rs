@@ -8,8 +8,9 @@ mod tail;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,14 +69,8 @@ pub struct Invocation {
 impl Invocation {
     /// A command without further environment.
     pub fn new(what: impl Into<String>, program: impl Into<PathBuf>, args: Vec<OsString>) -> Self {
-        Invocation {
-            what: what.into(),
-            program: program.into(),
-            args,
-            envs: Vec::new(),
-            dir: None,
-            has_children: false,
-        }
+        let (what, program) = (what.into(), program.into());
+        Invocation { what, program, args, envs: Vec::new(), dir: None, has_children: false }
     }
 }
 
@@ -130,7 +125,7 @@ pub async fn run(
                 let wall_ms = started.elapsed().as_millis() as u64;
                 return Ok(Finished { stderr_tail, wall_ms });
             }
-            Err(failure(call, &status.to_string(), stderr_tail))
+            Err(failure(call, status, stderr_tail))
         }
         Err(stop) => {
             end(&mut child, &group).await;
@@ -173,7 +168,8 @@ enum Stop {
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 /// Kills every group of this process at once, for a program that ends without waiting.
-/// The kernel ends our children with us, and not the programs that they started.
+/// The kernel ends our children with us; the programs that they started are ended here, or by
+/// the guard where somebody kills us.
 pub fn kill_all() {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     for pid in running.iter().filter_map(|pid| i32::try_from(*pid).ok()) {
@@ -242,7 +238,7 @@ async fn listen(
     limits: &Limits,
     tail: &mut Tail,
     heard: &mut (impl FnMut(&[u8]) -> Heard + Send),
-) -> Result<std::process::ExitStatus, Stop> {
+) -> Result<ExitStatus, Stop> {
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
     let mut out_buf = vec![0u8; 64 << 10];
     let mut err_buf = vec![0u8; 8 << 10];
@@ -304,11 +300,22 @@ fn machine_fault(tail: &[String]) -> Option<(&'static str, &'static str)> {
     .find(|(said, _)| tail.iter().any(|line| line.contains(said)))
 }
 
-fn failure(call: &Invocation, status: &str, tail: Vec<String>) -> MediaError {
+/// Whether somebody else ended the program. A crash of its own is the source's matter: what
+/// crashes a decoder once does so again.
+fn was_killed(status: ExitStatus) -> bool {
+    let signal = status.signal().and_then(|number| Signal::try_from(number).ok());
+    matches!(signal, Some(Signal::SIGKILL | Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP))
+}
+
+fn failure(call: &Invocation, status: ExitStatus, tail: Vec<String>) -> MediaError {
     let said = tail.last().cloned().unwrap_or_default();
     let machine = machine_fault(&tail);
     let error = match machine {
         Some((cause, next)) => MediaError::environment(format!("{}: {cause}; {next}", call.what)),
+        None if was_killed(status) => MediaError::environment(format!(
+            "{}: killed from outside ({status}); if memory is short, use fewer workers or threads",
+            call.what
+        )),
         None if said.is_empty() => MediaError::source(format!("{}: {status}", call.what)),
         None => MediaError::source(format!("{}: {said} ({status})", call.what)),
     };

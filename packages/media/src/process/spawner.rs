@@ -5,8 +5,8 @@
 //! and this one stays.
 
 use std::io;
-use std::sync::OnceLock;
 use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError};
 
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
@@ -23,24 +23,29 @@ pub(super) async fn spawn(mut command: Command) -> io::Result<Child> {
     die_with_parent(&mut command);
     let (reply, answer) = oneshot::channel();
     let order = Order { command, runtime: Handle::current(), reply };
-    spawner().send(order).map_err(|_| io::Error::other("the spawner is gone"))?;
+    spawner()?.send(order).map_err(|_| io::Error::other("the spawner is gone"))?;
     answer.await.map_err(|_| io::Error::other("the spawner is gone"))?
 }
 
-fn spawner() -> &'static mpsc::Sender<Order> {
-    static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
-    SPAWNER.get_or_init(|| {
-        let (orders, inbox) = mpsc::channel::<Order>();
-        std::thread::spawn(move || {
-            for mut order in inbox {
-                let _runtime = order.runtime.enter();
-                let child = order.command.spawn();
-                // nobody waits any more: the child is dropped, and so killed
-                drop(order.reply.send(child));
-            }
-        });
-        orders
-    })
+/// The thread's inbox; it is started with the first order. A machine that has no room for
+/// another thread now may have it later.
+fn spawner() -> io::Result<mpsc::Sender<Order>> {
+    static SPAWNER: Mutex<Option<mpsc::Sender<Order>>> = Mutex::new(None);
+    let mut spawner = SPAWNER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(orders) = &*spawner {
+        return Ok(orders.clone());
+    }
+    let (orders, inbox) = mpsc::channel::<Order>();
+    std::thread::Builder::new().name("segue-spawner".to_owned()).spawn(move || {
+        for mut order in inbox {
+            let _runtime = order.runtime.enter();
+            let child = order.command.spawn();
+            // nobody waits any more: the child is dropped, and so killed
+            drop(order.reply.send(child));
+        }
+    })?;
+    *spawner = Some(orders.clone());
+    Ok(orders)
 }
 
 #[cfg(target_os = "linux")]

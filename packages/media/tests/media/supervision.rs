@@ -84,3 +84,20 @@ async fn a_child_that_holds_the_pipe_does_not_hold_us() {
     run(&sh("sleep 600 & echo done"), &Limits::default(), |_| Heard::Progress).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(30));
 }
+
+#[tokio::test]
+async fn a_program_that_is_killed_from_outside_does_not_condemn_the_source() {
+    let failed =
+        async |line: &str| run(&sh(line), &Limits::default(), |_| Heard::Progress).await.unwrap_err();
+    for signal in ["KILL", "TERM", "INT", "HUP"] {
+        let error = failed(&format!("echo half >&2; kill -{signal} $$; sleep 600")).await;
+        assert_eq!(error.kind(), MediaErrorKind::Environment, "{signal}: {error}");
+        assert!(error.is_retryable(), "{signal}: {error}");
+        assert!(error.to_string().contains("killed from outside"), "{signal}: {error}");
+    }
+    for crash in ["SEGV", "ABRT", "FPE"] {
+        let error = failed(&format!("kill -{crash} $$; sleep 600")).await;
+        assert_eq!(error.kind(), MediaErrorKind::Source, "{crash}: {error}");
+        assert!(!error.is_retryable(), "{crash}: {error}");
+    }
+}

@@ -143,3 +143,23 @@ async fn a_task_that_kills_its_workers_ends_its_job() {
     assert_eq!(record.state, JobState::Failed);
     assert!(record.failure.unwrap().cause.contains("ended 10 workers"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_take_longer_than_a_sweep_do_not_fill_the_queue() {
+    let segments = 200;
+    let world = World::new(Script { segments, task_takes: Duration::from_secs(100), ..script() });
+    world.submit().await;
+    let roles = world.start_all();
+    let mut most = 0;
+    while !world.record().await.state.is_terminal() {
+        let depth = world.queue.depth(QueueName::Map).await.unwrap();
+        most = most.max(depth.waiting + depth.in_flight);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    drain(roles).await;
+    world.check_published(segments).await;
+    world.check_nothing_left().await;
+    // its own, and one more after 1, 3, 7, 15, 31, 63, 127 minutes
+    assert!(most <= u64::from(segments) * 8, "{most} messages for {segments} tasks");
+}

@@ -17,14 +17,16 @@ use crate::world::{World, drain};
 
 /// A ledger as seen by a process that is stopped and woken: while `frozen`, commits wait
 /// and renewals are lost.
-struct Slow {
-    inner: Arc<MemoryLedger>,
-    frozen: AtomicBool,
+pub struct Slow {
+    pub inner: Arc<MemoryLedger>,
+    pub frozen: AtomicBool,
+    /// While it is set, only the last change of a job waits.
+    pub before_complete: AtomicBool,
 }
 
 impl Slow {
-    async fn thaw(&self) {
-        while self.frozen.load(Ordering::Relaxed) {
+    async fn thaw(&self, also: Option<&AtomicBool>) {
+        while self.frozen.load(Ordering::Relaxed) || also.is_some_and(|also| also.load(Ordering::Relaxed)) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -47,7 +49,7 @@ impl JobLedger for Slow {
         change: JobChange,
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError> {
-        self.thaw().await;
+        self.thaw((change == JobChange::Complete).then_some(&self.before_complete)).await;
         self.inner.change(id, change, fence).await
     }
     async fn delete_job(&self, id: &JobId) -> Result<(), PortError> {
@@ -58,7 +60,7 @@ impl JobLedger for Slow {
 #[async_trait]
 impl CompletionLedger for Slow {
     async fn record(&self, completion: &Completion, lease: &Lease) -> Result<Recorded, PortError> {
-        self.thaw().await;
+        self.thaw(None).await;
         self.inner.record(completion, lease).await
     }
     async fn completion(&self, job: &JobId, task: &TaskId) -> Result<Option<Completion>, PortError> {
@@ -88,7 +90,7 @@ impl LeaseLedger for Slow {
         self.inner.acquire(name, holder, ttl).await
     }
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {
-        self.thaw().await;
+        self.thaw(None).await;
         self.inner.renew(lease, ttl).await
     }
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {
@@ -101,7 +103,11 @@ async fn a_worker_that_wakes_too_late_changes_nothing() {
     let script = Script { segments: 2, task_takes: Duration::from_secs(5), ..Script::default() };
     let world = World::new(script);
     world.submit().await;
-    let slow = Arc::new(Slow { inner: Arc::clone(&world.ledger), frozen: AtomicBool::new(true) });
+    let slow = Arc::new(Slow {
+        inner: Arc::clone(&world.ledger),
+        frozen: AtomicBool::new(true),
+        before_complete: AtomicBool::new(false),
+    });
     let chunker = world.start_chunker(world.deps(), "chunker");
     let late =
         world.start_worker(world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _), "late");
@@ -120,7 +126,11 @@ async fn a_worker_that_wakes_too_late_changes_nothing() {
 async fn two_reassemblers_publish_one_result() {
     let script = Script { segments: 3, join_takes: Duration::from_secs(5), ..Script::default() };
     let world = World::new(script);
-    let slow = Arc::new(Slow { inner: Arc::clone(&world.ledger), frozen: AtomicBool::new(false) });
+    let slow = Arc::new(Slow {
+        inner: Arc::clone(&world.ledger),
+        frozen: AtomicBool::new(false),
+        before_complete: AtomicBool::new(false),
+    });
     let late = world
         .start_reassembler(world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _), "late");
     let mut roles = vec![world.start_chunker(world.deps(), "c"), world.start_worker(world.deps(), "w")];

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use segue_media::assemble::read_part;
 use segue_media::part::ledger_of;
-use segue_media::{OpenIndex, PartLedger, PicturePlan, PictureSegment, TrackPlace, open_index};
+use segue_media::{OpenIndex, PartLedger, PicturePlan, PictureSegment, TrackPlace, open_track};
 use segue_ports::{EngineError, Inputs, TaskRequest};
 
 use super::errors;
@@ -24,9 +24,7 @@ pub fn track(picture: &PicturePlan, inputs: &Inputs) -> Result<PathBuf, EngineEr
 
 /// The index of the packets. Blocks while it is read.
 pub fn open(picture: &PicturePlan, inputs: &Inputs) -> Result<OpenIndex, EngineError> {
-    let track = track(picture, inputs)?;
-    let folder = track.parent().ok_or_else(|| internal("a track without a folder"))?;
-    open_index(picture, &inputs.source, folder).map_err(errors::media)
+    open_track(picture, &track(picture, inputs)?).map_err(errors::media)
 }
 
 /// The segment that a task is about.

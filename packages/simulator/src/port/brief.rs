@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use segue_domain::{Completion, JobRecord};
-use segue_ports::{Acquired, CreatedJob, JobPage, Object, ObjectPage, PortError, PutResult, Recorded};
+use segue_ports::{
+    Acquired, CreatedJob, JobPage, Object, ObjectPage, PortError, PutResult, QueueDepth, Recorded,
+};
 
 use crate::world::State;
 
@@ -54,6 +56,7 @@ brief! {
     (), |_it, out| out.push_str("ok");
     bool, |it, out| out.push_str(if *it { "yes" } else { "no" });
     u32, |it, out| write!(out, "{it}");
+    QueueDepth, |it, out| write!(out, "{} waiting", it.waiting);
     PutResult, |it, out| out.push_str(if *it == PutResult::Written { "written" } else { "exists" });
     Recorded, |it, out| out.push_str(match it {
         Recorded::Created => "created",

@@ -126,7 +126,7 @@ impl JobLedger for Port {
 impl CompletionLedger for Port {
     async fn record(&self, completion: &Completion, lease: &Lease) -> Result<Recorded, PortError> {
         let (completion, lease) = (completion.clone(), lease.clone());
-        let what = format!("{} {} term {}", completion.job, completion.task, completion.term);
+        let what = format!("{} under {} term {}", completion.task, lease.name.as_str(), completion.term);
         self.call(Op::Record, what, move |state, world, _| {
             let got = now(world.ledger.record(&completion, &lease))?;
             let wanted = state.model.record(&completion, &lease, world.clock.now_ms());
@@ -190,16 +190,21 @@ impl LeaseLedger for Port {
         ttl: Duration,
     ) -> Result<Acquired, PortError> {
         let (name, holder, ttl) = (name.clone(), holder.clone(), self.true_time(ttl));
-        self.call(Op::Acquire, name.as_str().to_owned(), move |state, world, _| {
-            let got = now(world.ledger.acquire(&name, &holder, ttl))?;
-            let wanted = state.model.acquire(&name, &holder, ttl, world.clock.now_ms());
-            agree(world, state, Op::Acquire, &got, &wanted);
-            if matches!(got, Acquired::Held(_)) {
-                world.judge_grant(state, &name);
-            }
-            Ok(got)
-        })
-        .await
+        let acquired = self
+            .call(Op::Acquire, name.as_str().to_owned(), move |state, world, _| {
+                let got = now(world.ledger.acquire(&name, &holder, ttl))?;
+                let wanted = state.model.acquire(&name, &holder, ttl, world.clock.now_ms());
+                agree(world, state, Op::Acquire, &got, &wanted);
+                if matches!(got, Acquired::Held(_)) {
+                    world.judge_grant(state, &name);
+                }
+                Ok(got)
+            })
+            .await;
+        if let Ok(Acquired::Held(lease)) = &acquired {
+            self.life.holds(&lease.name);
+        }
+        acquired
     }
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {

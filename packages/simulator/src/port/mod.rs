@@ -184,3 +184,6 @@ impl Clock for Port {
         EPOCH_MS + self.world.true_elapsed_ms() + offset
     }
 }
+
+#[cfg(test)]
+mod tests;

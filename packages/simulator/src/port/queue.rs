@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::fault::FaultKind;
 use crate::op::Op;
-use crate::port::Port;
+use crate::port::{Port, injected};
 use crate::rng::Rng;
 use crate::world::wait_ms;
 
@@ -24,6 +24,35 @@ pub fn as_old(body: &str) -> String {
 /// A text of ours without what is the same in all.
 pub fn short(body: &str) -> &str {
     body.strip_prefix("{\"version\":1,\"message\":").map_or(body, |rest| rest.trim_end_matches('}'))
+}
+
+impl Port {
+    /// The caller gives up, and what the queue then gives out nobody gets: it stays hidden
+    /// for its visibility and was delivered once more.
+    async fn receive_late(
+        &self,
+        queue: QueueName,
+        max: usize,
+        visibility: Duration,
+        mut rng: Rng,
+    ) -> Result<Vec<Delivery>, PortError> {
+        let (gives_up, arrives) = (rng.within(100, 5_000), rng.within(100, 100_000));
+        self.world.lock().late += 1;
+        let port = self.clone();
+        tokio::spawn(async move {
+            wait_ms(arrives).await;
+            let state = &mut *port.world.lock();
+            state.late -= 1;
+            for delivery in state.lanes.lane(queue).take(max, visibility, &mut rng) {
+                let (body, receipt) = (short(&delivery.body), &delivery.receipt.0);
+                let who = port.life.holder.as_str();
+                state.line(who, format_args!("receive {queue} = {body} as {receipt}, which nobody gets"));
+            }
+        });
+        wait_ms(gives_up).await;
+        self.life.ready().await;
+        Err(injected(FaultKind::Late, Op::Receive))
+    }
 }
 
 #[async_trait]
@@ -57,6 +86,9 @@ impl WorkQueue for Port {
         let deadline = Instant::now() + self.true_time(wait);
         let visibility = self.true_time(visibility);
         let mut rng = Rng::new(fate.seed);
+        if fate.fault == Some(FaultKind::Late) {
+            return self.receive_late(queue, max, visibility, rng).await;
+        }
         let twice = if fate.fault == Some(FaultKind::Repeat) { 2 } else { 1 };
         let taken = loop {
             // register before looking, so that nothing is sent unheard in between
@@ -139,7 +171,14 @@ impl WorkQueue for Port {
         .await
     }
 
-    async fn depth(&self, _queue: QueueName) -> Result<QueueDepth, PortError> {
-        unreachable!("no role asks how deep a queue is")
+    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError> {
+        self.call(Op::Depth, queue.to_string(), move |state, _, _| {
+            let now = Instant::now();
+            let known = state.lanes.lane(queue).messages.iter().filter(|message| !message.forgotten);
+            let (waiting, in_flight): (Vec<_>, Vec<_>) =
+                known.partition(|message| message.visible_at <= now || message.deliveries == 0);
+            Ok(QueueDepth { waiting: waiting.len() as u64, in_flight: in_flight.len() as u64, dead: 0 })
+        })
+        .await
     }
 }

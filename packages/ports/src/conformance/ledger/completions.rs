@@ -81,6 +81,24 @@ pub async fn a_lease_that_ran_out_still_records(ledger: Port, caps: &Capabilitie
     assert_eq!(counted(&ledger, &id).await, 1);
 }
 
+/// A spare attempt records under a lease of its own; the first of the two is the completion.
+pub async fn the_first_of_a_task_and_its_spare_is_counted(ledger: Port, caps: &Capabilities) {
+    let id = fresh_job();
+    create(&ledger, &id).await;
+    let spare = task(0).spare().expect("a short name");
+    let first = held(&ledger, &LeaseName::task(&id, &task(0)), "a", caps.long()).await;
+    let second = held(&ledger, &LeaseName::task(&id, &spare), "b", caps.long()).await;
+    let done = completion(&id, &second, task(0), 2);
+    assert_eq!(ledger.record(&done, &second).await.unwrap(), Recorded::Created);
+    let late = completion(&id, &first, task(0), 1);
+    assert_eq!(ledger.record(&late, &first).await.unwrap(), Recorded::Existed);
+    assert_eq!(ledger.completion(&id, &task(0)).await.unwrap(), Some(done));
+    assert_eq!(counted(&ledger, &id).await, 1);
+    let other = completion(&id, &second, task(1), 1);
+    let misuse = ledger.record(&other, &second).await.unwrap_err();
+    assert_eq!(misuse.kind, PortErrorKind::Misuse, "of another task it is no spare");
+}
+
 /// Done is done, whoever asks.
 pub async fn a_stale_lease_learns_of_a_completion(ledger: Port, caps: &Capabilities) {
     let id = fresh_job();

@@ -1,0 +1,114 @@
+//! What is done with bytes from outside: one function for each parser of our own.
+//!
+//! The same functions are the bodies of the cargo-fuzz targets in `fuzz/`, of `cargo xtask
+//! fuzz-lite`, and of this crate's tests, which run them over the kept corpus in `fuzz/corpus`.
+//! A function must not panic, whatever it is given, and not take long; an error is an answer.
+//! What a parser accepts has to be written as it was read, where the format has one way to
+//! write it.
+
+use segue_domain::transcript::Transcript;
+use segue_domain::{Completion, JobRecord, Key, Manifest, Message, Plan, PlanHash, Recipe};
+use segue_media::matroska;
+use segue_media::mp4::{TrackChoice, looks_like_mov, read_index, short_by};
+
+/// A parser and what is done with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its name: that of its corpus and of its cargo-fuzz target.
+    pub name: &'static str,
+    /// Parses, and panics where a promise is broken.
+    pub parse: fn(&[u8]),
+}
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    Target { name: "key", parse: key },
+    Target { name: "recipe_toml", parse: recipe_toml },
+    Target { name: "recipe_yaml", parse: recipe_yaml },
+    Target { name: "plan", parse: plan },
+    Target { name: "message", parse: message },
+    Target { name: "manifest", parse: manifest },
+    Target { name: "records", parse: records },
+    Target { name: "mp4_index", parse: mp4_index },
+    Target { name: "matroska", parse: matroska_length },
+];
+
+/// Folder of the kept corpora: one folder for each target.
+pub fn corpus() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus")
+}
+
+/// Keys of the store: what is taken prints as it was read.
+pub fn key(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(key) = text.parse::<Key>() {
+        assert_eq!(key.to_string(), text, "a key prints as it was read");
+    }
+}
+
+/// Recipes as TOML: what is taken is taken again as it is written.
+pub fn recipe_toml(bytes: &[u8]) {
+    if let Ok(recipe) = Recipe::from_toml(&String::from_utf8_lossy(bytes)) {
+        let again = Recipe::from_toml(&recipe.to_toml());
+        assert_eq!(again.ok(), Some(recipe), "a recipe is read as it was written");
+    }
+}
+
+/// Recipes as YAML or JSON.
+pub fn recipe_yaml(bytes: &[u8]) {
+    if let Ok(recipe) = Recipe::from_yaml(&String::from_utf8_lossy(bytes)) {
+        let text = serde_json::to_string(&recipe).expect("a recipe is a document");
+        assert_eq!(Recipe::from_yaml(&text).ok(), Some(recipe), "a recipe is read as it was written");
+    }
+}
+
+/// Sealed plans: what is taken is sound and keeps its bytes' meaning.
+pub fn plan(bytes: &[u8]) {
+    if let Ok(plan) = Plan::decode(bytes, &PlanHash::of(bytes)) {
+        let (written, hash) = plan.encode();
+        let again = Plan::decode(&written, &hash);
+        assert_eq!(again.ok(), Some(plan), "a plan is read as it was written");
+    }
+}
+
+/// Messages of the queues.
+pub fn message(bytes: &[u8]) {
+    if let Ok(message) = Message::decode(&String::from_utf8_lossy(bytes)) {
+        assert_eq!(
+            Message::decode(&message.encode()).ok(),
+            Some(message),
+            "a message is read as it was written"
+        );
+    }
+}
+
+/// Published manifests.
+pub fn manifest(bytes: &[u8]) {
+    if let Ok(manifest) = Manifest::decode(bytes) {
+        let again = Manifest::decode(&manifest.encode());
+        assert_eq!(again.ok(), Some(manifest), "a manifest is read as it was written");
+    }
+}
+
+/// Rows of a ledger and transcripts.
+pub fn records(bytes: &[u8]) {
+    if let Ok(job) = serde_json::from_slice::<JobRecord>(bytes) {
+        let _ = job.all_tasks_in();
+    }
+    let _ = serde_json::from_slice::<Completion>(bytes);
+    let _ = serde_json::from_slice::<Transcript>(bytes);
+}
+
+/// The index of an MP4 or MOV.
+pub fn mp4_index(bytes: &[u8]) {
+    let _ = looks_like_mov(&bytes);
+    let _ = short_by(&bytes);
+    let _ = read_index(&bytes, TrackChoice::FirstVideo);
+    let _ = read_index(&bytes, TrackChoice::Id(1));
+}
+
+/// What a Matroska file says of its length.
+pub fn matroska_length(bytes: &[u8]) {
+    let short = matroska::short_by(&bytes);
+    assert!(short == 0 || short.checked_add(bytes.len() as u64).is_some());
+}

@@ -1,0 +1,74 @@
+//! Every target over its kept corpus, over damaged copies of it, and over anything.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use segue_fuzz::{TARGETS, Target, corpus};
+
+/// Longest that one small document may take, without optimisation.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn kept(target: &Target) -> Vec<Vec<u8>> {
+    let folder = corpus().join(target.name);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+fn parse(target: &Target, document: &[u8]) {
+    let begun = Instant::now();
+    (target.parse)(document);
+    assert!(begun.elapsed() < PATIENCE, "{} takes {:?}", target.name, begun.elapsed());
+}
+
+#[test]
+fn every_target_has_a_corpus_that_it_takes() {
+    for target in TARGETS {
+        let kept = kept(target);
+        assert!(kept.len() >= 2, "{} has {} documents", target.name, kept.len());
+        kept.iter().for_each(|document| parse(target, document));
+    }
+}
+
+#[test]
+fn every_target_is_a_target_of_cargo_fuzz() {
+    for target in TARGETS {
+        let path = corpus().join(format!("../fuzz_targets/{}.rs", target.name));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert!(text.contains("fuzz_target!"), "{}", path.display());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn nothing_breaks_a_parser(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        TARGETS.iter().for_each(|target| parse(target, &bytes));
+    }
+
+    #[test]
+    fn nothing_that_looks_right_breaks_a_parser(
+        which in any::<prop::sample::Index>(),
+        cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..6),
+    ) {
+        for target in TARGETS {
+            let kept = kept(target);
+            let mut document = which.get(&kept).clone();
+            for (at, byte, how) in &cuts {
+                if document.is_empty() {
+                    break;
+                }
+                let at = at.index(document.len());
+                match how {
+                    0 => document[at] = *byte,
+                    1 => document.insert(at, *byte),
+                    2 => drop(document.remove(at)),
+                    _ => document.truncate(at),
+                }
+            }
+            parse(target, &document);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What a fleet works on, and how one looks into it from outside.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, bail, ensure};
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::result::files;
+
+/// Queue, ledger and store that several processes share.
+pub trait Deployment: Send + Sync {
+    /// What `--backend` is given.
+    fn url(&self) -> String;
+
+    /// The environment of every process.
+    fn environment(&self) -> Vec<(String, String)>;
+
+    /// Puts what a job published into a folder.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    fn fetch(&self, job: &str, to: &Path) -> Result<()>;
+
+    /// Files, messages and leases on their way; nothing once all is quiet.
+    ///
+    /// # Errors
+    /// A service that cannot be asked.
+    fn left(&self) -> Result<Vec<String>>;
+
+    /// Lets nobody reach the services, or everybody again; whether that can be done here.
+    ///
+    /// # Errors
+    /// A service that cannot be told.
+    fn outage(&self, on: bool) -> Result<bool>;
+}
+
+/// A folder with a database, shared by processes of one machine.
+pub struct Folder(pub PathBuf);
+
+impl Deployment for Folder {
+    fn url(&self) -> String {
+        self.0.display().to_string()
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn fetch(&self, job: &str, to: &Path) -> Result<()> {
+        fs::create_dir_all(to)?;
+        let from = self.0.join("media/jobs").join(job);
+        for name in files(&from) {
+            fs::copy(from.join(&name), to.join(&name)).with_context(|| name.clone())?;
+        }
+        Ok(())
+    }
+
+    fn left(&self) -> Result<Vec<String>> {
+        let mut left = Vec::new();
+        for folder in ["work", "segments", ".tmp"] {
+            left.extend(
+                files(&self.0.join("media").join(folder)).iter().map(|name| format!("{folder}/{name}")),
+            );
+        }
+        // the fleet still runs: it is asked like by any other process
+        let db = Connection::open(self.0.join("segue.db"))?;
+        db.busy_timeout(std::time::Duration::from_secs(30))?;
+        for (what, sql) in [
+            ("messages", "SELECT count(*) FROM messages"),
+            ("dead letters", "SELECT count(*) FROM dead_letters"),
+            ("held leases", "SELECT count(*) FROM leases WHERE holder IS NOT NULL AND name <> 'sweep'"),
+        ] {
+            let count: i64 = db.query_row(sql, [], |row| row.get(0))?;
+            if count > 0 {
+                left.push(format!("{count} {what}"));
+            }
+        }
+        let verdict: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+        ensure!(verdict == "ok", "the state database: {verdict}");
+        Ok(left)
+    }
+
+    fn outage(&self, _on: bool) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+/// A deployment on an AWS emulator, kept by a program that answers lines with lines.
+pub struct Emulated {
+    environment: Vec<(String, String)>,
+    program: Mutex<Talk>,
+    _child: Ended,
+}
+
+struct Talk(ChildStdin, BufReader<ChildStdout>);
+
+/// Killed when dropped.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Talk {
+    fn hear(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        ensure!(self.1.read_line(&mut line)? > 0, "the deployment has ended");
+        let answer: Value = serde_json::from_str(&line)?;
+        match answer["error"].as_str() {
+            Some(error) => bail!("the deployment: {error}"),
+            None => Ok(answer),
+        }
+    }
+
+    fn ask(&mut self, line: &str) -> Result<Value> {
+        writeln!(self.0, "{line}")?;
+        self.0.flush()?;
+        self.hear()
+    }
+}
+
+impl Emulated {
+    /// Starts `program deployment`.
+    ///
+    /// # Errors
+    /// A program or an emulator that does not start.
+    pub fn start(program: &Path) -> Result<Emulated> {
+        let mut command = Command::new(program);
+        command.arg("deployment").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
+        let (stdin, stdout) = (child.stdin.take().context("stdin")?, child.stdout.take().context("stdout")?);
+        let child = Ended(child);
+        let mut talk = Talk(stdin, BufReader::new(stdout));
+        let said = talk.hear()?;
+        let pairs = said["environment"].as_object().context("no environment")?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let environment = pairs.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        Ok(Emulated { environment, program: Mutex::new(talk), _child: child })
+    }
+
+    fn ask(&self, line: &str) -> Result<Value> {
+        crate::locked(&self.program).ask(line)
+    }
+}
+
+impl Deployment for Emulated {
+    fn url(&self) -> String {
+        "aws://".to_owned()
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        self.environment.clone()
+    }
+
+    fn fetch(&self, job: &str, to: &Path) -> Result<()> {
+        fs::create_dir_all(to)?;
+        self.ask(&format!("fetch {job} {}", to.display())).map(drop)
+    }
+
+    fn left(&self) -> Result<Vec<String>> {
+        let said = self.ask("left")?;
+        let left = said["left"].as_array().context("no list")?;
+        Ok(left.iter().map(|name| name.as_str().unwrap_or_default().to_owned()).collect())
+    }
+
+    fn outage(&self, on: bool) -> Result<bool> {
+        self.ask(if on { "down" } else { "up" }).map(|_| true)
+    }
+}

@@ -1,0 +1,331 @@
+//! One round: jobs are given, the fleet is disturbed, then left alone and looked at.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use rustix::process::Resource;
+use serde_json::Value;
+
+use super::member::Condition;
+use super::{Fleet, LEASE_S};
+use crate::fault::{Fault, Stage};
+use crate::finding::{Broken, Finding};
+use crate::job::Expected;
+use crate::life::{Met, limit};
+use crate::patience::Patience;
+use crate::processes::{address_space, file_table, send};
+use crate::result::complete;
+use crate::script::Script;
+use crate::tally::Tally;
+
+/// Jobs of a round.
+const JOBS: u64 = 4;
+/// The longest that a round is disturbed.
+const DISTURBED: Duration = Duration::from_secs(25);
+/// How long jobs may take to end when they are left alone.
+const LEFT_ALONE: Duration = Duration::from_secs(300);
+/// How long the sweeper may take to remove what is left.
+const TIDY: Duration = Duration::from_secs(120);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Between two looks at the jobs.
+const STATUS_EVERY: Duration = Duration::from_millis(700);
+
+/// A job that was given.
+struct Given {
+    id: String,
+    script: Script,
+    expected: Expected,
+}
+
+/// What is done to a stopped member, or to the services, later.
+enum Later {
+    Continue(i32),
+    ServicesAgain,
+}
+
+impl Fleet<'_> {
+    /// One round; what was found is in the tally.
+    pub(super) fn round(&mut self, number: u64, tally: &mut Tally, time: &mut Patience) -> Result<()> {
+        let jobs = self.give(number)?;
+        self.note(format!("round {number}: {:?}", jobs.iter().map(|job| &job.id).collect::<Vec<_>>()));
+        let mut findings = self.disturb(tally, time)?;
+        findings.extend(self.leave_alone(&jobs, tally, time)?);
+        for job in &jobs {
+            let of_job = self.judge(job)?;
+            tally.jobs += 1;
+            tally.completed += u64::from(of_job.is_empty() && job.expected.code == 0);
+            tally.refused += u64::from(of_job.is_empty() && job.expected.code == 3);
+            findings.extend(of_job);
+        }
+        findings.extend(self.quiet(time)?);
+        tally.add_findings(&findings);
+        for finding in &findings {
+            eprintln!("round {number}: {finding}");
+            self.note(format!("FOUND {finding}"));
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, number: u64) -> Result<Vec<Given>> {
+        let mut jobs = Vec::new();
+        for place in 0..JOBS {
+            let mut script = Script::of(self.world.seed, number * JOBS + place, self.world.able);
+            // each member has one thread
+            script.workers = 1;
+            let source = self.world.source(&script)?;
+            let expected = self.world.expected(&script)?;
+            let id = format!("job-{number}-{place}");
+            let source = source.display().to_string();
+            let mut args = vec!["submit".to_owned(), source, "--job".to_owned(), id.clone()];
+            args.extend(self.world.recipes.recipe(script.work));
+            self.ask(&args.iter().map(String::as_str).collect::<Vec<_>>())?;
+            jobs.push(Given { id, script, expected });
+        }
+        Ok(jobs)
+    }
+
+    /// The state of every job that has not ended.
+    fn living(&self) -> Result<BTreeMap<String, String>> {
+        let all = self.ask(&["status"])?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let jobs = all.as_array().into_iter().flatten().map(|job| (text(&job["id"]), text(&job["state"])));
+        Ok(jobs
+            .filter(|(_, state)| !matches!(state.as_str(), "completed" | "failed" | "cancelled"))
+            .collect())
+    }
+
+    fn disturb(&mut self, tally: &mut Tally, time: &mut Patience) -> Result<Vec<Finding>> {
+        let (begun, mut looked, mut next) = (Instant::now(), Instant::now(), Instant::now());
+        let (mut findings, mut later) = (Vec::new(), Vec::<(Instant, Later)>::new());
+        let (mut stage, mut out) = (Stage::Planning, false);
+        while begun.elapsed() < DISTURBED {
+            time.is_over();
+            findings.extend(self.replace_ended(tally)?);
+            if !out && looked.elapsed() > STATUS_EVERY {
+                looked = Instant::now();
+                let living = self.living()?;
+                let Some(state) = living.values().next() else { break };
+                stage = Stage::of_state(state).unwrap_or(Stage::Planning);
+            }
+            if next <= Instant::now() {
+                next = Instant::now() + Duration::from_millis(self.rng.u64(100..1_500));
+                if let Some(fault) = self.meet(&mut later, out)? {
+                    out |= fault == Fault::Outage;
+                    self.note(format!(
+                        "+{:.3} s {fault:?} while {}",
+                        begun.elapsed().as_secs_f64(),
+                        stage.name()
+                    ));
+                    tally.add_met(&[Met { fault, stage }]);
+                }
+            }
+            let (due, rest) = later.into_iter().partition(|(at, _)| *at <= Instant::now());
+            later = rest;
+            let due: Vec<(Instant, Later)> = due;
+            for (_, what) in due {
+                out &= !matches!(what, Later::ServicesAgain);
+                self.undo(what)?;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        for (_, what) in later {
+            self.undo(what)?;
+        }
+        Ok(findings)
+    }
+
+    fn undo(&mut self, what: Later) -> Result<()> {
+        match what {
+            Later::Continue(pid) => match self.members.iter_mut().find(|member| member.pid == pid) {
+                Some(member) => member.signal(Signal::SIGCONT),
+                None => drop(send(pid, Signal::SIGCONT)),
+            },
+            Later::ServicesAgain => drop(self.deployment.outage(false)?),
+        }
+        Ok(())
+    }
+
+    /// Does something to somebody; what it was.
+    fn meet(&mut self, later: &mut Vec<(Instant, Later)>, out: bool) -> Result<Option<Fault>> {
+        let whom = self.rng.usize(0..self.members.len());
+        let kind = self.rng.u32(0..24);
+        let ms = self.rng.u64(50..1_500);
+        let room = self.rng.u64(0..64 << 20);
+        let after = |ms: u64| Instant::now() + Duration::from_millis(ms);
+        if kind >= 22 {
+            let up_again = after(2_000 + ms * 4);
+            if out || !self.deployment.outage(true)? {
+                return Ok(None);
+            }
+            later.push((up_again, Later::ServicesAgain));
+            return Ok(Some(Fault::Outage));
+        }
+        if (12..16).contains(&kind) {
+            let children = self.children();
+            if children.is_empty() {
+                return Ok(None);
+            }
+            let pid = children[self.rng.usize(0..children.len())].pid;
+            if kind < 14 {
+                return Ok(send(pid, Signal::SIGKILL).then_some(Fault::KillChild));
+            }
+            later.push((after(ms), Later::Continue(pid)));
+            return Ok(send(pid, Signal::SIGSTOP).then_some(Fault::StopChild(Duration::from_millis(ms))));
+        }
+        let member = &mut self.members[whom];
+        if member.stopped || member.condition != Condition::Well {
+            return Ok(None);
+        }
+        let fault = match kind {
+            0..8 => {
+                member.condition = Condition::Killed;
+                member.signal(Signal::SIGKILL);
+                Fault::Kill
+            }
+            8..10 => {
+                member.signal(Signal::SIGSTOP);
+                later.push((after(ms), Later::Continue(member.pid)));
+                Fault::Stop(Duration::from_millis(ms))
+            }
+            10..12 => {
+                member.signal(Signal::SIGSTOP);
+                later.push((after(LEASE_S * 1_000 + ms), Later::Continue(member.pid)));
+                Fault::Stop(crate::fault::LONGER_THAN_A_LEASE)
+            }
+            16..19 => {
+                member.condition = Condition::Asked;
+                member.signal(Signal::SIGTERM);
+                Fault::Terminate
+            }
+            19 | 20 => {
+                let most = address_space(member.pid).unwrap_or(0) + room;
+                member.condition = Condition::Starved;
+                limit(member.pid, Resource::As, most);
+                Fault::Memory(room)
+            }
+            _ => {
+                let most = file_table(member.pid).unwrap_or(8) + ms % 12;
+                member.condition = Condition::Starved;
+                limit(member.pid, Resource::Nofile, most);
+                Fault::Files(ms % 12)
+            }
+        };
+        Ok(Some(fault))
+    }
+
+    /// Waits until all jobs have ended. Members that are short of something end; jobs that
+    /// failed for that are driven on.
+    fn leave_alone(
+        &mut self,
+        jobs: &[Given],
+        tally: &mut Tally,
+        time: &mut Patience,
+    ) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        for member in &mut self.members {
+            if member.condition == Condition::Starved {
+                member.signal(Signal::SIGTERM);
+            }
+        }
+        let mut patience = Patience::of(LEFT_ALONE);
+        loop {
+            for _ in 0..10 {
+                time.is_over();
+                findings.extend(self.replace_ended(tally)?);
+                std::thread::sleep(LOOK_EVERY);
+            }
+            let living = self.living()?;
+            if living.is_empty() && !self.drive_on(jobs)? {
+                return Ok(findings);
+            }
+            if patience.is_over() {
+                let what = format!("jobs that do not end: {living:?}");
+                findings.push(Finding::new(Broken::Lost, what));
+                return Ok(findings);
+            }
+        }
+    }
+
+    /// Drives on what failed for a cause that was ours; whether there was anything.
+    fn drive_on(&mut self, jobs: &[Given]) -> Result<bool> {
+        let mut any = false;
+        for job in jobs {
+            let record = self.ask(&["status", &job.id])?;
+            let failure = &record["job"]["failure"];
+            if record["job"]["state"] == "failed"
+                && failure["kind"] == "environment"
+                && job.expected.code == 0
+            {
+                self.note(format!("{} failed: {}", job.id, failure["cause"]));
+                self.ask(&["retry", &job.id])?;
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
+    fn judge(&self, job: &Given) -> Result<Vec<Finding>> {
+        let record = self.ask(&["status", &job.id])?;
+        let (state, failure) = (&record["job"]["state"], &record["job"]["failure"]);
+        let wanted = if job.expected.code == 0 { "completed" } else { "failed" };
+        if state != wanted || (wanted == "failed" && failure["kind"] != "source") {
+            let what = format!("{} {:?} is {state}: {failure}", job.id, job.script.work);
+            return Ok(vec![Finding::new(Broken::Lost, what)]);
+        }
+        let results = self.folder.join(&job.id);
+        self.deployment.fetch(&job.id, &results)?;
+        if job.expected.code != 0 {
+            let public = crate::result::files(&results);
+            let partial = |name: String| Finding::new(Broken::Partial, format!("{name} of a failed job"));
+            return Ok(public.into_iter().map(partial).collect());
+        }
+        let mut findings = Vec::new();
+        let (counted, planned) = (&record["job"]["completed_tasks"], &record["job"]["plan"]["tasks"]);
+        if counted != planned {
+            let what = format!("{} counted {counted} of {planned} tasks", job.id);
+            findings.push(Finding::new(Broken::Doubled, what));
+        }
+        match complete(&results) {
+            Err(more) => findings.extend(more),
+            Ok((_, fixed)) => {
+                let other = job.expected.fixed.as_ref().and_then(|expected| expected.difference(&fixed));
+                findings
+                    .extend(other.map(|what| Finding::new(Broken::Different, format!("{}: {what}", job.id))));
+            }
+        }
+        if findings.is_empty() {
+            if job.expected.verified {
+                let source = self.world.source(&job.script)?;
+                findings.extend(crate::job::verify(
+                    &self.world.segue,
+                    &source,
+                    &results,
+                    &self.folder.join("tmp"),
+                )?);
+            }
+            std::fs::remove_dir_all(&results)?;
+        }
+        Ok(findings)
+    }
+
+    /// Nothing is on its way any more.
+    fn quiet(&mut self, time: &mut Patience) -> Result<Option<Finding>> {
+        let mut patience = Patience::of(TIDY);
+        loop {
+            let left = self.deployment.left()?;
+            if left.is_empty() {
+                return Ok(None);
+            }
+            if patience.is_over() {
+                return Ok(Some(Finding::new(Broken::Orphan, format!("after {TIDY:?}: {left:?}"))));
+            }
+            for _ in 0..6 {
+                time.is_over();
+                std::thread::sleep(LOOK_EVERY);
+                patience.is_over();
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Deliberate breaks of each promise, so that it is seen that the checks see them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::fault::{Fault, Planned, Stage};
+use crate::job::Job;
+use crate::processes::MARK;
+use crate::result::sha256;
+use crate::script::{Script, Work};
+use crate::source::Source;
+
+/// What is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sabotage {
+    /// Nothing: the same job, and all is well.
+    Nothing,
+    /// The final file is changed after it was published.
+    TamperedFinal,
+    /// The final file is another one, and the manifest says so.
+    OtherFinal,
+    /// The manifest says that it was made from another source.
+    OtherManifest,
+    /// There is no certificate, and the manifest knows of none.
+    MissingCertificate,
+    /// The final file is gone.
+    MissingFinal,
+    /// The manifest is gone.
+    MissingManifest,
+    /// There is a second manifest.
+    SecondManifest,
+    /// The certificate does not pass, and the manifest has its hash.
+    FailedCertificate,
+    /// A process is left.
+    OrphanProcess,
+    /// A temporary file is left.
+    TemporaryFile,
+    /// The state is left.
+    LeftState,
+    /// After a kill, half a file has a public name.
+    PartialFile,
+    /// After a kill, the state is gone.
+    LostState,
+    /// After a kill, a completion is gone.
+    LostCompletion,
+    /// After a kill, a completion is another one.
+    OtherCompletion,
+    /// After a kill, a task that was done has been begun again.
+    TaskDoneAgain,
+    /// After a kill, the job's count is off by one.
+    WrongCount,
+    /// After a kill, the database is damaged.
+    DamagedDatabase,
+    /// After a kill, a task has failed a hundred times.
+    TooManyAttempts,
+    /// After a kill, there are thousands of messages.
+    TooManyMessages,
+    /// The program ends with a code that is not documented.
+    UnknownExit,
+    /// The program blames the source for what is not its fault.
+    WrongBlame,
+    /// The program says that all is well and does nothing.
+    NothingDone,
+}
+
+impl Sabotage {
+    /// Whether it is done to what a killed process left.
+    fn needs_a_kill(self) -> bool {
+        use Sabotage as S;
+        matches!(
+            self,
+            S::Nothing
+                | S::PartialFile
+                | S::LostState
+                | S::LostCompletion
+                | S::OtherCompletion
+                | S::TaskDoneAgain
+                | S::WrongCount
+                | S::DamagedDatabase
+                | S::TooManyAttempts
+                | S::TooManyMessages
+        )
+    }
+
+    /// A job that is killed once while some of its parts are done, where that is needed.
+    pub(crate) fn script(self) -> Script {
+        let kill = Planned { fault: Fault::Kill, stage: Stage::Mapping, part: 500 };
+        Script {
+            source: Source::Closed,
+            work: if self.needs_a_kill() { Work::MapSlow } else { Work::Rejoin },
+            workers: 2,
+            own_state: false,
+            small_disk: false,
+            lives: if self.needs_a_kill() { vec![vec![kill]] } else { Vec::new() },
+            rng: fastrand::Rng::with_seed(0),
+        }
+    }
+
+    /// The program, or one that behaves worse.
+    ///
+    /// # Errors
+    /// A script that cannot be written.
+    pub(crate) fn program(self, segue: &Path, work: &Path) -> std::io::Result<PathBuf> {
+        let code = match self {
+            Sabotage::UnknownExit => 77,
+            Sabotage::WrongBlame => 3,
+            Sabotage::NothingDone => 0,
+            _ => return Ok(segue.to_owned()),
+        };
+        let path = work.join("worse");
+        // the undisturbed run and the look at what it left, the first two, are left alone
+        let runs = work.join("worse-runs");
+        let text = format!(
+            "#!/bin/sh\nif [ \"$1\" = run ]; then\n    echo >>{runs}\n    \
+             [ $(wc -l <{runs}) -gt 2 ] && exit {code}\nfi\nexec {segue} \"$@\"\n",
+            runs = runs.display(),
+            segue = segue.display()
+        );
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        Ok(path)
+    }
+
+    /// Breaks something when the first life has ended.
+    pub(crate) fn after_a_life(self, job: &Job<'_>) {
+        let out = &job.place().out;
+        let sql = match self {
+            Sabotage::PartialFile => return write(&out.join("final.mp4"), b"half"),
+            Sabotage::LostState => return drop(fs::remove_dir_all(out.join(".segue"))),
+            Sabotage::DamagedDatabase => return damage(&out.join(".segue/segue.db")),
+            Sabotage::LostCompletion => "DELETE FROM completions; UPDATE jobs SET completed_tasks = 0",
+            Sabotage::OtherCompletion => "UPDATE completions SET document = document || ' '",
+            Sabotage::TaskDoneAgain => "UPDATE leases SET term = term + 1",
+            Sabotage::WrongCount => "UPDATE jobs SET completed_tasks = completed_tasks + 1",
+            Sabotage::TooManyAttempts => "INSERT INTO failures SELECT id, 'map-00000', 100 FROM jobs",
+            Sabotage::TooManyMessages => {
+                "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 5000) \
+                 INSERT INTO messages (queue, body, visible_at_ms) SELECT 'map', '', 0 FROM n"
+            }
+            _ => return,
+        };
+        let database = rusqlite::Connection::open(out.join(".segue/segue.db"));
+        database.and_then(|db| db.execute_batch(sql)).expect("the state can be changed");
+    }
+
+    /// Breaks something when the job is over.
+    pub(crate) fn at_the_end(self, job: &Job<'_>) {
+        let place = job.place();
+        let out = &place.out;
+        match self {
+            Sabotage::TamperedFinal => flip(&out.join("final.mp4")),
+            Sabotage::OtherFinal => {
+                flip(&out.join("final.mp4"));
+                rewrite_manifest(out, "final.mp4");
+            }
+            Sabotage::OtherManifest => edit_manifest(out, |manifest| manifest["source_bytes"] = 1.into()),
+            Sabotage::MissingCertificate => {
+                fs::remove_file(out.join("certificate.json")).expect("there is a certificate");
+                edit_manifest(out, |manifest| {
+                    let outputs = manifest["outputs"].as_array_mut().expect("outputs");
+                    outputs.retain(|output| output["kind"] != "certificate");
+                });
+            }
+            Sabotage::MissingFinal => drop(fs::remove_file(out.join("final.mp4"))),
+            Sabotage::MissingManifest => drop(fs::remove_file(out.join("manifest.json"))),
+            Sabotage::SecondManifest => write(&out.join("manifest-2.json"), b"{}"),
+            Sabotage::FailedCertificate => {
+                let path = out.join("certificate.json");
+                let text = fs::read_to_string(&path).expect("there is a certificate");
+                write(&path, text.replacen("\"passed\": true", "\"passed\": false", 1).as_bytes());
+                rewrite_manifest(out, "certificate.json");
+            }
+            Sabotage::OrphanProcess => {
+                let mut sleep = Command::new("sleep");
+                let sleep = sleep.arg("60").env(MARK, job.mark()).stdin(Stdio::null());
+                drop(sleep.spawn().expect("a process starts"));
+            }
+            Sabotage::TemporaryFile => write(&place.tmp.join("left"), b"left"),
+            Sabotage::LeftState => drop(fs::create_dir(out.join(".segue"))),
+            _ => {}
+        }
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).expect("a file can be written");
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).expect("the file is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    write(path, &bytes);
+}
+
+fn damage(path: &Path) {
+    let mut bytes = fs::read(path).expect("the database is there");
+    // what is in the log would hide it
+    let _ = fs::remove_file(path.with_extension("db-wal"));
+    bytes.truncate(bytes.len().max(4096));
+    bytes[100..200].fill(0xff);
+    write(path, &bytes);
+}
+
+/// Makes the manifest agree with a file that was changed.
+fn rewrite_manifest(out: &Path, name: &str) {
+    let (bytes, hash) = sha256(&out.join(name)).expect("the file is there");
+    edit_manifest(out, |manifest| {
+        for output in manifest["outputs"].as_array_mut().expect("outputs") {
+            if output["name"] == name {
+                output["bytes"] = bytes.into();
+                output["sha256"] = hash.clone().into();
+            }
+        }
+    });
+}
+
+fn edit_manifest(out: &Path, edit: impl FnOnce(&mut Value)) {
+    let path = out.join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).expect("a manifest")).expect("JSON");
+    edit(&mut manifest);
+    write(&path, &serde_json::to_vec_pretty(&manifest).expect("JSON"));
+}

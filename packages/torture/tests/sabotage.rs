@@ -1,0 +1,71 @@
+//! Each promise is broken deliberately, and the run must be red and say which it was.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// `SEGUE_BIN`, else the program beside ours.
+fn segue() -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_segue-torture")).with_file_name("segue");
+    let segue = std::env::var_os("SEGUE_BIN").map_or(beside, PathBuf::from);
+    assert!(segue.is_file(), "no program {}: build segue-cli or name one by SEGUE_BIN", segue.display());
+    segue
+}
+
+fn torture(args: &[&str]) -> Output {
+    let work = tempfile::tempdir().unwrap();
+    let mut torture = Command::new(env!("CARGO_BIN_EXE_segue-torture"));
+    torture.arg("--segue").arg(segue()).arg("--work").arg(work.path()).args(args);
+    torture.env_remove("SEGUE_BIN").output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[track_caller]
+fn is_red(sabotage: &str, broken: &str) {
+    let output = torture(&["--sabotage", sabotage]);
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("job 0: {broken}: ")), "{broken} is not said: {said}");
+    assert!(said.contains("RED") && said.contains("replay with: "), "{said}");
+}
+
+#[test]
+fn without_a_break_it_is_clean() {
+    let output = torture(&["--sabotage", "nothing"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("clean"), "{}", said(&output));
+}
+
+macro_rules! red {
+    ($($name:ident: $sabotage:literal => $broken:literal;)*) => {
+        $(#[test] fn $name() { is_red($sabotage, $broken) })*
+    };
+}
+
+red! {
+    a_tampered_final: "tampered-final" => "partial";
+    another_final: "other-final" => "uncertified";
+    another_manifest: "other-manifest" => "different";
+    a_missing_final: "missing-final" => "lost";
+    a_missing_manifest: "missing-manifest" => "lost";
+    a_second_manifest: "second-manifest" => "doubled";
+    a_failed_certificate: "failed-certificate" => "uncertified";
+    a_missing_certificate: "missing-certificate" => "uncertified";
+    an_orphan_process: "orphan-process" => "orphans";
+    a_temporary_file: "temporary-file" => "orphans";
+    a_left_state: "left-state" => "orphans";
+    a_partial_file: "partial-file" => "partial";
+    a_lost_state: "lost-state" => "lost";
+    a_lost_completion: "lost-completion" => "lost";
+    another_completion: "other-completion" => "doubled";
+    a_task_done_again: "task-done-again" => "doubled";
+    a_wrong_count: "wrong-count" => "bad state";
+    a_damaged_database: "damaged-database" => "bad state";
+    too_many_attempts: "too-many-attempts" => "unbounded";
+    too_many_messages: "too-many-messages" => "unbounded";
+    an_unknown_exit: "unknown-exit" => "bad end";
+    a_wrong_blame: "wrong-blame" => "bad end";
+    an_end_without_work: "nothing-done" => "lost";
+}

@@ -1,0 +1,31 @@
+//! `cargo xtask torture`: real processes, killed at random.
+//!
+//! It is run as a program, like the simulator: it opens databases, which nothing here may.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::program;
+
+/// `cargo xtask torture`
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub struct TortureArgs {
+    /// What it is given; `--help` says what there is
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    args: Vec<String>,
+}
+
+/// Builds it and the `segue` program, and runs it. False when a promise was broken.
+///
+/// # Errors
+/// Cargo cannot be started, or a build fails.
+pub fn run(args: &TortureArgs) -> Result<bool> {
+    let segue = program::segue(&[])?;
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(program::root()).args(["run", "--quiet", "--package", "segue-torture", "--"]);
+    let ended = cargo.args(&args.args).env("SEGUE_BIN", segue).status().context("starting cargo")?;
+    Ok(ended.success())
+}
