@@ -27,11 +27,11 @@ const REMEMBERED: usize = 15;
 
 /// What a worker's tasks took for their predicted work.
 #[derive(Debug, Default)]
-pub(crate) struct Pace(Mutex<HashMap<TaskKind, VecDeque<f64>>>);
+pub struct Pace(Mutex<HashMap<TaskKind, VecDeque<f64>>>);
 
 impl Pace {
     /// Notes what a task took.
-    pub(crate) fn note(&self, task: &Task, took: Duration) {
+    pub fn note(&self, task: &Task, took: Duration) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let ratios = all.entry(task.kind).or_default();
         if ratios.len() == REMEMBERED {
@@ -41,12 +41,25 @@ impl Pace {
     }
 
     /// What such a task usually takes here: by the median, so that late ones do not count.
-    pub(crate) fn usual(&self, task: &Task) -> Option<Duration> {
+    pub fn usual(&self, task: &Task) -> Option<Duration> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ratios: Vec<f64> = all.get(&task.kind)?.iter().copied().collect();
         ratios.sort_by(f64::total_cmp);
         let median = ratios.get(ratios.len() / 2)?;
         Duration::try_from_secs_f64(median * task.work_ms.max(1) as f64).ok()
+    }
+}
+
+impl LateRule {
+    /// Whether an attempt is late that has taken so long, of a task that usually takes so long.
+    pub fn is_late(&self, took: Duration, usual: Duration) -> bool {
+        took >= self.at_least.max(usual * self.times)
+    }
+
+    /// The same where the worker has done no such task yet: most of the job is in, and nobody
+    /// has finished anything of it in the second half of the time that the attempt has taken.
+    pub fn is_last_and_late(&self, took: Duration, quiet: Duration, most_are_in: bool) -> bool {
+        most_are_in && took >= self.at_least && quiet * 2 >= took
     }
 }
 
@@ -122,20 +135,18 @@ impl Watched {
         Ok(Look::Asked)
     }
 
-    /// Whether it takes much longer than such tasks usually take. A worker that did none yet
-    /// looks at the others: most of the job is in, and nobody has finished anything in the
-    /// second half of the time that this attempt has taken.
+    /// Whether it takes much longer than such tasks usually take.
     async fn is_late(&self, started: Instant, quiet: &mut Quiet) -> Result<bool, PortError> {
         let took = started.elapsed();
         if let Some(usual) = self.usual {
-            return Ok(took >= self.rule.at_least.max(usual * self.rule.times));
+            return Ok(self.rule.is_late(took, usual));
         }
         let Some(job) = self.deps.ledger.job(&self.job).await? else { return Ok(false) };
         if job.completed_tasks != quiet.done {
             *quiet = Quiet { done: job.completed_tasks, since: Instant::now() };
         }
         let most_are_in = job.completed_tasks * 2 >= self.tasks;
-        Ok(most_are_in && took >= self.rule.at_least && quiet.since.elapsed() * 2 >= took)
+        Ok(self.rule.is_last_and_late(took, quiet.since.elapsed(), most_are_in))
     }
 }
 

@@ -26,5 +26,6 @@ pub mod worker;
 
 pub use delete::delete;
 pub use deps::{Deps, LateRule, RoleConfig};
+pub use late::Pace;
 pub use receive::Outcome;
 pub use submit::submit;

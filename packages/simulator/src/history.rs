@@ -186,3 +186,30 @@ async fn stopped(world: &World, processes: Vec<JoinHandle<()>>) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::scenario::Scenario;
+
+    /// What is said of one process that is asked to stop.
+    fn said(process: impl Future<Output = ()> + Send + 'static) -> Option<Invariant> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(async {
+            let calm = Params::draw(3, Scenario::named("calm").unwrap(), HashSet::new());
+            let world = World::new(calm, PathBuf::new());
+            stopped(&world, vec![tokio::spawn(process)]).await;
+            world.lock().violation.as_ref().map(|violation| violation.invariant)
+        })
+    }
+
+    #[test]
+    fn a_role_that_does_not_stop_or_panics_is_noticed() {
+        assert_eq!(said(std::future::ready(())), None);
+        assert_eq!(said(std::future::pending()), Some(Invariant::Stops));
+        assert_eq!(said(async { panic!("on purpose") }), Some(Invariant::Stops));
+    }
+}

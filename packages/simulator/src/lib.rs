@@ -20,6 +20,7 @@ mod port;
 mod process;
 mod queue;
 mod rng;
+pub mod scale;
 pub mod scenario;
 pub mod shrink;
 mod store;

@@ -43,6 +43,10 @@ struct Cli {
     /// Print the scenarios
     #[arg(long)]
     list: bool,
+    /// A thousand workers in a model of discrete events: writes the plots and the table of
+    /// docs/scale.md in this folder
+    #[arg(long, value_name = "DIR")]
+    scale: Option<std::path::PathBuf>,
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -72,6 +76,9 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
     if cli.list {
         report::scenarios();
         return Ok(true);
+    }
+    if let Some(folder) = &cli.scale {
+        return segue_simulator::scale::plot::all(folder);
     }
     if cli.mutants {
         return find_mutants(cli);

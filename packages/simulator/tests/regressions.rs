@@ -31,7 +31,7 @@ const FOUND: &[(&str, &str, u64, &str)] = &[
     (
         "the sweeper removed files of a failed job that an attempt recorded right afterwards",
         "everything",
-        1535,
+        220,
         "tidy-unfenced",
     ),
     (

@@ -37,6 +37,8 @@ enum Command {
     Fleet(fleet::FleetArgs),
     /// The roles in a simulated world, one history for each seed
     Simulate(simulate::SimulateArgs),
+    /// A thousand workers in virtual time: writes the plots and the table of docs/scale.md
+    Scale,
     /// Real processes on real files, killed, stopped and starved at random
     Torture(torture::TortureArgs),
 }
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::FuzzLite(args) => fuzz::run(&args),
         Command::Fleet(args) => fleet::run(&args.args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Scale => simulate::scale(),
         Command::Torture(args) => torture::run(&args),
     };
     match done {

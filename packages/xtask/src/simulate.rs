@@ -19,6 +19,15 @@ pub struct SimulateArgs {
     args: Vec<String>,
 }
 
+/// Writes the plots and the table of `docs/scale.md`.
+///
+/// # Errors
+/// Cargo cannot be started.
+pub fn scale() -> Result<bool> {
+    let docs = program::root().join("docs").display().to_string();
+    run(&SimulateArgs { args: vec!["--scale".to_owned(), docs] })
+}
+
 /// Builds the simulator and runs it. False when a history broke something.
 ///
 /// # Errors

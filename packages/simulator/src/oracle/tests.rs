@@ -214,3 +214,47 @@ fn a_job_that_nobody_works_on_does_not_end() {
     assert_eq!(without(Role::Chunker), Some(Invariant::Ends));
     assert_eq!(without(Role::Reassembler), Some(Invariant::Ends));
 }
+
+#[test]
+fn a_completion_that_is_counted_twice_is_noticed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        use segue_ports::JobLedger;
+        let world = World::new(calm(), PathBuf::new());
+        let new = NewJob { id: job(), source_key: "input/j0/source.mp4".into(), recipe: String::new() };
+        // the ledger knows of none, the model of one
+        world.ledger.create_job(new).await.unwrap();
+        let state = &mut *world.lock();
+        created(state);
+        let done = completion(vec![]);
+        state.model.completions.insert((job(), task()), done.clone());
+        world.judge_completion(state, &done);
+        assert_eq!(
+            state.violation.as_ref().map(|violation| violation.invariant),
+            Some(Invariant::CountedOnce)
+        );
+    });
+}
+
+#[test]
+fn a_ledger_that_does_otherwise_than_the_model_is_noticed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        use segue_ports::JobLedger;
+        let world = Arc::new(World::new(calm(), PathBuf::new()));
+        let port = crate::port::Port::new(&world, &Arc::new(Life::new(0, "c0", 0, CancellationToken::new())));
+        created(&mut world.lock());
+        let _ = port.job(&job()).await;
+        let found = world.lock().violation.as_ref().map(|violation| violation.invariant);
+        assert_eq!(found, Some(Invariant::Model));
+    });
+}
+
+#[test]
+fn what_is_public_of_a_deleted_job_is_noticed() {
+    let left = said(|world, state| {
+        state.objects.put("jobs/j0/final.txt", Bytes::new());
+        world.judge_rest(state);
+    });
+    assert_eq!(left, Some(Invariant::Orphans));
+}

@@ -1,0 +1,282 @@
+//! Workers, segments and what happens to them, event by event.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use segue_domain::{Task, TaskId, TaskKind};
+use segue_pipeline::Pace;
+
+use super::{Fleets, Ran, measured};
+use crate::rng::Rng;
+
+/// Milliseconds of virtual time.
+type Ms = u64;
+
+/// Seconds after which a worker that was interrupted is replaced.
+const REPLACED_MS: Ms = 120_000;
+
+/// Calls of the ledger for one task: job, completion, acquire, job again, record, job, release.
+const LEDGER_PER_TASK: u64 = 7;
+
+/// Calls of the queue for one task: receive, acknowledge; and its share of a send of 100.
+const QUEUE_PER_TASK: f64 = 2.01;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// An attempt of a worker ends; void when its number is not the worker's any more.
+    Ends(u32, u64),
+    /// An attempt is looked at.
+    Looks(u32, u64),
+    /// A worker is interrupted.
+    Dies(u32),
+    /// A worker comes back.
+    Comes(u32),
+    /// A message is to be received again.
+    Shown(u32, bool),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    segment: u32,
+    is_spare: bool,
+    number: u64,
+    begun: Ms,
+    has_company: bool,
+}
+
+#[derive(Debug, Default)]
+struct Worker {
+    at: Option<Attempt>,
+    pace: Pace,
+    is_there: bool,
+}
+
+/// One run.
+pub struct Fleet<'a> {
+    what: &'a Fleets,
+    rng: Rng,
+    now: Ms,
+    events: BinaryHeap<Reverse<(Ms, Event)>>,
+    queue: VecDeque<(u32, bool)>,
+    idle: Vec<u32>,
+    workers: Vec<Worker>,
+    work_ms: Vec<u32>,
+    done: Vec<bool>,
+    tries: Vec<u8>,
+    /// Of each job: segments that are in, and when the last of them came.
+    jobs: Vec<(u32, Ms)>,
+    left: u32,
+    attempts: u64,
+    ledger_by_ten: Vec<u64>,
+    queue_calls: f64,
+    ran: Ran,
+}
+
+impl<'a> Fleet<'a> {
+    /// A fleet before its first job.
+    pub fn new(what: &'a Fleets) -> Fleet<'a> {
+        let mut rng = Rng::of(what.seed, &[20]);
+        let measured = measured();
+        let work = |_| (0..what.length).map(|_| rng.pick(&measured)).sum::<f64>() as u32;
+        let work_ms: Vec<u32> = (0..what.segments).map(work).collect();
+        Fleet {
+            what,
+            now: 0,
+            events: BinaryHeap::new(),
+            queue: (0..what.segments).map(|segment| (segment, false)).collect(),
+            idle: Vec::new(),
+            workers: (0..what.workers).map(|_| Worker { is_there: true, ..Worker::default() }).collect(),
+            done: vec![false; what.segments as usize],
+            tries: vec![0; what.segments as usize],
+            jobs: vec![(0, 0); what.jobs as usize],
+            left: what.segments,
+            attempts: 0,
+            ledger_by_ten: Vec::new(),
+            queue_calls: 0.0,
+            ran: Ran::default(),
+            work_ms,
+            rng,
+        }
+    }
+
+    fn at(&mut self, when: Ms, event: Event) {
+        self.events.push(Reverse((when, event)));
+    }
+
+    fn asks_ledger(&mut self, calls: u64) {
+        let place = (self.now / 10_000) as usize;
+        if self.ledger_by_ten.len() <= place {
+            self.ledger_by_ten.resize(place + 1, 0);
+        }
+        self.ledger_by_ten[place] += calls;
+        self.ran.ledger_calls += calls;
+    }
+
+    /// Milliseconds until the next interruption of a worker.
+    fn until_interrupted(&mut self) -> Option<Ms> {
+        let per_hour = f64::from(self.what.interruptions_per_mille) / 1000.0;
+        let dice = (self.rng.below(1 << 53) as f64 + 1.0) / (1u64 << 53) as f64;
+        (per_hour > 0.0).then(|| (-dice.ln() / per_hour * 3_600_000.0) as Ms)
+    }
+
+    fn task(&self, segment: u32) -> Task {
+        // a prediction that knows the length of a segment and nothing of what is in it
+        let work_ms = u64::from(self.what.length) * 2_000;
+        Task {
+            id: TaskId::of(TaskKind::Encode, segment),
+            kind: TaskKind::Encode,
+            segment: None,
+            work_ms,
+            attempts: None,
+        }
+    }
+
+    fn job_of(&self, segment: u32) -> usize {
+        (u64::from(segment) * u64::from(self.what.jobs) / u64::from(self.what.segments)) as usize
+    }
+
+    fn every(&self) -> Ms {
+        (Fleets::config().lease_ttl / 5).as_millis() as Ms
+    }
+
+    /// Runs to the end.
+    pub fn run(mut self) -> Ran {
+        for worker in 0..self.what.workers {
+            if let Some(after) = self.until_interrupted() {
+                self.at(after, Event::Dies(worker));
+            }
+            self.take_next(worker);
+        }
+        while self.left > 0 {
+            let Some(Reverse((when, event))) = self.events.pop() else { break };
+            self.now = when;
+            self.happen(event);
+        }
+        // each job is planned, joined and published once
+        self.asks_ledger(u64::from(self.what.jobs) * 15);
+        let mut ran = self.ran;
+        ran.makespan_s = self.now as f64 / 1000.0;
+        let work: f64 = self.work_ms.iter().map(|ms| f64::from(*ms)).sum();
+        ran.ideal_s = work / 1000.0 / f64::from(self.what.workers);
+        // a segment that is longer than the share of each worker cannot be shared
+        let longest = self.work_ms.iter().max().copied().unwrap_or(0);
+        ran.ideal_s = ran.ideal_s.max(f64::from(longest) / 1000.0);
+        ran.queue_calls = self.queue_calls as u64;
+        ran.ledger_peak = self.ledger_by_ten.iter().max().copied().unwrap_or(0) as f64 / 10.0;
+        ran.worker_s = ran.makespan_s * f64::from(self.what.workers);
+        ran.attempts = self.attempts;
+        ran
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Ends(worker, number) => self.ends(worker, number),
+            Event::Looks(worker, number) => self.looks(worker, number),
+            Event::Dies(worker) => {
+                let config = Fleets::config();
+                self.workers[worker as usize].is_there = false;
+                self.idle.retain(|idle| *idle != worker);
+                if let Some(attempt) = self.workers[worker as usize].at.take() {
+                    self.ran.interrupted += 1;
+                    // its message is shown when its visibility is over, its lease has run out by then
+                    let shown = self.now + config.visibility.as_millis() as Ms;
+                    self.at(shown, Event::Shown(attempt.segment, attempt.is_spare));
+                }
+                self.at(self.now + REPLACED_MS, Event::Comes(worker));
+            }
+            Event::Comes(worker) => {
+                self.workers[worker as usize] = Worker { is_there: true, ..Worker::default() };
+                if let Some(after) = self.until_interrupted() {
+                    self.at(self.now + after, Event::Dies(worker));
+                }
+                self.take_next(worker);
+            }
+            Event::Shown(segment, is_spare) => self.send(segment, is_spare),
+        }
+    }
+
+    fn send(&mut self, segment: u32, is_spare: bool) {
+        self.queue.push_back((segment, is_spare));
+        if let Some(worker) = self.idle.pop() {
+            self.take_next(worker);
+        }
+    }
+
+    /// A worker receives until it has something to do or nothing is there.
+    fn take_next(&mut self, worker: u32) {
+        while let Some((segment, is_spare)) = self.queue.pop_front() {
+            self.queue_calls += QUEUE_PER_TASK;
+            if self.done[segment as usize] {
+                self.asks_ledger(3);
+                continue;
+            }
+            return self.begin(worker, segment, is_spare);
+        }
+        self.idle.push(worker);
+    }
+
+    fn begin(&mut self, worker: u32, segment: u32, is_spare: bool) {
+        self.asks_ledger(LEDGER_PER_TASK);
+        self.attempts += 1;
+        self.ran.spares += u64::from(is_spare);
+        let number = self.attempts;
+        let straggles =
+            Rng::of(self.what.seed, &[21, number]).chance(u64::from(self.what.stragglers_per_mille));
+        let takes = Ms::from(self.work_ms[segment as usize]) * if straggles { 10 } else { 1 };
+        self.tries[segment as usize] = self.tries[segment as usize].saturating_add(u8::from(!is_spare));
+        self.workers[worker as usize].at =
+            Some(Attempt { segment, is_spare, number, begun: self.now, has_company: is_spare });
+        self.at(self.now + takes, Event::Ends(worker, number));
+        self.at(self.now + self.every(), Event::Looks(worker, number));
+    }
+
+    fn ends(&mut self, worker: u32, number: u64) {
+        let Some(attempt) = self.workers[worker as usize].at.filter(|at| at.number == number) else { return };
+        self.workers[worker as usize].at = None;
+        let task = self.task(attempt.segment);
+        self.workers[worker as usize].pace.note(&task, Duration::from_millis(self.now - attempt.begun));
+        if !std::mem::replace(&mut self.done[attempt.segment as usize], true) {
+            self.left -= 1;
+            let job = self.job_of(attempt.segment);
+            self.jobs[job] = (self.jobs[job].0 + 1, self.now);
+        }
+        self.take_next(worker);
+    }
+
+    /// What the heartbeats ask, and what becomes of an attempt that is late.
+    fn looks(&mut self, worker: u32, number: u64) {
+        let Some(attempt) = self.workers[worker as usize].at.filter(|at| at.number == number) else { return };
+        // the lease is renewed and the job asked for; every third time the message is kept hidden
+        self.asks_ledger(2);
+        self.queue_calls += 0.3;
+        let took = Duration::from_millis(self.now - attempt.begun);
+        let usual = self.workers[worker as usize].pace.usual(&self.task(attempt.segment));
+        let (done, last) = self.jobs[self.job_of(attempt.segment)];
+        let quiet = Duration::from_millis(self.now - last.max(attempt.begun));
+        let most_are_in = done * 2 >= self.what.segments / self.what.jobs;
+        let late = self.what.late.is_some_and(|rule| match usual {
+            Some(usual) => rule.is_late(took, usual),
+            None => rule.is_last_and_late(took, quiet, most_are_in),
+        });
+        if attempt.has_company {
+            self.asks_ledger(1);
+            if self.done[attempt.segment as usize] {
+                self.workers[worker as usize].at = None;
+                return self.take_next(worker);
+            }
+        } else if late && self.tries[attempt.segment as usize] == 1 && !self.queue.is_empty() {
+            self.ran.given_back += 1;
+            self.workers[worker as usize].at = None;
+            self.send(attempt.segment, false);
+            return self.take_next(worker);
+        } else if late {
+            if let Some(at) = &mut self.workers[worker as usize].at {
+                at.has_company = true;
+            }
+            self.queue_calls += 1.0;
+            self.send(attempt.segment, true);
+        }
+        self.at(self.now + self.every(), Event::Looks(worker, number));
+    }
+}
