@@ -1,4 +1,4 @@
-//! `segue-fleet faults|same`: real processes on an AWS emulator, many times.
+//! `segue-fleet faults|same|deployment`: real processes on an AWS emulator, many times.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

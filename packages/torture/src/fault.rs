@@ -72,7 +72,7 @@ pub enum Fault {
     Terminate,
     /// SIGINT, and another one after that.
     InterruptTwice(Duration),
-    /// So many more bytes of address space and no more.
+    /// So many bytes of address space and no more, for it and for each program that it starts.
     Memory(u64),
     /// So many more open files and no more.
     Files(u64),

@@ -261,8 +261,11 @@ impl<'a> Job<'a> {
                     matches!(met.fault, Fault::Interrupt | Fault::Terminate | Fault::InterruptTwice(_));
                 asks && met.stage == Stage::Starting
             }),
-            // the program's own allocator gives up that way
+            // the program's own allocator gives up that way, whisper.cpp does by a null pointer
             (_, None, Some(libc_signal::ABRT)) => end.met(|f| matches!(f, Fault::Memory(_))),
+            (_, None, Some(libc_signal::SEGV)) => {
+                end.met(|f| matches!(f, Fault::Memory(_))) && self.script.work.needs_model()
+            }
             _ => false,
         };
         (!allowed)
@@ -279,7 +282,7 @@ impl<'a> Job<'a> {
     /// Everything that must be true when the job is over.
     fn finish(mut self, done: Ended, tally: &mut Tally) -> Result<JobEnd> {
         if let Some(sabotage) = self.sabotage {
-            sabotage.at_the_end(&self);
+            sabotage.at_the_end(&self.place.out, &self.place.tmp, &self.mark);
         }
         let mut findings = self.orphans();
         let left = everything(&self.place.tmp);
@@ -346,11 +349,6 @@ impl<'a> Job<'a> {
     pub fn place(&self) -> &Place {
         self.place
     }
-
-    /// What its processes are known by.
-    pub fn mark(&self) -> &str {
-        &self.mark
-    }
 }
 
 /// Lets a command have no settings from outside but where the models are.
@@ -386,5 +384,6 @@ mod libc_signal {
     pub const INT: i32 = Signal::SIGINT as i32;
     pub const TERM: i32 = Signal::SIGTERM as i32;
     pub const KILL: i32 = Signal::SIGKILL as i32;
+    pub const SEGV: i32 = Signal::SIGSEGV as i32;
     pub const ABRT: i32 = Signal::SIGABRT as i32;
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::fault::{Fault, Planned, Stage, Times};
 use crate::patience::Patience;
 use crate::place::Place;
-use crate::processes::{address_space, file_table, marked, send};
+use crate::processes::{file_table, marked, send};
 use crate::program::{Ended, Program, Role};
 
 /// The longest that a life may take when it gets little of a machine.
@@ -265,10 +265,7 @@ impl Running<'_> {
                 send(pid, Signal::SIGSTOP)
             }
             Fault::KillChild | Fault::StopChild(_) => return self.meet_child(fault),
-            Fault::Memory(room) => {
-                let now = address_space(pid).unwrap_or(0);
-                limit(pid, Resource::As, now + room)
-            }
+            Fault::Memory(most) => limit(pid, Resource::As, most),
             Fault::Files(room) => limit(pid, Resource::Nofile, file_table(pid).unwrap_or(8) + room),
             Fault::FullDisk(free_after) => {
                 self.life.place.fill_disk()?;

@@ -148,10 +148,9 @@ impl Sabotage {
         database.and_then(|db| db.execute_batch(sql)).expect("the state can be changed");
     }
 
-    /// Breaks something when the job is over.
-    pub(crate) fn at_the_end(self, job: &Job<'_>) {
-        let place = job.place();
-        let out = &place.out;
+    /// Breaks something when the job is over: in its results, among its temporary files, among
+    /// the processes with its mark.
+    pub(crate) fn at_the_end(self, out: &Path, tmp: &Path, mark: &str) {
         match self {
             Sabotage::TamperedFinal => flip(&out.join("final.mp4")),
             Sabotage::OtherFinal => {
@@ -177,10 +176,10 @@ impl Sabotage {
             }
             Sabotage::OrphanProcess => {
                 let mut sleep = Command::new("sleep");
-                let sleep = sleep.arg("60").env(MARK, job.mark()).stdin(Stdio::null());
+                let sleep = sleep.arg("60").env(MARK, mark).stdin(Stdio::null());
                 drop(sleep.spawn().expect("a process starts"));
             }
-            Sabotage::TemporaryFile => write(&place.tmp.join("left"), b"left"),
+            Sabotage::TemporaryFile => write(&tmp.join("left"), b"left"),
             Sabotage::LeftState => drop(fs::create_dir(out.join(".segue"))),
             _ => {}
         }

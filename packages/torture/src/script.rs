@@ -170,8 +170,8 @@ fn fault(rng: &mut Rng, source: Source, small_disk: bool) -> Fault {
         (Fault::Interrupt, 3),
         (Fault::Terminate, 3),
         (Fault::InterruptTwice(ms(rng, 0, 300)), 3),
-        // either the program itself runs out soon, or only what it starts
-        (Fault::Memory(if rng.bool() { rng.u64(0..48 << 20) } else { rng.u64(100 << 20..1 << 30) }), 3),
+        // less than it has, so that it and what it starts run out at once, or some more
+        (Fault::Memory(rng.u64(64 << 20..700 << 20)), 3),
         (Fault::Files(rng.u64(0..12)), 3),
         (Fault::CloseOutput, 1),
         (Fault::NoDescriptors, 1),

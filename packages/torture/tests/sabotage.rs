@@ -23,24 +23,29 @@ fn said(output: &Output) -> String {
 }
 
 #[track_caller]
-fn is_red(sabotage: &str, broken: &str) {
-    let output = torture(&["--sabotage", sabotage]);
+fn is_red(backend: &str, sabotage: &str, broken: &str) {
+    let output = torture(&["--backend", backend, "--sabotage", sabotage]);
     let said = said(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains(&format!("job 0: {broken}: ")), "{broken} is not said: {said}");
+    assert!(
+        said.contains(&format!(" 0: {broken}: ")) || said.contains(&format!("seed 1: {broken}: ")),
+        "{said}"
+    );
     assert!(said.contains("RED") && said.contains("replay with: "), "{said}");
 }
 
 #[test]
 fn without_a_break_it_is_clean() {
-    let output = torture(&["--sabotage", "nothing"]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert!(said(&output).contains("clean"), "{}", said(&output));
+    for backend in ["embedded", "fleet"] {
+        let output = torture(&["--backend", backend, "--sabotage", "nothing", "--seconds", "10"]);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        assert!(said(&output).contains("clean"), "{}", said(&output));
+    }
 }
 
 macro_rules! red {
     ($($name:ident: $sabotage:literal => $broken:literal;)*) => {
-        $(#[test] fn $name() { is_red($sabotage, $broken) })*
+        $(#[test] fn $name() { is_red("embedded", $sabotage, $broken) })*
     };
 }
 
@@ -68,4 +73,15 @@ red! {
     an_unknown_exit: "unknown-exit" => "bad end";
     a_wrong_blame: "wrong-blame" => "bad end";
     an_end_without_work: "nothing-done" => "lost";
+}
+
+#[test]
+fn a_fleet_with_a_tampered_final() {
+    is_red("fleet", "tampered-final", "partial");
+}
+
+#[test]
+fn a_fleet_that_leaves_a_process_and_a_file() {
+    is_red("fleet", "orphan-process", "orphans");
+    is_red("fleet", "temporary-file", "orphans");
 }

@@ -49,8 +49,23 @@ fn build(what: &[&str], features: &[String]) -> Result<()> {
 }
 
 fn release_dir() -> Result<PathBuf> {
+    Ok(target_dir()?.join("release"))
+}
+
+fn target_dir() -> Result<PathBuf> {
     let metadata = cargo_metadata::MetadataCommand::new().current_dir(root()).no_deps().exec()?;
-    Ok(metadata.target_directory.as_std_path().join("release"))
+    Ok(metadata.target_directory.into_std_path_buf())
+}
+
+/// A program of the workspace that only has to be there, not to be fast; built now.
+///
+/// # Errors
+/// A build that fails.
+pub fn debug(package: &str) -> Result<PathBuf> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let ended = cargo.current_dir(root()).args(["build", "--quiet", "--package", package]).status();
+    ensure!(ended.context("starting cargo")?.success(), "cargo build {package} failed");
+    Ok(target_dir()?.join("debug").join(package))
 }
 
 /// The folder with test media and judges: the flag, else `SEGUE_SHARED`.

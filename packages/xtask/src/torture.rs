@@ -24,8 +24,14 @@ pub struct TortureArgs {
 /// Cargo cannot be started, or a build fails.
 pub fn run(args: &TortureArgs) -> Result<bool> {
     let segue = program::segue(&[])?;
+    let mut helper = None;
+    if args.args.iter().any(|arg| arg == "aws" || arg == "--backend=aws") {
+        helper = Some(program::debug("segue-fleet")?);
+    }
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(program::root()).args(["run", "--quiet", "--package", "segue-torture", "--"]);
-    let ended = cargo.args(&args.args).env("SEGUE_BIN", segue).status().context("starting cargo")?;
+    cargo.args(&args.args).env("SEGUE_BIN", segue);
+    cargo.envs(helper.map(|helper| ("SEGUE_FLEET_BIN", helper)));
+    let ended = cargo.status().context("starting cargo")?;
     Ok(ended.success())
 }

@@ -60,7 +60,9 @@ module "segue" {
   repository_arns = [var.repository_arn]
   zones           = ["${var.region}a", "${var.region}b"]
   uploads         = "queue-lambda"
-  lambda          = { bundle = var.lambda_bundle, architecture = "arm64" }
+  # eight endpoints in two zones would cost more than one NAT; media and rows pass neither
+  egress = "nat"
+  lambda = { bundle = var.lambda_bundle, architecture = "arm64" }
 
   # what needs no GPU stays here: carrying, encoding, thumbnails
   cpu = {

@@ -176,3 +176,21 @@ fn a_disk_that_fills_up_at_work() {
     let (ended, left) = on_small_disk(&sandbox, 1_400, &fixture(Fixture::Long), &args);
     assert_full(&sandbox, &ended, &left);
 }
+
+#[test]
+fn a_machine_without_memory_is_not_the_fault_of_the_source() {
+    let sandbox = Sandbox::new();
+    for megabytes in [100, 140, 180, 220, 260, 300, 400] {
+        let run = sandbox.run(&fixture(Fixture::H264Closed), &RECIPE);
+        let mut limited = sandbox.command("sh");
+        let line = format!("ulimit -v {}; exec \"$0\" \"$@\"", megabytes << 10);
+        limited.args(["-c", &line]).arg(run.get_program()).args(run.get_args());
+        let ended = sandbox.end(&mut limited);
+        // an allocation of its own that fails aborts it
+        let fine = matches!((ended.code, ended.signal), (Some(0 | 4), _) | (None, Some(6)));
+        assert!(fine, "{megabytes} MB: {ended:#?}");
+        if ended.code == Some(0) {
+            break;
+        }
+    }
+}

@@ -294,6 +294,7 @@ fn machine_fault(tail: &[String]) -> Option<(&'static str, &'static str)> {
         ("No space left on device", "free some space and run again"),
         ("Disk quota exceeded", "free some space and run again"),
         ("Cannot allocate memory", "use fewer workers or threads and run again"),
+        ("error while loading shared libraries", "allow it more memory, or install the program again"),
         ("Read-only file system", "choose a place that can be written to"),
     ]
     .into_iter()

@@ -76,6 +76,10 @@ async fn a_failure_keeps_the_last_words_and_names_a_full_disk() {
     let full = failed("echo 'x: No space left on device' >&2; exit 1").await;
     assert_eq!(full.kind(), MediaErrorKind::Environment);
     assert!(full.to_string().contains("No space left"), "{full}");
+    let map = "error while loading shared libraries: libgomp.so.1: failed to map segment from shared object";
+    let short = failed(&format!("echo 'ffprobe: {map}' >&2; exit 127")).await;
+    assert_eq!(short.kind(), MediaErrorKind::Environment);
+    assert!(short.to_string().contains("allow it more memory"), "{short}");
 }
 
 #[tokio::test]

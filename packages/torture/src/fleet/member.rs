@@ -78,7 +78,9 @@ impl Member {
             Condition::Asked => status.code() == Some(0) || signal(Signal::SIGTERM),
             Condition::Killed => signal(Signal::SIGKILL),
             Condition::Starved => {
-                matches!(status.code(), Some(0 | 4)) || signal(Signal::SIGABRT) || signal(Signal::SIGTERM)
+                // the last one where whisper.cpp gets no memory
+                let crash = [Signal::SIGABRT, Signal::SIGTERM, Signal::SIGSEGV].into_iter().any(signal);
+                matches!(status.code(), Some(0 | 4)) || crash
             }
         }
     }

@@ -57,6 +57,9 @@ pub(crate) fn torture(plan: &Plan, world: &World) -> Result<Tally> {
     while !patience.is_over() && tally.is_clean() {
         fleet.round(number, &mut tally, &mut patience)?;
         number += 1;
+        if plan.sabotage.is_some() {
+            break;
+        }
     }
     let findings = fleet.end(&mut tally)?;
     tally.add_findings(&findings);
@@ -134,7 +137,7 @@ impl<'a> Fleet<'a> {
     /// A command of the program, and the document that it prints.
     fn ask(&self, args: &[&str]) -> Result<Value> {
         let mut command = self.command();
-        command.args(args).args(["--backend", &self.deployment.url(), "--json"]);
+        command.args(args).arg("--json").env("SEGUE_BACKEND", self.deployment.url());
         let said = command.output()?;
         let text = String::from_utf8_lossy(&said.stdout).into_owned();
         ensure!(said.status.success(), "{args:?}: {} {}", said.status, String::from_utf8_lossy(&said.stderr));

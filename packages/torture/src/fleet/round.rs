@@ -70,8 +70,11 @@ impl Fleet<'_> {
 
     fn give(&mut self, number: u64) -> Result<Vec<Given>> {
         let mut jobs = Vec::new();
-        for place in 0..JOBS {
-            let mut script = Script::of(self.world.seed, number * JOBS + place, self.world.able);
+        for place in 0..if self.world.sabotage.is_some() { 1 } else { JOBS } {
+            let mut script = match self.world.sabotage {
+                Some(sabotage) => sabotage.script(),
+                None => Script::of(self.world.seed, number * JOBS + place, self.world.able),
+            };
             // each member has one thread
             script.workers = 1;
             let source = self.world.source(&script)?;
@@ -203,7 +206,7 @@ impl Fleet<'_> {
                 let most = address_space(member.pid).unwrap_or(0) + room;
                 member.condition = Condition::Starved;
                 limit(member.pid, Resource::As, most);
-                Fault::Memory(room)
+                Fault::Memory(most)
             }
             _ => {
                 let most = file_table(member.pid).unwrap_or(8) + ms % 12;
@@ -260,6 +263,8 @@ impl Fleet<'_> {
             {
                 self.note(format!("{} failed: {}", job.id, failure["cause"]));
                 self.ask(&["retry", &job.id])?;
+                // its poison is known by now
+                self.ask(&["dlq", "purge"])?;
                 any = true;
             }
         }
@@ -276,6 +281,9 @@ impl Fleet<'_> {
         }
         let results = self.folder.join(&job.id);
         self.deployment.fetch(&job.id, &results)?;
+        if let Some(sabotage) = self.world.sabotage {
+            sabotage.at_the_end(&results, &self.folder.join("tmp"), &self.mark);
+        }
         if job.expected.code != 0 {
             let public = crate::result::files(&results);
             let partial = |name: String| Finding::new(Broken::Partial, format!("{name} of a failed job"));
