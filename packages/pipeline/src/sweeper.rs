@@ -25,8 +25,8 @@ const PAGE: usize = 100;
 /// divides: that costs a listing of everything that is on its way, and nobody waits for it.
 const STORE_EVERY: u32 = 5;
 
-/// For how many of its waits a job is remembered that gets on.
-const MEMORY: u32 = 4;
+/// Sweeps for which a job is remembered that gets on, at least: twice the longest wait.
+const MEMORY: u32 = 128;
 
 /// States in which a job can stand still.
 const LIVING: [JobState; 4] =
@@ -57,6 +57,8 @@ pub async fn run(
 
 /// When a job was driven on last, and how often without getting further than this.
 struct Seen {
+    /// One that is made again under the same id is another.
+    created_at_ms: i64,
     state: JobState,
     all_in: bool,
     at: Instant,
@@ -99,7 +101,7 @@ impl Sweeper {
                 let page = self.deps.ledger.jobs(filter.clone(), from.as_deref(), PAGE).await?;
                 for record in page.jobs {
                     let seen = self.seen.remove(&record.id);
-                    let (seen, is_due) = self.look_at(seen, state, record.all_tasks_in());
+                    let (seen, is_due) = self.look_at(seen, &record);
                     if is_due {
                         self.drive_on(&record).await;
                     }
@@ -112,8 +114,8 @@ impl Sweeper {
             }
         }
         // a job that gets on is quiet only now and then, and keeps its waits
-        let now = Instant::now();
-        self.seen.retain(|_, seen| now < seen.at + self.config.sweep_every * waits(seen.times) * MEMORY);
+        let (now, memory) = (Instant::now(), self.config.sweep_every * MEMORY);
+        self.seen.retain(|_, seen| now < seen.at + memory);
         self.seen.extend(still);
         let number = self.sweeps;
         self.sweeps += 1;
@@ -140,13 +142,23 @@ impl Sweeper {
     /// Whether to drive a quiet job on now: after waits that double while it is in one state,
     /// so that a queue does not fill with repeats, however long its tasks take. So what was
     /// lost costs a job at most about as long as it was under way.
-    fn look_at(&self, seen: Option<Seen>, state: JobState, all_in: bool) -> (Seen, bool) {
+    fn look_at(&self, seen: Option<Seen>, record: &JobRecord) -> (Seen, bool) {
         let at = Instant::now();
+        let now = Seen {
+            created_at_ms: record.created_at_ms,
+            state: record.state,
+            all_in: record.all_tasks_in(),
+            at,
+            times: 0,
+        };
         let wait = |times: u32| self.config.sweep_every * waits(times);
-        match seen.filter(|seen| (seen.state, seen.all_in) == (state, all_in)) {
+        let same = |seen: &Seen| {
+            (seen.created_at_ms, seen.state, seen.all_in) == (now.created_at_ms, now.state, now.all_in)
+        };
+        match seen.filter(same) {
             Some(seen) if at < seen.at + wait(seen.times) => (seen, false),
-            Some(seen) => (Seen { at, times: seen.times + 1, ..seen }, true),
-            None => (Seen { state, all_in, at, times: 0 }, true),
+            Some(seen) => (Seen { times: seen.times + 1, ..now }, true),
+            None => (now, true),
         }
     }
 }
