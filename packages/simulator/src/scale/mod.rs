@@ -2,7 +2,7 @@
 //!
 //! The simulator proper runs the production roles; a hundred million calls of a thousand
 //! workers are too many for that. Here a worker is a few numbers. What is decided is decided
-//! by production code: when an attempt is late ([`LateRule`], [`Pace`]), how long leases and
+//! by production code: when an attempt is late ([`LateRule`], [`Pace`](segue_pipeline::Pace)), how long leases and
 //! messages last and how often they are renewed ([`RoleConfig`]). What each step asks of the
 //! ledger and the queue is counted as the roles ask it.
 
