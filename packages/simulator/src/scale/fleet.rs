@@ -174,14 +174,20 @@ impl<'a> Fleet<'a> {
             Event::Ends(worker, number) => self.ends(worker, number),
             Event::Looks(worker, number) => self.looks(worker, number),
             Event::Dies(worker) => {
-                let config = Fleets::config();
                 self.workers[worker as usize].is_there = false;
                 self.idle.retain(|idle| *idle != worker);
                 if let Some(attempt) = self.workers[worker as usize].at.take() {
                     self.ran.interrupted += 1;
-                    // its message is shown when its visibility is over, its lease has run out by then
-                    let shown = self.now + config.visibility.as_millis() as Ms;
-                    self.at(shown, Event::Shown(attempt.segment, attempt.is_spare));
+                    // without a warning its message is shown when its visibility is over, and its
+                    // lease has run out by then
+                    let hidden = match self.what.is_warned {
+                        true => Duration::ZERO,
+                        false => Fleets::config().visibility,
+                    };
+                    self.at(
+                        self.now + hidden.as_millis() as Ms,
+                        Event::Shown(attempt.segment, attempt.is_spare),
+                    );
                 }
                 self.at(self.now + REPLACED_MS, Event::Comes(worker));
             }

@@ -34,6 +34,9 @@ pub struct Fleets {
     pub stragglers_per_mille: u32,
     /// Interruptions of a worker in an hour, in thousandths.
     pub interruptions_per_mille: u32,
+    /// Whether a worker hears of its interruption beforehand, as spot machines do (two minutes;
+    /// a container's SIGTERM), and gives back what it holds.
+    pub is_warned: bool,
     /// When an attempt is late; absent where nothing is done about it.
     pub late: Option<LateRule>,
     /// The seed.
@@ -74,16 +77,18 @@ impl Ran {
 }
 
 impl Fleets {
-    /// A thousand workers and a hundred thousand segments in one job, with 5% interruptions an
-    /// hour, 1% stragglers of ten times, and the rule for late attempts of a fleet.
+    /// A thousand workers and a hundred thousand segments of the default length in one job, with
+    /// 5% interruptions an hour, 1% stragglers of ten times, and the rule for late attempts of a
+    /// fleet.
     pub fn new() -> Fleets {
         Fleets {
             workers: 1_000,
             jobs: 1,
             segments: 100_000,
-            length: 30,
+            length: 150,
             stragglers_per_mille: 10,
             interruptions_per_mille: 50,
+            is_warned: true,
             late: Some(LateRule { times: 2, at_least: Duration::from_secs(10) }),
             seed: 1,
         }

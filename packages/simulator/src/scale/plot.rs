@@ -44,10 +44,14 @@ pub fn all(docs: &Path) -> anyhow::Result<bool> {
     };
     let with = run("late attempts given back or doubled", &fleets);
     let without = run("nothing done about late attempts", &|jobs| Fleets { late: None, ..fleets(jobs) });
+    let one = |name: &str, fleets: Fleets| Row { name: name.to_owned(), jobs: 1, ran: fleets.run() };
+    let seeds = [2, 3, 4, 5]
+        .map(|seed| one(&format!("late attempts as above, seed {seed}"), Fleets { seed, ..fleets(1) }));
+    let unwarned = one("interrupted without a warning", Fleets { is_warned: false, ..fleets(1) });
+    let short = one("segments of 60 s", Fleets { length: 30, ..fleets(1) });
     let calm = Fleets { stragglers_per_mille: 0, interruptions_per_mille: 0, ..fleets(1) };
-    let calm = Row { name: "no stragglers, no interruptions".to_owned(), jobs: 1, ran: calm.run() };
-    let small = Fleets { segments: 1_000, ..fleets(1) };
-    let small = Row { name: "as many segments as workers".to_owned(), jobs: 1, ran: small.run() };
+    let calm = one("no stragglers, no interruptions", calm);
+    let small = one("as many segments as workers", Fleets { segments: 1_000, ..fleets(1) });
     std::fs::create_dir_all(docs.join("scale"))?;
     type Figure = fn(&Ran) -> f64;
     let plots: [(&str, &str, Figure); 4] = [
@@ -64,8 +68,9 @@ pub fn all(docs: &Path) -> anyhow::Result<bool> {
         plot(&path, what, &[(&with[0].name, points(&with)), (&without[0].name, points(&without))])
             .map_err(|why| anyhow!("{}: {why}", path.display()))?;
     }
-    let reached = with.iter().all(|row| row.ran.efficiency() >= 0.95);
-    let rows: Vec<Row> = with.into_iter().chain(without).chain([calm, small]).collect();
+    let reached = with.iter().chain(&seeds).all(|row| row.ran.efficiency() >= 0.95);
+    let rows: Vec<Row> =
+        with.into_iter().chain(seeds).chain(without).chain([unwarned, short, calm, small]).collect();
     let table = table(&rows);
     print!("{table}");
     let page = docs.join("scale.md");
