@@ -163,6 +163,7 @@ async fn move_bytes(
     copied.map_err(|e| match e {
         CopyError::Read(e) => MediaError::io(format!("reading {}", request.source.display()), &e),
         CopyError::Write(e) => MediaError::io(format!("writing {}", out.display()), &e),
+        CopyError::Thread(e) => MediaError::io("no room for another thread", &e),
         CopyError::Stopped => MediaError::cancelled(),
     })
 }

@@ -47,6 +47,8 @@ pub(crate) enum CopyError {
     Read(io::Error),
     /// Writing the new one.
     Write(io::Error),
+    /// Starting the second thread.
+    Thread(io::Error),
     /// The caller had enough.
     Stopped,
 }
@@ -78,7 +80,8 @@ fn copy_in_pieces(
     let (written_in, written) = sync_channel::<Buffer>(PIECES);
     let mut bytes = 0;
     let read = thread::scope(|scope| {
-        let writer = scope.spawn(|| write_pieces(&mut target, filled, written_in));
+        let writing = || write_pieces(&mut target, filled, written_in);
+        let writer = thread::Builder::new().spawn_scoped(scope, writing).map_err(CopyError::Thread)?;
         let mut fresh = PIECES;
         let read = loop {
             let piece = if let Some(there) = leased.as_ref().and_then(|l| reader.there(l, bytes, piece_bytes))

@@ -111,7 +111,9 @@ impl Transcriber {
             Ok(())
         };
         std::thread::scope(|scope| -> Result<()> {
-            let others: Vec<_> = (1..side_by_side.max(1)).map(|_| scope.spawn(work)).collect();
+            // with no room for another thread it takes longer, and comes to the same
+            let start = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+            let others: Vec<_> = (1..side_by_side.max(1)).filter_map(start).collect();
             others.into_iter().fold(work(), |result, other| {
                 let other = other.join();
                 result.and(
