@@ -110,7 +110,14 @@ fn look_until(root: u32, ended: &AtomicBool) -> (u64, u64) {
         let sum = |of: &dyn Fn(u32) -> Option<u64>| tree.iter().filter_map(|pid| of(*pid)).sum::<u64>();
         rss = rss.max(sum(&|pid| field(&format!("/proc/{pid}/status"), "VmRSS:")));
         if looks.is_multiple_of(5) {
-            pss = pss.max(sum(&|pid| field(&format!("/proc/{pid}/smaps_rollup"), "Pss:")));
+            // both of one moment, so that the one is never more than the other
+            let texts: Vec<String> = tree
+                .iter()
+                .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok())
+                .collect();
+            let sum = |name: &str| texts.iter().filter_map(|text| field_in(text, name)).sum::<u64>();
+            rss = rss.max(sum("Rss:"));
+            pss = pss.max(sum("Pss:"));
         }
         looks += 1;
         std::thread::sleep(LOOK_EVERY);
@@ -142,7 +149,10 @@ fn parent(pid: u32) -> Option<u32> {
 }
 
 fn field(path: &str, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(path).ok()?;
+    field_in(&fs::read_to_string(path).ok()?, name)
+}
+
+fn field_in(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }

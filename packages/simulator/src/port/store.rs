@@ -41,8 +41,9 @@ impl MediaStore for Port {
         self.call(Op::PutFile, key.to_string(), move |state, world, by| {
             if taken.is_none() {
                 let bytes = state.objects.take_file(&file);
-                taken =
-                    Some(bytes.map_err(|e| PortError::io(format!("{} cannot be taken", file.display()), e))?);
+                // without its folder, which has another name in every history
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                taken = Some(bytes.map_err(|e| PortError::io(format!("{name} cannot be taken"), e))?);
             }
             if by.partial {
                 // the file was taken and the upload broke off: the key holds nothing of it
