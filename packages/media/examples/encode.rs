@@ -34,7 +34,7 @@ async fn main() -> Result<(), MediaError> {
         .await?
         .ok_or_else(|| MediaError::source("no picture"))?;
     let open = open_index(&plan, &source, &dir)?;
-    let plan = plan_on_grid(&plan, &open, &recipe, segment_ms as i64 * 1000);
+    let plan = plan_on_grid(&plan, &open, &recipe, segment_ms as i64 * 1000)?;
     let stream = facts.streams[plan.stream as usize].clone();
     let encoder = choose_encoder(&tools, codec, &stream).await?;
     let all = Arc::new((tools, source, dir, plan, stream, recipe, limits));

@@ -76,6 +76,11 @@ impl MediaError {
         MediaError::environment(message)
     }
 
+    /// The error of this crate that an error of a file operation carries.
+    pub(crate) fn carried(error: &std::io::Error) -> Option<MediaError> {
+        error.get_ref()?.downcast_ref::<MediaError>().cloned()
+    }
+
     /// The same error, with what the process said last.
     #[must_use]
     pub fn with_tail(mut self, tail: Vec<String>) -> MediaError {

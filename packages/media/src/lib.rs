@@ -30,6 +30,7 @@ pub mod plan;
 pub mod probe;
 pub mod process;
 pub mod progress;
+mod ranged; // sources that lie elsewhere, read in part
 pub mod rows;
 pub mod sound; // encodes the sound; speech hears through speech_sound
 pub mod sound_map;
@@ -54,6 +55,7 @@ pub use part::{PartLedger, copy_part, digest_part};
 pub use plan::{OpenIndex, PicturePlan, PictureSegment, TrackPlace, open_index, open_track, plan_cuts};
 pub use probe::probe;
 pub use process::Limits;
+pub use ranged::{Bring, Source};
 pub use sound::{AudioCodec, AudioSettings, encode_audio};
 pub use sound_map::SoundMap;
 pub use speech_sound::SpeechSound;

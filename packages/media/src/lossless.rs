@@ -118,6 +118,7 @@ pub async fn lossless_part(
 }
 
 fn write_plain(out: &Path, open: &OpenIndex, samples: &[Sample]) -> Result<()> {
+    open.expect(samples)?;
     part::write_unedited(out, &open.index.track, samples, &open.file)
 }
 

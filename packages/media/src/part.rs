@@ -46,6 +46,7 @@ pub fn samples_of<'a>(open: &'a OpenIndex, segment: &PictureSegment) -> Result<&
 /// Reads a segment's packets and writes nothing: its share of a join by reference.
 pub fn digest_part(open: &OpenIndex, segment: &PictureSegment) -> Result<PartLedger> {
     let samples = samples_of(open, segment)?;
+    open.expect(samples)?;
     let (payload_xxh3, bytes) = digest(&open.file, samples)?;
     Ok(PartLedger {
         index: segment.index,
@@ -110,8 +111,11 @@ pub(crate) fn each_run(
         let mut pos = start;
         while pos < end {
             let n = (end - pos).min(COPY_BYTES as u64) as usize;
-            file.read_at(pos, &mut buf[..n])
-                .map_err(|e| MediaError::source(format!("a packet at byte {pos} cannot be read: {e}")))?;
+            file.read_at(pos, &mut buf[..n]).map_err(|e| {
+                MediaError::carried(&e).unwrap_or_else(|| {
+                    MediaError::source(format!("a packet at byte {pos} cannot be read: {e}"))
+                })
+            })?;
             take(&buf[..n])?;
             pos += n as u64;
         }
@@ -238,6 +242,7 @@ pub fn copy_part(
         return Err(MediaError::internal(format!("segment {} cannot be cut by copying", segment.index)));
     }
     let samples = samples_of(open, segment)?;
+    open.expect(samples)?;
     let track = &open.index.track;
     let last = match open.index.track.samples.get(segment.end_packet as usize) {
         Some(next) => samples.last().map_or(0, |s| next.dts - s.dts) as u32,

@@ -9,11 +9,14 @@ use crate::access;
 use crate::cuts::{self, Cut};
 use crate::error::{MediaError, Result};
 use crate::facts::{Container, SourceFacts, StreamFacts};
-use crate::mp4::{self, CountedFile, Index, IndexError, Lost, TrackChoice};
-use crate::probe;
+use crate::mp4::{self, CountedFile, Index, IndexError, Lost, Sample, TrackChoice};
 use crate::process::Limits;
+use crate::ranged::{self, Source};
 use crate::tools::Tools;
 use crate::track;
+
+/// Bytes at the beginning of a packet among which its kind is told, most of the time.
+const HEAD_BYTES: u64 = 4096;
 
 /// The plan of a picture: which track, on which clock, cut where.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -128,18 +131,41 @@ pub struct OpenIndex {
     pub file: CountedFile,
 }
 
+impl OpenIndex {
+    /// Says which packets will be read, so that they can be fetched at once.
+    pub(crate) fn expect(&self, samples: &[Sample]) -> Result<()> {
+        self.file.expect(|| ranged::places(samples)).map_err(|e| not_fetched(&e))
+    }
+
+    /// The same of the first bytes of packets, where their kind is told.
+    pub(crate) fn expect_heads<'a>(&self, samples: impl IntoIterator<Item = &'a Sample>) -> Result<()> {
+        let head = |s: &Sample| s.offset..s.offset + u64::from(s.size).min(HEAD_BYTES);
+        self.file.expect(|| samples.into_iter().map(head).collect()).map_err(|e| not_fetched(&e))
+    }
+}
+
+fn not_fetched(error: &std::io::Error) -> MediaError {
+    let of_machine = || MediaError::environment(format!("packets could not be fetched: {error}"));
+    MediaError::carried(error).unwrap_or_else(of_machine)
+}
+
 /// Opens the index that a plan was made from.
-pub fn open_index(plan: &PicturePlan, source: &Path, scratch: &Path) -> Result<OpenIndex> {
-    open_track(plan, &plan.track_path(source, scratch))
+pub fn open_index(plan: &PicturePlan, source: impl Into<Source>, scratch: &Path) -> Result<OpenIndex> {
+    match &plan.track {
+        TrackPlace::Source { .. } => open_track(plan, source),
+        TrackPlace::TrackFile { file_name, .. } => open_track(plan, scratch.join(file_name)),
+    }
 }
 
 /// The same where the indexed packets lie at `path`, whatever its name.
-pub fn open_track(plan: &PicturePlan, path: &Path) -> Result<OpenIndex> {
+pub fn open_track(plan: &PicturePlan, source: impl Into<Source>) -> Result<OpenIndex> {
+    let source = source.into();
+    let path = source.path();
     let choice = match plan.track {
         TrackPlace::Source { track_id } => TrackChoice::Id(track_id),
         TrackPlace::TrackFile { .. } => TrackChoice::FirstVideo,
     };
-    let mut open = open_at(path, choice)?;
+    let mut open = open_in(source.open()?, path, choice)?;
     if let TrackChoice::Id(_) = choice {
         open.index.settle_edits();
     }
@@ -156,31 +182,43 @@ pub fn open_track(plan: &PicturePlan, path: &Path) -> Result<OpenIndex> {
 
 /// Reads the index of one track of a file.
 pub(crate) fn open_at(path: &Path, choice: TrackChoice) -> Result<OpenIndex> {
-    let file = CountedFile::new(probe::open(path)?).map_err(|e| MediaError::io(path.display(), &e))?;
-    let index =
-        mp4::read_index(&file, choice).map_err(|e| MediaError::source(format!("{}: {e}", path.display())))?;
+    open_in(Source::whole(path).open()?, path, choice)
+}
+
+fn open_in(file: CountedFile, path: &Path, choice: TrackChoice) -> Result<OpenIndex> {
+    let index = mp4::read_index(&file, choice).map_err(|e| {
+        let why = format!("{}: {e}", path.display());
+        match e {
+            IndexError::Io(_) if file.is_fetched() => MediaError::environment(why),
+            _ => MediaError::source(why),
+        }
+    })?;
     Ok(OpenIndex { index, file })
 }
 
 /// Plans the cuts of the primary picture; `None` where there is no picture.
 ///
-/// Reads the index of the source where it has one; else writes a track file into `scratch`.
+/// Reads the index of the source where it has one; else brings all of it and writes a track file
+/// into `scratch`.
 pub async fn plan_cuts(
     tools: &Tools,
-    source: &Path,
+    source: impl Into<Source>,
     scratch: &Path,
     segment_duration_us: i64,
     facts: &SourceFacts,
     limits: &Limits,
 ) -> Result<Option<PicturePlan>> {
+    let source = source.into();
     let Some(stream) = facts.primary_video() else { return Ok(None) };
     if segment_duration_us <= 0 {
         return Err(MediaError::usage("the segment duration must be longer than nothing"));
     }
     let mut hidden = 0;
-    let (open, anchor, place) = match indexed(tools, source, stream, facts).await? {
+    let (open, anchor, place) = match indexed(tools, &source, stream, facts).await? {
         Ok(found) => found,
         Err(reason) => {
+            source.bring_all().await?;
+            let source = source.path();
             let made = track::write(tools, source, scratch, stream, limits).await?;
             if reason == SEVERAL_EDITS {
                 hidden = track::hidden_packets(tools, source, stream.index, limits).await?;
@@ -188,7 +226,7 @@ pub async fn plan_cuts(
             (made.open, made.anchor, TrackPlace::TrackFile { file_name: made.file_name, reason })
         }
     };
-    let mut plan = lay_out(stream, facts, &open, anchor, place, segment_duration_us);
+    let mut plan = lay_out(stream, facts, &open, anchor, place, segment_duration_us)?;
     plan.hidden = hidden;
     if plan.lost.is_none() {
         plan.lost = cut_off(facts, &plan, &open);
@@ -211,7 +249,7 @@ const SEVERAL_EDITS: &str = "the edit list has several parts";
 /// The source's own index, or why it will not do.
 async fn indexed(
     tools: &Tools,
-    source: &Path,
+    source: &Source,
     stream: &StreamFacts,
     facts: &SourceFacts,
 ) -> Result<Result<(OpenIndex, i64, TrackPlace), String>> {
@@ -219,7 +257,8 @@ async fn indexed(
         return Ok(Err(format!("{} has no index of this kind", facts.format)));
     }
     let Some(track_id) = stream.track_id else { return Ok(Err("the track has no number".into())) };
-    let file = CountedFile::new(probe::open(source)?).map_err(|e| MediaError::io(source.display(), &e))?;
+    source.bring_head().await?;
+    let (file, source) = (source.open()?, source.path());
     let mut index = match mp4::read_index(&file, TrackChoice::Id(track_id)) {
         Ok(index) => index,
         Err(IndexError::Io(e)) => {
@@ -248,12 +287,14 @@ fn lay_out(
     anchor: i64,
     place: TrackPlace,
     segment_duration_us: i64,
-) -> PicturePlan {
+) -> Result<PicturePlan> {
     let track = &open.index.track;
     let timebase = Timebase { num: 1, den: track.timescale };
     let length = timebase.from_micros(segment_duration_us).max(1);
     let grace = timebase.from_micros(cuts::shortest_tail_us(segment_duration_us));
     let mut cut = cuts::cut(&track.samples, track.last_duration, length, grace);
+    let looked_at = cut.iter().filter(|c| c.closed && c.packet > 0).map(|c| &track.samples[c.packet]);
+    open.expect_heads(looked_at)?;
     for c in cut.iter_mut().filter(|c| c.closed) {
         let sample = &track.samples[c.packet];
         c.closed = c.packet == 0 || access::is_clean(&open.file, &track.stsd, sample);
@@ -261,7 +302,7 @@ fn lay_out(
         c.closed &= c.packet > 0 || !track.samples.iter().any(|s| s.hidden);
     }
     let segments = segments(&cut, track, anchor);
-    PicturePlan {
+    Ok(PicturePlan {
         stream: stream.index,
         codec: stream.codec.clone().unwrap_or_default(),
         timebase,
@@ -275,7 +316,7 @@ fn lay_out(
         bytes_read: open.file.bytes_read(),
         lost: open.index.lost,
         segments,
-    }
+    })
 }
 
 fn segments(cuts: &[Cut], track: &mp4::Track, anchor: i64) -> Vec<PictureSegment> {

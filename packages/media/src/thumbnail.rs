@@ -9,6 +9,7 @@ use crate::facts::{SourceFacts, StreamKind};
 use crate::mux::seconds;
 use crate::probe::source_input;
 use crate::process::{self, Heard, Limits};
+use crate::ranged::Source;
 use crate::tools::Tools;
 
 /// Frames among which the most typical one is chosen.
@@ -67,26 +68,30 @@ pub fn thumbnail_args(
 /// cover. `false` where there is no picture.
 pub async fn thumbnail(
     tools: &Tools,
-    source: &Path,
+    source: impl Into<Source>,
     facts: &SourceFacts,
     at_us: Option<i64>,
     width: u32,
     out: &Path,
     limits: &Limits,
 ) -> Result<bool> {
+    let source = source.into();
     let moving = facts.primary_video();
     let Some(stream) = moving.or_else(|| facts.of(StreamKind::Picture).next()) else { return Ok(false) };
     let length = moving.and(facts.duration_us).unwrap_or(0);
     let wanted = at_us.unwrap_or((length / 10).min(LATEST_US)).min(length);
     for (at_us, choice) in [(wanted, Choice::NotBlack), (wanted, Choice::Any), (0, Choice::Any)] {
-        let args = thumbnail_args(source, stream.index, at_us, choice, width, out);
+        let from_us = if at_us > 0 { facts.start_time_us + at_us } else { i64::MIN };
+        let to_us = facts.start_time_us + at_us + SEARCHED_US;
+        source.bring_stretch(facts, stream, from_us, to_us).await?;
+        let args = thumbnail_args(source.path(), stream.index, at_us, choice, width, out);
         let call = tools.ffmpeg("making the thumbnail", args);
         process::run(&call, limits, |_| Heard::Progress).await?;
         if fs::metadata(out).is_ok_and(|m| m.len() > 0) {
             return Ok(true);
         }
     }
-    Err(MediaError::source(format!("{}: no frame of the picture can be decoded", source.display())))
+    Err(MediaError::source(format!("{}: no frame of the picture can be decoded", source.path().display())))
 }
 
 #[cfg(test)]

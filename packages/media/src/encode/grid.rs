@@ -77,16 +77,18 @@ pub fn plan_on_grid(
     open: &OpenIndex,
     recipe: &EncodeRecipe,
     segment_duration_us: i64,
-) -> PicturePlan {
+) -> crate::Result<PicturePlan> {
     let mut track = open.index.track.clone();
     keep_grid(&mut track, recipe);
     let length = plan.timebase.from_micros(segment_duration_us).max(1);
     let grace = plan.timebase.from_micros(cuts::shortest_tail_us(segment_duration_us));
     let mut cut = cuts::cut(&track.samples, track.last_duration, length, grace);
+    let looked_at = cut.iter().skip(1).filter(|c| c.closed).map(|c| &track.samples[c.packet]);
+    open.expect_heads(looked_at)?;
     for c in cut.iter_mut().skip(1).filter(|c| c.closed) {
         c.closed = access::is_clean(&open.file, &track.stsd, &track.samples[c.packet]);
     }
-    PicturePlan { segments: segments(&cut, &track, plan.anchor), ..plan.clone() }
+    Ok(PicturePlan { segments: segments(&cut, &track, plan.anchor), ..plan.clone() })
 }
 
 fn segments(cuts: &[Cut], track: &Track, anchor: i64) -> Vec<PictureSegment> {

@@ -17,8 +17,10 @@ const UNITY: [u8; 36] = {
     m
 };
 
-/// Writes a header that names these packets where they lie in the file of `open`.
+/// Writes a header that names these packets where they lie in the file of `open`, and has them
+/// fetched.
 pub(super) fn write(out: &Path, open: &OpenIndex, samples: &[Sample]) -> Result<()> {
+    open.expect(samples)?;
     let track = &open.index.track;
     let header = mp4::write_header(&HeaderTrack {
         brand: Brand::QuickTime,

@@ -67,7 +67,7 @@ impl Source {
         let plan = plan_cuts(&self.tools, &self.path, dir, millis * 1000, &self.facts, &limits);
         let plan = plan.await.unwrap().unwrap();
         let open = open_index(&plan, &self.path, dir).unwrap();
-        (plan_on_grid(&plan, &open, recipe, millis * 1000), open)
+        (plan_on_grid(&plan, &open, recipe, millis * 1000).unwrap(), open)
     }
 }
 

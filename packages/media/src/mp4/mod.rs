@@ -20,9 +20,9 @@ mod write;
 pub use edits::Edit;
 pub use parse::{Brand, Index, Lost, Sample, Track};
 pub use priming::hide_priming;
-pub use read::{TrackChoice, brand, looks_like_mov, read_index, short_by};
+pub use read::{Movie, TrackChoice, brand, looks_like_mov, read_index, read_movie, short_by};
 pub use rewrite::{BLOCK, Places, Rewrite, Run, plan_rewrite};
-pub use source::{ByteSource, CountedFile};
+pub use source::{Ahead, ByteSource, CountedFile};
 pub use stamp::stamp_matrix;
 pub use write::{HeaderTrack, MovHeader, write_header};
 

@@ -17,6 +17,8 @@ pub enum TrackChoice {
     Id(u32),
     /// The first picture.
     FirstVideo,
+    /// Whichever comes.
+    Any,
 }
 
 /// The boxes at top level that matter.
@@ -48,6 +50,56 @@ pub fn looks_like_mov(src: &impl ByteSource) -> bool {
 /// Reads the index of one track.
 pub fn read_index(src: &impl ByteSource, choice: TrackChoice) -> Result<Index, IndexError> {
     let top = top_level(src)?;
+    let (_, inside) = movie_box(src, &top)?;
+    let movie_timescale = movie_clock(src, &inside)?;
+    let mut track = None;
+    for trak in inside.iter().filter(|b| &b.kind == b"trak") {
+        if let Some(found) = read_track(src, *trak, choice)? {
+            track = Some(found);
+            break;
+        }
+    }
+    let mut track = track.ok_or_else(|| IndexError::broken("the track is not there"))?;
+    let lost = drop_lost(&mut track, src.len(), top.short_by);
+    Ok(Index { brand: top.brand, movie_timescale, track, lost })
+}
+
+/// Where the index of a file lies, and what it says of all tracks.
+#[derive(Debug, Clone)]
+pub struct Movie {
+    /// The bytes of the moov box.
+    pub index: std::ops::Range<u64>,
+    /// Ticks a second of the movie's clock.
+    pub timescale: u32,
+    /// The tracks, in the order of the file.
+    pub tracks: Vec<Track>,
+}
+
+/// Reads the index of all tracks; `found` hears first where it lies.
+pub fn read_movie(
+    src: &impl ByteSource,
+    found: impl FnOnce(&std::ops::Range<u64>),
+) -> Result<Movie, IndexError> {
+    let top = walk(src, true)?;
+    let moov = top.moov.filter(|moov| moov.end <= src.len());
+    let index = moov.map(|moov| moov.start..moov.end);
+    if let Some(index) = &index {
+        found(index);
+    }
+    let (moov, inside) = movie_box(src, &top)?;
+    let timescale = movie_clock(src, &inside)?;
+    let mut tracks = Vec::new();
+    for trak in inside.iter().filter(|b| &b.kind == b"trak") {
+        if let Some(mut track) = read_track(src, *trak, TrackChoice::Any)? {
+            drop_lost(&mut track, src.len(), top.short_by);
+            tracks.push(track);
+        }
+    }
+    Ok(Movie { index: moov.start..moov.end, timescale, tracks })
+}
+
+/// The one box that holds the index, and what is in it.
+fn movie_box(src: &impl ByteSource, top: &TopLevel) -> Result<(BoxAt, Vec<BoxAt>), IndexError> {
     let Some(moov) = top.moov else {
         return Err(IndexError::Missing(if top.mdat {
             "the file holds media and no moov box; it was cut off, or never finished".into()
@@ -68,23 +120,22 @@ pub fn read_index(src: &impl ByteSource, choice: TrackChoice) -> Result<Index, I
     if boxes::find(&inside, b"cmov").is_some() {
         return Err(IndexError::Unsupported("compressed".into()));
     }
-    let movie_timescale = match boxes::find(&inside, b"mvhd") {
-        Some(b) => clock(src, b)?.0,
-        None => return Err(IndexError::broken("no mvhd box")),
-    };
-    let mut track = None;
-    for trak in inside.iter().filter(|b| &b.kind == b"trak") {
-        if let Some(found) = read_track(src, *trak, choice)? {
-            track = Some(found);
-            break;
-        }
+    Ok((moov, inside))
+}
+
+fn movie_clock(src: &impl ByteSource, inside: &[BoxAt]) -> Result<u32, IndexError> {
+    match boxes::find(inside, b"mvhd") {
+        Some(b) => Ok(clock(src, b)?.0),
+        None => Err(IndexError::broken("no mvhd box")),
     }
-    let mut track = track.ok_or_else(|| IndexError::broken("the track is not there"))?;
-    let lost = drop_lost(&mut track, src.len(), top.short_by);
-    Ok(Index { brand: top.brand, movie_timescale, track, lost })
 }
 
 fn top_level(src: &impl ByteSource) -> Result<TopLevel, IndexError> {
+    walk(src, false)
+}
+
+/// Looks at the boxes at top level: all of them, or those before the first fragment.
+fn walk(src: &impl ByteSource, to_fragments: bool) -> Result<TopLevel, IndexError> {
     let end = src.len();
     let mut top =
         TopLevel { brand: Brand::QuickTime, moov: None, mdat: false, fragments: false, short_by: 0 };
@@ -103,6 +154,9 @@ fn top_level(src: &impl ByteSource) -> Result<TopLevel, IndexError> {
             b"mdat" => top.mdat = true,
             b"moof" | b"sidx" => top.fragments = true,
             _ => {}
+        }
+        if to_fragments && top.fragments {
+            return Ok(top);
         }
         if b.end > end {
             top.short_by = b.end - end;
@@ -144,6 +198,7 @@ fn read_track(src: &impl ByteSource, trak: BoxAt, choice: TrackChoice) -> Result
     let wanted = match choice {
         TrackChoice::Id(wanted) => wanted == id,
         TrackChoice::FirstVideo => is_video,
+        TrackChoice::Any => true,
     };
     if !wanted {
         return Ok(None);

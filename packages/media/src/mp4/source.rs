@@ -1,8 +1,10 @@
 //! Reading at a position, counted: planning promises to read the index and not the media,
 //! and this is where the promise is measured.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,19 +36,42 @@ impl ByteSource for &[u8] {
     }
 }
 
+/// Makes bytes of a file be there before they are read. Blocks.
+pub trait Ahead: fmt::Debug + Send + Sync {
+    /// Half-open ranges of bytes; those that lie past the end do not matter.
+    fn ahead(&self, ranges: &[Range<u64>]) -> io::Result<()>;
+}
+
 /// A file, with a count of the bytes that were read from it.
 #[derive(Debug)]
 pub struct CountedFile {
     file: File,
     len: u64,
     read: AtomicU64,
+    ahead: Option<Box<dyn Ahead>>,
 }
 
 impl CountedFile {
     /// Takes an open file.
     pub fn new(file: File) -> io::Result<CountedFile> {
         let len = file.metadata()?.len();
-        Ok(CountedFile { file, len, read: AtomicU64::new(0) })
+        Ok(CountedFile { file, len, read: AtomicU64::new(0), ahead: None })
+    }
+
+    /// The same file where bytes may still have to be fetched.
+    #[must_use]
+    pub fn with(self, ahead: Option<Box<dyn Ahead>>) -> CountedFile {
+        CountedFile { ahead, ..self }
+    }
+
+    /// Whether bytes may still have to be fetched.
+    pub fn is_fetched(&self) -> bool {
+        self.ahead.is_some()
+    }
+
+    /// Says what will be read, so that it can be fetched at once. Blocks.
+    pub fn expect(&self, ranges: impl FnOnce() -> Vec<Range<u64>>) -> io::Result<()> {
+        self.ahead.as_ref().map_or(Ok(()), |ahead| ahead.ahead(&ranges()))
     }
 
     /// Bytes read so far.
@@ -61,6 +86,10 @@ impl ByteSource for CountedFile {
     }
 
     fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<()> {
+        if let Some(ahead) = &self.ahead {
+            let end = pos.checked_add(buf.len() as u64).ok_or(io::ErrorKind::UnexpectedEof)?;
+            ahead.ahead(std::slice::from_ref(&(pos..end)))?;
+        }
         self.file.read_exact_at(buf, pos)?;
         self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
         Ok(())

@@ -40,6 +40,13 @@ impl BlockRange {
     }
 }
 
+/// Where the decoder of a block is sent to and where it stops, microseconds of ffmpeg's clock.
+pub(super) fn read_us(stream: &StreamFacts, origin: i64, range: &BlockRange) -> (i64, i64) {
+    let origin_us = stream.timebase.to_micros(origin);
+    let from = if range.from == 0 { i64::MIN } else { origin_us + range.from * 1_000_000 - SEEK_MARGIN_US };
+    (from, origin_us + range.to * 1_000_000)
+}
+
 /// Missing sound is filled with silence, so that time and samples stay together; what lies
 /// end to end is left alone.
 const FILL: &str = "aresample=async=1:min_hard_comp=0.1:first_pts=0";
@@ -56,7 +63,7 @@ pub fn block_args(
     let clock = segue_domain::Timebase { num: 1, den: stream.sample_rate.max(1) };
     let origin_samples = stream.timebase.rescale(origin, clock);
     let (first, end) = (origin_samples + range.from * rate, origin_samples + range.to * rate);
-    let seek = stream.timebase.to_micros(origin) + range.from * 1_000_000 - SEEK_MARGIN_US - start_time_us;
+    let seek = read_us(stream, origin, range).0.saturating_sub(start_time_us);
     let mut args = words(&["-v", "error", "-nostdin", "-copyts", "-noaccurate_seek"]);
     if range.from > 0 && seek > 0 {
         args.extend(words(&["-ss", &seconds(seek)]));

@@ -25,8 +25,10 @@ use crate::mp4::{self, CountedFile, TrackChoice};
 use crate::probe::{self, source_input};
 use crate::process::{self, Heard, Limits};
 use crate::progress::Progress;
+use crate::ranged::Source;
 use crate::tools::Tools;
 
+use args::read_us;
 pub use args::{BlockRange, block_args, whole_args};
 
 /// Samples in a second.
@@ -62,16 +64,19 @@ impl SpeechSound {
     /// A stream that is not there or cannot be decoded.
     pub async fn open(
         tools: &Tools,
-        path: &Path,
+        source: impl Into<Source>,
         facts: &SourceFacts,
         audio_stream_index: u32,
         scratch: &Path,
         limits: &Limits,
     ) -> Result<SpeechSound> {
+        let source = source.into();
+        let path = source.path();
         let found = facts.of(StreamKind::Audio).find(|s| s.index == audio_stream_index);
         let stream = found.ok_or_else(|| {
             MediaError::usage(format!("{}: stream {audio_stream_index} is no sound", path.display()))
         })?;
+        source.bring_head().await?;
         let origin = first_frame(tools, path, stream).await?.or(stream.start).unwrap_or(0);
         let start_us = stream.timebase.to_micros(origin) - facts.start_time_us;
         let start_offset_ms = start_us.div_euclid(1000) + i64::from(start_us.rem_euclid(1000) >= 500);
@@ -79,10 +84,10 @@ impl SpeechSound {
         if let Some(duration_us) = known {
             let blocks = Box::new(Blocks {
                 tools: tools.clone(),
-                path: path.to_owned(),
+                source: source.clone(),
+                facts: facts.clone(),
                 stream: stream.clone(),
                 origin,
-                start_time_us: facts.start_time_us,
                 seconds: BLOCK_SECONDS,
                 limits: limits.clone(),
                 runtime: tokio::runtime::Handle::current(),
@@ -91,6 +96,7 @@ impl SpeechSound {
             let len = (i128::from(duration_us) * i128::from(SAMPLE_RATE)).div_euclid(1_000_000) as i64 + 1;
             return Ok(SpeechSound { place: Place::Blocks(blocks), len, start_offset_ms });
         }
+        source.bring_all().await?;
         let whole = Whole::decode(tools, path, stream, scratch, limits).await?;
         let len = whole.len;
         Ok(SpeechSound { place: Place::Whole(whole), len, start_offset_ms })
@@ -173,10 +179,10 @@ fn plain_track(path: &Path, stream: &StreamFacts) -> bool {
 #[derive(Debug)]
 struct Blocks {
     tools: Tools,
-    path: PathBuf,
+    source: Source,
+    facts: SourceFacts,
     stream: StreamFacts,
     origin: i64,
-    start_time_us: i64,
     seconds: i64,
     limits: Limits,
     runtime: tokio::runtime::Handle,
@@ -219,8 +225,11 @@ impl Blocks {
 
     async fn decode(&self, number: i64) -> Result<Vec<i16>> {
         let range = BlockRange::of(number, self.seconds);
-        let args = block_args(&self.path, &self.stream, self.origin, self.start_time_us, &range);
-        let call = self.tools.ffmpeg(format!("decoding the sound of {}", self.path.display()), args);
+        let (from_us, to_us) = read_us(&self.stream, self.origin, &range);
+        self.source.bring_stretch(&self.facts, &self.stream, from_us, to_us).await?;
+        let path = self.source.path();
+        let args = block_args(path, &self.stream, self.origin, self.facts.start_time_us, &range);
+        let call = self.tools.ffmpeg(format!("decoding the sound of {}", path.display()), args);
         let bytes = process::output(&call, &self.limits, range.most_bytes()).await?;
         let skip = (range.warm_up * SAMPLE_RATE) as usize;
         let length = (self.seconds * SAMPLE_RATE) as usize;

@@ -1,0 +1,132 @@
+//! What ffmpeg will read, by the index.
+//!
+//! ffmpeg's demuxer reads the bytes of a packet only when its turn comes, and never those of a
+//! stream that nobody wants. Where it is sent to a time, it goes to a keyframe before that, and
+//! takes every stream from there on.
+
+use std::ops::Range;
+
+use crate::facts::{SourceFacts, StreamFacts, StreamKind};
+use crate::mp4::{Movie, Sample, Track};
+
+use super::GAP;
+
+/// Bytes of packets that ffmpeg reads at most to learn what the streams are (`-probesize`, whose
+/// default is 5,000,000), and some more.
+const PROBED: u64 = 6_000_000;
+/// Packets of every track that are there for a look, wherever they lie.
+const FIRST: usize = 64;
+/// A look may go on for this much longer, microseconds.
+const LOOK_US: i64 = 2_000_000;
+/// Tracks smaller than this are brought whole: chapters, subtitles, time codes. ffmpeg reads
+/// chapters when it opens a file.
+const SMALL: u64 = 1 << 20;
+/// Packets around a stretch that are brought as well, microseconds: decoders and filters read
+/// ahead, and edit lists move a track a little.
+const MARGIN_US: i64 = 5_000_000;
+/// Keyframes before a time to which ffmpeg may go back.
+const KEYFRAMES_BACK: usize = 2;
+
+/// Ranges in order, each once, and those with less than `gap` bytes between them as one.
+pub(super) fn merged(mut ranges: Vec<Range<u64>>, gap: u64) -> Vec<Range<u64>> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_by_key(|range| range.start);
+    let mut all: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match all.last_mut() {
+            Some(last) if range.start <= last.end.saturating_add(gap) => last.end = last.end.max(range.end),
+            _ => all.push(range),
+        }
+    }
+    all
+}
+
+/// Where samples lie.
+pub(crate) fn places<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> Vec<Range<u64>> {
+    let place = |sample: &Sample| sample.offset..sample.offset.saturating_add(u64::from(sample.size));
+    merged(samples.into_iter().map(place).collect(), GAP)
+}
+
+/// The index, and what a look at the file reads of the tracks.
+pub(super) fn head(movie: &Movie) -> Vec<Range<u64>> {
+    let until = looked_until(movie) + LOOK_US;
+    let mut ranges = vec![movie.index.clone()];
+    for track in &movie.tracks {
+        let small = track.bytes() < SMALL;
+        let wanted = track.samples.iter().enumerate();
+        let wanted = wanted.filter(|(i, sample)| small || *i < FIRST || micros(track, sample.dts) <= until);
+        ranges.extend(places(wanted.map(|(_, sample)| sample)));
+    }
+    merged(ranges, GAP)
+}
+
+/// The decode time by which as many bytes were read as a look reads, all tracks together.
+fn looked_until(movie: &Movie) -> i64 {
+    let mut all: Vec<(i64, u32)> = Vec::new();
+    for track in &movie.tracks {
+        let mut bytes = 0;
+        for sample in &track.samples {
+            if bytes > PROBED {
+                break;
+            }
+            bytes += u64::from(sample.size);
+            all.push((micros(track, sample.dts), sample.size));
+        }
+    }
+    all.sort_unstable();
+    let mut bytes = 0;
+    let reached = all.iter().find(|(_, size)| {
+        bytes += u64::from(*size);
+        bytes > PROBED
+    });
+    reached.map_or(i64::MAX / 2, |(at, _)| *at)
+}
+
+/// What is read of one stream between two times of ffmpeg's clock; `None` where the index does
+/// not say.
+pub(super) fn stretch(
+    movie: &Movie,
+    facts: &SourceFacts,
+    stream: &StreamFacts,
+    from_us: i64,
+    to_us: i64,
+) -> Option<Vec<Range<u64>>> {
+    let wanted = track_of(movie, stream)?;
+    let mut from = from_us;
+    // the stream that ffmpeg goes by is a picture where there is one
+    for video in facts.of(StreamKind::Video).chain(facts.of(StreamKind::Picture)) {
+        let Some(track) = track_of(movie, video) else { continue };
+        let shift = shift(movie, track, video)?;
+        let before = track.samples.iter().filter(|s| s.keyframe).map(|s| micros(track, s.pts()) + shift);
+        let before: Vec<i64> = before.filter(|at| *at <= from_us).collect();
+        from = from.min(before.iter().rev().nth(KEYFRAMES_BACK - 1).copied().unwrap_or(i64::MIN));
+    }
+    let shift = shift(movie, wanted, stream)?;
+    // where decoding of the stream itself may begin
+    let from = from.saturating_sub(MARGIN_US);
+    let key = wanted.samples.iter().filter(|s| s.keyframe).map(|s| micros(wanted, s.pts()) + shift);
+    let start = key.filter(|at| *at <= from).max().unwrap_or(i64::MIN);
+    let end = to_us.saturating_add(MARGIN_US);
+    let read = wanted.samples.iter().filter(|sample| {
+        let (at, shown) = (micros(wanted, sample.dts) + shift, micros(wanted, sample.pts()) + shift);
+        at.max(shown) >= start && at <= end
+    });
+    Some(places(read))
+}
+
+fn track_of<'a>(movie: &'a Movie, stream: &StreamFacts) -> Option<&'a Track> {
+    let id = stream.track_id?;
+    movie.tracks.iter().find(|track| track.id == id)
+}
+
+/// What is to be added to the index's times to get ffmpeg's, microseconds.
+fn shift(movie: &Movie, track: &Track, stream: &StreamFacts) -> Option<i64> {
+    let shown = track.shown(movie.timescale)?;
+    let first = track.samples.iter().map(Sample::pts).filter(|pts| *pts >= shown.start).min()?;
+    Some(stream.timebase.to_micros(stream.start?) - micros(track, first))
+}
+
+fn micros(track: &Track, ticks: i64) -> i64 {
+    let us = i128::from(ticks) * 1_000_000 / i128::from(track.timescale.max(1));
+    i64::try_from(us).unwrap_or(i64::MAX / 4)
+}
