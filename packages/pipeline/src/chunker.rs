@@ -20,8 +20,8 @@ use crate::ingest::{Intake, take_in};
 use crate::progress::{completed_tasks, report_stages};
 use crate::receive::{Outcome, serve, serve_all};
 use crate::settle::{
-    after_failure, as_engine_error, fail_killer, fetch, job_under_lease, load_plan, reassemble_if_all_in,
-    scratch, source_error, unless_cancelled,
+    after_failure, as_engine_error, fail_killer, job_under_lease, load_plan, open_source,
+    reassemble_if_all_in, scratch, source_error, unless_cancelled,
 };
 
 /// Task messages that are sent at once.
@@ -164,7 +164,7 @@ impl Chunker {
         recipe.check().map_err(usage)?;
         let folder = scratch(&self.config)?;
         let fetched = async {
-            let source = fetch(&self.deps, &record.source_key, folder.path()).await;
+            let source = open_source(&self.deps, &record.source_key, folder.path()).await;
             source.map_err(|e| source_error(&record.source_key, e))
         };
         let source = unless_cancelled(held.lost(), fetched).await?;

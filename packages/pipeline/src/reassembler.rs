@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use segue_domain::manifest::MANIFEST_VERSION;
 use segue_domain::{
-    FaultKind, JobId, JobRecord, JobState, Key, Manifest, Message, Output, Plan, TaskId, Term,
+    Completion, FaultKind, JobId, JobRecord, JobState, Key, Manifest, Message, Output, Plan, Task, TaskId,
+    Term,
 };
 use segue_ports::{
     EngineError, Event, JobChange, LeaseName, Part, PutMode, QueueName, ReduceRequest, Reduced, Reducer, Run,
@@ -26,6 +28,9 @@ use crate::settle::{
     unless_cancelled,
 };
 use crate::tidy::tidy_completed;
+
+/// Files of parts that are fetched at the same time.
+const FETCHED_AT_ONCE: usize = 16;
 
 /// Joins jobs until `shutdown`.
 ///
@@ -171,7 +176,7 @@ impl Reassembler {
             after = Some(last.task.clone());
             found.extend(page.into_iter().map(|completion| (completion.task.clone(), completion)));
         }
-        let mut parts = Vec::with_capacity(plan.tasks.len());
+        let mut all = Vec::with_capacity(plan.tasks.len());
         for task in &plan.tasks {
             let completion = found.remove(&task.id).ok_or_else(|| {
                 EngineError::new(
@@ -179,16 +184,23 @@ impl Reassembler {
                     format!("all tasks are in, but {} has no completion", task.id),
                 )
             })?;
-            let mut files = BTreeMap::new();
-            for file in completion.files {
-                files.insert(file.name, fetch(&self.deps, &file.key, folder).await.map_err(as_engine_error)?);
-            }
-            parts.push(Part { task: task.clone(), files, facts: completion.facts });
+            all.push((task, completion));
         }
+        let fetched = all.into_iter().map(|(task, completion)| self.part(task, completion, folder).boxed());
+        let fetched: Vec<_> = fetched.collect();
+        let mut parts: Vec<Part> = stream::iter(fetched).buffered(FETCHED_AT_ONCE).try_collect().await?;
         if mutant!("parts-by-name") {
             parts.sort_by(|a: &Part, b| a.task.id.cmp(&b.task.id));
         }
         Ok(parts)
+    }
+
+    async fn part(&self, task: &Task, completion: Completion, folder: &Path) -> Result<Part, EngineError> {
+        let mut files = BTreeMap::new();
+        for file in completion.files {
+            files.insert(file.name, fetch(&self.deps, &file.key, folder).await.map_err(as_engine_error)?);
+        }
+        Ok(Part { task: task.clone(), files, facts: completion.facts })
     }
 
     async fn store(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState, Key, Message, Plan, TaskId};
 use segue_ports::{
-    EngineError, Event, Inputs, JobChange, Lease, PortError, PortErrorKind, QueueName, mutant,
+    EngineError, Event, Inputs, JobChange, Lease, PortError, PortErrorKind, QueueName, Source, mutant,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -113,14 +113,14 @@ pub async fn load_plan(deps: &Deps, record: &JobRecord) -> anyhow::Result<Arc<Pl
     Ok(Arc::new(Plan::decode(&bytes, &sealed.hash)?))
 }
 
-/// The files that work on a plan reads, on this machine.
+/// The files that work on a plan reads, to be read in part.
 pub async fn fetch_inputs(deps: &Deps, plan: &Plan, scratch: &Path) -> Result<Inputs, EngineError> {
     let source =
-        fetch(deps, &plan.source_key, scratch).await.map_err(|e| source_error(&plan.source_key, e))?;
+        open_source(deps, &plan.source_key, scratch).await.map_err(|e| source_error(&plan.source_key, e))?;
     let mut files = BTreeMap::new();
     for (name, key) in &plan.files {
-        let path = fetch(deps, key, scratch).await.map_err(as_engine_error)?;
-        files.insert(name.clone(), path);
+        let file = open_source(deps, key, scratch).await.map_err(as_engine_error)?;
+        files.insert(name.clone(), file);
     }
     Ok(Inputs { source, files })
 }
@@ -129,6 +129,12 @@ pub async fn fetch_inputs(deps: &Deps, plan: &Plan, scratch: &Path) -> Result<In
 pub async fn fetch(deps: &Deps, key: &str, scratch: &Path) -> Result<std::path::PathBuf, PortError> {
     let key: Key = key.parse().map_err(|e| PortError::with(PortErrorKind::Corrupt, "a stored key", e))?;
     deps.store.get_file(&key, scratch).await
+}
+
+/// The source, or a file of the chunker's, to be read in part.
+pub async fn open_source(deps: &Deps, key: &str, scratch: &Path) -> Result<Source, PortError> {
+    let key: Key = key.parse().map_err(|e| PortError::with(PortErrorKind::Corrupt, "a stored key", e))?;
+    deps.store.open_source(&key, scratch).await
 }
 
 /// The source is gone or closed to us: the source's fault, not the machine's.

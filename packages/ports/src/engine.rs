@@ -11,6 +11,7 @@ use segue_domain::{Failure, FaultKind, JobId, OutputKind, Plan, Recipe, Task, Ta
 use tokio_util::sync::CancellationToken;
 
 use crate::report::Reporter;
+use crate::source::Source;
 
 /// Why an engine gave up.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -85,9 +86,9 @@ pub struct ProducedFile {
 #[derive(Debug, Clone, Default)]
 pub struct Inputs {
     /// The source.
-    pub source: PathBuf,
+    pub source: Source,
     /// The chunker's files by the names in [`Plan::files`].
-    pub files: BTreeMap<String, PathBuf>,
+    pub files: BTreeMap<String, Source>,
 }
 
 /// A request for a plan.
@@ -96,7 +97,7 @@ pub struct PlanRequest {
     /// What every piece of work is given.
     pub run: Run,
     /// The source.
-    pub source: PathBuf,
+    pub source: Source,
     /// Its key, for the plan.
     pub source_key: String,
     /// What is wanted.

@@ -19,6 +19,7 @@ pub mod mutants;
 pub mod notice;
 pub mod queue;
 pub mod report;
+pub mod source;
 pub mod store;
 
 pub use clock::{Clock, SystemClock};
@@ -35,4 +36,5 @@ pub use ledger::{
 pub use notice::{ArrivalNotice, ReadArrivals};
 pub use queue::{Delivery, QueueDepth, QueueName, Receipt, WorkQueue};
 pub use report::{Event, NoReport, Reporter, Stage};
+pub use source::{FetchRanges, Source};
 pub use store::{MediaStore, Object, ObjectPage, PutMode, PutResult};

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use segue_domain::Key;
 
 use crate::error::PortError;
+use crate::source::Source;
 
 /// Whether a write may replace what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +74,13 @@ pub trait MediaStore: Send + Sync {
     /// a copy in `scratch` under a name of its own. Nobody writes to it.
     /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when it is not there.
     async fn get_file(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError>;
+
+    /// The source under `key`, to be read in part: what is wanted of it is fetched when it is
+    /// asked for. A store that is near gives all of it at once.
+    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when it is not there.
+    async fn open_source(&self, key: &Key, scratch: &Path) -> Result<Source, PortError> {
+        Ok(Source::whole(self.get_file(key, scratch).await?))
+    }
 
     /// The object's size, or `None`.
     async fn head(&self, key: &Key) -> Result<Option<Object>, PortError>;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use segue_domain::{Failure, JobId, Recipe};
-use segue_ports::{NoReport, PlanRequest, Planned, Planner, Run};
+use segue_ports::{NoReport, PlanRequest, Planned, Planner, Run, Source};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure;
@@ -30,6 +30,6 @@ pub async fn preview(
         scratch: scratch.path().to_owned(),
     };
     let source_key = segue_domain::Key::source(&job, &source.extension()).to_string();
-    let request = PlanRequest { run, source: source.path.clone(), source_key, recipe };
+    let request = PlanRequest { run, source: Source::whole(source.path.clone()), source_key, recipe };
     planner.plan(request).await.map_err(|error| error.into_failure(None))
 }

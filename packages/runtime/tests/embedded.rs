@@ -35,7 +35,7 @@ struct Copier {
 impl Planner for Copier {
     async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError> {
         if let Some(error) = &self.plan_fails_with {
-            let message = error.message.replace("SOURCE", request.source.to_str().unwrap());
+            let message = error.message.replace("SOURCE", request.source.path().to_str().unwrap());
             return Err(EngineError { message, ..error.clone() });
         }
         let task = |index| Task {
@@ -53,7 +53,7 @@ impl Planner for Copier {
             version: 1,
             job: request.run.job,
             recipe: request.recipe,
-            source_bytes: request.source.metadata().unwrap().len(),
+            source_bytes: request.source.path().metadata().unwrap().len(),
             source_key: request.source_key,
             timebase: Timebase { num: 1, den: 1000 },
             segments: (0..PARTS).map(segment).collect(),
@@ -79,7 +79,7 @@ impl MapEngine for Copier {
             request.run.cancel.cancelled().await;
             return Err(EngineError::cancelled());
         }
-        let source = std::fs::read(&request.inputs.source).unwrap();
+        let source = std::fs::read(request.inputs.source.path()).unwrap();
         let third = source.len() / PARTS as usize;
         let from = index as usize * third;
         let to = if index + 1 == PARTS { source.len() } else { from + third };

@@ -31,6 +31,7 @@ mod reading;
 mod writing;
 
 pub use presign::{PresignedUpload, UploadedPart};
+pub use reading::Version;
 
 /// Size of the parts of an upload and of the ranges of a download, bytes. Four of them are
 /// in memory for each file that is on its way.

@@ -48,6 +48,17 @@ async fn collect(key: &Key, answer: GetObjectOutput, limit: u64) -> Result<Bytes
     Ok(bytes.freeze())
 }
 
+/// One version of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Its name.
+    pub etag: String,
+    /// CRC32 of all of it, where it is known.
+    pub crc32: Option<u32>,
+}
+
 impl S3Store {
     /// What S3 says of the object, or `None`.
     pub(super) async fn facts(&self, key: &Key) -> Result<Option<Facts>, PortError> {
@@ -68,12 +79,29 @@ impl S3Store {
         }))
     }
 
-    /// Size in bytes and the name of the object's present version, or `None`.
+    /// The object's present version, or `None`.
     ///
     /// # Errors
     /// As the service says.
-    pub async fn version(&self, key: &Key) -> Result<Option<(u64, String)>, PortError> {
-        Ok(self.facts(key).await?.map(|facts| (facts.bytes, facts.etag)))
+    pub async fn version(&self, key: &Key) -> Result<Option<Version>, PortError> {
+        let version = |facts: Facts| Version { bytes: facts.bytes, etag: facts.etag, crc32: facts.crc32 };
+        Ok(self.facts(key).await?.map(version))
+    }
+
+    /// The bytes of a half-open range of that version; `None` when it was replaced.
+    ///
+    /// # Errors
+    /// `NotFound`; `Misuse` for an empty range; as the service says.
+    pub async fn get_range_of(
+        &self,
+        key: &Key,
+        range: Range<u64>,
+        etag: &str,
+    ) -> Result<Option<Bytes>, PortError> {
+        if range.is_empty() {
+            return Err(say(PortErrorKind::Misuse, format_args!("an empty range of {key}")));
+        }
+        self.range_of(key, range, Some(etag)).await
     }
 
     pub(super) async fn read_small(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {

@@ -104,7 +104,7 @@ impl MapEngine for Scripted {
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
         let id = request.task.id.to_string();
-        assert_eq!(std::fs::read(&request.inputs.files["track"]).unwrap(), b"track");
+        assert_eq!(std::fs::read(request.inputs.files["track"].path()).unwrap(), b"track");
         self.work(self.0.task_takes, &request.run.cancel).await?;
         if self.0.broken.lock().unwrap().as_ref() == Some(&id) {
             return Err(EngineError::new(FaultKind::Source, "the picture is broken"));

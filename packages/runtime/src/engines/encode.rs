@@ -54,7 +54,7 @@ impl MapEngine for EncodeEngine {
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
         self.kit.check_same_tools(&request.plan)?;
-        let notes = Notes::read(&request.plan)?;
+        let notes = self.kit.notes(&request.plan)?;
         let plan = notes.picture()?.clone();
         let video = request
             .plan
@@ -65,6 +65,7 @@ impl MapEngine for EncodeEngine {
         let segment = picture::segment(&plan, &request)?.clone();
         let stream = stream_of(&notes, &plan)?;
         let encoder = self.encoder(video.encode.codec, stream).await?;
+        picture::fetch_index(&plan, &request.inputs).await?;
         let (inputs, for_index) = (request.inputs.clone(), plan.clone());
         let open = tokio::task::spawn_blocking(move || picture::open(&for_index, &inputs))
             .await

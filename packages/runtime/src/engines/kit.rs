@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use segue_domain::{FaultKind, Plan};
 use segue_media::{Limits, SourceFacts, Tools};
@@ -13,6 +13,7 @@ use segue_speech::{
 use tokio_util::sync::CancellationToken;
 
 use super::errors;
+use super::notes::Notes;
 use crate::models::ModelShelf;
 
 /// The tools and models of this process.
@@ -24,6 +25,7 @@ pub struct Kit {
     /// Windows that are heard side by side, and threads for each.
     pub speech: SpeechShare,
     speaker: Mutex<Option<(SpeakerKey, Arc<Speaker>)>>,
+    notes: Mutex<Option<(Weak<Plan>, Arc<Notes>)>>,
 }
 
 /// How much of the machine speech may use.
@@ -52,12 +54,27 @@ pub struct Speaker {
 impl Kit {
     /// A kit with nothing loaded yet.
     pub fn new(tools: Tools, models: ModelShelf, speech: SpeechShare) -> Kit {
-        Kit { tools, models, speech, speaker: Mutex::default() }
+        Kit { tools, models, speech, speaker: Mutex::default(), notes: Mutex::default() }
     }
 
     /// What the source is.
     pub async fn probe(&self, source: &Path) -> Result<SourceFacts, EngineError> {
         segue_media::probe(&self.tools, source).await.map_err(errors::media)
+    }
+
+    /// The planner's notes in a plan; those of the last plan are kept, for they grow with the
+    /// number of segments and every task wants them.
+    pub fn notes(&self, plan: &Arc<Plan>) -> Result<Arc<Notes>, EngineError> {
+        let known = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, notes)) =
+            known.filter(|(of, _)| of.as_ptr() == Arc::as_ptr(plan) && of.strong_count() > 0)
+        {
+            return Ok(notes);
+        }
+        let notes = Arc::new(Notes::read(plan)?);
+        let kept = (Arc::downgrade(plan), Arc::clone(&notes));
+        *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        Ok(notes)
     }
 
     /// Limits for a program of ours that works on the whole source.

@@ -15,7 +15,7 @@ use segue_ports::{EngineError, MapEngine, ProducedFile, TaskRequest, TaskResult}
 
 use super::encode::stream_of;
 use super::kit::Kit;
-use super::notes::{Notes, internal};
+use super::notes::internal;
 use super::{errors, picture};
 
 /// Runs the user's program.
@@ -37,7 +37,7 @@ impl MapEngine for CustomMapEngine {
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
-        let notes = Notes::read(&request.plan)?;
+        let notes = self.kit.notes(&request.plan)?;
         let plan = notes.picture()?;
         let recipe =
             request.plan.recipe.map.as_ref().ok_or_else(|| internal("a map that no recipe asks for"))?;
@@ -73,6 +73,7 @@ impl CustomMapEngine {
         let extension = part_extension(plan, !copied);
         let input = request.run.scratch.join("input").with_extension(extension);
         let limits = self.kit.limits(&request.run.cancel);
+        picture::fetch_index(plan, &request.inputs).await?;
         let (owned_plan, owned_segment) = (plan.clone(), segment.clone());
         let (inputs, out) = (request.inputs.clone(), input.clone());
         let open: OpenIndex = tokio::task::spawn_blocking(move || {
@@ -99,7 +100,7 @@ impl CustomMapEngine {
         out: &Path,
         limits: &Limits,
     ) -> Result<(), EngineError> {
-        let notes = Notes::read(&request.plan)?;
+        let notes = self.kit.notes(&request.plan)?;
         let stream = stream_of(&notes, plan)?;
         let threads = request.run.threads as u32;
         lossless_part(&self.kit.tools, open, plan, stream, segment, out, threads, limits)

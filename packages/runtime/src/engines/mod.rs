@@ -14,6 +14,7 @@ mod picture;
 mod planner;
 mod reducer;
 mod sound;
+mod source;
 mod speech_output;
 mod thumbnail;
 mod transcribe;
@@ -33,7 +34,7 @@ pub fn all(kit: Arc<Kit>) -> Engines {
     Engines {
         planner: Arc::new(planner::MediaPlanner::new(Arc::clone(&kit))),
         map: vec![
-            Arc::new(carry::CarryEngine),
+            Arc::new(carry::CarryEngine::new(Arc::clone(&kit))),
             Arc::new(map::CustomMapEngine::new(Arc::clone(&kit))),
             Arc::new(encode::EncodeEngine::new(Arc::clone(&kit))),
             Arc::new(sound::SoundEngine::new(Arc::clone(&kit))),

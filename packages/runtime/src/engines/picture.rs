@@ -1,30 +1,43 @@
 //! What the engines that work on one segment of the picture share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use segue_media::assemble::read_part;
 use segue_media::part::ledger_of;
 use segue_media::{OpenIndex, PartLedger, PicturePlan, PictureSegment, TrackPlace, open_track};
-use segue_ports::{EngineError, Inputs, TaskRequest};
+use segue_ports::{EngineError, Inputs, Source, TaskRequest};
 
-use super::errors;
 use super::notes::internal;
+use super::{errors, source};
 
-/// Where the indexed packets lie on this machine.
-pub fn track(picture: &PicturePlan, inputs: &Inputs) -> Result<PathBuf, EngineError> {
+/// What holds the indexed packets.
+fn place<'a>(picture: &PicturePlan, inputs: &'a Inputs) -> Result<&'a Source, EngineError> {
     match &picture.track {
-        TrackPlace::Source { .. } => Ok(inputs.source.clone()),
-        TrackPlace::TrackFile { file_name, .. } => inputs
-            .files
-            .get(file_name)
-            .cloned()
-            .ok_or_else(|| internal(format!("the plan has no file {file_name}"))),
+        TrackPlace::Source { .. } => Ok(&inputs.source),
+        TrackPlace::TrackFile { file_name, .. } => {
+            inputs.files.get(file_name).ok_or_else(|| internal(format!("the plan has no file {file_name}")))
+        }
     }
+}
+
+/// Where the indexed packets lie on this machine; what is not asked for may not be there.
+pub fn track(picture: &PicturePlan, inputs: &Inputs) -> Result<PathBuf, EngineError> {
+    Ok(place(picture, inputs)?.path().to_owned())
+}
+
+/// The same when all of them are there.
+pub async fn whole_track(picture: &PicturePlan, inputs: &Inputs) -> Result<PathBuf, EngineError> {
+    source::whole(place(picture, inputs)?).await.map(Path::to_owned)
+}
+
+/// Returns when the index is there that [`open`] reads, which else would fetch it piece by piece.
+pub async fn fetch_index(picture: &PicturePlan, inputs: &Inputs) -> Result<(), EngineError> {
+    source::of(place(picture, inputs)?).bring_head().await.map_err(errors::media)
 }
 
 /// The index of the packets. Blocks while it is read.
 pub fn open(picture: &PicturePlan, inputs: &Inputs) -> Result<OpenIndex, EngineError> {
-    open_track(picture, &track(picture, inputs)?).map_err(errors::media)
+    open_track(picture, source::of(place(picture, inputs)?)).map_err(errors::media)
 }
 
 /// The segment that a task is about.

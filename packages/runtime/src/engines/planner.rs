@@ -13,7 +13,7 @@ use segue_ports::{EngineError, PlanRequest, Planned, Planner, ProducedFile};
 
 use super::kit::Kit;
 use super::notes::Notes;
-use super::{errors, work};
+use super::{errors, source, work};
 
 /// Plans with ffprobe and the source's own index.
 pub struct MediaPlanner {
@@ -32,7 +32,9 @@ impl Planner for MediaPlanner {
     async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError> {
         let PlanRequest { run, source, source_key, recipe } = request;
         self.kit.models.check(&recipe).map_err(errors::failure)?;
-        let facts = self.kit.probe(&source).await?;
+        let source = source::of(&source);
+        source.bring_head().await.map_err(errors::media)?;
+        let facts = self.kit.probe(source.path()).await?;
         check_wanted(&recipe, &facts)?;
         let limits = self.kit.limits(&run.cancel);
         let picture = match &recipe.video {
@@ -70,7 +72,7 @@ impl Planner for MediaPlanner {
 impl MediaPlanner {
     async fn picture(
         &self,
-        source: &std::path::Path,
+        source: &segue_media::Source,
         scratch: &std::path::Path,
         recipe: &Recipe,
         facts: &SourceFacts,
@@ -86,7 +88,7 @@ impl MediaPlanner {
         // the encoder's keyframes stand on a grid that does not know the segments; cuts on it
         // cost no keyframe
         let open = open_index(plan, source, scratch).map_err(errors::media)?;
-        Ok(Some(plan_on_grid(plan, &open, encode, every)))
+        plan_on_grid(plan, &open, encode, every).map(Some).map_err(errors::media)
     }
 }
 

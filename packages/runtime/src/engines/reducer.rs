@@ -11,9 +11,9 @@ use segue_ports::{EngineError, ReduceRequest, Reduced, ReducedFile, Reducer};
 use serde::{Deserialize, Serialize};
 
 use super::kit::Kit;
-use super::notes::{Notes, internal};
+use super::notes::internal;
 use super::speech_output::SpeechOutput;
-use super::{errors, files, speech_output, video_output};
+use super::{errors, files, source, speech_output, video_output};
 
 /// Version of the certificate document.
 const CERTIFICATE_VERSION: u32 = 1;
@@ -62,12 +62,13 @@ impl MediaReducer {
 #[async_trait]
 impl Reducer for MediaReducer {
     async fn reduce(&self, request: ReduceRequest) -> Result<Reduced, EngineError> {
-        let notes = Notes::read(&request.plan)?;
+        let notes = self.kit.notes(&request.plan)?;
         let speech = stitched(&request).await?;
         let mut published = Vec::new();
         let mut said = notes.warnings.clone();
         let mut media = None;
         if let Some(recipe) = &request.plan.recipe.video {
+            source::whole(&request.inputs.source).await?;
             let track = speech.as_ref().filter(|_| recipe.subtitles).and_then(subtitle_track);
             let video = video_output::reduce(&self.kit, &request, &notes, track).await?;
             published.push(video.file);

@@ -10,9 +10,9 @@ use segue_media::{AudioCodec, AudioInput, AudioSettings, SoundMap, StreamKind, e
 use segue_ports::{EngineError, MapEngine, Part, ProducedFile, TaskRequest, TaskResult};
 use serde::{Deserialize, Serialize};
 
-use super::errors;
 use super::kit::Kit;
-use super::notes::{Notes, internal};
+use super::notes::internal;
+use super::{errors, source};
 
 /// One encoded stream, as it stands in a completion's facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl MapEngine for SoundEngine {
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
-        let notes = Notes::read(&request.plan)?;
+        let notes = self.kit.notes(&request.plan)?;
         let video =
             request.plan.recipe.video.as_ref().ok_or_else(|| internal("sound that no recipe asks for"))?;
         let codec = match video.sound.codec {
@@ -64,7 +64,11 @@ impl MapEngine for SoundEngine {
         for stream in notes.facts.of(StreamKind::Audio).filter(|stream| stream.codec.is_some()) {
             let name = format!("sound-{}.m4a", stream.index);
             let out = request.run.scratch.join(&name);
-            let source = &request.inputs.source;
+            source::of(&request.inputs.source)
+                .bring_stream(&notes.facts, stream)
+                .await
+                .map_err(errors::media)?;
+            let source = request.inputs.source.path();
             let tools = &self.kit.tools;
             let input = match &video.sound.map {
                 None => encode_audio(tools, source, &notes.facts, stream, &settings, &out, &limits).await,

@@ -9,10 +9,10 @@ use segue_media::SpeechSound;
 use segue_ports::{EngineError, Event, MapEngine, ProducedFile, Stage, TaskRequest, TaskResult};
 use segue_speech::{Progress, SAMPLE_RATE, SampleRange, SoundSource, SpeechError};
 
-use super::errors;
 use super::kit::Kit;
 use super::notes::{Notes, internal};
 use super::speech_output::SPEECH_FILE;
+use super::{errors, source};
 
 /// Transcribes segments.
 pub struct TranscribeEngine {
@@ -33,11 +33,11 @@ impl MapEngine for TranscribeEngine {
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
-        let notes = Notes::read(&request.plan)?;
+        let notes = self.kit.notes(&request.plan)?;
         let kit = Arc::clone(&self.kit);
         let cancel = request.run.cancel.clone();
         let stream = notes.speech_stream.ok_or_else(|| internal("a transcript of a source without sound"))?;
-        let (source, scratch) = (&request.inputs.source, &request.run.scratch);
+        let (source, scratch) = (source::of(&request.inputs.source), &request.run.scratch);
         let limits = kit.limits(&cancel);
         let sound = SpeechSound::open(&kit.tools, source, &notes.facts, stream, scratch, &limits)
             .await

@@ -156,8 +156,8 @@ impl Joining<'_> {
     ) -> Result<JoinReport, EngineError> {
         let run = &self.request.run;
         let track = match self.picture {
-            Some((plan, _)) => picture::track(plan, &self.request.inputs)?,
-            None => self.request.inputs.source.clone(),
+            Some((plan, _)) => picture::whole_track(plan, &self.request.inputs).await?,
+            None => self.request.inputs.source.path().to_owned(),
         };
         let codec = match mapped.and_then(<[_]>::first) {
             Some(first) => {
@@ -181,7 +181,7 @@ impl Joining<'_> {
             }
         };
         let what = JoinRequest {
-            source: &self.request.inputs.source,
+            source: self.request.inputs.source.path(),
             facts: &self.notes.facts,
             picture: self.picture,
             track: &track,
@@ -204,7 +204,7 @@ impl Joining<'_> {
         let work = run.scratch.join("certify");
         std::fs::create_dir_all(&work).map_err(|e| errors::io(work.display(), &e))?;
         let about = CertifyRequest {
-            source: &self.request.inputs.source,
+            source: self.request.inputs.source.path(),
             facts: &self.notes.facts,
             picture: self.picture,
             ledgers: &ledgers,

@@ -1,33 +1,21 @@
-//! Sources on this machine: downloaded once, and then there for every task that reads them.
+//! Sources on this machine: what was fetched of them once is there for every task that reads it.
 //!
-//! Each version of an object has one file here. A task gets a link of it in its own folder, so a
-//! file that is removed to make room stays readable for those who have it. The newest file is
-//! never removed: what is kept is at most the limit, or one source where that is larger.
+//! Each version of an object has one file here, with holes where nothing was asked for. A task
+//! gets a link of it in its own folder, so a file that is removed to make room stays readable,
+//! and is filled further, for those who have it. The newest file is never removed: what is kept
+//! is at most the limit, or what is used at the moment.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use segue_domain::Key;
-use segue_ports::{MediaStore, Object, ObjectPage, PortError, PortErrorKind, PutMode, PutResult};
+use segue_ports::{MediaStore, Object, ObjectPage, PortError, PortErrorKind, PutMode, PutResult, Source};
 
-/// A store that can tell versions of an object apart.
-#[async_trait]
-pub trait Versions: Send + Sync {
-    /// Size in bytes and the name of the present version, or `None`.
-    async fn version(&self, key: &Key) -> Result<Option<(u64, String)>, PortError>;
-}
-
-#[cfg(feature = "aws")]
-#[async_trait]
-impl Versions for segue_adapter_aws::S3Store {
-    async fn version(&self, key: &Key) -> Result<Option<(u64, String)>, PortError> {
-        segue_adapter_aws::S3Store::version(self, key).await
-    }
-}
+use super::ranged::{RangedFile, Versions};
 
 /// A store that keeps what the chunker and the users brought, and passes on everything else.
 pub struct SourceCache {
@@ -42,13 +30,11 @@ pub struct SourceCache {
 #[derive(Default)]
 struct Kept {
     clock: u64,
-    files: HashMap<String, File>,
-    /// One download of a version at a time.
-    gates: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
+    files: HashMap<String, Entry>,
 }
 
-struct File {
-    bytes: u64,
+struct Entry {
+    file: Arc<RangedFile>,
     used: u64,
 }
 
@@ -63,47 +49,48 @@ impl SourceCache {
         SourceCache { store, versions, folder, limit_bytes, kept: Mutex::default(), links: AtomicU64::new(0) }
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn fetch(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError> {
-        let found = self.versions.version(key).await?;
-        let (bytes, version) = found
+    async fn open(&self, key: &Key, scratch: &Path) -> Result<Source, PortError> {
+        let version = self.versions.version(key).await?;
+        let version = version
             .ok_or_else(|| PortError::new(PortErrorKind::NotFound, format!("{key} is not in the store")))?;
-        let name = blake3::hash(format!("{key}\n{version}").as_bytes()).to_hex().to_string();
-        let gate = Arc::clone(self.kept().gates.entry(name.clone()).or_default());
-        let _alone = gate.lock().await;
+        let name = blake3::hash(format!("{key}\n{}", version.name).as_bytes()).to_hex().to_string();
         let path = self.folder.join(&name);
-        if !self.use_again(&name) {
-            let io = |e| PortError::io(format_args!("source cache {}", self.folder.display()), e);
-            std::fs::create_dir_all(&self.folder).map_err(io)?;
-            let got = self.store.get_file(key, &self.folder).await?;
-            std::fs::rename(&got, &path).map_err(io)?;
-            self.keep(name, bytes);
-        }
-        self.link(key, &path, scratch)
-    }
-
-    fn use_again(&self, name: &str) -> bool {
+        // linked under the lock: whoever makes room for another takes it only afterwards
         let mut kept = self.kept();
         kept.clock += 1;
         let now = kept.clock;
-        kept.files.get_mut(name).map(|file| file.used = now).is_some()
+        let file = match kept.files.get_mut(&name) {
+            Some(entry) => {
+                entry.used = now;
+                Arc::clone(&entry.file)
+            }
+            None => {
+                let io = |e| PortError::io(format_args!("source cache {}", self.folder.display()), e);
+                std::fs::create_dir_all(&self.folder).map_err(io)?;
+                let versions = Arc::clone(&self.versions);
+                let file = Arc::new(RangedFile::create(versions, key.clone(), version, &path)?);
+                kept.files.insert(name, Entry { file: Arc::clone(&file), used: now });
+                file
+            }
+        };
+        self.make_room(&mut kept, now);
+        let link = self.link(key, &path, scratch)?;
+        Ok(Source::partial(link, file))
     }
 
-    /// Notes a new file and makes room for it.
-    fn keep(&self, name: String, bytes: u64) {
-        let mut kept = self.kept();
-        kept.clock += 1;
-        let now = kept.clock;
-        kept.files.insert(name, File { bytes, used: now });
-        while kept.files.values().map(|file| file.bytes).sum::<u64>() > self.limit_bytes {
-            let oldest = kept.files.iter().min_by_key(|(_, file)| file.used);
-            let Some((name, _)) = oldest.filter(|(_, file)| file.used != now) else { break };
-            let name = name.clone();
-            kept.files.remove(&name);
-            kept.gates.remove(&name);
+    /// Removes what was used longest ago, and nobody uses now, until the limit is kept.
+    fn make_room(&self, kept: &mut Kept, now: u64) {
+        let mut bytes: u64 = kept.files.values().map(|entry| entry.file.bytes_there()).sum();
+        while bytes > self.limit_bytes {
+            let idle = |entry: &Entry| entry.used != now && Arc::strong_count(&entry.file) == 1;
+            let oldest = kept.files.iter().filter(|(_, entry)| idle(entry)).min_by_key(|(_, e)| e.used);
+            let Some(name) = oldest.map(|(name, _)| name.clone()) else { break };
+            let gone = kept.files.remove(&name).map_or(0, |entry| entry.file.bytes_there());
+            bytes -= gone;
             if let Err(error) = std::fs::remove_file(self.folder.join(&name)) {
                 tracing::warn!(%error, name, "a cached source stays on the disk");
             }
@@ -114,7 +101,8 @@ impl SourceCache {
         let number = self.links.fetch_add(1, Ordering::Relaxed);
         let text = key.to_string();
         let to = scratch.join(format!("src-{number}-{}", text.rsplit('/').next().unwrap_or(&text)));
-        let linked = std::fs::hard_link(from, &to).or_else(|_| std::fs::copy(from, &to).map(drop));
+        // a copy would not be filled any further
+        let linked = std::fs::hard_link(from, &to).or_else(|_| std::os::unix::fs::symlink(from, &to));
         linked.map_err(|e| PortError::io(format_args!("cannot read {key} from the source cache"), e))?;
         Ok(to)
     }
@@ -140,8 +128,17 @@ impl MediaStore for SourceCache {
 
     async fn get_file(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError> {
         match key {
-            Key::Source { .. } | Key::Segment { .. } => self.fetch(key, scratch).await,
+            Key::Source { .. } | Key::Segment { .. } => {
+                Ok(self.open_source(key, scratch).await?.all().await?.to_owned())
+            }
             Key::Work { .. } | Key::Published { .. } => self.store.get_file(key, scratch).await,
+        }
+    }
+
+    async fn open_source(&self, key: &Key, scratch: &Path) -> Result<Source, PortError> {
+        match key {
+            Key::Source { .. } | Key::Segment { .. } => self.open(key, scratch).await,
+            Key::Work { .. } | Key::Published { .. } => self.store.open_source(key, scratch).await,
         }
     }
 
@@ -160,85 +157,162 @@ impl MediaStore for SourceCache {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::ops::Range;
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
 
     use segue_ports::memory::MemoryStore;
 
+    use super::super::ranged::Version;
     use super::*;
 
-    /// Versions by content; counts downloads.
+    /// Versions by content; counts what is read of them.
     struct Counting {
         store: MemoryStore,
-        downloads: AtomicUsize,
+        bytes: AtomicUsize,
+        fails: AtomicBool,
+        crc32: Option<u32>,
+    }
+
+    impl Counting {
+        async fn read(&self, key: &Key) -> Result<Bytes, PortError> {
+            self.store.get_bytes(key, 64 << 20).await
+        }
     }
 
     #[async_trait]
     impl Versions for Counting {
-        async fn version(&self, key: &Key) -> Result<Option<(u64, String)>, PortError> {
+        async fn version(&self, key: &Key) -> Result<Option<Version>, PortError> {
             let Some(object) = self.store.head(key).await? else { return Ok(None) };
-            let bytes = self.store.get_bytes(key, 1 << 20).await?;
-            Ok(Some((object.bytes, blake3::hash(&bytes).to_string())))
+            let name = blake3::hash(&self.read(key).await?).to_string();
+            Ok(Some(Version { bytes: object.bytes, name, crc32: self.crc32 }))
+        }
+
+        async fn range(&self, key: &Key, version: &str, r: Range<u64>) -> Result<Option<Bytes>, PortError> {
+            // others get their turn
+            tokio::task::yield_now().await;
+            if self.fails.load(Ordering::Relaxed) {
+                return Err(PortError::new(PortErrorKind::Transient, "nobody answers"));
+            }
+            let bytes = self.read(key).await?;
+            if blake3::hash(&bytes).to_string() != version {
+                return Ok(None);
+            }
+            let found = bytes.slice(r.start as usize..r.end as usize);
+            self.bytes.fetch_add(found.len(), Ordering::Relaxed);
+            Ok(Some(found))
         }
     }
 
-    #[async_trait]
-    impl MediaStore for Counting {
-        async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError> {
-            self.store.put_bytes(key, bytes, mode).await
+    struct Bench {
+        dir: tempfile::TempDir,
+        counting: Arc<Counting>,
+        cache: SourceCache,
+    }
+
+    fn bench(limit: u64, crc32: Option<u32>) -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        let counting = Arc::new(Counting {
+            store: MemoryStore::new(),
+            bytes: AtomicUsize::new(0),
+            fails: AtomicBool::new(false),
+            crc32,
+        });
+        let store: Arc<dyn MediaStore> = Arc::new(MemoryStore::new());
+        let cache = SourceCache::new(store, counting.clone(), dir.path().join("cache"), limit);
+        Bench { dir, counting, cache }
+    }
+
+    fn key(job: &str) -> Key {
+        Key::source(&job.parse().unwrap(), "mp4")
+    }
+
+    impl Bench {
+        async fn put(&self, job: &str, bytes: impl Into<Bytes>) {
+            self.counting.store.put_bytes(&key(job), bytes.into(), PutMode::Replace).await.unwrap();
         }
-        async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
-            self.store.put_file(key, file, mode).await
+
+        async fn open(&self, job: &str) -> Source {
+            self.cache.open_source(&key(job), self.dir.path()).await.unwrap()
         }
-        async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
-            self.store.promote(from, to).await
+
+        async fn text(&self, job: &str) -> (String, PathBuf) {
+            let path = self.cache.get_file(&key(job), self.dir.path()).await.unwrap();
+            (std::fs::read_to_string(&path).unwrap(), path)
         }
-        async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
-            self.store.get_bytes(key, limit).await
-        }
-        async fn get_file(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError> {
-            self.downloads.fetch_add(1, Ordering::Relaxed);
-            self.store.get_file(key, scratch).await
-        }
-        async fn head(&self, key: &Key) -> Result<Option<Object>, PortError> {
-            self.store.head(key).await
-        }
-        async fn list(&self, prefix: &str, from: Option<&str>, max: usize) -> Result<ObjectPage, PortError> {
-            self.store.list(prefix, from, max).await
-        }
-        async fn delete(&self, key: &Key) -> Result<(), PortError> {
-            self.store.delete(key).await
+
+        fn read(&self) -> usize {
+            self.counting.bytes.load(Ordering::Relaxed)
         }
     }
 
     #[tokio::test]
-    async fn a_source_is_downloaded_once_for_all_tasks_and_anew_when_it_changes() {
-        let dir = tempfile::tempdir().unwrap();
-        let counting = Arc::new(Counting { store: MemoryStore::new(), downloads: AtomicUsize::new(0) });
-        let cache = SourceCache::new(counting.clone(), counting.clone(), dir.path().join("cache"), 10);
-        let key = |job: &str| Key::source(&job.parse().unwrap(), "mp4");
-        let put = async |job: &str, text: &'static str| {
-            let bytes = Bytes::from_static(text.as_bytes());
-            counting.put_bytes(&key(job), bytes, PutMode::Replace).await.unwrap();
-        };
-        put("a", "aaaaaa").await;
-        put("b", "bbbbbb").await;
-        let read = async |job: &str| {
-            let path = cache.get_file(&key(job), dir.path()).await.unwrap();
-            (std::fs::read_to_string(&path).unwrap(), path)
-        };
-        let (one, other) = tokio::join!(read("a"), read("a"));
+    async fn a_source_is_fetched_once_for_all_tasks_and_anew_when_it_changes() {
+        let bench = bench(10, None);
+        bench.put("a", "aaaaaa").await;
+        bench.put("b", "bbbbbb").await;
+        let (one, other) = tokio::join!(bench.text("a"), bench.text("a"));
         assert_eq!((one.0.as_str(), other.0.as_str()), ("aaaaaa", "aaaaaa"));
         assert_ne!(one.1, other.1, "each task has a name of its own");
-        assert_eq!(counting.downloads.load(Ordering::Relaxed), 1);
+        assert_eq!(bench.read(), 6);
         // there is room for one only, and who has a link keeps it
-        assert_eq!(read("b").await.0, "bbbbbb");
-        assert_eq!(std::fs::read_dir(dir.path().join("cache")).unwrap().count(), 1);
+        assert_eq!(bench.text("b").await.0, "bbbbbb");
+        assert_eq!(bench.text("b").await.0, "bbbbbb");
+        assert_eq!(std::fs::read_dir(bench.dir.path().join("cache")).unwrap().count(), 1);
         assert_eq!(std::fs::read_to_string(&one.1).unwrap(), "aaaaaa");
-        assert_eq!(read("a").await.0, "aaaaaa");
-        assert_eq!(counting.downloads.load(Ordering::Relaxed), 3);
-        put("a", "cccccc").await;
-        assert_eq!(read("a").await.0, "cccccc");
-        let gone = cache.get_file(&key("none"), dir.path()).await.unwrap_err();
+        assert_eq!(bench.text("a").await.0, "aaaaaa");
+        assert_eq!(bench.read(), 18);
+        bench.put("a", "cccccc").await;
+        assert_eq!(bench.text("a").await.0, "cccccc");
+        let gone = bench.cache.get_file(&key("none"), bench.dir.path()).await.unwrap_err();
         assert_eq!(gone.kind, PortErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn only_what_is_asked_for_is_fetched_and_each_byte_once() {
+        let bench = bench(1 << 30, None);
+        let bytes: Vec<u8> = (0..10_000_000u32).map(|i| (i % 251) as u8).collect();
+        bench.put("a", bytes.clone()).await;
+        let source = bench.open("a").await;
+        let rest = Arc::clone(source.rest().unwrap());
+        let ask = async |range: Range<u64>| rest.fetch(&[range]).await.unwrap();
+        ask(5_000_000..5_000_010).await;
+        assert_eq!(bench.read(), 10);
+        assert_eq!(std::fs::read(source.path()).unwrap()[5_000_000..5_000_010], bytes[5_000_000..5_000_010]);
+        // two at once, who want what overlaps, and a third on another link
+        let other = bench.open("a").await;
+        let third = other.rest().unwrap();
+        let (all, _, _) =
+            tokio::join!(third.fetch(&[0..u64::MAX]), ask(0..9_000_000), ask(4_999_999..u64::MAX));
+        all.unwrap();
+        assert_eq!(bench.read(), bytes.len());
+        assert!(std::fs::read(other.path()).unwrap() == bytes);
+    }
+
+    #[tokio::test]
+    async fn what_failed_is_fetched_again_and_a_replaced_source_is_not_mixed() {
+        let bench = bench(1 << 30, None);
+        bench.put("a", "aaaaaa").await;
+        let source = bench.open("a").await;
+        bench.counting.fails.store(true, Ordering::Relaxed);
+        assert_eq!(source.all().await.unwrap_err().kind, PortErrorKind::Transient);
+        bench.counting.fails.store(false, Ordering::Relaxed);
+        source.rest().unwrap().fetch(&[0..2]).await.unwrap();
+        bench.put("a", "bbbbbb").await;
+        let error = source.all().await.unwrap_err();
+        assert_eq!(error.kind, PortErrorKind::Transient);
+        assert!(error.to_string().contains("replaced"), "{error}");
+        assert_eq!(bench.text("a").await.0, "bbbbbb");
+    }
+
+    #[tokio::test]
+    async fn a_whole_file_has_the_checksum_that_it_was_stored_with() {
+        let damaged = bench(1 << 30, Some(crc32fast::hash(b"abcdef")));
+        damaged.put("a", "abcdeg").await;
+        let source = damaged.open("a").await;
+        assert_eq!(source.all().await.unwrap_err().kind, PortErrorKind::Corrupt);
+        assert_eq!(source.all().await.unwrap_err().kind, PortErrorKind::Corrupt);
+        let good = bench(1 << 30, Some(crc32fast::hash(b"abcdef")));
+        good.put("a", "abcdef").await;
+        assert_eq!(good.text("a").await.0, "abcdef");
     }
 }

@@ -7,6 +7,7 @@
 
 mod cache;
 pub mod health;
+mod ranged;
 mod roster;
 mod routed;
 mod scratch;
@@ -23,7 +24,8 @@ use segue_ports::{NoReport, SystemClock};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use cache::{SourceCache, Versions};
+pub use cache::SourceCache;
+pub use ranged::{RangedFile, Version, Versions};
 pub use roster::{RoleName, Roster};
 pub use routed::Routed;
 pub use scratch::Scratch;
