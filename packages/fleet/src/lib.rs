@@ -6,9 +6,11 @@
 //!
 //! What is under test is the program; the adapter is named here to look at what it left.
 
+pub mod arrival;
 pub mod deployment;
 pub mod faults;
 mod fleet;
+pub mod load;
 pub mod oracle;
 mod process;
 mod proxy;

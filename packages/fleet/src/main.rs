@@ -1,11 +1,15 @@
-//! `segue-fleet faults|same|deployment`: real processes on an AWS emulator, many times.
+//! `segue-fleet faults|same|arrival|load|deployment`: real processes on an AWS emulator, many times.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use std::time::Duration;
+
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use segue_fleet::arrival::measure;
 use segue_fleet::faults::{Fault, HEAD, sweep};
+use segue_fleet::load::{LARGE_HEAD, large, many};
 use segue_fleet::same::{Comparison, MAPS};
 
 /// Real processes on an AWS emulator.
@@ -21,8 +25,22 @@ enum Command {
     Faults(FaultArgs),
     /// Hold what the fleet makes of files against what one process makes of them
     Same(SameArgs),
+    /// From an upload to the first segment that is worked on, against another method
+    Arrival(ArrivalArgs),
+    /// One job of very many segments, and very many jobs
+    Load(LoadArgs),
     /// A deployment for another harness: lines on stdin, JSON on stdout
     Deployment,
+    /// The other method of `arrival`, as a process
+    #[command(hide = true)]
+    Cut {
+        /// A folder
+        dir: PathBuf,
+        /// The source
+        key: String,
+        /// Length of a segment in seconds
+        seconds: f64,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -53,11 +71,44 @@ struct SameArgs {
     only: Option<String>,
 }
 
+#[derive(Debug, Args)]
+struct LoadArgs {
+    /// Segments of the large job; a tenth of them goes first, for comparison. 0 for none
+    #[arg(long, default_value_t = 10_000)]
+    segments: u64,
+    /// Workers of the large job
+    #[arg(long, default_value_t = 4)]
+    at_once: usize,
+    /// Jobs at once; 0 for none
+    #[arg(long, default_value_t = 200)]
+    jobs: usize,
+    /// Worker processes for them
+    #[arg(long, default_value_t = 8)]
+    workers: usize,
+}
+
+#[derive(Debug, Args)]
+struct ArrivalArgs {
+    /// The source, an MP4
+    source: PathBuf,
+    /// Length of a segment in seconds
+    #[arg(long, default_value_t = 300)]
+    segment: u64,
+    /// Runs, of which the one with the median ratio is printed
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Faults(args) => faults(args).await,
         Command::Same(args) => all_same(args).await,
+        Command::Arrival(args) => arrival(args).await,
+        Command::Load(args) => load(args).await,
+        Command::Cut { dir, key, seconds } => {
+            segue_fleet::arrival::download_cut_upload(&dir, &key, seconds).await.map(|()| true)
+        }
         Command::Deployment => segue_fleet::deployment::serve().await.map(|()| true),
     };
     match done {
@@ -83,6 +134,47 @@ async fn faults(args: FaultArgs) -> Result<bool> {
         good &= row.is_good();
     }
     Ok(good)
+}
+
+async fn load(args: LoadArgs) -> Result<bool> {
+    let mut good = true;
+    if args.segments > 0 {
+        println!("{LARGE_HEAD}");
+        let few = large((args.segments / 10).max(1), args.at_once).await?;
+        println!("{few}");
+        let all = large(args.segments, args.at_once).await?;
+        println!("{all}");
+        // a number is some bytes longer; heartbeats are as many as the work is long
+        let grows = |few: u64, all: u64| all > few + few / 10;
+        let (a, b) = (few.traffic.of("DynamoDB"), all.traffic.of("DynamoDB"));
+        let constant = all.ledger_calls() < few.ledger_calls() * 1.1
+            && !grows(a.largest, b.largest)
+            && !grows(few.traffic.largest_message, all.traffic.largest_message);
+        println!("{}", if constant { "nothing grows" } else { "MISSED: something grows with the segments" });
+        good &= constant;
+    }
+    if args.jobs > 0 {
+        println!("{}", many(args.jobs, args.workers).await?);
+    }
+    Ok(good)
+}
+
+async fn arrival(args: ArrivalArgs) -> Result<bool> {
+    let mut runs = Vec::new();
+    for _ in 0..args.runs.max(1) {
+        runs.push(measure(&args.source, Duration::from_secs(args.segment)).await?);
+    }
+    let ratios: Vec<String> = runs.iter().map(|run| format!("{:.1}x", run.sooner())).collect();
+    runs.sort_by(|a, b| a.sooner().total_cmp(&b.sooner()));
+    let median = runs[runs.len() / 2];
+    println!("{median}");
+    println!(
+        "sooner in each run: {}; {:.2}% of the bytes",
+        ratios.join(", "),
+        100.0 * median.share_of_bytes()
+    );
+    println!("{}", if median.is_met() { "met" } else { "MISSED: 20 times sooner, under 5% of the bytes" });
+    Ok(median.is_met())
 }
 
 async fn all_same(args: SameArgs) -> Result<bool> {

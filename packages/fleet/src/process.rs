@@ -55,6 +55,11 @@ impl Process {
         kill(self.pid(), signal).with_context(|| format!("{signal} to {}", self.child.id()))
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id() as i32)
     }

@@ -1,8 +1,10 @@
 //! A line between the fleet and the emulator on which things go wrong: requests are refused as the
 //! services refuse them, messages are sent twice, or nobody answers at all.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -48,6 +50,67 @@ struct State {
     refused: AtomicU64,
     doubled: AtomicU64,
     bytes: AtomicU64,
+    watched: Mutex<Watched>,
+    traffic: Mutex<Traffic>,
+}
+
+/// What went over the line, by service.
+#[derive(Debug, Clone, Default)]
+pub struct Traffic {
+    services: BTreeMap<String, Calls>,
+    /// Largest message to a queue, its request in JSON, bytes.
+    pub largest_message: u64,
+}
+
+/// What one service was asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Calls {
+    /// How often.
+    pub calls: u64,
+    /// Largest request, bytes.
+    pub largest: u64,
+}
+
+impl Traffic {
+    /// What `DynamoDB`, `AmazonSQS` or `S3` was asked.
+    pub fn of(&self, service: &str) -> Calls {
+        self.services.get(service).copied().unwrap_or_default()
+    }
+
+    /// The same without the calls of before; what was largest is so ever.
+    pub fn since(&self, before: &Traffic) -> Traffic {
+        let mut since = self.clone();
+        for (service, calls) in &mut since.services {
+            calls.calls -= before.of(service).calls;
+        }
+        since
+    }
+
+    fn note(&mut self, service: &str, action: &str, bytes: u64) {
+        let calls = self.services.entry(service.to_owned()).or_default();
+        calls.calls += 1;
+        calls.largest = calls.largest.max(bytes);
+        if action == "SendMessage" || action == "SendMessageBatch" {
+            self.largest_message = self.largest_message.max(bytes);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Watched {
+    path: Option<String>,
+    seen: Option<Seen>,
+}
+
+/// What the line had carried when something was asked for first.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// When.
+    pub at: Instant,
+    /// Requests before it.
+    pub requests: u64,
+    /// Bytes of bodies before it.
+    pub bytes: u64,
 }
 
 /// The line; it ends with the runtime that made it.
@@ -94,6 +157,22 @@ impl Proxy {
         (of(&self.state.requests), of(&self.state.refused), of(&self.state.doubled))
     }
 
+    /// Notes the first request from now on to read an object whose path has this in it.
+    pub fn watch_for(&self, path: &str) {
+        let mut watched = self.state.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        *watched = Watched { path: Some(path.to_owned()), seen: None };
+    }
+
+    /// That request, if it came.
+    pub fn seen(&self) -> Option<Seen> {
+        self.state.watched.lock().unwrap_or_else(PoisonError::into_inner).seen
+    }
+
+    /// What went over the line so far.
+    pub fn traffic(&self) -> Traffic {
+        self.state.traffic.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Bytes of bodies in both directions so far.
     pub fn bytes(&self) -> u64 {
         self.state.bytes.load(Ordering::SeqCst)
@@ -124,8 +203,19 @@ async fn carry(
     let weather = Weather::of(state.weather.load(Ordering::SeqCst));
     let number = state.requests.fetch_add(1, Ordering::SeqCst) + 1;
     let action = action_of(&request);
+    if action == "GET" {
+        let mut watched = state.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = watched.path.as_ref().is_some_and(|path| request.uri().path().contains(path));
+        if wanted && watched.seen.is_none() {
+            let bytes = state.bytes.load(Ordering::SeqCst);
+            watched.seen = Some(Seen { at: Instant::now(), requests: number - 1, bytes });
+        }
+    }
+    let service = service_of(&request);
     let (head, body) = request.into_parts();
     let body = body.collect().await.context("reading a request")?.to_bytes();
+    let bytes = body.len() as u64;
+    state.traffic.lock().unwrap_or_else(PoisonError::into_inner).note(&service, &action, bytes);
     let refuse = match weather {
         Weather::Down => anyhow::bail!("nobody is there"),
         Weather::Throttled => number.is_multiple_of(10),
@@ -168,6 +258,13 @@ fn action_of(request: &Request<Incoming>) -> String {
         Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
         None => request.method().to_string(),
     }
+}
+
+/// `DynamoDB`, `AmazonSQS`; the store names nobody.
+fn service_of(request: &Request<Incoming>) -> String {
+    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+    let service = target.and_then(|target| target.split(['_', '.']).next());
+    service.unwrap_or("S3").to_owned()
 }
 
 /// What the service says that is asked.
