@@ -281,9 +281,13 @@ mod tests {
         // two at once, who want what overlaps, and a third on another link
         let other = bench.open("a").await;
         let third = other.rest().unwrap();
-        let (all, _, _) =
-            tokio::join!(third.fetch(&[0..u64::MAX]), ask(0..9_000_000), ask(4_999_999..u64::MAX));
-        all.unwrap();
+        let all = 0..u64::MAX;
+        let (fetched, _, _) = tokio::join!(
+            third.fetch(std::slice::from_ref(&all)),
+            ask(0..9_000_000),
+            ask(4_999_999..u64::MAX)
+        );
+        fetched.unwrap();
         assert_eq!(bench.read(), bytes.len());
         assert!(std::fs::read(other.path()).unwrap() == bytes);
     }
@@ -296,7 +300,7 @@ mod tests {
         bench.counting.fails.store(true, Ordering::Relaxed);
         assert_eq!(source.all().await.unwrap_err().kind, PortErrorKind::Transient);
         bench.counting.fails.store(false, Ordering::Relaxed);
-        source.rest().unwrap().fetch(&[0..2]).await.unwrap();
+        source.rest().unwrap().fetch(std::slice::from_ref(&(0..2))).await.unwrap();
         bench.put("a", "bbbbbb").await;
         let error = source.all().await.unwrap_err();
         assert_eq!(error.kind, PortErrorKind::Transient);
