@@ -28,6 +28,7 @@ fn header(samples: &[Sample], edits: &[Edit], body_len: u64) -> Vec<u8> {
     matrix[3] = 9;
     let track = HeaderTrack {
         brand: Brand::Mp4,
+        kind: TrackKind::Picture,
         timescale: 30_000,
         language: 0x15c7,
         matrix,
