@@ -39,7 +39,12 @@ impl Assembled {
         let samples = self.track.samples.iter().take(most).copied().collect();
         Assembled {
             bodies: self.bodies.clone(),
-            track: Track { samples, stsd: self.track.stsd.clone(), edits: self.track.edits.clone(), ..self.track },
+            track: Track {
+                samples,
+                stsd: self.track.stsd.clone(),
+                edits: self.track.edits.clone(),
+                ..self.track
+            },
             brand: self.brand,
             seams: Vec::new(),
             body_len: self.body_len,

@@ -202,3 +202,105 @@ impl Bodies {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::part::copy_part;
+    use crate::{AudioSettings, JoinParts, container, encode_audio, plan_cuts, probe};
+
+    fn ffmpeg(args: &str, more: &[&Path]) -> String {
+        let run = Command::new("ffmpeg")
+            .args(["-nostdin", "-v", "error", "-y"])
+            .args(args.split_whitespace())
+            .args(more)
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{args}: {}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8(run.stdout).unwrap()
+    }
+
+    /// Every packet of a file with its times, flags and fingerprint.
+    fn packets(path: &Path) -> String {
+        let run = Command::new("ffprobe")
+            .args(["-v", "error", "-show_data_hash", "md5", "-of", "csv", "-show_entries"])
+            .arg("packet=stream_index,pts,dts,duration,size,flags,data_hash")
+            .arg(path)
+            .output()
+            .unwrap();
+        let mut rows: Vec<String> =
+            String::from_utf8(run.stdout).unwrap().lines().map(str::to_owned).collect();
+        // the order of streams in the file is another; that of each stream is not
+        rows.sort_by_key(|row| row.split(',').nth(1).map(str::to_owned));
+        rows.join("\n")
+    }
+
+    async fn check(extension: &str, source: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(format!("source.{extension}"));
+        let chapters = dir.path().join("chapters");
+        fs::write(&chapters, ";FFMETADATA1\ntitle=t\n[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=5\n").unwrap();
+        let inputs = format!("-i {} {source} -map_metadata 0 -g 30 -t 10", chapters.display());
+        ffmpeg(&inputs, &[&path]);
+        let (tools, limits) = (Tools::discover().await.unwrap(), Limits::default());
+        let facts = probe(&tools, &path).await.unwrap();
+        let plan = plan_cuts(&tools, &path, dir.path(), 2_000_000, &facts, &limits).await.unwrap().unwrap();
+        let index = crate::open_index(&plan, &path, dir.path()).unwrap();
+        let mut parts = Vec::new();
+        for segment in &plan.segments {
+            parts.push(dir.path().join(format!("part-{}.mp4", segment.index)));
+            copy_part(&index, &plan, segment, &parts[parts.len() - 1]).unwrap();
+        }
+        let sound = facts.primary_audio().unwrap();
+        let encoded = dir.path().join("sound.m4a");
+        let settings = AudioSettings::default();
+        let audio = [encode_audio(&tools, &path, &facts, sound, &settings, &encoded, &limits).await.unwrap()];
+        let request = JoinRequest {
+            source: &path,
+            facts: &facts,
+            picture: Some((&plan, &index)),
+            track: &path,
+            parts: JoinParts::Files(&parts),
+            mapped_codec: Some(&plan.codec),
+            audio: &audio,
+            subtitles: &[],
+            container: None,
+            work: dir.path(),
+            out_dir: dir.path(),
+            stem: "final",
+            progress: &|_| {},
+        };
+        let made = BTreeMap::from([(sound.index, "aac".to_owned()), (plan.stream, plan.codec.clone())]);
+        let fit = container::candidates(&facts, &made).0.remove(0);
+        let assembled = assemble::from_parts(&index, &plan, &parts, dir.path()).unwrap();
+        let (ours, theirs) = (dir.path().join("ours.mp4"), dir.path().join("theirs.mp4"));
+        assert!(mux(&tools, &request, &assembled, &fit, &ours, &limits).await.unwrap().is_some());
+        let movie = assemble::write_virtual(&assembled, dir.path()).unwrap();
+        let offset_us = plan.timebase.to_micros(movie.origin + plan.anchor);
+        let picture = PictureInput { list: movie.list, offset_us, stands_for: plan.stream };
+        join::run_mux(&tools, &request, Some(&picture), &fit, BTreeMap::new(), &theirs, &limits)
+            .await
+            .unwrap();
+        assert_eq!(packets(&ours), packets(&theirs));
+        let of = async |path: &Path| {
+            let facts = probe(&tools, path).await.unwrap();
+            crate::SourceFacts { size_bytes: 0, first_packets: BTreeMap::new(), ..facts }
+        };
+        assert_eq!(of(&ours).await, of(&theirs).await);
+        let null = ["-f", "null", "-"].map(Path::new);
+        ffmpeg(&format!("-xerror -i {}", ours.display()), &null);
+    }
+
+    #[tokio::test]
+    async fn a_filled_file_is_the_muxers() {
+        let picture = "-f lavfi -i testsrc2=s=64x36:r=30000/1001";
+        let coded = "-map 1 -map 2 -c:v libx264 -preset ultrafast -bf 2 -x264-params open-gop=0";
+        check("mp4", &format!("{picture} -f lavfi -i sine=r=48000 {coded} -c:a aac")).await;
+        let late = "-itsoffset 1.7 -f lavfi -i sine=r=44100";
+        check("mp4", &format!("{picture} {late} {coded} -c:a aac -metadata:s:1 language=deu")).await;
+        let after = "-itsoffset 0.9 -f lavfi -i testsrc2=s=64x36:r=25";
+        check("mov", &format!("{after} -f lavfi -i sine=r=48000 {coded} -c:a pcm_s16le")).await;
+    }
+}

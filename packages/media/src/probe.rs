@@ -333,3 +333,40 @@ fn micros(v: &Value) -> Option<i64> {
     let us = whole.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(part.parse().ok()?)?;
     Some(if negative { -us } else { us })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first packets tell the same facts as all of them.
+    #[tokio::test]
+    async fn a_slim_header_tells_what_the_whole_file_tells() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(
+            dir.path().join("chapters"),
+            ";FFMETADATA1\ntitle=t\n[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=50\n[CHAPTER]\nTIMEBASE=1/1\nSTART=50\nEND=100\n",
+        )
+        .unwrap();
+        let inputs = "-f lavfi -i testsrc2=s=64x36:r=30000/1001 -itsoffset 0.3 -f lavfi -i sine=f=440:r=48000 -i chapters";
+        let rest = "-t 90 -map 0 -map 1 -metadata:s:1 language=deu -g 60";
+        let tools = Tools::discover().await.unwrap();
+        for (name, codecs) in [
+            ("a.mp4", "-c:v libx264 -preset ultrafast -bf 2 -c:a aac"),
+            ("b.mov", "-c:v mpeg4 -c:a pcm_s16le -movflags +faststart"),
+        ] {
+            let run = std::process::Command::new("ffmpeg")
+                .current_dir(dir.path())
+                .args(["-nostdin", "-v", "error"])
+                .args(format!("{inputs} {rest} {codecs} {name}").split_whitespace())
+                .status();
+            assert!(run.unwrap().success());
+            let path = dir.path().join(name);
+            let view = view::of_first_packets(&path, SLIM_PACKETS, None).expect("a file with long tables");
+            let told = |answer: Vec<u8>| facts(&serde_json::from_slice(&answer).unwrap(), 0);
+            let slim = told(ask(&tools, &path, view.input(), true).await.unwrap());
+            let whole = told(ask_whole(&tools, &path).await.unwrap());
+            assert!(slim.streams.len() >= 2 && slim.duration_us.is_some() && slim.chapters == 2);
+            assert_eq!(slim, whole, "{name}");
+        }
+    }
+}

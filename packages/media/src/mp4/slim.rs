@@ -19,7 +19,7 @@ const CONTAINERS: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
 const LEFT: [&[u8; 4]; 7] = [b"iloc", b"saio", b"saiz", b"mvex", b"cmov", b"rmra", b"stz2"];
 
 /// A header to be put in front of the whole file: file type, a movie box in which no table of
-/// picture or sound names more than about `most` packets, and the head of a media data box that
+/// picture or sound names more than about `most` packets (or chunks of packets of one size), and the head of a media data box that
 /// holds the file. The track numbered `whole` keeps all its packets. `None` where no table is
 /// longer than that, or one cannot be cut.
 pub fn slim_header(
@@ -228,11 +228,16 @@ impl Cut {
         }
         let constant_size = size != [0; 4];
         let samples = count(src, sizes, 8, if constant_size { 0 } else { 4 })?;
-        if samples <= most {
+        let chunks = count(src, places, 4, if &places.kind == b"co64" { 8 } else { 4 })?;
+        // samples of one size are read many at once, and it is chunks that are kept in memory
+        let (long, most, most_chunks) = match constant_size {
+            true => (chunks > most, usize::MAX, most),
+            false => (samples > most, most, chunks),
+        };
+        if !long {
             return Ok(None);
         }
-        let chunks = count(src, places, 4, if &places.kind == b"co64" { 8 } else { 4 })?;
-        let (samples, chunks, chunk_runs) = chunks_of(src, runs, chunks, most, samples)?;
+        let (samples, chunks, chunk_runs) = chunks_of(src, runs, most_chunks, most, samples)?;
         let composition = find(b"ctts").map(|b| runs_of(src, b, samples)).transpose()?;
         let keyframes = find(b"stss").map(|b| keyframes_of(src, b, samples)).transpose()?;
         Ok(Some(Cut { samples, chunks, constant_size, chunk_runs, composition, keyframes }))
@@ -263,7 +268,7 @@ fn chunks_of(
     all: usize,
 ) -> Result<(usize, usize, usize), IndexError> {
     // a row for each chunk, and one more to see where the last one ends
-    let rows = first_rows(src, b, 12, most.saturating_add(1))?;
+    let rows = first_rows(src, b, 12, most.min(chunks).saturating_add(1))?;
     let (mut samples, mut done, mut told) = (0usize, 0usize, 0usize);
     for (i, row) in rows.chunks_exact(12).enumerate() {
         if done >= chunks || samples >= most {

@@ -313,8 +313,8 @@ impl Blocks {
             body_len: mp4::ByteSource::len(&file),
         })
         .map_err(failed)?;
-        let view = View::new(&header.bytes, &self.path)
-            .map_err(|e| MediaError::io("a header in memory", &e))?;
+        let view =
+            View::new(&header.bytes, &self.path).map_err(|e| MediaError::io("a header in memory", &e))?;
         let began = samples.first().map_or(0, |s| s.dts);
         Ok((view, self.origin - anchor - began))
     }
