@@ -277,7 +277,7 @@ pub(crate) async fn run_mux(
         fit,
         out,
     });
-    let call = tools.ffmpeg("joining", args);
+    let call = tools.ffmpeg("joining", args).with_growing_lists();
     let mut progress = Progress::default();
     let finished = process::run(&call, limits, |piece| {
         let heard = progress.push(piece);

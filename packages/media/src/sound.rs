@@ -102,7 +102,7 @@ pub async fn encode_audio(
     args.extend(["-movie_timescale".into(), clock.to_string().into()]);
     args.extend(["-map_metadata", "-1", "-map_chapters", "-1", "-f", "mp4"].map(OsString::from));
     args.push(out.into());
-    let call = tools.ffmpeg(format!("encoding {}", stream.label()), args);
+    let call = tools.ffmpeg(format!("encoding {}", stream.label()), args).with_growing_lists();
     let mut heard = Progress::default();
     process::run(&call, limits, |piece| heard.push(piece)).await?;
     mp4::hide_priming(out, 0, settings.codec.priming())

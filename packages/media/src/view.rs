@@ -26,7 +26,7 @@ impl View {
     /// Puts `header` in front of the file at `body`.
     ///
     /// # Errors
-    /// No room for another file in memory.
+    /// No room for another file in memory, or a system that does not show our descriptors.
     pub fn new(header: &[u8], body: &Path) -> io::Result<View> {
         let header = in_memory(header)?;
         let mut lines = Vec::new();
@@ -34,7 +34,10 @@ impl View {
             lines.extend_from_slice(quoted(&part).as_bytes());
             lines.push(b'\n');
         }
-        Ok(View { list: in_memory(&lines)?, _header: header })
+        let list = in_memory(&lines)?;
+        // what we may open so, a child of ours may
+        File::open(shown(&list))?;
+        Ok(View { list, _header: header })
     }
 
     /// The options that name it as an input, as those of [`crate::probe::source_input`].

@@ -209,7 +209,8 @@ fn in_track(path: &Path, stream: &StreamFacts, first: &First) -> Option<Reach> {
     let index = mp4::read_index(&file, TrackChoice::Id(id)).ok()?;
     index.track.shown(index.movie_timescale).filter(|_| index.lost.is_none())?;
     let one_clock = stream.timebase.den == stream.sample_rate && index.track.timescale == stream.sample_rate;
-    let anchor = track::anchor(&first.packets, &index.track).filter(|_| one_clock);
+    let possible = one_clock && View::new(&[], path).is_ok();
+    let anchor = track::anchor(&first.packets, &index.track).filter(|_| possible);
     Some(anchor.map_or(Reach::Seek, |anchor| Reach::Window { track_id: id, anchor }))
 }
 
