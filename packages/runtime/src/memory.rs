@@ -1,8 +1,5 @@
 //! How memory is given back.
 
-/// Blocks from here on are asked of the kernel one by one, and given back one by one.
-const LARGE_BYTES: i32 = 512 << 10;
-
 /// Lets the allocator give large blocks back as soon as they are free. Call it once, at the
 /// start of a program, before its threads.
 ///
@@ -18,6 +15,8 @@ pub fn give_back_large_blocks() {
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "a setting of the allocator, which has no safe name")]
 fn set_threshold() {
+    /// Blocks from here on are asked of the kernel one by one, and given back one by one.
+    const LARGE_BYTES: i32 = 512 << 10;
     // SAFETY: sets a number; the allocator guards itself. A refusal changes nothing.
     unsafe { nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, LARGE_BYTES) };
 }
