@@ -11,7 +11,7 @@ use super::IndexError;
 use super::boxes::{self, BoxAt, be32};
 use super::source::ByteSource;
 
-/// A box outside of a sample table that is longer than this is left to who can read it.
+/// A file with a longer box than this to be kept is left to who can read it.
 const MAX_WHOLE: u64 = 4 << 20;
 /// Boxes on the way to the sample tables.
 const CONTAINERS: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
@@ -158,6 +158,9 @@ impl<S: ByteSource> Slim<'_, S> {
         let row = if &b.kind == b"co64" { 8 } else { 4 };
         let all = count(self.src, b, 4, row)?;
         let chunks = cut.map_or(all, |cut| cut.chunks.min(all));
+        if (chunks * row) as u64 > MAX_WHOLE {
+            return Ok(false);
+        }
         let mut bytes = vec![0; chunks * row];
         self.src.read_at(b.body + 8, &mut bytes)?;
         let start = out.len();
@@ -305,7 +308,14 @@ fn keyframes_of(src: &impl ByteSource, b: BoxAt, samples: usize) -> Result<usize
 
 /// The first rows of a table, at most `most`.
 fn first_rows(src: &impl ByteSource, b: BoxAt, row: usize, most: usize) -> Result<Vec<u8>, IndexError> {
-    let mut bytes = vec![0; count(src, b, 4, row)?.min(most) * row];
+    let len = count(src, b, 4, row)?.min(most) * row;
+    if len as u64 > MAX_WHOLE {
+        return Err(IndexError::Unsupported(format!(
+            "box {} has more than is read for a few packets",
+            b.name()
+        )));
+    }
+    let mut bytes = vec![0; len];
     src.read_at(b.body + 8, &mut bytes)?;
     Ok(bytes)
 }
