@@ -18,11 +18,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use segue_domain::Failure;
-use segue_runtime::{Settings, Sources, failure, telemetry};
+use segue_runtime::{Settings, Sources, failure, memory, telemetry};
 
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
+    memory::give_back_large_blocks();
     let cli = Cli::parse();
     match start(&cli) {
         Ok(code) => code,

@@ -9,7 +9,7 @@ use crate::cuts;
 use crate::describe;
 use crate::error::{MediaError, Result};
 use crate::lossless::owned_times;
-use crate::mp4::{self, Brand, Edit, HeaderTrack, Sample, Track, TrackChoice};
+use crate::mp4::{self, Brand, Edit, Filling, HeaderTrack, Sample, Track, TrackChoice};
 use crate::part;
 use crate::plan::{OpenIndex, PicturePlan, PictureSegment, open_at};
 use crate::times;
@@ -31,6 +31,47 @@ pub struct Assembled {
     /// First sample of every segment, and the number of samples.
     pub seams: Vec<usize>,
     body_len: u64,
+}
+
+impl Assembled {
+    /// The same with its first packets alone.
+    pub fn first_packets(&self, most: usize) -> Assembled {
+        let samples = self.track.samples.iter().take(most).copied().collect();
+        Assembled {
+            bodies: self.bodies.clone(),
+            track: Track {
+                samples,
+                stsd: self.track.stsd.clone(),
+                edits: self.track.edits.clone(),
+                ..self.track
+            },
+            brand: self.brand,
+            seams: Vec::new(),
+            body_len: self.body_len,
+        }
+    }
+
+    /// All packets as [`write_virtual`] has them, to fill the track of a movie.
+    pub(crate) fn filling(&self, track: usize) -> Filling {
+        let (samples, finer) = self.on_fine_clock();
+        let last_duration = self.track.last_duration.saturating_mul(finer);
+        Filling { track, timescale: self.track.timescale * finer, samples, last_duration }
+    }
+
+    /// The samples counted from the first one on a clock fine enough, and how much finer it is.
+    fn on_fine_clock(&self) -> (Vec<Sample>, u32) {
+        let mut finer = 1;
+        while self.track.timescale * finer < FINE_CLOCK {
+            finer *= 2;
+        }
+        let first = self.track.samples.first().map_or(0, |s| s.dts);
+        let scaled = |s: &Sample| Sample {
+            dts: (s.dts - first) * i64::from(finer),
+            composition: s.composition.saturating_mul(finer as i32),
+            ..*s
+        };
+        (self.track.samples.iter().map(scaled).collect(), finer)
+    }
 }
 
 /// The picture of a join by reference: every segment's packets where they lie.
@@ -198,10 +239,7 @@ pub struct VirtualMovie {
 /// Writes the header and the list into `work`.
 pub fn write_virtual(assembled: &Assembled, work: &Path) -> Result<VirtualMovie> {
     let track = &assembled.track;
-    let mut finer = 1;
-    while track.timescale * finer < FINE_CLOCK {
-        finer *= 2;
-    }
+    let (scaled, finer) = assembled.on_fine_clock();
     let first = track.samples.first().map_or(0, |s| s.dts);
     // what comes before the first frame shown is decoded only: an edit says so
     let edit = hidden_head(track).map(|(start, end)| Edit {
@@ -210,17 +248,9 @@ pub fn write_virtual(assembled: &Assembled, work: &Path) -> Result<VirtualMovie>
         rate: 1 << 16,
     });
     let origin = hidden_head(track).map_or(first, |(start, _)| start);
-    let scaled: Vec<Sample> = track
-        .samples
-        .iter()
-        .map(|s| Sample {
-            dts: (s.dts - first) * i64::from(finer),
-            composition: s.composition.saturating_mul(finer as i32),
-            ..*s
-        })
-        .collect();
     let header = mp4::write_header(&HeaderTrack {
         brand: assembled.brand,
+        kind: mp4::TrackKind::Picture,
         timescale: track.timescale * finer,
         language: track.language,
         matrix: track.matrix,
@@ -257,7 +287,7 @@ fn hidden_head(track: &Track) -> Option<(i64, i64)> {
 }
 
 /// A file's URL in the quotes of ffmpeg's lists.
-fn quoted(path: &Path) -> OsString {
+pub(crate) fn quoted(path: &Path) -> OsString {
     let mut line = b"'file:".to_vec();
     for &b in path.as_os_str().as_bytes() {
         match b {

@@ -24,10 +24,11 @@ use sha2::{Digest, Sha256};
 use crate::leased::{Leased, Window};
 use crate::mp4::{BLOCK, Rewrite, Run};
 
-/// Bytes of a piece: a multiple of [`BLOCK`].
-const PIECE: usize = 2 << 20;
+/// Bytes of a piece: a multiple of [`BLOCK`]. To map, write and forget a gigabyte costs a tenth
+/// less processor time in pieces of 4 MiB than of 2 MiB, and hardly less in larger ones.
+const PIECE: usize = 4 << 20;
 /// Pieces on their way between the two threads.
-const PIECES: usize = 3;
+const PIECES: usize = 2;
 /// What a core's own cache holds while it is hashed.
 const HASHED_AT_ONCE: usize = 256 << 10;
 

@@ -1,6 +1,7 @@
 //! The reduce step of the picture: parts in, one file out, everything else around it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use crate::carry::{self, Carried};
 use crate::container::{self, Fate, FinalContainer, Fit};
 use crate::error::{MediaError, MediaErrorKind, Result};
 use crate::facts::{SourceFacts, StreamFacts, StreamKind};
+use crate::filled;
 use crate::mp4;
 use crate::mux::{self, AddedSubtitle, AudioInput, Mux, PictureInput, mux_args};
 use crate::plan::{OpenIndex, PicturePlan};
@@ -123,6 +125,11 @@ pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> 
         return Ok(carried(request, container, path, written, ran));
     }
     let assembled = assemble(request)?;
+    if let (Some(assembled), Some(fit)) = (&assembled, fits.first())
+        && let Some((path, ran)) = fill(tools, request, assembled, fit, limits).await?
+    {
+        return Ok(report(request, fit, reasons, path, ran));
+    }
     let picture = match (&assembled, request.picture) {
         (Some(assembled), Some((plan, _))) => {
             let movie = assemble::write_virtual(assembled, request.work)?;
@@ -200,6 +207,36 @@ fn assemble(request: &JoinRequest<'_>) -> Result<Option<Assembled>> {
     }))
 }
 
+/// Joins without a muxer's memory, where that can be.
+async fn fill(
+    tools: &Tools,
+    request: &JoinRequest<'_>,
+    assembled: &Assembled,
+    fit: &Fit,
+    limits: &Limits,
+) -> Result<Option<(PathBuf, Finished)>> {
+    let (path, partial) = paths(request, fit);
+    match filled::mux(tools, request, assembled, fit, &partial, limits).await {
+        Ok(Some(finished)) => named(&path, &partial).map(|()| Some((path, finished))),
+        Ok(None) => Ok(None),
+        Err(e) => {
+            // a file that is not there is as good as one that was removed
+            let _ = fs::remove_file(&partial);
+            Err(e)
+        }
+    }
+}
+
+/// Where the result goes, and where it is until it is whole.
+fn paths(request: &JoinRequest<'_>, fit: &Fit) -> (PathBuf, PathBuf) {
+    let name = format!("{}.{}", request.stem, fit.container.extension());
+    (request.out_dir.join(&name), request.out_dir.join(format!(".{name}.partial")))
+}
+
+fn named(path: &Path, partial: &Path) -> Result<()> {
+    fs::rename(partial, path).map_err(|e| MediaError::io(format!("writing {}", path.display()), &e))
+}
+
 async fn mux_into(
     tools: &Tools,
     request: &JoinRequest<'_>,
@@ -207,8 +244,27 @@ async fn mux_into(
     fit: &Fit,
     limits: &Limits,
 ) -> Result<(PathBuf, Finished)> {
-    let name = format!("{}.{}", request.stem, fit.container.extension());
-    let (path, partial) = (request.out_dir.join(&name), request.out_dir.join(format!(".{name}.partial")));
+    let (path, partial) = paths(request, fit);
+    match run_mux(tools, request, picture, fit, BTreeMap::new(), &partial, limits).await {
+        Ok(finished) => named(&path, &partial).map(|()| (path, finished)),
+        Err(e) => {
+            // a file that is not there is as good as one that was removed
+            let _ = fs::remove_file(&partial);
+            Err(e)
+        }
+    }
+}
+
+/// Runs the muxer; `views` are inputs that are not read as they are.
+pub(crate) async fn run_mux(
+    tools: &Tools,
+    request: &JoinRequest<'_>,
+    picture: Option<&PictureInput>,
+    fit: &Fit,
+    views: BTreeMap<PathBuf, Vec<OsString>>,
+    out: &Path,
+    limits: &Limits,
+) -> Result<Finished> {
     let corrections = corrections(tools, request, fit, limits).await?;
     let args = mux_args(&Mux {
         source: request.source,
@@ -217,29 +273,20 @@ async fn mux_into(
         audio: request.audio,
         subtitles: request.subtitles,
         corrections: &corrections,
+        views: &views,
         fit,
-        out: &partial,
+        out,
     });
-    let call = tools.ffmpeg("joining", args);
+    let call = tools.ffmpeg("joining", args).with_growing_lists();
     let mut progress = Progress::default();
-    let ran = process::run(&call, limits, |piece| {
+    let finished = process::run(&call, limits, |piece| {
         let heard = progress.push(piece);
         (request.progress)(progress.out_time_us());
         heard
     })
-    .await;
-    let finished = match ran {
-        Ok(finished) => finished,
-        Err(e) => {
-            // a file that is not there is as good as one that was removed
-            let _ = fs::remove_file(&partial);
-            return Err(e);
-        }
-    };
-    hide_priming(request, fit, &partial)?;
-    let failed = |e: std::io::Error| MediaError::io(format!("writing {}", path.display()), &e);
-    fs::rename(&partial, &path).map_err(failed)?;
-    Ok((path, finished))
+    .await?;
+    hide_priming(request, fit, out)?;
+    Ok(finished)
 }
 
 /// Hides the encoder's first samples of sound that starts late, which the muxer would let be

@@ -16,6 +16,7 @@ pub mod describe;
 pub mod encode; // the folder encode/; there is no encode.rs
 pub mod error;
 pub mod facts;
+mod filled;
 pub mod hash;
 pub mod join;
 mod leased;
@@ -40,6 +41,7 @@ pub mod times;
 pub mod tools;
 mod track;
 pub mod verify;
+mod view;
 
 pub use carry::{Carried, may_be_carried};
 pub use certificate::Certificate;

@@ -63,10 +63,18 @@ pub struct Mux<'a> {
     /// Streams of the source whose times ffmpeg's muxer would shift, and by how much to
     /// shift them back, in microseconds.
     pub corrections: &'a BTreeMap<u32, i64>,
+    /// How files are named as inputs that are not read as they are.
+    pub views: &'a BTreeMap<PathBuf, Vec<OsString>>,
     /// Container and fates.
     pub fit: &'a Fit,
     /// Where to write.
     pub out: &'a Path,
+}
+
+impl Mux<'_> {
+    fn input(&self, path: &Path) -> Vec<OsString> {
+        self.views.get(path).cloned().unwrap_or_else(|| source_input(path))
+    }
 }
 
 /// A time in seconds as ffmpeg takes it, without rounding.
@@ -101,7 +109,7 @@ pub fn mux_args(mux: &Mux<'_>) -> Vec<OsString> {
     let mut args = words(&["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", "-copyts"]);
     let start = origin_us(mux.facts, mux.fit.container);
     args.extend(["-itsoffset".into(), seconds(-start).into()]);
-    args.extend(source_input(mux.source));
+    args.extend(mux.input(mux.source));
     let mut inputs = 1;
     let (mut instead, mut moved) = (BTreeMap::new(), BTreeMap::new());
     if let Some(p) = mux.picture {
@@ -123,7 +131,7 @@ pub fn mux_args(mux: &Mux<'_>) -> Vec<OsString> {
     }
     for a in mux.audio {
         args.extend(["-itsoffset".into(), seconds(a.offset_us - start).into()]);
-        args.extend(source_input(&a.path));
+        args.extend(mux.input(&a.path));
         instead.insert(a.stands_for, inputs);
         inputs += 1;
     }

@@ -176,6 +176,7 @@ fn write_with(
     }
     let header = mp4::write_header(&HeaderTrack {
         brand,
+        kind: mp4::TrackKind::Picture,
         timescale: track.timescale,
         language: track.language,
         matrix: track.matrix,

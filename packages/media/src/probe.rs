@@ -19,6 +19,7 @@ use crate::matroska;
 use crate::mp4::{self, CountedFile, TrackChoice};
 use crate::process::{self, Limits};
 use crate::tools::Tools;
+use crate::view;
 
 /// The demuxers a source may need: each reads one file and nothing else.
 pub const SOURCE_FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,m4v,avi,flv,\
@@ -32,6 +33,8 @@ const PROBE_LIMIT: Duration = Duration::from_secs(120);
 const MAX_ANSWER: usize = 64 << 20;
 /// Packets, of all streams together, whose times are looked at.
 const FIRST_PACKETS: usize = 64;
+/// Packets of a track that ffprobe may see: more than it looks at to know a stream.
+pub(crate) const SLIM_PACKETS: usize = 2048;
 
 /// A path as ffmpeg takes it: never mistaken for an option, a protocol or a pattern.
 pub fn file_url(path: &Path) -> OsString {
@@ -55,10 +58,13 @@ pub fn source_input(path: &Path) -> Vec<OsString> {
 /// Looks at a file.
 pub async fn probe(tools: &Tools, path: &Path) -> Result<SourceFacts> {
     let size_bytes = look(path)?;
-    // the first packets come with it: starting a program once more costs more than they do
-    let answer = match ask(tools, path, true).await {
-        Err(e) if e.kind() == MediaErrorKind::Source => ask(tools, path, false).await,
-        answered => answered,
+    let answer = match view::of_first_packets(path, SLIM_PACKETS, None) {
+        // what it cannot tell, the whole file can
+        Some(view) => match ask(tools, path, view.input(), true).await {
+            Err(e) if e.kind() == MediaErrorKind::Source => ask_whole(tools, path).await,
+            answered => answered,
+        },
+        None => ask_whole(tools, path).await,
     };
     let answer = match answer {
         Ok(answer) => answer,
@@ -85,7 +91,15 @@ pub async fn probe(tools: &Tools, path: &Path) -> Result<SourceFacts> {
     Ok(facts)
 }
 
-async fn ask(tools: &Tools, path: &Path, with_packets: bool) -> Result<Vec<u8>> {
+async fn ask_whole(tools: &Tools, path: &Path) -> Result<Vec<u8>> {
+    // the first packets come with it: starting a program once more costs more than they do
+    match ask(tools, path, source_input(path), true).await {
+        Err(e) if e.kind() == MediaErrorKind::Source => ask(tools, path, source_input(path), false).await,
+        answered => answered,
+    }
+}
+
+async fn ask(tools: &Tools, path: &Path, input: Vec<OsString>, with_packets: bool) -> Result<Vec<u8>> {
     let mut args: Vec<OsString> =
         ["-v", "error", "-of", "json", "-show_format", "-show_streams", "-show_chapters"]
             .map(OsString::from)
@@ -94,7 +108,7 @@ async fn ask(tools: &Tools, path: &Path, with_packets: bool) -> Result<Vec<u8>> 
         args.extend(["-show_entries", "packet=stream_index,pts", "-read_intervals"].map(OsString::from));
         args.push(format!("%+#{FIRST_PACKETS}").into());
     }
-    args.extend(source_input(path));
+    args.extend(input);
     let call = tools.ffprobe(format!("reading {}", path.display()), args);
     process::output(&call, &Limits { time: PROBE_LIMIT, ..Limits::default() }, MAX_ANSWER).await
 }
@@ -318,4 +332,41 @@ fn micros(v: &Value) -> Option<i64> {
     }
     let us = whole.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(part.parse().ok()?)?;
     Some(if negative { -us } else { us })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first packets tell the same facts as all of them.
+    #[tokio::test]
+    async fn a_slim_header_tells_what_the_whole_file_tells() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(
+            dir.path().join("chapters"),
+            ";FFMETADATA1\ntitle=t\n[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=50\n[CHAPTER]\nTIMEBASE=1/1\nSTART=50\nEND=100\n",
+        )
+        .unwrap();
+        let inputs = "-f lavfi -i testsrc2=s=64x36:r=30000/1001 -itsoffset 0.3 -f lavfi -i sine=f=440:r=48000 -i chapters";
+        let rest = "-t 90 -map 0 -map 1 -metadata:s:1 language=deu -g 60";
+        let tools = Tools::discover().await.unwrap();
+        for (name, codecs) in [
+            ("a.mp4", "-c:v libx264 -preset ultrafast -bf 2 -c:a aac"),
+            ("b.mov", "-c:v mpeg4 -c:a pcm_s16le -movflags +faststart"),
+        ] {
+            let run = std::process::Command::new("ffmpeg")
+                .current_dir(dir.path())
+                .args(["-nostdin", "-v", "error"])
+                .args(format!("{inputs} {rest} {codecs} {name}").split_whitespace())
+                .status();
+            assert!(run.unwrap().success());
+            let path = dir.path().join(name);
+            let view = view::of_first_packets(&path, SLIM_PACKETS, None).expect("a file with long tables");
+            let told = |answer: Vec<u8>| facts(&serde_json::from_slice(&answer).unwrap(), 0);
+            let slim = told(ask(&tools, &path, view.input(), true).await.unwrap());
+            let whole = told(ask_whole(&tools, &path).await.unwrap());
+            assert!(slim.streams.len() >= 2 && slim.duration_us.is_some() && slim.chapters == 2);
+            assert_eq!(slim, whole, "{name}");
+        }
+    }
 }

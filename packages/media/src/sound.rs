@@ -13,6 +13,11 @@ use crate::probe::source_input;
 use crate::process::{self, Limits};
 use crate::progress::Progress;
 use crate::tools::Tools;
+use crate::view::{self, View};
+
+/// Packets of other streams that a decoder of sound may see: some, so that the file begins when
+/// it begins.
+const OTHER_PACKETS: usize = 64;
 
 /// Codecs to encode sound to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +87,9 @@ pub async fn encode_audio(
             .map(OsString::from)
             .to_vec();
     args.push(seconds(-facts.start_time_us).into());
-    args.extend(source_input(source));
+    // a place for each packet of the other streams is nothing that is needed
+    let view = stream.track_id.and_then(|id| view::of_first_packets(source, OTHER_PACKETS, Some(id)));
+    args.extend(view.as_ref().map_or_else(|| source_input(source), View::input));
     args.extend(["-map".into(), format!("0:{}", stream.index).into()]);
     args.extend(["-c:a", settings.codec.encoder()].map(OsString::from));
     if let Some(rate) = settings.bitrate {
@@ -95,7 +102,7 @@ pub async fn encode_audio(
     args.extend(["-movie_timescale".into(), clock.to_string().into()]);
     args.extend(["-map_metadata", "-1", "-map_chapters", "-1", "-f", "mp4"].map(OsString::from));
     args.push(out.into());
-    let call = tools.ffmpeg(format!("encoding {}", stream.label()), args);
+    let call = tools.ffmpeg(format!("encoding {}", stream.label()), args).with_growing_lists();
     let mut heard = Progress::default();
     process::run(&call, limits, |piece| heard.push(piece)).await?;
     mp4::hide_priming(out, 0, settings.codec.priming())

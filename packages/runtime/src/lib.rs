@@ -13,6 +13,7 @@ pub mod failure;
 pub mod fetch;
 pub mod fleet;
 pub mod jobs;
+pub mod memory;
 pub mod models;
 pub mod preview;
 pub mod programs;

@@ -39,9 +39,7 @@ impl Moved {
         let rewrite = mp4::plan_rewrite(&from).map_err(|e| {
             MediaError::internal(format!("{} can no longer be carried: {e}", source.display()))
         })?;
-        let mut head = vec![0; rewrite.head.len()];
-        let read = to.read_at(0, &mut head);
-        if read.is_err() || head != rewrite.head || to.len() != rewrite.len || carried.bytes != rewrite.len {
+        if !begins_with(&to, &rewrite.head) || to.len() != rewrite.len || carried.bytes != rewrite.len {
             return Err(MediaError::environment(format!(
                 "{} does not read back as it was written; check the disk",
                 result.display()
@@ -72,6 +70,14 @@ impl Moved {
         let next = self.damaged.partition_point(|at| *at < sample.offset);
         self.damaged.get(next).is_some_and(|at| *at < sample.offset + u64::from(sample.size))
     }
+}
+
+fn begins_with(file: &CountedFile, head: &[u8]) -> bool {
+    let mut piece = vec![0; READ_BYTES.min(head.len())];
+    head.chunks(READ_BYTES).enumerate().all(|(i, expected)| {
+        let read = file.read_at((i * READ_BYTES) as u64, &mut piece[..expected.len()]);
+        read.is_ok() && piece[..expected.len()] == *expected
+    })
 }
 
 /// Places in the new file whose bytes are not those of the old one.

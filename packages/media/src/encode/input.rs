@@ -24,6 +24,7 @@ pub(super) fn write(out: &Path, open: &OpenIndex, samples: &[Sample]) -> Result<
     let track = &open.index.track;
     let header = mp4::write_header(&HeaderTrack {
         brand: Brand::QuickTime,
+        kind: mp4::TrackKind::Picture,
         timescale: track.timescale,
         language: track.language,
         // the join puts the source's matrix back

@@ -6,10 +6,12 @@
 
 mod boxes;
 mod edits;
+mod fill;
 mod parse;
 mod priming;
 mod read;
 mod rewrite;
+mod slim;
 mod source;
 mod stamp;
 mod tables;
@@ -18,13 +20,15 @@ mod tests;
 mod write;
 
 pub use edits::Edit;
+pub use fill::{Filled, FilledRun, Filling, fill};
 pub use parse::{Brand, Index, Lost, Sample, Track};
 pub use priming::hide_priming;
 pub use read::{Movie, TrackChoice, brand, looks_like_mov, read_index, read_movie, short_by};
 pub use rewrite::{BLOCK, Places, Rewrite, Run, plan_rewrite};
+pub use slim::slim_header;
 pub use source::{Ahead, ByteSource, CountedFile};
 pub use stamp::stamp_matrix;
-pub use write::{HeaderTrack, MovHeader, write_header};
+pub use write::{HeaderTrack, MovHeader, TrackKind, write_header};
 
 /// Why an index could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

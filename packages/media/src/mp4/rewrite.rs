@@ -80,8 +80,8 @@ impl Places {
 struct Chunk {
     from: u64,
     len: u64,
-    track: usize,
-    number: usize,
+    track: u32,
+    number: u32,
 }
 
 /// Plans a rewrite; an error says why this file is left to ffmpeg.
@@ -102,11 +102,14 @@ pub fn plan_rewrite(src: &impl ByteSource) -> Result<Rewrite, IndexError> {
     let mut chunks = Vec::new();
     for (track, stbl) in tables.iter().enumerate() {
         let inside = boxes::children(&movie, stbl.body, stbl.end)?;
-        for (number, (from, len)) in tables::chunks(&movie, &inside)?.into_iter().enumerate() {
-            chunks.push(Chunk { from, len, track, number });
+        let found = tables::chunks(&movie, &inside)?;
+        chunks.reserve_exact(found.len());
+        let number = |n: usize| u32::try_from(n).map_err(|_| left("too many chunks"));
+        for (i, (from, len)) in found.into_iter().enumerate() {
+            chunks.push(Chunk { from, len, track: number(track)?, number: number(i)? });
         }
     }
-    let (mut runs, places, media_len) = lay_out(&mut chunks, &tables, src.len())?;
+    let (mut runs, places, media_len) = lay_out(chunks, &tables, src.len())?;
     let mut head = vec![0; (ftyp.end - ftyp.start) as usize];
     src.read_at(ftyp.start, &mut head)?;
     // a wide table is needed only past 4 GiB; either way its length does not depend on the base
@@ -197,22 +200,21 @@ fn no_places(movie: &[u8], meta: BoxAt) -> Result<(), IndexError> {
 type NewOffsets = Vec<(BoxAt, Vec<u64>)>;
 
 fn lay_out(
-    chunks: &mut [Chunk],
+    mut chunks: Vec<Chunk>,
     tables: &[BoxAt],
     len: u64,
 ) -> Result<(Vec<Run>, NewOffsets, u64), IndexError> {
-    let mut places: NewOffsets = tables.iter().map(|t| (*t, Vec::new())).collect();
-    for c in chunks.iter() {
-        places[c.track].1.push(0);
-    }
-    chunks.sort_by_key(|c| c.from);
+    let count = |track: usize| chunks.iter().filter(|c| c.track as usize == track).count();
+    let mut places: NewOffsets = tables.iter().enumerate().map(|(i, t)| (*t, vec![0; count(i)])).collect();
+    // an empty chunk at the same place has no bytes to put anywhere
+    chunks.sort_unstable_by_key(|c| c.from);
     let (mut runs, mut at, mut end) = (Vec::<Run>::new(), 0u64, 0u64);
     for c in chunks.iter().filter(|c| c.len > 0) {
         let stop = c.from.checked_add(c.len).filter(|stop| *stop <= len).ok_or_else(|| left("truncated"))?;
         if c.from < end {
             return Err(left("chunks that overlap"));
         }
-        places[c.track].1[c.number] = at;
+        places[c.track as usize].1[c.number as usize] = at;
         match runs.last_mut() {
             Some(run) if run.from + run.len == c.from => run.len += c.len,
             _ => runs.push(Run { from: c.from, len: c.len }),

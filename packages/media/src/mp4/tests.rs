@@ -28,6 +28,7 @@ fn header(samples: &[Sample], edits: &[Edit], body_len: u64) -> Vec<u8> {
     matrix[3] = 9;
     let track = HeaderTrack {
         brand: Brand::Mp4,
+        kind: TrackKind::Picture,
         timescale: 30_000,
         language: 0x15c7,
         matrix,
@@ -235,4 +236,96 @@ fn media_in_another_file_and_fragments_are_left_to_the_muxer() {
     assert!(plan_rewrite(&fragments.as_slice()).is_err());
     file.truncate(file.len() - 1);
     assert!(plan_rewrite(&file.as_slice()).is_err());
+}
+
+proptest! {
+    #[test]
+    fn a_slim_header_names_the_first_packets_where_they_are(samples in samples(), most in 1usize..80) {
+        let body = body_len(&samples);
+        let mut file = header(&samples, &[], body);
+        file.resize(file.len() + body as usize, 0);
+        let whole = read_index(&file.as_slice(), TrackChoice::FirstVideo).unwrap().track;
+        let Some(mut slim) = slim_header(&file.as_slice(), most, None).unwrap() else {
+            prop_assert!(samples.len() <= most);
+            return Ok(());
+        };
+        prop_assert!(slim_header(&file.as_slice(), most, Some(whole.id)).unwrap().is_none());
+        let base = slim.len() as u64;
+        slim.extend_from_slice(&file);
+        let track = read_index(&slim.as_slice(), TrackChoice::FirstVideo).unwrap().track;
+        prop_assert!(samples.len() > most && track.samples.len() >= most);
+        for (a, b) in whole.samples.iter().zip(&track.samples) {
+            prop_assert_eq!(Sample { offset: a.offset + base, ..*a }, *b);
+        }
+    }
+
+    #[test]
+    fn damaged_tables_are_refused_or_cut_and_never_a_panic(
+        samples in samples(),
+        most in 1usize..20,
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+    ) {
+        let mut file = header(&samples, &[], body_len(&samples));
+        for (at, value) in flips {
+            let at = at.index(file.len());
+            file[at] = value;
+        }
+        let _ = slim_header(&file.as_slice(), most, None);
+        let all = Filling { track: 0, timescale: 30_000, samples, last_duration: 1001 };
+        let _ = fill(&file.as_slice(), vec![all]);
+    }
+
+    #[test]
+    fn a_filled_movie_is_what_would_have_been_written_at_once(samples in samples(), first in 1usize..60) {
+        let samples: Vec<Sample> = samples.into_iter().map(|s| Sample { description: 1, ..s }).collect();
+        let body = body_len(&samples);
+        let edit = |samples: &[Sample]| {
+            let last = samples.last().unwrap().dts + 1001;
+            [Edit { duration: last as u64, media_time: 0, rate: 1 << 16 }]
+        };
+        let part = &samples[..first.min(samples.len())];
+        let mut skeleton = header(part, &edit(part), body);
+        skeleton.resize(skeleton.len() + body as usize, 0);
+        let filling = Filling { track: 0, timescale: 30_000, samples: samples.clone(), last_duration: 1001 };
+        let filled = fill(&skeleton.as_slice(), vec![filling]).unwrap();
+        let bytes: Vec<u8> = (0..body).map(|i| (i * 31 % 253) as u8).collect();
+        let mut out = filled.head.clone();
+        for run in &filled.runs {
+            prop_assert_eq!(run.filling, Some(0));
+            out.extend_from_slice(&bytes[run.from as usize..(run.from + run.len) as usize]);
+        }
+        let mut at_once = header(&samples, &edit(&samples), body);
+        let base = at_once.len();
+        at_once.extend_from_slice(&bytes);
+        let read = |file: &[u8]| read_index(&file, TrackChoice::FirstVideo).unwrap();
+        let (a, b) = (read(&at_once), read(&out));
+        prop_assert_eq!(&a.track.edits, &b.track.edits);
+        prop_assert_eq!((a.track.last_duration, a.lost, b.lost), (b.track.last_duration, None, None));
+        prop_assert_eq!(a.track.samples.len(), b.track.samples.len());
+        for (x, y) in a.track.samples.iter().zip(&b.track.samples) {
+            prop_assert_eq!(Sample { offset: 0, ..*x }, Sample { offset: 0, ..*y });
+            let (from, to) = (x.offset as usize, y.offset as usize);
+            prop_assert_eq!(&at_once[from..from + x.size as usize], &out[to..to + x.size as usize]);
+            prop_assert!(from >= base);
+        }
+    }
+}
+
+#[test]
+fn a_movie_of_other_packets_is_not_filled() {
+    let all = steady(40);
+    let mut skeleton = header(&all[..10], &[], 100);
+    skeleton.resize(skeleton.len() + 100, 0);
+    let with = |change: &dyn Fn(&mut Filling)| {
+        let mut filling = Filling { track: 0, timescale: 30_000, samples: all.clone(), last_duration: 1001 };
+        change(&mut filling);
+        fill(&skeleton.as_slice(), vec![filling]).is_ok()
+    };
+    assert!(with(&|_| {}));
+    assert!(!with(&|f| f.timescale = 25_000));
+    assert!(!with(&|f| f.track = 1));
+    assert!(!with(&|f| f.samples[3].size += 1));
+    assert!(!with(&|f| f.samples[3].dts += 1));
+    assert!(!with(&|f| f.samples[3].composition += 1));
+    assert!(!with(&|f| f.samples.truncate(9)));
 }

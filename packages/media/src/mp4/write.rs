@@ -5,11 +5,22 @@ use super::IndexError;
 use super::edits::Edit;
 use super::parse::{Brand, Sample};
 
+/// What a track is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrackKind {
+    /// Picture.
+    Picture,
+    /// Sound.
+    Sound,
+}
+
 /// The track that a header describes; sample offsets count from the end of the header.
 #[derive(Debug, Clone)]
 pub struct HeaderTrack<'a> {
     /// Dialect to write.
     pub brand: Brand,
+    /// Picture or sound.
+    pub kind: TrackKind,
     /// Ticks a second, of the track and of the movie.
     pub timescale: u32,
     /// Packed language code.
@@ -64,9 +75,9 @@ fn layout(track: &HeaderTrack<'_>, base: u64) -> Result<Vec<u8>, IndexError> {
     Ok(out)
 }
 
-type Filled = Result<(), IndexError>;
+pub(super) type Done = Result<(), IndexError>;
 
-fn put(out: &mut Vec<u8>, kind: &[u8; 4], fill: impl FnOnce(&mut Vec<u8>) -> Filled) -> Filled {
+pub(super) fn put(out: &mut Vec<u8>, kind: &[u8; 4], fill: impl FnOnce(&mut Vec<u8>) -> Done) -> Done {
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(kind);
@@ -77,7 +88,7 @@ fn put(out: &mut Vec<u8>, kind: &[u8; 4], fill: impl FnOnce(&mut Vec<u8>) -> Fil
     Ok(())
 }
 
-fn full(out: &mut Vec<u8>, version: u8, flags: u32) {
+pub(super) fn full(out: &mut Vec<u8>, version: u8, flags: u32) {
     out.extend_from_slice(&((u32::from(version) << 24) | flags).to_be_bytes());
 }
 
@@ -85,11 +96,11 @@ fn u16s(out: &mut Vec<u8>, values: &[u16]) {
     values.iter().for_each(|v| out.extend_from_slice(&v.to_be_bytes()));
 }
 
-fn u32s(out: &mut Vec<u8>, values: &[u32]) {
+pub(super) fn u32s(out: &mut Vec<u8>, values: &[u32]) {
     values.iter().for_each(|v| out.extend_from_slice(&v.to_be_bytes()));
 }
 
-fn u64s(out: &mut Vec<u8>, values: &[u64]) {
+pub(super) fn u64s(out: &mut Vec<u8>, values: &[u64]) {
     values.iter().for_each(|v| out.extend_from_slice(&v.to_be_bytes()));
 }
 
@@ -101,7 +112,7 @@ const UNITY: [u8; 36] = {
     m
 };
 
-fn movie(out: &mut Vec<u8>, track: &HeaderTrack<'_>, base: u64) -> Filled {
+fn movie(out: &mut Vec<u8>, track: &HeaderTrack<'_>, base: u64) -> Done {
     let media = media_duration(track);
     let shown = if track.edits.is_empty() { media } else { track.edits.iter().map(|e| e.duration).sum() };
     put(out, b"mvhd", |o| {
@@ -139,7 +150,7 @@ fn media_duration(track: &HeaderTrack<'_>) -> u64 {
     }
 }
 
-fn edits(out: &mut Vec<u8>, edits: &[Edit]) -> Filled {
+fn edits(out: &mut Vec<u8>, edits: &[Edit]) -> Done {
     full(out, 1, 0);
     u32s(out, &[edits.len() as u32]);
     for edit in edits {
@@ -149,7 +160,7 @@ fn edits(out: &mut Vec<u8>, edits: &[Edit]) -> Filled {
     Ok(())
 }
 
-fn media_box(out: &mut Vec<u8>, track: &HeaderTrack<'_>, duration: u64, base: u64) -> Filled {
+fn media_box(out: &mut Vec<u8>, track: &HeaderTrack<'_>, duration: u64, base: u64) -> Done {
     put(out, b"mdhd", |o| {
         full(o, 1, 0);
         u64s(o, &[0, 0]);
@@ -162,21 +173,32 @@ fn media_box(out: &mut Vec<u8>, track: &HeaderTrack<'_>, duration: u64, base: u6
         full(o, 0, 0);
         let component: &[u8; 4] = if track.brand == Brand::QuickTime { b"mhlr" } else { &[0; 4] };
         o.extend_from_slice(component);
-        o.extend_from_slice(b"vide");
+        o.extend_from_slice(match track.kind {
+            TrackKind::Picture => b"vide",
+            TrackKind::Sound => b"soun",
+        });
         u32s(o, &[0, 0, 0]);
-        o.extend_from_slice(if track.brand == Brand::QuickTime {
-            b"\x0cVideoHandler"
-        } else {
-            b"VideoHandler\0"
+        o.extend_from_slice(match (track.brand, track.kind) {
+            (Brand::QuickTime, TrackKind::Picture) => b"\x0cVideoHandler",
+            (Brand::QuickTime, TrackKind::Sound) => b"\x0cSoundHandler",
+            (Brand::Mp4, TrackKind::Picture) => b"VideoHandler\0",
+            (Brand::Mp4, TrackKind::Sound) => b"SoundHandler\0",
         });
         Ok(())
     })?;
     put(out, b"minf", |o| {
-        put(o, b"vmhd", |o| {
-            full(o, 0, 1);
-            u16s(o, &[0, 0, 0, 0]);
-            Ok(())
-        })?;
+        match track.kind {
+            TrackKind::Picture => put(o, b"vmhd", |o| {
+                full(o, 0, 1);
+                u16s(o, &[0, 0, 0, 0]);
+                Ok(())
+            })?,
+            TrackKind::Sound => put(o, b"smhd", |o| {
+                full(o, 0, 0);
+                u16s(o, &[0, 0]);
+                Ok(())
+            })?,
+        }
         put(o, b"dinf", |o| {
             put(o, b"dref", |o| {
                 full(o, 0, 0);
@@ -191,12 +213,16 @@ fn media_box(out: &mut Vec<u8>, track: &HeaderTrack<'_>, duration: u64, base: u6
     })
 }
 
-fn sample_table(out: &mut Vec<u8>, track: &HeaderTrack<'_>, base: u64) -> Filled {
+fn sample_table(out: &mut Vec<u8>, track: &HeaderTrack<'_>, base: u64) -> Done {
     out.extend_from_slice(track.stsd);
-    let samples = track.samples;
+    sample_tables(out, track.samples, track.last_duration, base)
+}
+
+/// The tables of times, keyframes, sizes and places, which count from `base`.
+pub(super) fn sample_tables(out: &mut Vec<u8>, samples: &[Sample], last_duration: u32, base: u64) -> Done {
     put(out, b"stts", |o| {
         full(o, 0, 0);
-        let lengths = decode_lengths(samples, track.last_duration)?;
+        let lengths = decode_lengths(samples, last_duration)?;
         runs(o, lengths.iter().copied());
         Ok(())
     })?;
@@ -254,7 +280,7 @@ fn runs(out: &mut Vec<u8>, values: impl Iterator<Item = u32>) {
 }
 
 /// Samples that lie one after another make a chunk.
-fn chunks(out: &mut Vec<u8>, samples: &[Sample], base: u64) -> Filled {
+fn chunks(out: &mut Vec<u8>, samples: &[Sample], base: u64) -> Done {
     let mut offsets: Vec<u64> = Vec::new();
     let mut rows: Vec<(u32, u32, u32)> = Vec::new();
     let mut at = 0;

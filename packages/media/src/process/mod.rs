@@ -72,6 +72,14 @@ impl Invocation {
         let (what, program) = (what.into(), program.into());
         Invocation { what, program, args, envs: Vec::new(), dir: None, has_children: false }
     }
+
+    /// The same for a program that keeps lists of all packets: glibc puts what grows into blocks
+    /// of their own, instead of into a heap that keeps the room of every smaller one
+    /// (`M_MMAP_THRESHOLD`, mallopt(3)). Not for what takes and gives large frames all the time.
+    pub fn with_growing_lists(mut self) -> Self {
+        self.envs.push(("MALLOC_MMAP_THRESHOLD_".to_owned(), "131072".into()));
+        self
+    }
 }
 
 /// Whether a piece of output shows that the child gets on.

@@ -98,6 +98,14 @@ impl Source {
         &self.path
     }
 
+    /// Returns when these ranges are there.
+    pub(crate) async fn bring(&self, ranges: &[Range<u64>]) -> Result<()> {
+        match &self.rest {
+            Some(rest) => rest.bring.bring(ranges).await,
+            None => Ok(()),
+        }
+    }
+
     /// Returns when everything is there.
     pub async fn bring_all(&self) -> Result<()> {
         match &self.rest {

@@ -15,6 +15,10 @@ const RUN_OUT_SECONDS: i64 = 1;
 /// How much earlier than that the seek goes, for what decoders need before they are right.
 const SEEK_MARGIN_US: i64 = 1_000_000;
 
+/// Packets before and after what is decoded, for what decoders need before they are right and
+/// what they keep back.
+const WINDOW_SECONDS: i64 = 1;
+
 /// What is decoded for a block, in whole seconds of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockRange {
@@ -34,6 +38,13 @@ impl BlockRange {
         BlockRange { from: start - warm_up, warm_up, to: start + block_seconds + RUN_OUT_SECONDS }
     }
 
+    /// What of a track is given to its decoder, in ticks of an index where the sound begins at
+    /// `origin`.
+    pub(super) fn packets(&self, origin: i64, timescale: u32) -> (i64, i64) {
+        let second = i64::from(timescale);
+        (origin + (self.from - WINDOW_SECONDS) * second, origin + (self.to + WINDOW_SECONDS) * second)
+    }
+
     /// More bytes than a decoder can give for it.
     pub(super) fn most_bytes(&self) -> usize {
         ((self.to - self.from + 10) * SAMPLE_RATE * 2) as usize
@@ -51,26 +62,29 @@ pub(super) fn read_us(stream: &StreamFacts, origin: i64, range: &BlockRange) -> 
 /// end to end is left alone.
 const FILL: &str = "aresample=async=1:min_hard_comp=0.1:first_pts=0";
 
-/// The arguments that decode a block to standard output.
+/// The arguments that decode a block of the stream `index` of an input to standard output. In
+/// the input the sound begins at `origin`; the block is sought where the input's earliest time
+/// is known, else it lies at the beginning.
 pub fn block_args(
-    path: &Path,
+    input: Vec<OsString>,
+    index: u32,
     stream: &StreamFacts,
     origin: i64,
-    start_time_us: i64,
+    start_time_us: Option<i64>,
     range: &BlockRange,
 ) -> Vec<OsString> {
     let rate = i64::from(stream.sample_rate);
     let clock = segue_domain::Timebase { num: 1, den: stream.sample_rate.max(1) };
     let origin_samples = stream.timebase.rescale(origin, clock);
     let (first, end) = (origin_samples + range.from * rate, origin_samples + range.to * rate);
-    let seek = read_us(stream, origin, range).0.saturating_sub(start_time_us);
     let mut args = words(&["-v", "error", "-nostdin", "-copyts", "-noaccurate_seek"]);
-    if range.from > 0 && seek > 0 {
+    let sought = stream.timebase.to_micros(origin) + range.from * 1_000_000 - SEEK_MARGIN_US;
+    if let Some(seek) = start_time_us.map(|start| sought - start).filter(|seek| range.from > 0 && *seek > 0) {
         args.extend(words(&["-ss", &seconds(seek)]));
     }
-    args.extend(source_input(path));
+    args.extend(input);
     let filters = format!("atrim=start_pts={first}:end_pts={end},asetpts=PTS-({first}),{FILL}");
-    args.extend(output(stream, &filters));
+    args.extend(output(index, &filters));
     args.push("pipe:1".into());
     args
 }
@@ -79,13 +93,13 @@ pub fn block_args(
 pub fn whole_args(path: &Path, stream: &StreamFacts, out: &Path) -> Vec<OsString> {
     let mut args = words(&["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"]);
     args.extend(source_input(path));
-    args.extend(output(stream, &format!("asetpts=PTS-STARTPTS,{FILL}")));
+    args.extend(output(stream.index, &format!("asetpts=PTS-STARTPTS,{FILL}")));
     args.push(out.into());
     args
 }
 
-fn output(stream: &StreamFacts, filters: &str) -> Vec<OsString> {
-    let map = format!("0:{}", stream.index);
+fn output(index: u32, filters: &str) -> Vec<OsString> {
+    let map = format!("0:{index}");
     let rate = CLOCK.den.to_string();
     // to 16 bits the mixer is one that cannot clip, whatever the number of channels
     let tail = ["-map", &map, "-af", filters, "-ac", "1", "-ar", &rate, "-c:a", "pcm_s16le", "-f", "s16le"];

@@ -11,6 +11,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,12 +22,14 @@ use serde_json::Value;
 
 use crate::error::{MediaError, Result};
 use crate::facts::{Container, SourceFacts, StreamFacts, StreamKind};
-use crate::mp4::{self, CountedFile, TrackChoice};
+use crate::mp4::{self, CountedFile, HeaderTrack, TrackChoice, TrackKind};
 use crate::probe::{self, source_input};
 use crate::process::{self, Heard, Limits};
 use crate::progress::Progress;
-use crate::ranged::Source;
+use crate::ranged::{self, Source};
 use crate::tools::Tools;
+use crate::track;
+use crate::view::{self, View};
 
 use args::read_us;
 pub use args::{BlockRange, block_args, whole_args};
@@ -77,16 +80,18 @@ impl SpeechSound {
             MediaError::usage(format!("{}: stream {audio_stream_index} is no sound", path.display()))
         })?;
         source.bring_head().await?;
-        let origin = first_frame(tools, path, stream).await?.or(stream.start).unwrap_or(0);
+        let first = First::read(tools, path, stream).await?;
+        let origin = first.frame.or(stream.start).unwrap_or(0);
         let start_us = stream.timebase.to_micros(origin) - facts.start_time_us;
         let start_offset_ms = start_us.div_euclid(1000) + i64::from(start_us.rem_euclid(1000) >= 500);
-        let known = stream.duration_us.filter(|_| seekable(path, facts, stream));
-        if let Some(duration_us) = known {
+        let reach = reach(path, facts, stream, &first);
+        if let Some((duration_us, reach)) = stream.duration_us.zip(reach) {
             let blocks = Box::new(Blocks {
                 tools: tools.clone(),
                 source: source.clone(),
                 facts: facts.clone(),
                 stream: stream.clone(),
+                reach,
                 origin,
                 seconds: BLOCK_SECONDS,
                 limits: limits.clone(),
@@ -134,45 +139,86 @@ impl SpeechSound {
     }
 }
 
-/// The time of the first decoded sample, in ticks of the stream. Priming that the decoder
-/// drops makes it another than the time of the first packet.
-async fn first_frame(tools: &Tools, path: &Path, stream: &StreamFacts) -> Result<Option<i64>> {
-    let mut args: Vec<std::ffi::OsString> =
-        ["-v", "error", "-of", "json", "-show_entries", "frame=pts,best_effort_timestamp"]
-            .map(Into::into)
-            .to_vec();
-    args.extend(["-select_streams".into(), stream.index.to_string().into()]);
-    args.extend(["-read_intervals", "%+#8"].map(Into::into));
-    args.extend(source_input(path));
-    let call = tools.ffprobe(format!("reading the first sound of {}", path.display()), args);
-    let limits = Limits { time: Duration::from_secs(120), ..Limits::default() };
-    let answer = process::output(&call, &limits, 1 << 20).await?;
-    let value: Value = serde_json::from_slice(&answer)
-        .map_err(|e| MediaError::internal(format!("ffprobe's answer is not JSON: {e}")))?;
-    let frames = value["frames"].as_array().map_or(&[][..], Vec::as_slice);
-    Ok(frames.iter().find_map(|f| f["pts"].as_i64().or(f["best_effort_timestamp"].as_i64())))
+/// What ffmpeg reads at the start of a stream, in ticks of it.
+#[derive(Debug, Default)]
+struct First {
+    /// The time of the first decoded sample. Priming that the decoder drops makes it another
+    /// than the time of the first packet.
+    frame: Option<i64>,
+    /// The times of the first packets.
+    packets: Vec<Option<i64>>,
 }
 
-/// Whether times in this stream are exact in samples and seeking gets where it was sent.
-fn seekable(path: &Path, facts: &SourceFacts, stream: &StreamFacts) -> bool {
-    let (num, den, rate) = (stream.timebase.num, stream.timebase.den, stream.sample_rate);
-    let exact = num == 1 && rate > 0 && (den % rate == 0 || rate % den == 0);
-    exact
-        && match facts.container {
-            Container::Mov => plain_track(path, stream),
-            Container::Matroska => false,
-            Container::Other => {
-                matches!(facts.format.as_str(), "wav" | "w64" | "flac" | "aiff" | "caf" | "au")
+impl First {
+    async fn read(tools: &Tools, path: &Path, stream: &StreamFacts) -> Result<First> {
+        let view = view::of_first_packets(path, probe::SLIM_PACKETS, None);
+        let input = view.as_ref().map_or_else(|| source_input(path), View::input);
+        let mut args: Vec<std::ffi::OsString> =
+            ["-v", "error", "-of", "json", "-show_entries", "packet=pts:frame=pts,best_effort_timestamp"]
+                .map(Into::into)
+                .to_vec();
+        args.extend(["-select_streams".into(), stream.index.to_string().into()]);
+        args.extend(["-read_intervals", "%+#8"].map(Into::into));
+        args.extend(input);
+        let call = tools.ffprobe(format!("reading the first sound of {}", path.display()), args);
+        let limits = Limits { time: Duration::from_secs(120), ..Limits::default() };
+        let answer = process::output(&call, &limits, 1 << 20).await?;
+        let value: Value = serde_json::from_slice(&answer)
+            .map_err(|e| MediaError::internal(format!("ffprobe's answer is not JSON: {e}")))?;
+        let mut first = First::default();
+        for seen in value["packets_and_frames"].as_array().into_iter().flatten() {
+            let pts = seen["pts"].as_i64();
+            match seen["type"].as_str() {
+                Some("packet") => first.packets.push(pts),
+                _ => first.frame = first.frame.or(pts).or(seen["best_effort_timestamp"].as_i64()),
             }
         }
+        Ok(first)
+    }
 }
 
-/// Whether a track has an index, and an edit list that cannot be read in two ways.
-fn plain_track(path: &Path, stream: &StreamFacts) -> bool {
-    let Some(id) = stream.track_id else { return false };
-    let Ok(Ok(file)) = probe::open(path).map(CountedFile::new) else { return false };
-    mp4::read_index(&file, TrackChoice::Id(id))
-        .is_ok_and(|index| index.lost.is_none() && index.track.shown(index.movie_timescale).is_some())
+/// How a decoder gets to a place in a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// It seeks.
+    Seek,
+    /// It is given the packets around the place, by a header of ours over the source's bytes.
+    Window {
+        /// Number of the track.
+        track_id: u32,
+        /// ffmpeg's times are those of the index plus this.
+        anchor: i64,
+    },
+}
+
+/// How to get to any place of this stream exactly; `None` where that cannot be: its times are
+/// not exact in samples, or seeking does not get where it was sent.
+fn reach(path: &Path, facts: &SourceFacts, stream: &StreamFacts, first: &First) -> Option<Reach> {
+    let (num, den, rate) = (stream.timebase.num, stream.timebase.den, stream.sample_rate);
+    let exact = num == 1 && rate > 0 && (den % rate == 0 || rate % den == 0);
+    if !exact {
+        return None;
+    }
+    match facts.container {
+        Container::Mov => in_track(path, stream, first),
+        Container::Matroska => None,
+        Container::Other => {
+            let plain = matches!(facts.format.as_str(), "wav" | "w64" | "flac" | "aiff" | "caf" | "au");
+            plain.then_some(Reach::Seek)
+        }
+    }
+}
+
+/// The same for a track with an index, and an edit list that cannot be read in two ways.
+fn in_track(path: &Path, stream: &StreamFacts, first: &First) -> Option<Reach> {
+    let id = stream.track_id?;
+    let file = CountedFile::new(probe::open(path).ok()?).ok()?;
+    let index = mp4::read_index(&file, TrackChoice::Id(id)).ok()?;
+    index.track.shown(index.movie_timescale).filter(|_| index.lost.is_none())?;
+    let one_clock = stream.timebase.den == stream.sample_rate && index.track.timescale == stream.sample_rate;
+    let possible = one_clock && View::new(&[], path).is_ok();
+    let anchor = track::anchor(&first.packets, &index.track).filter(|_| possible);
+    Some(anchor.map_or(Reach::Seek, |anchor| Reach::Window { track_id: id, anchor }))
 }
 
 /// Sound that is decoded block by block.
@@ -182,6 +228,7 @@ struct Blocks {
     source: Source,
     facts: SourceFacts,
     stream: StreamFacts,
+    reach: Reach,
     origin: i64,
     seconds: i64,
     limits: Limits,
@@ -225,15 +272,68 @@ impl Blocks {
 
     async fn decode(&self, number: i64) -> Result<Vec<i16>> {
         let range = BlockRange::of(number, self.seconds);
-        let (from_us, to_us) = read_us(&self.stream, self.origin, &range);
-        self.source.bring_stretch(&self.facts, &self.stream, from_us, to_us).await?;
         let path = self.source.path();
-        let args = block_args(path, &self.stream, self.origin, self.facts.start_time_us, &range);
+        let window = match self.reach {
+            Reach::Window { track_id, anchor } => {
+                let (view, origin, places) = self.window(track_id, anchor, &range)?;
+                self.source.bring(&places).await?;
+                Some((view, origin))
+            }
+            Reach::Seek => {
+                let (from_us, to_us) = read_us(&self.stream, self.origin, &range);
+                self.source.bring_stretch(&self.facts, &self.stream, from_us, to_us).await?;
+                None
+            }
+        };
+        let args = match &window {
+            Some((view, origin)) => block_args(view.input(), 0, &self.stream, *origin, None, &range),
+            None => {
+                let (input, index) = (source_input(path), self.stream.index);
+                let start_us = Some(self.facts.start_time_us);
+                block_args(input, index, &self.stream, self.origin, start_us, &range)
+            }
+        };
         let call = self.tools.ffmpeg(format!("decoding the sound of {}", path.display()), args);
         let bytes = process::output(&call, &self.limits, range.most_bytes()).await?;
         let skip = (range.warm_up * SAMPLE_RATE) as usize;
         let length = (self.seconds * SAMPLE_RATE) as usize;
         Ok(samples(&bytes).skip(skip).take(length).collect())
+    }
+}
+
+impl Blocks {
+    /// The packets around a range as a file of their own, the stream's first sample on its
+    /// clock, and where the packets lie.
+    fn window(&self, track_id: u32, anchor: i64, range: &BlockRange) -> Result<(View, i64, Vec<Range<u64>>)> {
+        let path = self.source.path();
+        let file = CountedFile::new(probe::open(path)?).map_err(|e| MediaError::io(path.display(), &e))?;
+        let failed = |e: mp4::IndexError| MediaError::source(format!("{}: {e}", path.display()));
+        let mut index = mp4::read_index(&file, TrackChoice::Id(track_id)).map_err(failed)?;
+        index.settle_edits();
+        let track = &index.track;
+        let (from, to) = range.packets(self.origin - anchor, track.timescale);
+        let first = track.samples.partition_point(|s| s.dts <= from).saturating_sub(1);
+        let last = track.samples.partition_point(|s| s.dts < to).max(first);
+        let samples = &track.samples[first..last];
+        let header = mp4::write_header(&HeaderTrack {
+            brand: index.brand,
+            kind: TrackKind::Sound,
+            timescale: track.timescale,
+            language: track.language,
+            matrix: track.matrix,
+            width: 0,
+            height: 0,
+            stsd: &track.stsd,
+            // without an edit list the times of the packets stay what they are
+            edits: &[],
+            samples,
+            last_duration: track.last_duration,
+            body_len: mp4::ByteSource::len(&file),
+        })
+        .map_err(failed)?;
+        let view = View::new(&header.bytes, path).map_err(|e| MediaError::io("a header in memory", &e))?;
+        let began = samples.first().map_or(0, |s| s.dts);
+        Ok((view, self.origin - anchor - began, ranged::places(samples)))
     }
 }
 

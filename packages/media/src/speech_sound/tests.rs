@@ -167,7 +167,7 @@ async fn a_block_is_cut_by_samples_and_read_with_its_surroundings() {
     assert_eq!(BlockRange::of(2, 60), BlockRange { from: 119, warm_up: 1, to: 181 });
     let source = Source::make("a.wav", "-f lavfi -i sine=r=48000:d=0.1").await;
     let stream = source.facts.primary_audio().unwrap();
-    let args = block_args(Path::new("s"), stream, 480, 10_000, &BlockRange::of(2, 60));
+    let args = block_args(source_input(Path::new("s")), 0, stream, 480, Some(10_000), &BlockRange::of(2, 60));
     let line = args.into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ");
     assert!(
         line.starts_with("-v error -nostdin -copyts -noaccurate_seek -ss 118.000000 -protocol_whitelist"),

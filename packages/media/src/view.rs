@@ -1,0 +1,77 @@
+//! A file with another header in front of it, as one input of ffmpeg.
+//!
+//! The header and the list of both lie in memory (memfd_create(2)), so that nothing is left
+//! behind whatever happens; ffmpeg reads them through our descriptors.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use crate::assemble::quoted;
+use crate::mp4::{self, CountedFile};
+
+/// A header and the file behind it. The input is there for as long as this is.
+#[derive(Debug)]
+pub(crate) struct View {
+    list: File,
+    _header: File,
+}
+
+impl View {
+    /// Puts `header` in front of the file at `body`.
+    ///
+    /// # Errors
+    /// No room for another file in memory, or a system that does not show our descriptors.
+    pub fn new(header: &[u8], body: &Path) -> io::Result<View> {
+        let header = in_memory(header)?;
+        let mut lines = Vec::new();
+        for part in [shown(&header), std::path::absolute(body)?] {
+            lines.extend_from_slice(quoted(&part).as_bytes());
+            lines.push(b'\n');
+        }
+        let list = in_memory(&lines)?;
+        // what we may open so, a child of ours may
+        File::open(shown(&list))?;
+        Ok(View { list, _header: header })
+    }
+
+    /// The options that name it as an input, as those of [`crate::probe::source_input`].
+    pub fn input(&self) -> Vec<OsString> {
+        let mut args: Vec<OsString> =
+            ["-protocol_whitelist", "file,concatf", "-format_whitelist", "mov", "-f", "mov", "-i"]
+                .map(OsString::from)
+                .to_vec();
+        let mut url = OsString::from("concatf:");
+        url.push(shown(&self.list));
+        args.push(url);
+        args
+    }
+}
+
+/// The file behind a header that names only the first packets of its tracks, and all of the
+/// track numbered `whole`, so that nobody keeps a place for each; `None` where it has no long
+/// index of ours.
+pub(crate) fn of_first_packets(path: &Path, most: usize, whole: Option<u32>) -> Option<View> {
+    let file = CountedFile::new(File::open(path).ok()?).ok()?;
+    if !mp4::looks_like_mov(&file) {
+        return None;
+    }
+    let header = mp4::slim_header(&file, most, whole).ok()??;
+    View::new(&header, path).ok()
+}
+
+fn in_memory(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("segue", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+/// Where a child of ours finds a file that we have open.
+fn shown(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
+}
