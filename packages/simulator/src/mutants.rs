@@ -84,7 +84,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("sweeper-does-not-resend", "everything", "the sweeper does not send again what was lost"),
     mutant("sweeper-skips-publishing", "queue", "nobody finishes a job that was being published"),
     mutant("change-in-any-state", "everything", "a change does not look at the job's state"),
-    mutant("job-read-before-lease", "users", "work begins with what was read before its lease was held"),
+    mutant("job-read-before-lease", "half-deleted", "work begins with what was read before its lease was held"),
     mutant("seal-revives", "everything", "a plan is sealed in a job that has ended"),
     mutant("reassemble-before-all-in", "everything", "a job is joined before all of it is there"),
     mutant("count-apart", "everything", "the count of completions moves outside of their transaction"),

@@ -206,8 +206,8 @@ impl Params {
                 segments: rng.pick(&[1, 1, 2, 2, 3, 3, 4, 5, 6]),
                 whole: rng.chance(300),
                 at_ms: rng.below(20_000),
-                cancel_ms: self
-                    .has_trait(FaultKind::CancelJob, number, 600)
+                cancel_ms: (self.has_trait(FaultKind::CancelJob, number, 600)
+                    || self.scenario.focus.gives_up)
                     .then(|| rng.below(self.chaos_ms.min(90_000))),
                 retries: if self.has_trait(FaultKind::RetryJob, number, 700) {
                     rng.within(1, 3) as u32

@@ -28,11 +28,14 @@ pub struct Focus {
     pub roles: &'static [Role],
     /// How often each job is deleted and made again: from, to; drawn as a fault where it is 0.
     pub remakes: (u64, u64),
+    /// Whether every job is cancelled while it is under way, and its user, who deletes it then,
+    /// goes on at the first error.
+    pub gives_up: bool,
 }
 
 impl Focus {
     /// Everything alike.
-    pub const NONE: Focus = Focus { calls: &[], roles: &[], remakes: (0, 0) };
+    pub const NONE: Focus = Focus { calls: &[], roles: &[], remakes: (0, 0), gives_up: false };
 }
 
 const USERS: &[FaultKind] = &[Resubmit, CancelJob, RetryJob, DeleteJob, Recreate, Flaky, Poison, Broken];
@@ -108,6 +111,17 @@ pub const SCENARIOS: &[Scenario] = &[
             calls: &[Op::Commit, Op::GetBytes, Op::Head, Op::Promote, Op::Complete],
             roles: &[Role::Reassembler, Role::Sweeper],
             ..Focus::NONE
+        },
+    },
+    Scenario {
+        name: "half-deleted",
+        about: "jobs that are cancelled, deleted by half and made again while workers are slow",
+        kinds: &[FailBefore, SlowBefore, SlowAfter, CancelJob, DeleteJob, Recreate, Pause],
+        focus: Focus {
+            calls: &[Op::Acquire, Op::List, Op::Delete],
+            roles: &[Role::Worker],
+            remakes: (1, 3),
+            gives_up: true,
         },
     },
     Scenario {

@@ -24,14 +24,14 @@ const FOUND: &[(&str, &str, u64, &str)] = &[
     ),
     (
         "a slow cleaner removed the plan of a job that was deleted and made again meanwhile",
-        "users",
-        477,
+        "deletes",
+        292,
         "tidy-without-asking",
     ),
     (
         "the sweeper removed files of a failed job that an attempt recorded right afterwards",
         "everything",
-        220,
+        2078,
         "tidy-unfenced",
     ),
     (
