@@ -20,8 +20,8 @@ use crate::ingest::{Intake, take_in};
 use crate::progress::{completed_tasks, report_stages};
 use crate::receive::{Outcome, serve, serve_all};
 use crate::settle::{
-    after_failure, as_engine_error, fetch, job_under_lease, load_plan, reassemble_if_all_in,
-    scratch, source_error, unless_cancelled, unless_killer,
+    after_failure, as_engine_error, fetch, job_under_lease, load_plan, reassemble_if_all_in, scratch,
+    source_error, unless_cancelled, unless_killer,
 };
 
 /// Task messages that are sent at once.

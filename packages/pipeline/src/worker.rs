@@ -22,8 +22,8 @@ use crate::held::{Held, Hold};
 use crate::late::{Pace, Watch, Watched};
 use crate::receive::{Outcome, serve};
 use crate::settle::{
-    after_failure, as_engine_error, begun_again, fetch_inputs, job_under_lease, load_plan, reassemble_if_all_in, scratch,
-    unless_cancelled, unless_killer,
+    after_failure, as_engine_error, begun_again, fetch_inputs, job_under_lease, load_plan,
+    reassemble_if_all_in, scratch, unless_cancelled, unless_killer,
 };
 use crate::task_reporter::TaskReporter;
 

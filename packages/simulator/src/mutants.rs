@@ -56,7 +56,11 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("hung-ledger-keeps-trust", "everything", "a ledger that does not answer prolongs the trust"),
     mutant("ended-job-works-on", "everything", "work goes on for a job that was cancelled"),
     mutant("commit-unfenced", "time", "the commit of a manifest carries no term"),
-    mutant("refused-is-published", "publishing", "who lost the right to publish takes the job to be published"),
+    mutant(
+        "refused-is-published",
+        "publishing",
+        "who lost the right to publish takes the job to be published",
+    ),
     mutant("publish-before-commit", "everything", "files get their public names before the commit"),
     mutant("complete-before-publish", "everything", "the job is completed before its files are public"),
     mutant(
@@ -84,7 +88,11 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("sweeper-does-not-resend", "everything", "the sweeper does not send again what was lost"),
     mutant("sweeper-skips-publishing", "queue", "nobody finishes a job that was being published"),
     mutant("change-in-any-state", "everything", "a change does not look at the job's state"),
-    mutant("job-read-before-lease", "half-deleted", "work begins with what was read before its lease was held"),
+    mutant(
+        "job-read-before-lease",
+        "half-deleted",
+        "work begins with what was read before its lease was held",
+    ),
     mutant("seal-revives", "everything", "a plan is sealed in a job that has ended"),
     mutant("reassemble-before-all-in", "everything", "a job is joined before all of it is there"),
     mutant("count-apart", "everything", "the count of completions moves outside of their transaction"),

@@ -224,8 +224,11 @@ impl World {
         let directed = params.directed.filter(|(_, at, nth)| *at == op && *nth == n).map(|(kind, ..)| kind);
         let focus = params.scenario.focus.calls;
         let drawn = if !focus.is_empty() {
-            let may: Vec<FaultKind> =
-                FaultKind::OF_CALLS.iter().copied().filter(|kind| params.may(*kind) && kind.fits(op)).collect();
+            let may: Vec<FaultKind> = FaultKind::OF_CALLS
+                .iter()
+                .copied()
+                .filter(|kind| params.may(*kind) && kind.fits(op))
+                .collect();
             let is_hit = focus.contains(&op) && !may.is_empty() && rng.chance(params.call_faults);
             is_hit.then(|| rng.pick(&may))
         } else if rng.chance(params.call_faults) {

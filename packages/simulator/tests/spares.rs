@@ -18,7 +18,8 @@ fn spares_begin_win_lose_and_are_forgotten() {
         let may = params.spares;
         let outcome = run(params, scratch.path());
         assert_eq!(outcome.violation, None, "seed {seed}:\n{}", outcome.log);
-        let of_spares: Vec<&str> = outcome.log.lines().filter(|line| line.contains("spare_") || line.contains("spare2_")).collect();
+        let of_spares: Vec<&str> =
+            outcome.log.lines().filter(|line| line.contains("spare_") || line.contains("spare2_")).collect();
         let count = |what: &str, end: &str| {
             of_spares.iter().filter(|line| line.contains(what) && line.contains(end)).count()
         };
@@ -29,7 +30,9 @@ fn spares_begin_win_lose_and_are_forgotten() {
         second += count("works on task/", "spare2_");
         none += usize::from(!may && !of_spares.is_empty());
     }
-    println!("{asked} asked for, {begun} begun ({second} second ones), {won} won, {lost} lost at the last moment");
+    println!(
+        "{asked} asked for, {begun} begun ({second} second ones), {won} won, {lost} lost at the last moment"
+    );
     assert_eq!(none, 0, "where nobody may ask, nobody does");
     assert!(second > 10, "{second} second spares");
     assert!(asked > 50 && begun > 50 && won > 20, "{asked} asked for, {begun} begun, {won} won");

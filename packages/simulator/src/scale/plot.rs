@@ -75,7 +75,8 @@ pub fn all(docs: &Path) -> anyhow::Result<bool> {
         plot(&path, what, &[(&with[0].name, points(&with)), (&without[0].name, points(&without))])
             .map_err(|why| anyhow!("{}: {why}", path.display()))?;
     }
-    let reached = with.iter().chain(&seeds).chain([&unwarned, &short]).all(|row| row.ran.efficiency() >= WANTED);
+    let reached =
+        with.iter().chain(&seeds).chain([&unwarned, &short]).all(|row| row.ran.efficiency() >= WANTED);
     let rows: Vec<Row> =
         with.into_iter().chain(seeds).chain(without).chain([unwarned, short, calm, small]).collect();
     let (table, spread) = (table(&rows), spread());

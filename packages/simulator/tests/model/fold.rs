@@ -29,7 +29,11 @@ pub fn folded(mut world: World, segments: u8) -> World {
     }
     let at_work = |number: usize| -> Vec<Option<Work>> {
         let of_job = |work: &&Work| usize::from(work.job) == number;
-        world.processes.iter().map(|work| work.as_ref().filter(of_job).map(|w| Work { job: 0, ..*w })).collect()
+        world
+            .processes
+            .iter()
+            .map(|work| work.as_ref().filter(of_job).map(|w| Work { job: 0, ..*w }))
+            .collect()
     };
     let (places, goes) = order(world.jobs.iter().enumerate().map(|(n, job)| (job.clone(), at_work(n))));
     world.jobs = places.iter().map(|old| world.jobs[*old].clone()).collect();
@@ -67,9 +71,8 @@ fn each_lease(job: &mut Job, change: impl Fn(&mut Lease)) {
 
 fn order_tasks(world: &mut World, number: usize, segments: usize) {
     let job = world.jobs[number].clone();
-    let is_at = |work: &Work, task: usize| {
-        usize::from(work.job) == number && work.what == What::Task(task as u8)
-    };
+    let is_at =
+        |work: &Work, task: usize| usize::from(work.job) == number && work.what == What::Task(task as u8);
     let at_work = |task: usize| -> Vec<Option<Work>> {
         let alike = |work: Work| Work { what: What::Task(0), ..work };
         world.processes.iter().map(|work| work.filter(|work| is_at(work, task)).map(alike)).collect()
@@ -82,7 +85,8 @@ fn order_tasks(world: &mut World, number: usize, segments: usize) {
     new.ask_tasks = 0;
     debug_assert!(segments <= MOST);
     for (place, old) in places.into_iter().enumerate() {
-        (new.done[place], new.parts[place], new.tasks[place]) = (job.done[old], job.parts[old], job.tasks[old]);
+        (new.done[place], new.parts[place], new.tasks[place]) =
+            (job.done[old], job.parts[old], job.tasks[old]);
         new.ask_tasks |= u8::from(job.ask_tasks & (1 << old) != 0) << place;
     }
     for work in world.processes.iter_mut().flatten() {
