@@ -127,7 +127,7 @@ fn what_can_happen(protocol: &Protocol, world: &World) -> Vec<std::mem::Discrimi
     protocol.actions(world, &mut actions);
     let kinds = actions.iter().filter(|action| protocol.next_state(world, **action).is_some());
     let mut kinds: Vec<_> = kinds.map(std::mem::discriminant).collect();
-    kinds.sort_by_key(|kind| fingerprint_of(kind));
+    kinds.sort_by_key(fingerprint_of);
     kinds
 }
 
