@@ -172,7 +172,63 @@ fn foreign_texts_are_no_notice() {
     assert_eq!(uploads("{\"Records\":[]}"), (vec![], 0));
 }
 
+/// The kept corpus of the cargo-fuzz target, by name.
+fn corpus() -> Vec<(String, Vec<u8>)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/notice");
+    let mut kept: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()))
+        .collect();
+    kept.sort();
+    kept
+}
+
+#[test]
+fn the_kept_corpus_says_what_it_is_there_for() {
+    let said = |bytes: &[u8]| match parse(&String::from_utf8_lossy(bytes)) {
+        Ok(Notice::Test) => "a test".to_owned(),
+        Ok(Notice::Objects { uploads, ignored }) => {
+            format!("{} uploads, {} others", uploads.len(), ignored.len())
+        }
+        Err(_) => "no notice".to_owned(),
+    };
+    let known = [
+        ("encoded", "1 uploads, 0 others"),
+        ("half", "no notice"),
+        ("multipart", "1 uploads, 0 others"),
+        ("none", "0 uploads, 0 others"),
+        ("put", "1 uploads, 0 others"),
+        ("removed", "0 uploads, 1 others"),
+        ("test", "a test"),
+    ];
+    let kept = corpus();
+    for (name, what) in known {
+        let (_, bytes) = kept.iter().find(|(kept, _)| kept == name).unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(said(bytes), what, "{name}");
+    }
+    // what the fuzzer found besides has to be taken without a panic
+    kept.iter().for_each(|(_, bytes)| drop(said(bytes)));
+}
+
 proptest! {
+    #[test]
+    fn no_damaged_notice_panics(
+        which in any::<prop::sample::Index>(),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let kept = corpus();
+        let mut bytes = which.get(&kept).1.clone();
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if let Ok(Notice::Objects { uploads, .. }) = parse(&text) {
+            prop_assert!(uploads.iter().all(|upload| upload.key.job() == &upload.job));
+        }
+    }
+
     #[test]
     fn no_key_panics_and_none_gets_through_that_is_not_ours(key in ".{0,200}") {
         let (found, ignored) = uploads(&event(&[record("ObjectCreated:Put", &key)]));

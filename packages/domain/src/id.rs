@@ -10,8 +10,9 @@ use crate::error::DomainError;
 /// Longest id that is taken, in bytes: keys stay far below the 1,024 that S3 allows.
 const ID_MAX: usize = 96;
 
-/// How names of spare attempts begin. No kind of task is named so.
-const SPARE: &str = "spare_";
+/// How names of spare attempts begin: of the first at a task, and of the second. No kind of task
+/// is named so.
+const SPARES: [&str; 2] = ["spare_", "spare2_"];
 
 fn check_id(what: &'static str, text: &str) -> Result<(), DomainError> {
     let ok = !text.is_empty()
@@ -88,18 +89,24 @@ impl TaskId {
         TaskId(format!("{}-{index:05}", kind.as_str()))
     }
 
-    /// The name of a spare attempt at this task, which has leases and keys of its own.
-    /// `None` for a task that is a spare itself or has too long a name for one.
+    /// The name of the next spare attempt, which has leases and keys of its own: of a task the
+    /// first, of its first spare the second. `None` for a second spare, and where the name would
+    /// be too long.
     pub fn spare(&self) -> Option<TaskId> {
-        if self.0.starts_with(SPARE) {
-            return None;
-        }
-        format!("{SPARE}{}", self.0).parse().ok()
+        let (spares, task) = self.as_spare();
+        format!("{}{task}", SPARES.get(spares)?).parse().ok()
     }
 
     /// The task that this is the name of a spare attempt at.
     pub fn of_spare(&self) -> Option<TaskId> {
-        self.0.strip_prefix(SPARE)?.parse().ok()
+        let (spares, task) = self.as_spare();
+        (spares > 0).then(|| task.parse().ok())?
+    }
+
+    /// Which spare attempt this is, and at which task; 0 for a task itself.
+    fn as_spare(&self) -> (usize, &str) {
+        let named = SPARES.iter().zip(1..).find_map(|(name, n)| Some((n, self.0.strip_prefix(name)?)));
+        named.unwrap_or((0, &self.0))
     }
 }
 
@@ -125,7 +132,10 @@ mod tests {
         let spare = task.spare().unwrap();
         assert_eq!(spare.as_str(), "spare_carry-00003");
         assert_eq!(spare.of_spare(), Some(task.clone()));
-        assert_eq!((task.of_spare(), spare.spare()), (None, None));
+        let second = spare.spare().unwrap();
+        assert_eq!(second.as_str(), "spare2_carry-00003");
+        assert_eq!(second.of_spare(), Some(task.clone()));
+        assert_eq!((task.of_spare(), second.spare()), (None, None));
         assert_eq!("x".repeat(96).parse::<TaskId>().unwrap().spare(), None, "no room for the name");
     }
 

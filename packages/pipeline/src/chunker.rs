@@ -20,8 +20,8 @@ use crate::ingest::{Intake, take_in};
 use crate::progress::{completed_tasks, report_stages};
 use crate::receive::{Outcome, serve, serve_all};
 use crate::settle::{
-    after_failure, as_engine_error, fail_killer, job_under_lease, load_plan, open_source,
-    reassemble_if_all_in, scratch, source_error, unless_cancelled,
+    after_failure, as_engine_error, job_under_lease, load_plan, open_source, reassemble_if_all_in, scratch,
+    source_error, unless_cancelled, unless_killer,
 };
 
 /// Task messages that are sent at once.
@@ -120,8 +120,10 @@ impl Chunker {
 
     async fn plan_held(&self, record: &JobRecord, held: &Held) -> anyhow::Result<Outcome> {
         let job = &record.id;
-        if self.config.is_killer(held.term()) {
-            return fail_killer(&self.deps, job, &planning(), held.lease()).await;
+        if let Some(killer) =
+            unless_killer(&self.deps, &self.config, job, &planning(), None, held.lease()).await?
+        {
+            return Ok(killer);
         }
         self.deps.reporter.report(Event::StageStarted {
             job: job.clone(),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_domain::{HolderId, Term};
-use segue_ports::{Ledger, MediaStore, Reporter, WorkQueue, mutant};
+use segue_domain::HolderId;
+use segue_ports::{Ledger, MediaStore, Reporter, WorkQueue};
 
 /// The world of a role.
 #[derive(Clone)]
@@ -23,10 +23,17 @@ pub struct Deps {
 /// When an attempt is late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LateRule {
-    /// So many times as long as such tasks usually take.
-    pub times: u32,
+    /// So many hundredths of what such tasks usually take.
+    pub percent: u32,
     /// And not before this.
     pub at_least: Duration,
+}
+
+impl LateRule {
+    /// That of a fleet: half as long again as usual. An attempt that is given back then has cost
+    /// one and a half tasks' time, and tasks whose work was predicted well seldom differ by that
+    /// much. Below 5 s another attempt gains nothing over what it costs to begin one.
+    pub const OF_FLEET: LateRule = LateRule { percent: 150, at_least: Duration::from_secs(5) };
 }
 
 /// How a role behaves.
@@ -50,8 +57,9 @@ pub struct RoleConfig {
     pub threads: usize,
     /// Failed attempts after which a task is poison and its job fails.
     pub max_attempts: u32,
-    /// Terms after which a task is taken to kill its workers, and its job fails.
-    pub max_terms: u64,
+    /// Times that a task of a job is begun again after which it is taken to kill its workers, and
+    /// its job fails.
+    pub max_begun: u32,
     /// First wait after a failed attempt; doubles with each.
     pub backoff: Duration,
     /// When a worker's attempt is late and gives its task back or asks for a spare attempt;
@@ -73,17 +81,11 @@ impl RoleConfig {
             scratch_root,
             threads: 1,
             max_attempts: 3,
-            max_terms: 10,
+            max_begun: 10,
             backoff: Duration::from_secs(1),
             late: None,
             sweep_every: Duration::from_secs(60),
         }
-    }
-
-    /// Whether a task that got this term has ended too many workers. Terms are never
-    /// forgotten, so a job that is driven on by hand gets as many tries again.
-    pub fn is_killer(&self, term: Term) -> bool {
-        !mutant!("killers-not-counted") && term.0.is_multiple_of(self.max_terms + 1)
     }
 
     /// How long to wait after `failures` failed attempts: doubling, at most a minute, with

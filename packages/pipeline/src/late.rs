@@ -3,8 +3,9 @@
 //! The worker at it notices first: it knows since when it is at it and what its tasks usually
 //! take for the work that was predicted. While other tasks wait, a first attempt gives its task
 //! back: one bad machine then costs a few tasks' time and not ten. When nothing waits, others
-//! are idle, so it asks for a *spare* attempt and goes on: the first of the two to record wins,
-//! and the other hears of it at its next look and stops.
+//! are idle, so it asks for a *spare* attempt and goes on: the first of them to record wins,
+//! and the others hear of it at their next look and stop. A spare that is late by the same rule
+//! asks for a second one, which is the last.
 //!
 //! None of this is needed for a job to end, and none of it can break one: a spare attempt has a
 //! lease, terms and keys of its own, its completion is created once like every other, and a
@@ -14,7 +15,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use segue_domain::{JobId, Message, Task, TaskKind};
+use segue_domain::{JobId, Message, Task, TaskId, TaskKind};
 use segue_ports::{PortError, QueueName};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -53,7 +54,12 @@ impl Pace {
 impl LateRule {
     /// Whether an attempt is late that has taken so long, of a task that usually takes so long.
     pub fn is_late(&self, took: Duration, usual: Duration) -> bool {
-        took >= self.at_least.max(usual * self.times)
+        took >= self.after(usual)
+    }
+
+    /// When an attempt at a task that usually takes so long is late.
+    pub fn after(&self, usual: Duration) -> Duration {
+        self.at_least.max(usual.saturating_mul(self.percent) / 100)
     }
 
     /// The same where the worker has done no such task yet: most of the job is in, and nobody
@@ -79,7 +85,8 @@ pub(crate) struct Watched {
     pub(crate) task: Task,
     /// Tasks of its plan.
     pub(crate) tasks: u64,
-    pub(crate) is_spare: bool,
+    /// That of the task, or of the spare attempt that this is.
+    pub(crate) name: TaskId,
     /// Whether it may give its task back.
     pub(crate) may_give_back: bool,
     /// What such a task usually takes, where the worker knows.
@@ -95,18 +102,22 @@ impl Watched {
     pub(crate) fn watch(self) -> Watch {
         Watch(tokio::spawn(async move {
             let started = Instant::now();
-            let (mut quiet, mut has_company) = (Quiet { done: 0, since: started }, self.is_spare);
+            // a spare has company from its beginning
+            let mut company = Company { has_any: self.name != self.task.id, has_asked: false };
+            let mut quiet = Quiet { done: 0, since: started };
             loop {
-                tokio::time::sleep(self.every).await;
-                let looked = match has_company {
-                    true => {
-                        self.is_done_by_another().await.map(|done| if done { Look::End } else { Look::On })
-                    }
-                    false => self.look(started, &mut quiet).await,
+                tokio::time::sleep_until(self.next_look(started, &company)).await;
+                let looked = match company.has_any {
+                    true => self.look_at_others().await,
+                    false => Ok(Look::On),
+                };
+                let looked = match looked {
+                    Ok(Look::On) if !company.has_asked => self.look(started, &mut quiet).await,
+                    looked => looked,
                 };
                 match looked {
                     Ok(Look::On) => {}
-                    Ok(Look::Asked) => has_company = true,
+                    Ok(Look::Asked) => company = Company { has_any: true, has_asked: true },
                     Ok(Look::End) => return self.cancel.cancel(),
                     // it looks again
                     Err(error) => tracing::warn!(job = %self.job, %error, "an attempt is not looked after"),
@@ -115,12 +126,25 @@ impl Watched {
         }))
     }
 
-    async fn is_done_by_another(&self) -> Result<bool, PortError> {
-        Ok(self.deps.ledger.completion(&self.job, &self.task.id).await?.is_some())
+    /// Looks at the others now and then; at itself in the moment in which it will be late, where
+    /// that is known.
+    fn next_look(&self, started: Instant, company: &Company) -> Instant {
+        let now = Instant::now();
+        let late_at = self.usual.and_then(|usual| started.checked_add(self.rule.after(usual)));
+        match late_at.filter(|at| !company.has_asked && *at > now) {
+            Some(late_at) if company.has_any => late_at.min(now + self.every),
+            Some(late_at) => late_at,
+            None => now + self.every,
+        }
+    }
+
+    async fn look_at_others(&self) -> Result<Look, PortError> {
+        let done = self.deps.ledger.completion(&self.job, &self.task.id).await?;
+        Ok(if done.is_some() { Look::End } else { Look::On })
     }
 
     async fn look(&self, started: Instant, quiet: &mut Quiet) -> Result<Look, PortError> {
-        let Some(spare) = self.task.id.spare() else { return Ok(Look::On) };
+        let Some(spare) = self.name.spare() else { return Ok(Look::On) };
         if !self.is_late(started, quiet).await? {
             return Ok(Look::On);
         }
@@ -160,6 +184,12 @@ enum Look {
     End,
 }
 
+/// Whether another attempt at the task is known of, and whether this one asked for it.
+struct Company {
+    has_any: bool,
+    has_asked: bool,
+}
+
 /// How many tasks of the job are in, and since when that is so.
 struct Quiet {
     done: u64,
@@ -168,8 +198,6 @@ struct Quiet {
 
 #[cfg(test)]
 mod tests {
-    use segue_domain::TaskId;
-
     use super::*;
 
     fn task(work_ms: u64) -> Task {

@@ -24,8 +24,8 @@ use crate::progress::PAGE;
 use crate::publish::{joining, publish, publish_held};
 use crate::receive::{Outcome, serve};
 use crate::settle::{
-    after_failure, as_engine_error, fail_killer, fetch, fetch_inputs, job_under_lease, load_plan, scratch,
-    unless_cancelled,
+    after_failure, as_engine_error, fetch, fetch_inputs, job_under_lease, load_plan, scratch,
+    unless_cancelled, unless_killer,
 };
 use crate::tidy::tidy_completed;
 
@@ -100,8 +100,10 @@ impl Reassembler {
 
     async fn join_held(&self, record: JobRecord, held: &Held) -> anyhow::Result<Outcome> {
         let job = record.id.clone();
-        if self.config.is_killer(held.term()) {
-            return fail_killer(&self.deps, &job, &joining(), held.lease()).await;
+        if let Some(killer) =
+            unless_killer(&self.deps, &self.config, &job, &joining(), None, held.lease()).await?
+        {
+            return Ok(killer);
         }
         if record.state == JobState::Mapping {
             let Some(changed) =

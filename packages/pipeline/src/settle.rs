@@ -65,12 +65,22 @@ pub async fn after_failure(
     Ok(if failed { Outcome::Poison(reason) } else { Outcome::Later(Duration::ZERO) })
 }
 
-/// Fails the job of a task that killed too many of its workers.
-pub async fn fail_killer(deps: &Deps, job: &JobId, task: &TaskId, lease: &Lease) -> anyhow::Result<Outcome> {
-    let cause = format!(
-        "{task} ended {} workers without a result; look at memory limits and at the source",
-        lease.term.0 - 1
-    );
+/// Fails the job of a task that ended too many workers: what becomes of its message then.
+/// `None` where it may be tried.
+pub async fn unless_killer(
+    deps: &Deps,
+    config: &RoleConfig,
+    job: &JobId,
+    task: &TaskId,
+    attempts: Option<u32>,
+    lease: &Lease,
+) -> anyhow::Result<Option<Outcome>> {
+    let begun = begun_again(deps, job, task, lease).await?;
+    if begun < config.max_begun.max(attempts.unwrap_or(0)) || mutant!("killers-not-counted") {
+        return Ok(None);
+    }
+    let cause =
+        format!("{task} ended {begun} workers without a result; look at memory limits and at the source");
     let failure = Failure {
         kind: FaultKind::Environment,
         cause: cause.clone(),
@@ -78,7 +88,25 @@ pub async fn fail_killer(deps: &Deps, job: &JobId, task: &TaskId, lease: &Lease)
         stderr_tail: vec![],
     };
     let failed = fail(deps, job, failure, lease).await?;
-    Ok(if failed { Outcome::Poison(cause) } else { Outcome::Later(Duration::ZERO) })
+    Ok(Some(if failed { Outcome::Poison(cause) } else { Outcome::Later(Duration::ZERO) }))
+}
+
+/// Counts that work under a name is begun again: workers that die do not say so. The count is of
+/// this job alone, since it was last driven on by hand.
+///
+/// The term would not do. It is never forgotten, also over the deletion of a job, so a job under
+/// a name that was used often begins with a high one. The first term of all is no repeat and
+/// costs no call.
+pub async fn begun_again(deps: &Deps, job: &JobId, name: &TaskId, lease: &Lease) -> Result<u32, PortError> {
+    if lease.term.0 == 1 {
+        return Ok(0);
+    }
+    if mutant!("killers-by-term") {
+        return Ok(lease.term.0.saturating_sub(1) as u32);
+    }
+    let short: String = name.as_str().chars().take(80).collect();
+    let counter = format!("begun_{short}").parse().expect("a plain id, and short enough");
+    deps.ledger.count_failure(job, &counter).await
 }
 
 /// Whether the job failed by this. It does not when the attempt is stale or the job has ended:

@@ -22,16 +22,16 @@ use crate::held::{Held, Hold};
 use crate::late::{Pace, Watch, Watched};
 use crate::receive::{Outcome, serve};
 use crate::settle::{
-    after_failure, as_engine_error, fail_killer, fetch_inputs, job_under_lease, load_plan,
-    reassemble_if_all_in, scratch, unless_cancelled,
+    after_failure, as_engine_error, begun_again, fetch_inputs, job_under_lease, load_plan,
+    reassemble_if_all_in, scratch, unless_cancelled, unless_killer,
 };
 use crate::task_reporter::TaskReporter;
 
 /// Most bytes of facts that a completion carries; an item of the ledger stays small.
 const FACTS_LIMIT: usize = 64 << 10;
 
-/// Leases that spare attempts at one task get; a task that kills workers is not a spare's to tell.
-const SPARE_TRIES: u64 = 2;
+/// Times that a spare attempt may be begun; a task that kills workers is not a spare's to tell.
+const SPARE_TRIES: u32 = 2;
 
 /// Does tasks until `shutdown`.
 ///
@@ -142,11 +142,14 @@ impl Worker {
 
     async fn attempt(&self, attempt: Attempt<'_>, plan: Arc<Plan>) -> anyhow::Result<Outcome> {
         let Attempt { job, task, held, .. } = attempt;
-        if attempt.is_spare() && held.term().0 > SPARE_TRIES {
-            return Ok(Outcome::Done);
-        }
-        if self.config.is_killer(held.term()) {
-            return fail_killer(&self.deps, job, &task.id, held.lease()).await;
+        if attempt.is_spare() {
+            if begun_again(&self.deps, job, &attempt.name, held.lease()).await? >= SPARE_TRIES {
+                return Ok(Outcome::Done);
+            }
+        } else if let Some(killer) =
+            unless_killer(&self.deps, &self.config, job, &task.id, task.attempts, held.lease()).await?
+        {
+            return Ok(killer);
         }
         let folder = match scratch(&self.config) {
             Ok(folder) => folder,
@@ -204,8 +207,8 @@ impl Worker {
             job: attempt.job.clone(),
             task: attempt.task.clone(),
             tasks: plan.tasks.len() as u64,
-            is_spare: attempt.is_spare(),
-            may_give_back: attempt.held.term().0 == 1,
+            name: attempt.name.clone(),
+            may_give_back: !attempt.is_spare() && attempt.held.term().0 == 1,
             usual: self.pace.usual(attempt.task),
             rule: self.config.late?,
             every: self.config.lease_ttl / 5,

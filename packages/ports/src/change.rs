@@ -1,7 +1,9 @@
 //! The rules that every ledger applies inside its own atomic step: what a change makes of
 //! a job, and which lease a completion needs.
 
-use segue_domain::{Completion, JobRecord, JobState};
+use std::iter::successors;
+
+use segue_domain::{Completion, JobRecord, JobState, TaskId};
 
 use crate::error::{PortError, PortErrorKind};
 use crate::ledger::{JobChange, Lease, LeaseName};
@@ -15,9 +17,10 @@ impl Lease {
     /// [`PortErrorKind::Misuse`] when it is the lease of something else or the completion
     /// names another term.
     pub fn check_is_for(&self, completion: &Completion) -> Result<(), PortError> {
-        let name = LeaseName::task(&completion.job, &completion.task);
-        let spare = completion.task.spare().map(|spare| LeaseName::task(&completion.job, &spare));
-        if (self.name == name || Some(&self.name) == spare.as_ref()) && self.term == completion.term {
+        let mut names = successors(Some(completion.task.clone()), TaskId::spare);
+        if names.any(|name| self.name == LeaseName::task(&completion.job, &name))
+            && self.term == completion.term
+        {
             return Ok(());
         }
         let (task, term) = (&completion.task, completion.term);

@@ -121,6 +121,12 @@ pub const VARIABLES: &[Variable] = &[
         "how often the sweeper looks, and how long a job may stand still",
         "`60s`",
     ),
+    setting(
+        "SEGUE_LATE",
+        "late",
+        "so many times what a task usually takes is late: it is given back or gets a spare attempt; or `off`",
+        "`1.5` for `segue worker` on `aws://`, else `off`",
+    ),
     setting("SEGUE_PROGRESS", "progress", "`auto`, `plain`, `json` or `none`", "`auto`"),
     setting("SEGUE_FFMPEG", "ffmpeg", "the ffmpeg program", "`ffmpeg` on the `PATH`"),
     setting("SEGUE_FFPROBE", "ffprobe", "the ffprobe program", "`ffprobe` on the `PATH`"),

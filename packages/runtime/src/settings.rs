@@ -74,6 +74,33 @@ impl TryFrom<String> for LogFormat {
     }
 }
 
+/// When an attempt at a task counts as late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Late {
+    /// Never: nothing is done about attempts that take long.
+    Off,
+    /// When it has taken so many hundredths of what such tasks usually take.
+    Percent(u32),
+}
+
+/// Least and most times of what is usual that may be set.
+const LATE: std::ops::RangeInclusive<f64> = 1.1..=1000.0;
+
+impl TryFrom<String> for Late {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Late, String> {
+        if text == "off" {
+            return Ok(Late::Off);
+        }
+        match text.parse::<f64>() {
+            Ok(times) if LATE.contains(&times) => Ok(Late::Percent((times * 100.0).round() as u32)),
+            _ => Err(format!("{text:?} is neither off nor a number from {} to {}", LATE.start(), LATE.end())),
+        }
+    }
+}
+
 /// What was asked for, every value checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -109,6 +136,8 @@ pub struct Settings {
     pub visibility: Option<Span>,
     /// How often the sweeper looks.
     pub sweep_every: Option<Span>,
+    /// When an attempt counts as late; absent for what the backend's machines are best served by.
+    pub late: Option<Late>,
     /// How progress is shown.
     pub progress: ProgressMode,
     /// The ffmpeg program.
@@ -140,6 +169,7 @@ struct Raw {
     lease: Option<Span>,
     visibility: Option<Span>,
     sweep_every: Option<Span>,
+    late: Option<Late>,
     progress: Option<ProgressMode>,
     ffmpeg: Option<PathBuf>,
     ffprobe: Option<PathBuf>,
@@ -305,6 +335,7 @@ fn complete(raw: Raw, log: Option<String>) -> Result<Settings, Failure> {
         lease: raw.lease,
         visibility: raw.visibility,
         sweep_every: raw.sweep_every,
+        late: raw.late,
         progress: raw.progress.unwrap_or_default(),
         ffmpeg: raw.ffmpeg.unwrap_or_else(|| "ffmpeg".into()),
         ffprobe: raw.ffprobe.unwrap_or_else(|| "ffprobe".into()),

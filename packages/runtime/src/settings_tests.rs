@@ -43,6 +43,7 @@ fn every_setting_of_the_table_arrives() {
         ("SEGUE_LEASE", "5s"),
         ("SEGUE_VISIBILITY", "6s"),
         ("SEGUE_SWEEP_EVERY", "7s"),
+        ("SEGUE_LATE", "1.5"),
         ("SEGUE_PROGRESS", "json"),
         ("SEGUE_FFMPEG", "/f"),
         ("SEGUE_FFPROBE", "/p"),
@@ -68,6 +69,7 @@ fn every_setting_of_the_table_arrives() {
         lease: Some(Span::from_millis(5000)),
         visibility: Some(Span::from_millis(6000)),
         sweep_every: Some(Span::from_millis(7000)),
+        late: Some(Late::Percent(150)),
         progress: ProgressMode::Json,
         ffmpeg: "/f".into(),
         ffprobe: "/p".into(),
@@ -87,7 +89,7 @@ fn rust_log_is_taken_where_segue_log_is_not_set() {
 
 #[test]
 fn a_bad_value_is_named_with_its_origin() {
-    let cases: [(Sources, &[&str]); 9] = [
+    let cases: [(Sources, &[&str]); 10] = [
         (sources("", &[("SEGUE_WORKERS", "many")], &[]), &["workers", "SEGUE_WORKERS"]),
         (sources("workers = 0", &[], &[]), &["workers", "between 1 and 256"]),
         (sources("workers = \"x\"", &[], &[]), &["workers", "segue.toml"]),
@@ -96,6 +98,7 @@ fn a_bad_value_is_named_with_its_origin() {
         (sources("workers = = 1", &[], &[]), &["segue.toml"]),
         (sources("", &[("SEGUE_SEGMENT_DURATION", "0s")], &[]), &["0s", "300s"]),
         (sources("", &[("SEGUE_PROGRESS", "loud")], &[]), &["loud", "plain"]),
+        (sources("late = 0.5", &[], &[]), &["late", "0.5", "off"]),
         (sources("", &[("SEGUE_LANGUAGE", "English")], &[]), &["English", "en"]),
     ];
     for (sources, expected) in cases {

@@ -299,3 +299,21 @@ async fn results_that_cannot_be_delivered_are_kept_and_delivered_later() {
     assert_eq!(idle.tasks_begun.load(Ordering::SeqCst), 0, "work was done twice");
     assert_eq!(std::fs::read(bench.out().join("final.mp4")).unwrap(), SOURCE);
 }
+
+#[tokio::test]
+async fn an_unfinished_job_that_the_machine_keeps_from_going_on_is_kept() {
+    let bench = Bench::new();
+    bench.interrupt().await;
+    let state = bench.out().join(".segue");
+    // a scratch folder that cannot be made
+    let scratch = state.join("scratch");
+    let _ = std::fs::remove_dir_all(&scratch);
+    std::fs::write(&scratch, "in the way").unwrap();
+    let failure = bench.run(Copier::default()).await.unwrap_err();
+    assert_eq!(failure.kind, FaultKind::Environment, "{failure:?}");
+    assert!(state.join("segue.db").is_file(), "the work that was done is gone");
+    std::fs::remove_file(&scratch).unwrap();
+    let rest = Arc::new(Copier::default());
+    assert!(finished(bench.run_until(&rest, CancellationToken::new()).await).resumed);
+    assert_eq!(rest.tasks_done.load(Ordering::SeqCst), 2, "only what was not done is done");
+}

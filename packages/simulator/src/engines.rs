@@ -182,14 +182,20 @@ impl MapEngine for Engine {
         let TaskRequest { run, task, .. } = &request;
         let own = LeaseName::task(&run.job, &task.id);
         let lease = self.life.last_lease().unwrap_or_else(|| own.clone());
-        let is_spare = lease != own;
+        let spares = match lease.as_str() {
+            name if name == own.as_str() => 0,
+            name if name.contains("/spare_") => 1,
+            _ => 2,
+        };
         let work = self.begin(run, lease.clone());
         let place = task.segment.map_or(15, |segment| segment);
         let number = self.job_number(&run.job) * 16 + place;
         let mut rng = Rng::of(self.world.params.seed, &[8, u64::from(number)]);
         self.fall_in(run).await?;
         let mut ms = rng.pick(&[20, 500, 4_000, 12_000, 25_000]) + rng.below(3_000);
-        if !is_spare && self.is(FaultKind::Straggler, number, 200) {
+        // a spare attempt straggles as well, and has dice of its own
+        let per_mille = if spares == 0 { 200 } else { 400 };
+        if self.is(FaultKind::Straggler, number + 10_000 * spares, per_mille) {
             ms = rng.within(60_000, 200_000);
         }
         if self.is(FaultKind::Killer, number, 120) {

@@ -80,6 +80,15 @@ impl FaultKind {
         FaultKind::Partial,
     ];
 
+    /// What users wish: it ends nobody's work by itself.
+    pub const WISHES: &[FaultKind] = &[
+        FaultKind::Resubmit,
+        FaultKind::CancelJob,
+        FaultKind::RetryJob,
+        FaultKind::DeleteJob,
+        FaultKind::Recreate,
+    ];
+
     /// Whether a call can suffer it.
     pub fn fits(self, op: Op) -> bool {
         match self {
@@ -156,6 +165,11 @@ impl Coverage {
     /// How often anything was hit.
     pub fn total(&self) -> u64 {
         self.kinds.iter().sum()
+    }
+
+    /// How often anything was hit that is not a user's wish.
+    pub fn of_world(&self) -> u64 {
+        self.total() - FaultKind::WISHES.iter().map(|kind| self.of(*kind)).sum::<u64>()
     }
 
     /// How often a kind was hit.

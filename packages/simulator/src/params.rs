@@ -57,8 +57,8 @@ pub struct JobParams {
     pub retries: u32,
     /// Whether it is deleted after it ended.
     pub delete: bool,
-    /// Whether it is submitted again after that.
-    pub recreate: bool,
+    /// How often it is submitted again after that, and deleted before each time.
+    pub remakes: u32,
     /// Times at which it is submitted again.
     pub again_ms: Vec<u64>,
 }
@@ -96,7 +96,9 @@ pub struct Params {
 /// Pairs of kind and call that a fault can befall.
 pub fn call_faults(scenario: &Scenario) -> Vec<(FaultKind, Op)> {
     let kinds = FaultKind::OF_CALLS.iter().filter(|kind| scenario.kinds.contains(kind));
-    kinds.flat_map(|kind| Op::ALL.iter().filter(|op| kind.fits(**op)).map(|op| (*kind, *op))).collect()
+    let calls = scenario.focus.calls;
+    let calls = if calls.is_empty() { Op::ALL } else { calls };
+    kinds.flat_map(|kind| calls.iter().filter(|op| kind.fits(**op)).map(|op| (*kind, *op))).collect()
 }
 
 impl Params {
@@ -123,7 +125,10 @@ impl Params {
             };
             enabled.extend(needs.iter().filter(|kind| scenario.kinds.contains(kind)));
         }
-        let call_faults = rng.pick(&[0, 0, 2, 5, 10, 25]);
+        let call_faults = match scenario.focus.calls {
+            [] => rng.pick(&[0, 0, 2, 5, 10, 25]),
+            _ => rng.pick(&[50, 150, 300, 500]),
+        };
         let chaos_ms = rng.within(20_000, 240_000);
         let mut params = Params {
             seed,
@@ -187,20 +192,22 @@ impl Params {
     }
 
     fn draw_jobs(&mut self, rng: &mut Rng) {
-        let count = rng.pick(&[1, 1, 1, 2, 2, 3]);
+        let (from, to) = self.scenario.focus.remakes;
+        let always = to > 0;
+        let count = if always { 1 } else { rng.pick(&[1, 1, 1, 2, 2, 3]) };
         for number in 0..count {
             let mut again_ms = Vec::new();
             if self.has_trait(FaultKind::Resubmit, number, 600) {
                 again_ms.extend((0..rng.within(1, 3)).map(|_| rng.below(self.chaos_ms)));
             }
-            let delete = self.has_trait(FaultKind::DeleteJob, number, 500);
+            let delete = self.has_trait(FaultKind::DeleteJob, number, 500) || always;
             let job = JobParams {
                 id: format!("j{number}"),
                 segments: rng.pick(&[1, 1, 2, 2, 3, 3, 4, 5, 6]),
                 whole: rng.chance(300),
                 at_ms: rng.below(20_000),
-                cancel_ms: self
-                    .has_trait(FaultKind::CancelJob, number, 600)
+                cancel_ms: (self.has_trait(FaultKind::CancelJob, number, 600)
+                    || self.scenario.focus.gives_up)
                     .then(|| rng.below(self.chaos_ms.min(90_000))),
                 retries: if self.has_trait(FaultKind::RetryJob, number, 700) {
                     rng.within(1, 3) as u32
@@ -208,7 +215,10 @@ impl Params {
                     0
                 },
                 delete,
-                recreate: delete && self.has_trait(FaultKind::Recreate, number, 600),
+                remakes: match always {
+                    true => rng.within(from, to) as u32,
+                    false => u32::from(delete && self.has_trait(FaultKind::Recreate, number, 600)),
+                },
                 again_ms,
             };
             self.jobs.push(job);
@@ -238,10 +248,16 @@ impl Params {
         if kinds.is_empty() {
             return;
         }
-        let roles = self.processes.len() as u64 - 1;
+        let wanted = self.scenario.focus.roles;
+        let befalls = |process: &ProcessParams| match wanted {
+            [] => process.role != Role::User,
+            roles => roles.contains(&process.role),
+        };
+        let all = self.processes.iter().enumerate().filter(|(_, process)| befalls(process));
+        let places: Vec<usize> = all.map(|(place, _)| place).collect();
         for _ in 0..rng.pick(&[1, 2, 3, 5, 8, 14]) {
             let at = rng.below(self.chaos_ms);
-            let who = rng.below(roles) as usize;
+            let who = rng.pick(&places);
             let event = match rng.pick(&kinds) {
                 K::CrashAtTime => Event::Crash(who),
                 K::NoRestart => Event::CrashForLong(who),

@@ -1,6 +1,8 @@
 //! Scenarios: which kinds of fault a sweep may use, and so has to hit.
 
 use crate::fault::FaultKind;
+use crate::op::Op;
+use crate::params::Role;
 use FaultKind::*;
 
 /// A named set of fault kinds.
@@ -12,6 +14,28 @@ pub struct Scenario {
     pub about: &'static str,
     /// The kinds that it enables.
     pub kinds: &'static [FaultKind],
+    /// Where it looks more closely.
+    pub focus: Focus,
+}
+
+/// Where a scenario looks more closely than its kinds of fault say, so that what needs several
+/// rare things together is met often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Focus {
+    /// The only calls that faults befall, more often than elsewhere; all alike where it is empty.
+    pub calls: &'static [Op],
+    /// The only roles whose processes events befall; all alike where it is empty.
+    pub roles: &'static [Role],
+    /// How often each job is deleted and made again: from, to; drawn as a fault where it is 0.
+    pub remakes: (u64, u64),
+    /// Whether every job is cancelled while it is under way, and its user, who deletes it then,
+    /// goes on at the first error.
+    pub gives_up: bool,
+}
+
+impl Focus {
+    /// Everything alike.
+    pub const NONE: Focus = Focus { calls: &[], roles: &[], remakes: (0, 0), gives_up: false };
 }
 
 const USERS: &[FaultKind] = &[Resubmit, CancelJob, RetryJob, DeleteJob, Recreate, Flaky, Poison, Broken];
@@ -24,22 +48,26 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "everything",
         about: "all faults together, a random few of them in each history",
         kinds: FaultKind::ALL,
+        focus: Focus::NONE,
     },
-    Scenario { name: "calm", about: "no faults at all", kinds: &[] },
+    Scenario { name: "calm", about: "no faults at all", kinds: &[], focus: Focus::NONE },
     Scenario {
         name: "calls",
         about: "calls that fail, hang, repeat or come late",
         kinds: &[FailBefore, FailAfter, SlowBefore, SlowAfter, Repeat, Late, Partial],
+        focus: Focus::NONE,
     },
     Scenario {
         name: "crashes",
         about: "roles that die, at calls, at awaits and at any time",
         kinds: &[CrashBefore, CrashAfter, CrashAtAwait, CrashAtTime, NoRestart, Killer],
+        focus: Focus::NONE,
     },
     Scenario {
         name: "queue",
         about: "messages lost, doubled, early, foreign and old",
         kinds: &[Forget, Duplicate, EarlyShow, Foreign, Stray, FailAfter, CrashAfter],
+        focus: Focus::NONE,
     },
     Scenario {
         name: "time",
@@ -55,17 +83,52 @@ pub const SCENARIOS: &[Scenario] = &[
             Stubborn,
             Duplicate,
         ],
+        focus: Focus::NONE,
     },
     Scenario {
         name: "network",
         about: "partitions and throttling",
         kinds: &[Partition, Throttle, FailBefore, FailAfter, Late, Straggler],
+        focus: Focus::NONE,
     },
-    Scenario { name: "users", about: "cancels, deletes, retries and repeats while tasks fail", kinds: USERS },
+    Scenario {
+        name: "users",
+        about: "cancels, deletes, retries and repeats while tasks fail",
+        kinds: USERS,
+        focus: Focus::NONE,
+    },
     Scenario {
         name: "deletes",
         about: "jobs deleted and made again while requests come late and publishers stand still",
         kinds: &[DeleteJob, Recreate, Late, SlowBefore, SlowAfter, Pause],
+        focus: Focus::NONE,
+    },
+    Scenario {
+        name: "publishing",
+        about: "publishers that are slow or stand still while a sweeper takes their place",
+        kinds: &[SlowBefore, SlowAfter, Pause],
+        focus: Focus {
+            calls: &[Op::Commit, Op::GetBytes, Op::Head, Op::Promote, Op::Complete],
+            roles: &[Role::Reassembler, Role::Sweeper],
+            ..Focus::NONE
+        },
+    },
+    Scenario {
+        name: "half-deleted",
+        about: "jobs that are cancelled, deleted by half and made again while workers are slow",
+        kinds: &[FailBefore, SlowBefore, SlowAfter, CancelJob, DeleteJob, Recreate, Pause],
+        focus: Focus {
+            calls: &[Op::Acquire, Op::List, Op::Delete],
+            roles: &[Role::Worker],
+            remakes: (1, 3),
+            gives_up: true,
+        },
+    },
+    Scenario {
+        name: "remade",
+        about: "jobs that are deleted and made again under one id, over and over",
+        kinds: &[DeleteJob, Recreate, Flaky, Straggler],
+        focus: Focus { remakes: (10, 11), ..Focus::NONE },
     },
     Scenario {
         name: "tasks",
@@ -83,13 +146,15 @@ pub const SCENARIOS: &[Scenario] = &[
             Stubborn,
             Pause,
         ],
+        focus: Focus::NONE,
     },
     Scenario {
         name: "upgrade",
         about: "two builds with two message versions while roles die",
         kinds: &[Skew, CrashAtTime, CrashAfter, FailAfter],
+        focus: Focus::NONE,
     },
-    Scenario { name: crate::other::NAME, about: OTHER, kinds: &[] },
+    Scenario { name: crate::other::NAME, about: OTHER, kinds: &[], focus: Focus::NONE },
 ];
 
 impl Scenario {

@@ -73,11 +73,11 @@ impl User {
             insist!(self.port.change(&self.id(), JobChange::Retry, None));
         }
         self.ended().await;
-        if self.job.delete {
+        for round in 0..self.job.remakes.max(u32::from(self.job.delete)) {
             tokio::time::sleep(Duration::from_millis(rng.pick(&[0, 20, 3_000, 100_000]))).await;
             self.hit(FaultKind::DeleteJob);
             self.delete().await;
-            if self.job.recreate {
+            if round < self.job.remakes {
                 tokio::time::sleep(Duration::from_millis(rng.pick(&[0, 20, 3_000, 40_000]))).await;
                 self.hit(FaultKind::Recreate);
                 insist!(self.submit());
@@ -114,6 +114,10 @@ impl User {
     /// Takes the job away, with everything that is named after it.
     async fn delete(&self) {
         let (id, deps) = (self.id(), self.deps());
+        if self.world.params.scenario.focus.gives_up && self.ended().await != Some(JobState::Completed) {
+            let _ = delete(&deps, &id).await;
+            return;
+        }
         // somebody else can have driven it on, or it was submitted late: then it ends again
         while !insist!(delete(&deps, &id)) {
             self.ended().await;

@@ -222,7 +222,16 @@ impl World {
     fn draw_fault(&self, op: Op, n: u32, process: usize, rng: &mut Rng) -> Option<FaultKind> {
         let params = &self.params;
         let directed = params.directed.filter(|(_, at, nth)| *at == op && *nth == n).map(|(kind, ..)| kind);
-        let drawn = if rng.chance(params.call_faults) {
+        let focus = params.scenario.focus.calls;
+        let drawn = if !focus.is_empty() {
+            let may: Vec<FaultKind> = FaultKind::OF_CALLS
+                .iter()
+                .copied()
+                .filter(|kind| params.may(*kind) && kind.fits(op))
+                .collect();
+            let is_hit = focus.contains(&op) && !may.is_empty() && rng.chance(params.call_faults);
+            is_hit.then(|| rng.pick(&may))
+        } else if rng.chance(params.call_faults) {
             let kind = rng.pick(FaultKind::OF_CALLS);
             (params.may(kind) && kind.fits(op)).then_some(kind)
         } else {

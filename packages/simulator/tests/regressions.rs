@@ -24,21 +24,33 @@ const FOUND: &[(&str, &str, u64, &str)] = &[
     ),
     (
         "a slow cleaner removed the plan of a job that was deleted and made again meanwhile",
-        "users",
-        477,
+        "deletes",
+        292,
         "tidy-without-asking",
     ),
     (
         "the sweeper removed files of a failed job that an attempt recorded right afterwards",
         "everything",
-        220,
+        2078,
         "tidy-unfenced",
     ),
     (
         "a worker recorded what it made for a job that was deleted in the next job of that name",
-        "users",
-        8915,
+        "half-deleted",
+        713,
         "job-read-before-lease",
+    ),
+    (
+        "a publisher that had lost its lease acknowledged its message though the job was not published",
+        "publishing",
+        763,
+        "refused-is-published",
+    ),
+    (
+        "a job that was made again under one id eleven times failed, as if its task had killed ten workers",
+        "remade",
+        0,
+        "killers-by-term",
     ),
     (
         "a ledger that hung in the heartbeat's second question kept a lease trusted",

@@ -10,8 +10,10 @@ const HISTORIES: u64 = 500;
 #[test]
 fn every_scenario_is_green() {
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.name != other::NAME) {
-        let report = Sweep::new(scenario, 0..HISTORIES).run().unwrap();
-        assert_eq!(report.histories, HISTORIES);
+        // a history in which a job is made again ten times is as long as ten
+        let histories = HISTORIES / (scenario.focus.remakes.0.max(1));
+        let report = Sweep::new(scenario, 0..histories).run().unwrap();
+        assert_eq!(report.histories, histories);
         assert!(
             report.is_green(),
             "{}: {:?}, not hit: {:?}",
@@ -19,7 +21,7 @@ fn every_scenario_is_green() {
             report.violations,
             report.not_hit()
         );
-        assert!(report.ends[0] > HISTORIES / 4, "{} completes only {:?}", scenario.name, report.ends);
+        assert!(report.ends[0] > histories / 4, "{} completes only {:?}", scenario.name, report.ends);
     }
 }
 

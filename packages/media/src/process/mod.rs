@@ -296,17 +296,23 @@ async fn end(child: &mut Child, group: &Group) {
     }
 }
 
+/// What ffmpeg says without memory, and what to do then.
+const NO_MEMORY: (&str, &str) = ("Cannot allocate memory", "use fewer workers or threads and run again");
+
 /// What the machine was short of, by what a program said, and what to do.
 fn machine_fault(tail: &[String]) -> Option<(&'static str, &'static str)> {
+    let says = |what: &str| tail.iter().any(|line| line.contains(what));
     [
         ("No space left on device", "free some space and run again"),
         ("Disk quota exceeded", "free some space and run again"),
-        ("Cannot allocate memory", "use fewer workers or threads and run again"),
+        NO_MEMORY,
         ("error while loading shared libraries", "allow it more memory, or install the program again"),
         ("Read-only file system", "choose a place that can be written to"),
     ]
     .into_iter()
-    .find(|(said, _)| tail.iter().any(|line| line.contains(said)))
+    .find(|(said, _)| says(said))
+    // x264 and x265 say it so; ffmpeg then says only that a frame could not be submitted
+    .or_else(|| says("malloc of size").then_some(NO_MEMORY))
 }
 
 /// Whether somebody else ended the program. A crash of its own is the source's matter: what

@@ -140,16 +140,13 @@ async fn heard(source: impl Into<Source>, bench: &Bench, from: i64, to: i64) -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn sound_is_heard_as_in_the_whole() {
     let late = format!("{PICTURE} -itsoffset 3 {SOUND} {CODECS} -map 1 -map 0");
-    // of one group of pictures ffmpeg reads the sound from its beginning
-    let one_group = talk("-g 5000");
-    for made in [talk(""), late, one_group.clone()] {
+    for made in [talk(""), late, talk("-g 5000")] {
         let bench = Bench::make("talk.mp4", &made).await;
         for (from, to) in [(0, 16_000), (70 * 16_000, 80 * 16_000), (95 * 16_000, 100 * 16_000)] {
             let (source, copying) = bench.absent("heard");
             let ours = heard(&source, &bench, from, to).await;
             assert!(!ours.is_empty() && ours == heard(&bench.whole, &bench, from, to).await, "{made} {from}");
-            let some = copying.bytes() < copying.len() || made == one_group;
-            assert!(some, "{made} {from}: all of it was brought");
+            assert!(copying.bytes() < copying.len() / 2, "{made} {from}: {} bytes", copying.bytes());
         }
     }
 }
@@ -203,5 +200,5 @@ fn near_ranges_are_one() {
     let merged = |ranges: &[Range<u64>], gap| needs::merged(ranges.to_vec(), gap);
     assert_eq!(merged(&[5..9, 0..2, 2..4, 7..8], 0), [0..4, 5..9]);
     assert_eq!(merged(&[0..2, 12..14, 25..30], 10), [0..14, 25..30]);
-    assert_eq!(merged(&[3..3], 0), []);
+    assert_eq!(merged(&[3..3, 5..5], 0), []);
 }

@@ -125,3 +125,18 @@ async fn who_published_the_job_before_does_not_complete_the_next() {
     drain(roles).await;
     world.check_published(2).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_made_again_and_again_is_no_killer() {
+    let world = World::new(Script { segments: 2, ..Script::default() });
+    let roles = world.start_all();
+    for round in 0..15 {
+        world.submit().await;
+        let ended = world.ended().await;
+        assert_eq!(ended.state, JobState::Completed, "round {round}: {:?}", ended.failure);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(delete(&world.deps(), &world.job).await.unwrap());
+    }
+    drain(roles).await;
+    assert_eq!(world.script.plans.load(Ordering::Relaxed), 15);
+}

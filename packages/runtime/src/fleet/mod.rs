@@ -19,7 +19,7 @@ use std::time::Duration;
 use segue_domain::recipe::Span;
 use segue_domain::{Failure, HolderId, Recipe};
 use segue_pipeline::ingest::{self, Intake};
-use segue_pipeline::{Deps, RoleConfig, chunker, reassembler, sweeper, worker};
+use segue_pipeline::{Deps, LateRule, RoleConfig, chunker, reassembler, sweeper, worker};
 use segue_ports::{NoReport, SystemClock};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,11 +30,11 @@ pub use roster::{RoleName, Roster};
 pub use routed::Routed;
 pub use scratch::Scratch;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, BackendUrl};
 use crate::failure;
 use crate::recipe::{Overrides, resolve};
 use crate::run::{Engines, recipe_document};
-use crate::settings::Settings;
+use crate::settings::{Late, Settings};
 
 /// How long a process may take to give back what it holds: a spot instance has two minutes, a
 /// container 30 s, and the rest is for the last words.
@@ -64,6 +64,8 @@ pub struct FleetConfig {
     pub visibility: Duration,
     /// How often the sweeper looks.
     pub sweep_every: Duration,
+    /// When a worker's attempt is late; never where it is absent.
+    pub late: Option<LateRule>,
 }
 
 impl FleetConfig {
@@ -92,7 +94,21 @@ impl FleetConfig {
             lease: span(settings.lease, 30),
             visibility: span(settings.visibility, 60),
             sweep_every: span(settings.sweep_every, 60),
+            late: late(settings),
         })
+    }
+}
+
+/// The rule for late attempts. Workers over a folder share one machine and would only slow each
+/// other; those of a fleet do not.
+fn late(settings: &Settings) -> Option<LateRule> {
+    match settings.late {
+        Some(Late::Off) => None,
+        Some(Late::Percent(percent)) => Some(LateRule { percent, ..LateRule::OF_FLEET }),
+        None => {
+            let of_many_machines = |url: &BackendUrl| url.folder().is_err();
+            settings.backend().ok().filter(of_many_machines).map(|_| LateRule::OF_FLEET)
+        }
     }
 }
 
@@ -219,6 +235,42 @@ fn role_config(
         poll_wait: POLL_WAIT,
         poll_grace: POLL_WAIT + Duration::from_secs(1),
         sweep_every: config.sweep_every,
+        late: config.late,
         ..RoleConfig::new(holder, scratch.path().join("work"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::settings::Sources;
+
+    fn worker(pairs: &[(&str, &str)]) -> Result<RoleConfig, Failure> {
+        let environment: BTreeMap<_, _> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings = Settings::load(&Sources { environment, ..Sources::default() })?;
+        let folder = tempfile::tempdir().expect("a folder");
+        let scratch = Scratch::open(folder.path())?;
+        role_config(&FleetConfig::of(&settings)?, RoleName::Worker, 0, "p", &scratch)
+    }
+
+    #[test]
+    fn late_attempts_are_a_matter_of_many_machines_unless_somebody_says_otherwise() {
+        let late = |pairs: &[(&str, &str)]| worker(pairs).unwrap().late;
+        let so_late = |percent| Some(LateRule { percent, ..LateRule::OF_FLEET });
+        assert_eq!(late(&[("SEGUE_BACKEND", "/srv/jobs")]), None);
+        assert_eq!(late(&[("SEGUE_BACKEND", "/srv/jobs"), ("SEGUE_LATE", "2")]), so_late(200));
+        #[cfg(feature = "aws")]
+        {
+            assert_eq!(late(&[("SEGUE_BACKEND", "aws://")]), so_late(150));
+            assert_eq!(late(&[("SEGUE_BACKEND", "aws://"), ("SEGUE_LATE", "off")]), None);
+            assert_eq!(late(&[("SEGUE_BACKEND", "aws://"), ("SEGUE_LATE", "1.25")]), so_late(125));
+        }
+        for bad in ["1", "0.5", "on", "-3", "NaN", "inf", "1e9"] {
+            let said = worker(&[("SEGUE_LATE", bad)]).unwrap_err().cause;
+            assert!(said.contains("off") && said.contains("late"), "{said}");
+        }
+    }
 }

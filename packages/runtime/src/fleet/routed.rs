@@ -21,6 +21,8 @@ pub struct Routed {
 }
 
 fn kind_of(task: &TaskId) -> Option<TaskKind> {
+    // a spare attempt needs what its task needs
+    let task = task.of_spare().unwrap_or_else(|| task.clone());
     let (name, _) = task.as_str().rsplit_once('-')?;
     TaskKind::ALL.into_iter().find(|kind| kind.as_str() == name)
 }
@@ -103,11 +105,18 @@ mod tests {
             kinds: vec![TaskKind::Transcribe],
         };
         let task = |id: &str| Message::Task { job: "j".parse().unwrap(), task: id.parse().unwrap() }.encode();
+        let spares = ["spare_carry-00000", "spare_transcribe-00000", "spare2_transcribe-00000"].map(task);
+        queue.send(QueueName::Map, &spares, Duration::ZERO).await.unwrap();
+        let got = queue.receive(QueueName::Map, 10, Duration::from_secs(9), Duration::ZERO).await.unwrap();
+        assert_eq!(got.iter().map(|d| d.body.as_str()).collect::<Vec<_>>(), [&spares[1], &spares[2]]);
+        for delivery in got {
+            queue.ack(QueueName::Map, &delivery.receipt).await.unwrap();
+        }
         let bodies = [task("carry-00000"), task("transcribe-00000"), task("odd"), "no message".to_owned()];
         queue.send(QueueName::Map, &bodies, Duration::ZERO).await.unwrap();
         let chunk = Message::Chunk { job: "j".parse().unwrap() }.encode();
         queue.send(QueueName::Chunk, &[chunk], Duration::ZERO).await.unwrap();
-        assert_eq!(plain.depth(QueueName::Map).await.unwrap().waiting, 3);
+        assert_eq!(plain.depth(QueueName::Map).await.unwrap().waiting, 4);
         assert_eq!(plain.depth(QueueName::Chunk).await.unwrap().waiting, 1);
         let got = queue.receive(QueueName::Map, 10, Duration::from_secs(9), Duration::ZERO).await.unwrap();
         assert_eq!(got.iter().map(|d| d.body.as_str()).collect::<Vec<_>>(), [bodies[1].as_str()]);

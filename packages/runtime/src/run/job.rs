@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use segue_domain::{Failure, JobId, JobRecord, JobState, Key, Manifest};
+use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState, Key, Manifest};
 use segue_pipeline::{Deps, progress, submit};
 use segue_ports::{NewJob, Reporter};
 use tokio_util::sync::CancellationToken;
@@ -55,11 +55,13 @@ impl EmbeddedJob {
                 Ok(Outcome::Finished(Box::new(finished)))
             }
             Ok(Ended::Interrupted) => Ok(Outcome::Interrupted { job: self.job, state: self.state }),
-            Ok(Ended::Undelivered(failure)) => Err(failure),
+            Ok(Ended::Kept(failure)) => Err(failure),
             Ok(Ended::Failed(failure, record)) => {
                 self.clean_up(record.map(|record| *record))?;
                 Err(failure)
             }
+            // the machine's fault is no reason to give up what was done: the same command goes on
+            Err(failure) if self.resumed && failure.kind == FaultKind::Environment => Err(failure),
             Err(failure) => {
                 self.clean_up(None)?;
                 Err(failure)
@@ -109,16 +111,21 @@ impl EmbeddedJob {
         let mut roles = Roles::start(&deps, &engines, &crew)?;
         let end = watch::until_end(&deps, &self.job, &self.state, &mut roles, shutdown).await;
         roles.stop().await;
-        let record = match end? {
-            End::Job(record) => Some(*record),
+        let record = match end {
+            Ok(End::Job(record)) => Ok(Some(*record)),
             // it may have ended while the roles gave back what they held
-            End::Interrupted => watch::look(&deps, &self.job).await?,
+            Ok(End::Interrupted) => watch::look(&deps, &self.job).await,
+            Err(failure) => Err(failure),
+        };
+        let record = match record {
+            Err(failure) if failure.kind == FaultKind::Environment => return Ok(Ended::Kept(failure)),
+            record => record?,
         };
         match record {
             Some(record) if record.state == JobState::Completed => {
                 match deliver(&deps, &self.job, self.out.path(), &self.out.state()).await {
                     Ok(manifest) => Ok(Ended::Delivered(manifest, overheard.media_ms())),
-                    Err(failure) => Ok(Ended::Undelivered(failure)),
+                    Err(failure) => Ok(Ended::Kept(failure)),
                 }
             }
             Some(mut record) => {
@@ -163,8 +170,9 @@ impl EmbeddedJob {
 
 enum Ended {
     Delivered(Manifest, Option<u64>),
-    /// It is published in its state, which stays; the same command delivers it.
-    Undelivered(Failure),
+    /// Nobody said that the job failed: its state stays, also with results that could not be
+    /// delivered, and the same command goes on.
+    Kept(Failure),
     Interrupted,
     Failed(Failure, Option<Box<JobRecord>>),
 }

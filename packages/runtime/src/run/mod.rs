@@ -88,8 +88,9 @@ pub enum Outcome {
 ///
 /// # Errors
 /// Whose fault it is and one line of what to do. The work of a failed job is removed; its
-/// record stays in `.segue/job.json` where it holds the last words of a program. Results that
-/// cannot be put into their folder stay in the state, and the same request delivers them.
+/// record stays in `.segue/job.json` where it holds the last words of a program. Where the machine
+/// kept a job from going on, and where results cannot be put into their folder, all stays in the
+/// state, and the same request goes on.
 pub async fn run_embedded(
     request: RunRequest,
     engines: impl AsyncFnOnce(&Recipe) -> Result<Engines, Failure>,

@@ -47,7 +47,7 @@ impl World {
                     self.violate(state, Invariant::StaleTerm, what);
                 }
                 let killer = failure.cause.contains("workers without a result");
-                let killed = state.coverage.of(FaultKind::Killer) > 0 || state.coverage.total() >= 4;
+                let killed = state.coverage.of(FaultKind::Killer) > 0 || state.coverage.of_world() >= 4;
                 // a user who deletes a job can take the source of the next away late, and a
                 // late request can make the job again without one
                 let deleted = state.coverage.of(FaultKind::DeleteJob) > 0;

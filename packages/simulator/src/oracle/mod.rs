@@ -72,6 +72,10 @@ struct Story {
     moved_at: Option<Instant>,
     /// How often that happened.
     moves: u32,
+    /// When it was created.
+    created_at: Option<Instant>,
+    /// Whether it was deleted by a request that was sent before it was created.
+    is_taken_late: bool,
     sealed_at: Option<Instant>,
     ended_at: Option<Instant>,
     plan: Option<Arc<Plan>>,
@@ -115,11 +119,13 @@ impl Oracle {
     pub fn created(&mut self, job: &JobId) {
         let story = self.moved(job);
         (story.sealed_at, story.plan, story.manifest) = (None, None, None);
+        (story.created_at, story.is_taken_late) = (Some(Instant::now()), false);
     }
 
-    /// A job was deleted.
-    pub fn deleted(&mut self, job: &JobId) {
+    /// A job was deleted by a request that was sent at `sent_at`.
+    pub fn deleted(&mut self, job: &JobId, sent_at: Instant) {
         let story = self.moved(job);
+        story.is_taken_late |= story.created_at.take().is_some_and(|created| created > sent_at);
         story.ended_at = Some(Instant::now());
         story.manifest = None;
     }

@@ -5,8 +5,6 @@ use std::collections::HashSet;
 use segue_domain::{JobState, Key};
 use segue_ports::Clock;
 
-use crate::fault::FaultKind;
-use crate::op::Op;
 use crate::oracle::Invariant;
 use crate::world::{State, World};
 
@@ -72,15 +70,16 @@ impl World {
             state.objects.keys("jobs/", None).map(|(key, _)| key.to_owned()).collect();
         for key in published {
             let job = key.split('/').nth(1).and_then(|id| id.parse().ok());
-            let found = job.and_then(|job| state.model.jobs.get(&job)).map(|job| job.state);
+            let found = job.as_ref().and_then(|job| state.model.jobs.get(job)).map(|job| job.state);
+            let is_taken_late = job.is_some_and(|job| state.oracle.story(&job).is_taken_late);
             match found {
                 Some(JobState::Completed) => {}
                 Some(now) => {
                     self.violate(state, Invariant::Unwanted, format!("{key} is public, the job is {now}"))
                 }
-                // a late request to delete a job takes the next of its name as well: the ledger
-                // cannot tell them apart, and its user believes that nothing is there
-                None if state.coverage.at(FaultKind::Late, Op::DeleteJob) > 0 => {}
+                // a late request to delete a job took this one, which is the next of its name: the
+                // ledger cannot tell them apart, and its user believes that nothing is there
+                None if is_taken_late => {}
                 None => {
                     self.violate(state, Invariant::Orphans, format!("{key} is public, the job is deleted"))
                 }

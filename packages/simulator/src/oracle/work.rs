@@ -74,11 +74,13 @@ impl World {
         id
     }
 
-    /// Judges that an attempt was counted as failed for the `count`-th time.
+    /// Judges that an attempt was counted as failed, or as begun again, for the `count`-th time.
     pub fn judge_failures(&self, state: &mut State, job: &JobId, task: &TaskId, count: u32) {
-        // three are the rule; a fault can keep the role from failing the job then
-        if count > 3 + state.fired.len() as u32 {
-            let what = format!("{task} of {job} failed {count} times and is tried again");
+        let is_begun = task.as_str().starts_with("begun_");
+        let (most, what) = if is_begun { (10, "was begun again") } else { (3, "failed") };
+        // so many are the rule; a fault can keep the role from failing the job then
+        if count > most + state.fired.len() as u32 {
+            let what = format!("{task} of {job} {what} {count} times and is tried again");
             self.violate(state, Invariant::Bounded, what);
         }
     }

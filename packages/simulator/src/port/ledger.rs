@@ -13,6 +13,8 @@ use segue_ports::{
     LeaseLedger, LeaseName, NewJob, PortError, Recorded,
 };
 
+use tokio::time::Instant;
+
 use crate::op::Op;
 use crate::oracle::Invariant;
 use crate::port::Port;
@@ -111,11 +113,11 @@ impl JobLedger for Port {
     }
 
     async fn delete_job(&self, id: &JobId) -> Result<(), PortError> {
-        let id = id.clone();
+        let (id, sent_at) = (id.clone(), Instant::now());
         self.call(Op::DeleteJob, id.to_string(), move |state, world, _| {
             now(world.ledger.delete_job(&id))?;
             state.model.delete(&id);
-            state.oracle.deleted(&id);
+            state.oracle.deleted(&id, sent_at);
             Ok(())
         })
         .await

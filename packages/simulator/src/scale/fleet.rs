@@ -19,6 +19,9 @@ const REPLACED_MS: Ms = 120_000;
 /// Calls of the ledger for one task: job, completion, acquire, job again, record, job, release.
 const LEDGER_PER_TASK: u64 = 7;
 
+/// Spare attempts at one task: as many as it has names for.
+const MOST_SPARES: u8 = 2;
+
 /// Calls of the queue for one task: receive, acknowledge; and its share of a send of 100.
 const QUEUE_PER_TASK: f64 = 2.01;
 
@@ -26,6 +29,8 @@ const QUEUE_PER_TASK: f64 = 2.01;
 enum Event {
     /// An attempt of a worker ends; void when its number is not the worker's any more.
     Ends(u32, u64),
+    /// The leases and messages of an attempt are renewed.
+    Beats(u32, u64),
     /// An attempt is looked at.
     Looks(u32, u64),
     /// A worker is interrupted.
@@ -33,16 +38,25 @@ enum Event {
     /// A worker comes back.
     Comes(u32),
     /// A message is to be received again.
-    Shown(u32, bool),
+    Shown(u32, u8),
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Attempt {
     segment: u32,
-    is_spare: bool,
+    /// Which spare attempt it is; 0 for a task's own.
+    spare: u8,
     number: u64,
     begun: Ms,
-    has_company: bool,
+    /// What such a task usually takes, where the worker knew.
+    usual: Option<Duration>,
+    has_asked: bool,
+}
+
+impl Attempt {
+    fn has_company(&self) -> bool {
+        self.spare > 0 || self.has_asked
+    }
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +72,7 @@ pub struct Fleet<'a> {
     rng: Rng,
     now: Ms,
     events: BinaryHeap<Reverse<(Ms, Event)>>,
-    queue: VecDeque<(u32, bool)>,
+    queue: VecDeque<(u32, u8)>,
     idle: Vec<u32>,
     workers: Vec<Worker>,
     work_ms: Vec<u32>,
@@ -84,7 +98,7 @@ impl<'a> Fleet<'a> {
             what,
             now: 0,
             events: BinaryHeap::new(),
-            queue: (0..what.segments).map(|segment| (segment, false)).collect(),
+            queue: (0..what.segments).map(|segment| (segment, 0)).collect(),
             idle: Vec::new(),
             workers: (0..what.workers).map(|_| Worker { is_there: true, ..Worker::default() }).collect(),
             done: vec![false; what.segments as usize],
@@ -172,6 +186,7 @@ impl<'a> Fleet<'a> {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Ends(worker, number) => self.ends(worker, number),
+            Event::Beats(worker, number) => self.beats(worker, number),
             Event::Looks(worker, number) => self.looks(worker, number),
             Event::Dies(worker) => {
                 self.workers[worker as usize].is_there = false;
@@ -184,10 +199,8 @@ impl<'a> Fleet<'a> {
                         true => Duration::ZERO,
                         false => Fleets::config().visibility,
                     };
-                    self.at(
-                        self.now + hidden.as_millis() as Ms,
-                        Event::Shown(attempt.segment, attempt.is_spare),
-                    );
+                    let shown = Event::Shown(attempt.segment, attempt.spare);
+                    self.at(self.now + hidden.as_millis() as Ms, shown);
                 }
                 self.at(self.now + REPLACED_MS, Event::Comes(worker));
             }
@@ -198,12 +211,12 @@ impl<'a> Fleet<'a> {
                 }
                 self.take_next(worker);
             }
-            Event::Shown(segment, is_spare) => self.send(segment, is_spare),
+            Event::Shown(segment, spare) => self.send(segment, spare),
         }
     }
 
-    fn send(&mut self, segment: u32, is_spare: bool) {
-        self.queue.push_back((segment, is_spare));
+    fn send(&mut self, segment: u32, spare: u8) {
+        self.queue.push_back((segment, spare));
         if let Some(worker) = self.idle.pop() {
             self.take_next(worker);
         }
@@ -211,30 +224,49 @@ impl<'a> Fleet<'a> {
 
     /// A worker receives until it has something to do or nothing is there.
     fn take_next(&mut self, worker: u32) {
-        while let Some((segment, is_spare)) = self.queue.pop_front() {
+        while let Some((segment, spare)) = self.queue.pop_front() {
             self.queue_calls += QUEUE_PER_TASK;
             if self.done[segment as usize] {
                 self.asks_ledger(3);
                 continue;
             }
-            return self.begin(worker, segment, is_spare);
+            return self.begin(worker, segment, spare);
         }
         self.idle.push(worker);
     }
 
-    fn begin(&mut self, worker: u32, segment: u32, is_spare: bool) {
-        self.asks_ledger(LEDGER_PER_TASK);
+    fn begin(&mut self, worker: u32, segment: u32, spare: u8) {
+        let tries = &mut self.tries[segment as usize];
+        *tries = tries.saturating_add(u8::from(spare == 0));
+        // what is begun again is counted
+        let again = spare == 0 && *tries > 1;
+        self.asks_ledger(LEDGER_PER_TASK + u64::from(again));
         self.attempts += 1;
-        self.ran.spares += u64::from(is_spare);
+        self.ran.spares += u64::from(spare > 0);
+        self.ran.second_spares += u64::from(spare > 1);
         let number = self.attempts;
         let straggles =
             Rng::of(self.what.seed, &[21, number]).chance(u64::from(self.what.stragglers_per_mille));
         let takes = Ms::from(self.work_ms[segment as usize]) * if straggles { 10 } else { 1 };
-        self.tries[segment as usize] = self.tries[segment as usize].saturating_add(u8::from(!is_spare));
-        self.workers[worker as usize].at =
-            Some(Attempt { segment, is_spare, number, begun: self.now, has_company: is_spare });
+        let usual = self.workers[worker as usize].pace.usual(&self.task(segment));
+        let attempt = Attempt { segment, spare, number, begun: self.now, usual, has_asked: false };
+        self.workers[worker as usize].at = Some(attempt);
         self.at(self.now + takes, Event::Ends(worker, number));
-        self.at(self.now + self.every(), Event::Looks(worker, number));
+        self.at(self.now + self.every(), Event::Beats(worker, number));
+        self.looks_next(worker, attempt);
+    }
+
+    /// When an attempt is looked at next: as [`segue_pipeline::LateRule`] has its roles do it.
+    fn looks_next(&mut self, worker: u32, attempt: Attempt) {
+        let Some(rule) = self.what.late else { return };
+        let late_at = attempt.usual.map(|usual| attempt.begun + rule.after(usual).as_millis() as Ms + 1);
+        let soon = self.now + self.every();
+        let when = match late_at.filter(|at| !attempt.has_asked && *at > self.now) {
+            Some(late_at) if attempt.has_company() => late_at.min(soon),
+            Some(late_at) => late_at,
+            None => soon,
+        };
+        self.at(when, Event::Looks(worker, attempt.number));
     }
 
     fn ends(&mut self, worker: u32, number: u64) {
@@ -250,39 +282,53 @@ impl<'a> Fleet<'a> {
         self.take_next(worker);
     }
 
-    /// What the heartbeats ask, and what becomes of an attempt that is late.
+    /// The lease is renewed and the job asked for; every third time the message is kept hidden.
+    fn beats(&mut self, worker: u32, number: u64) {
+        if self.workers[worker as usize].at.is_some_and(|at| at.number == number) {
+            self.asks_ledger(2);
+            self.queue_calls += 0.3;
+            self.at(self.now + self.every(), Event::Beats(worker, number));
+        }
+    }
+
+    /// What becomes of an attempt that is late, or whose task another has done.
     fn looks(&mut self, worker: u32, number: u64) {
-        let Some(attempt) = self.workers[worker as usize].at.filter(|at| at.number == number) else { return };
-        // the lease is renewed and the job asked for; every third time the message is kept hidden
-        self.asks_ledger(2);
-        self.queue_calls += 0.3;
-        let took = Duration::from_millis(self.now - attempt.begun);
-        let usual = self.workers[worker as usize].pace.usual(&self.task(attempt.segment));
-        let (done, last) = self.jobs[self.job_of(attempt.segment)];
-        let quiet = Duration::from_millis(self.now - last.max(attempt.begun));
-        let most_are_in = done * 2 >= self.what.segments / self.what.jobs;
-        let late = self.what.late.is_some_and(|rule| match usual {
-            Some(usual) => rule.is_late(took, usual),
-            None => rule.is_last_and_late(took, quiet, most_are_in),
-        });
-        if attempt.has_company {
+        let Some(mut attempt) = self.workers[worker as usize].at.filter(|at| at.number == number) else {
+            return;
+        };
+        if attempt.has_company() {
             self.asks_ledger(1);
             if self.done[attempt.segment as usize] {
                 self.workers[worker as usize].at = None;
                 return self.take_next(worker);
             }
-        } else if late && self.tries[attempt.segment as usize] == 1 && !self.queue.is_empty() {
-            self.ran.given_back += 1;
-            self.workers[worker as usize].at = None;
-            self.send(attempt.segment, false);
-            return self.take_next(worker);
-        } else if late {
-            if let Some(at) = &mut self.workers[worker as usize].at {
-                at.has_company = true;
-            }
-            self.queue_calls += 1.0;
-            self.send(attempt.segment, true);
         }
-        self.at(self.now + self.every(), Event::Looks(worker, number));
+        if !attempt.has_asked && attempt.spare < MOST_SPARES && self.is_late(attempt) {
+            let may_give_back = attempt.spare == 0 && self.tries[attempt.segment as usize] == 1;
+            self.queue_calls += f64::from(u8::from(may_give_back));
+            if may_give_back && !self.queue.is_empty() {
+                self.ran.given_back += 1;
+                self.workers[worker as usize].at = None;
+                self.send(attempt.segment, 0);
+                return self.take_next(worker);
+            }
+            attempt.has_asked = true;
+            self.workers[worker as usize].at = Some(attempt);
+            self.queue_calls += 1.0;
+            self.send(attempt.segment, attempt.spare + 1);
+        }
+        self.looks_next(worker, attempt);
+    }
+
+    fn is_late(&mut self, attempt: Attempt) -> bool {
+        let Some(rule) = self.what.late else { return false };
+        let took = Duration::from_millis(self.now - attempt.begun);
+        if let Some(usual) = attempt.usual {
+            return rule.is_late(took, usual);
+        }
+        self.asks_ledger(1);
+        let (done, last) = self.jobs[self.job_of(attempt.segment)];
+        let quiet = Duration::from_millis(self.now - last.max(attempt.begun));
+        rule.is_last_and_late(took, quiet, done * 2 >= self.what.segments / self.what.jobs)
     }
 }

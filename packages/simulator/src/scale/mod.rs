@@ -9,8 +9,6 @@
 mod fleet;
 pub mod plot;
 
-use std::time::Duration;
-
 use segue_pipeline::{LateRule, RoleConfig};
 
 pub use fleet::Fleet;
@@ -65,6 +63,8 @@ pub struct Ran {
     pub given_back: u64,
     /// Spare attempts.
     pub spares: u64,
+    /// Those of them that were the second of their task.
+    pub second_spares: u64,
     /// Attempts that an interruption ended.
     pub interrupted: u64,
 }
@@ -89,7 +89,7 @@ impl Fleets {
             stragglers_per_mille: 10,
             interruptions_per_mille: 50,
             is_warned: true,
-            late: Some(LateRule { times: 2, at_least: Duration::from_secs(10) }),
+            late: Some(LateRule::OF_FLEET),
             seed: 1,
         }
     }

@@ -8,6 +8,7 @@ use segue_domain::JobState;
 use segue_ports::JobChange;
 use stateright::{Model, Property};
 
+use crate::fold::folded;
 use crate::state::{Job, Lease, Step, What, Work, World, fail, seal};
 
 /// That not only nothing bad happens.
@@ -35,6 +36,8 @@ pub struct Protocol {
     /// cancels, retries and deletes of users: so many in all.
     pub faults: u8,
     pub mistake: Option<Mistake>,
+    /// Whether states that differ by names alone are one.
+    pub folds: bool,
 }
 
 /// Something that happens.
@@ -351,6 +354,9 @@ impl Model for Protocol {
             }
             Action::Create(job) => next.jobs[usize::from(job)].state = Some(JobState::Created),
             Action::Sweep(job) => self.sweep(&mut next.jobs[usize::from(job)]),
+        }
+        if self.folds {
+            next = folded(next, self.segments);
         }
         (next != *world).then_some(next)
     }

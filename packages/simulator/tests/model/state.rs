@@ -7,7 +7,7 @@ use segue_ports::JobChange;
 pub const MOST: usize = 3;
 
 /// The last lease of a name.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lease {
     pub term: u8,
     pub holder: Option<u8>,
@@ -16,7 +16,7 @@ pub struct Lease {
 }
 
 /// A job with all that belongs to it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Job {
     /// Absent when the job is not in the ledger.
     pub state: Option<JobState>,
@@ -40,7 +40,7 @@ pub struct Job {
 }
 
 /// What a message asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum What {
     Plan,
     Task(u8),
@@ -48,7 +48,7 @@ pub enum What {
 }
 
 /// Where a process stands in its work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Step {
     Read,
     Acquire,
@@ -65,7 +65,7 @@ pub enum Step {
 }
 
 /// A process at work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Work {
     pub job: u8,
     pub what: What,

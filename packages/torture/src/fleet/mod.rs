@@ -10,6 +10,7 @@ mod round;
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
@@ -30,6 +31,10 @@ const ROLES: [&str; 6] =
     ["chunker", "worker", "worker", "reassembler", "reassembler,sweeper", "worker,sweeper"];
 /// How long a lease lasts in a fleet.
 const LEASE_S: u64 = 4;
+/// What a command says that found the machine busy, and how often it is given again then: a
+/// starved fleet keeps its database locked for longer than a command waits.
+const TRY_AGAIN: i32 = 4;
+const ASK_AGAIN: u32 = 5;
 /// How long a member may take to give back what it holds.
 const DRAIN_S: u64 = 60;
 
@@ -138,7 +143,14 @@ impl<'a> Fleet<'a> {
     fn ask(&self, args: &[&str]) -> Result<Value> {
         let mut command = self.command();
         command.args(args).arg("--json").env("SEGUE_BACKEND", self.deployment.url());
-        let said = command.output()?;
+        let mut said = command.output()?;
+        for _ in 0..ASK_AGAIN {
+            if said.status.code() != Some(TRY_AGAIN) {
+                break;
+            }
+            std::thread::sleep(Duration::from_secs(2));
+            said = command.output()?;
+        }
         let text = String::from_utf8_lossy(&said.stdout).into_owned();
         ensure!(said.status.success(), "{args:?}: {} {}", said.status, String::from_utf8_lossy(&said.stderr));
         serde_json::from_str(&text).with_context(|| format!("{args:?} said {text}"))

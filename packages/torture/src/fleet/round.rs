@@ -59,7 +59,7 @@ impl Fleet<'_> {
             tally.refused += u64::from(of_job.is_empty() && job.expected.code == 3);
             findings.extend(of_job);
         }
-        findings.extend(self.quiet(time)?);
+        findings.extend(self.quiet(tally, time)?);
         tally.add_findings(&findings);
         for finding in &findings {
             eprintln!("round {number}: {finding}");
@@ -318,19 +318,22 @@ impl Fleet<'_> {
         Ok(findings)
     }
 
-    /// Nothing is on its way any more.
-    fn quiet(&mut self, time: &mut Patience) -> Result<Option<Finding>> {
-        let mut patience = Patience::of(TIDY);
+    /// Nothing is on its way any more. Members that were asked to end after the last job had are
+    /// still replaced: messages that are left need somebody who takes them.
+    fn quiet(&mut self, tally: &mut Tally, time: &mut Patience) -> Result<Vec<Finding>> {
+        let (mut patience, mut findings) = (Patience::of(TIDY), Vec::new());
         loop {
             let left = self.deployment.left()?;
             if left.is_empty() {
-                return Ok(None);
+                return Ok(findings);
             }
             if patience.is_over() {
-                return Ok(Some(Finding::new(Broken::Orphan, format!("after {TIDY:?}: {left:?}"))));
+                findings.push(Finding::new(Broken::Orphan, format!("after {TIDY:?}: {left:?}")));
+                return Ok(findings);
             }
             for _ in 0..6 {
                 time.is_over();
+                findings.extend(self.replace_ended(tally)?);
                 std::thread::sleep(LOOK_EVERY);
                 patience.is_over();
             }

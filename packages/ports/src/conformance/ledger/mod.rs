@@ -40,7 +40,7 @@ where
         completions::a_stale_lease_learns_of_a_completion,
         completions::a_completion_may_come_before_the_seal,
         completions::a_lease_of_something_else_is_misuse,
-        completions::the_first_of_a_task_and_its_spare_is_counted,
+        completions::the_first_of_a_task_and_its_spares_is_counted,
         completions::completions_come_in_pages,
         completions::a_completion_comes_back_as_it_was,
         completions::failures_are_counted_one_by_one,
