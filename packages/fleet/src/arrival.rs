@@ -168,7 +168,6 @@ async fn ours(fleet: &Fleet, source: &Path, mark: &Path) -> Result<Arm> {
 
 async fn peer(fleet: &Fleet, source: &Path, segment: Duration, work: &Path, mark: &Path) -> Result<Arm> {
     let line = Proxy::to(segue_adapter_aws::testing::emulator().endpoint()).await?;
-    let worker_line = Proxy::to(segue_adapter_aws::testing::emulator().endpoint()).await?;
     let job: JobId = "peer".parse()?;
     let key = Key::source(&job, "mp4").to_string();
     fleet.put_in_parts(&key, source).await?;
@@ -191,27 +190,20 @@ async fn peer(fleet: &Fleet, source: &Path, segment: Duration, work: &Path, mark
     let taken = Instant::now();
     let bytes = line.bytes();
     // the worker: its segment, and then its work
-    let backend = connect(&fleet.environment(&[("AWS_ENDPOINT_URL", worker_line.endpoint())])).await?;
-    let first = backend.store.get_file(&Key::segment(&job, "seg-00000.mp4")?, &dir).await?;
+    let first = fleet.backend.store.get_file(&Key::segment(&job, "seg-00000.mp4")?, &dir).await?;
+    let segment_bytes = first.metadata()?.len();
     let ran = Command::new(work).arg(&first).arg(dir.join("out.mp4")).status()?;
     ensure!(ran.success() && mark.exists(), "the work failed");
     let arm = Arm {
         to_taken: taken - begun,
         to_work: begun.elapsed(),
-        bytes: (bytes, bytes + worker_line.bytes()),
+        bytes: (bytes, bytes + segment_bytes),
         requests: line.counts().0,
         peak_bytes: memory.peak(),
     };
     std::fs::remove_dir_all(&dir)?;
     std::fs::remove_file(mark)?;
     Ok(arm)
-}
-
-async fn connect(environment: &[(String, String)]) -> Result<AwsBackend> {
-    // the last one of a name wins, as in a process
-    let of = |name: &str| environment.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.clone());
-    let settings = AwsSettings::read(of)?;
-    Ok(AwsBackend::connect(&settings).await)
 }
 
 /// The other method, as a process: downloads the source, cuts it by copying, uploads all.
