@@ -86,11 +86,11 @@ impl fmt::Display for Arrival {
     }
 }
 
-/// Measures both on one emulator, the peer last.
+/// Measures both on one emulator, the peer last; `harness` is `segue-fleet`.
 ///
 /// # Errors
 /// The emulator's; an arm that does not get there.
-pub async fn measure(source: &Path, segment: Duration) -> Result<Arrival> {
+pub async fn measure(source: &Path, segment: Duration, harness: &Path) -> Result<Arrival> {
     let dir = tempfile::Builder::new().prefix("segue-arrival-").tempdir()?;
     let program = marking_program(dir.path())?;
     let recipe = dir.path().join("arrival.toml");
@@ -110,7 +110,7 @@ pub async fn measure(source: &Path, segment: Duration) -> Result<Arrival> {
     Ok(Arrival {
         source_bytes: source.metadata()?.len(),
         ours: ours(&fleet, source, &dir.path().join("mark")).await?,
-        peer: peer(&fleet, source, segment, &program, &dir.path().join("mark")).await?,
+        peer: peer(&fleet, source, segment, harness, &program, &dir.path().join("mark")).await?,
     })
 }
 
@@ -166,7 +166,14 @@ async fn ours(fleet: &Fleet, source: &Path, mark: &Path) -> Result<Arm> {
     Ok(arm)
 }
 
-async fn peer(fleet: &Fleet, source: &Path, segment: Duration, work: &Path, mark: &Path) -> Result<Arm> {
+async fn peer(
+    fleet: &Fleet,
+    source: &Path,
+    segment: Duration,
+    harness: &Path,
+    work: &Path,
+    mark: &Path,
+) -> Result<Arm> {
     let line = Proxy::to(segue_adapter_aws::testing::emulator().endpoint()).await?;
     let job: JobId = "peer".parse()?;
     let key = Key::source(&job, "mp4").to_string();
@@ -174,7 +181,7 @@ async fn peer(fleet: &Fleet, source: &Path, segment: Duration, work: &Path, mark
     let begun = Instant::now();
     let dir = fleet.dir().join("peer");
     std::fs::create_dir_all(&dir)?;
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(harness);
     command.arg("cut").arg(&dir).arg(&key).arg(segment.as_secs_f64().to_string());
     command.envs(fleet.environment(&[("AWS_ENDPOINT_URL", line.endpoint())]));
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("the other method")?;

@@ -162,7 +162,7 @@ async fn load(args: LoadArgs) -> Result<bool> {
 async fn arrival(args: ArrivalArgs) -> Result<bool> {
     let mut runs = Vec::new();
     for _ in 0..args.runs.max(1) {
-        runs.push(measure(&args.source, Duration::from_secs(args.segment)).await?);
+        runs.push(measure(&args.source, Duration::from_secs(args.segment), &std::env::current_exe()?).await?);
     }
     let ratios: Vec<String> = runs.iter().map(|run| format!("{:.1}x", run.sooner())).collect();
     runs.sort_by(|a, b| a.sooner().total_cmp(&b.sooner()));

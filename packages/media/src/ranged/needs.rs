@@ -18,9 +18,12 @@ const PROBED: u64 = 6_000_000;
 const FIRST: usize = 64;
 /// A look may go on for this much longer, microseconds.
 const LOOK_US: i64 = 2_000_000;
-/// Tracks smaller than this are brought whole: chapters, subtitles, time codes. ffmpeg reads
-/// chapters when it opens a file.
+/// Tracks of fewer bytes and packets than these are brought whole: chapters, time codes, stills.
+/// ffmpeg reads chapters when it opens a file; those of QuickTime may be more.
 const SMALL: u64 = 1 << 20;
+const FEW: usize = 1000;
+/// Their packets lie far apart, and what is between them is not wanted, bytes.
+const SMALL_GAP: u64 = 16 << 10;
 /// Packets around a stretch that are brought as well, microseconds: decoders and filters read
 /// ahead, and edit lists move a track a little.
 const MARGIN_US: i64 = 5_000_000;
@@ -41,9 +44,12 @@ pub(super) fn merged(mut ranges: Vec<Range<u64>>, gap: u64) -> Vec<Range<u64>> {
     all
 }
 
+fn place(sample: &Sample) -> Range<u64> {
+    sample.offset..sample.offset.saturating_add(u64::from(sample.size))
+}
+
 /// Where samples lie.
 pub(crate) fn places<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> Vec<Range<u64>> {
-    let place = |sample: &Sample| sample.offset..sample.offset.saturating_add(u64::from(sample.size));
     merged(samples.into_iter().map(place).collect(), GAP)
 }
 
@@ -52,12 +58,15 @@ pub(super) fn head(movie: &Movie) -> Vec<Range<u64>> {
     let until = looked_until(movie) + LOOK_US;
     let mut ranges = vec![movie.index.clone()];
     for track in &movie.tracks {
-        let small = track.bytes() < SMALL;
-        let wanted = track.samples.iter().enumerate();
-        let wanted = wanted.filter(|(i, sample)| small || *i < FIRST || micros(track, sample.dts) <= until);
-        ranges.extend(places(wanted.map(|(_, sample)| sample)));
+        let looked_at = |(i, sample): &(usize, &Sample)| *i < FIRST || micros(track, sample.dts) <= until;
+        let looked_at = track.samples.iter().enumerate().filter(looked_at);
+        ranges.extend(places(looked_at.map(|(_, sample)| sample)));
+        let few = track.samples.len() <= FEW || &track.fourcc() == b"text";
+        if few && track.bytes() < SMALL {
+            ranges.extend(merged(track.samples.iter().map(place).collect(), SMALL_GAP));
+        }
     }
-    merged(ranges, GAP)
+    merged(ranges, SMALL_GAP)
 }
 
 /// The decode time by which as many bytes were read as a look reads, all tracks together.
