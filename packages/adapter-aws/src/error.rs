@@ -45,8 +45,6 @@ const DENIED: &[&str] = &[
     "AccessDeniedException",
     "AllAccessDisabled",
     "AuthFailure",
-    "ExpiredToken",
-    "ExpiredTokenException",
     "IncompleteSignature",
     "InvalidAccessKeyId",
     "InvalidClientTokenId",
@@ -57,11 +55,13 @@ const DENIED: &[&str] = &[
     "MissingAuthenticationTokenException",
     "NotSignedUp",
     "OptInRequired",
-    "RequestExpired",
     "SignatureDoesNotMatch",
-    "TokenRefreshRequired",
     "UnrecognizedClientException",
 ];
+
+/// Codes that say "not any more": nothing is wrong with what was asked for, and a job must not
+/// fail of it.
+const EXPIRED: &[&str] = &["ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"];
 
 /// Codes that say "not here".
 const ELSEWHERE: &[&str] =
@@ -82,6 +82,8 @@ fn judge(code: Option<&str>, status: Option<u16>) -> (PortErrorKind, &'static st
         (PortErrorKind::Transient, "the service is busy")
     } else if is(DENIED) {
         (PortErrorKind::Denied, "check the credentials and what they are allowed to do")
+    } else if is(EXPIRED) {
+        (PortErrorKind::Environment, "the credentials have expired, renew them")
     } else if is(ELSEWHERE) {
         (PortErrorKind::Environment, "it lies in another region, check AWS_REGION")
     } else if is(MISSING) {

@@ -32,7 +32,7 @@ async fn all(fault: Fault) -> [PortError; 5] {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_refusal_has_its_kind() {
     let cases: [(u16, &'static str, PortErrorKind); 9] = [
-        (400, "ExpiredTokenException", Denied),
+        (400, "ExpiredTokenException", Environment),
         (403, "AccessDenied", Denied),
         (403, "InvalidClientTokenId", Denied),
         (403, "SignatureDoesNotMatch", Denied),

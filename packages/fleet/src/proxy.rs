@@ -32,11 +32,18 @@ pub enum Weather {
     Restless,
     /// Connections are closed as they come.
     Down,
+    /// Everything is refused: the credentials are not allowed it.
+    Denied,
+    /// Everything is refused: the credentials are too old.
+    Expired,
+    /// Everything is refused: it lies in another region.
+    Elsewhere,
 }
 
 impl Weather {
     fn of(number: u8) -> Weather {
-        [Weather::Fair, Weather::Throttled, Weather::Doubled, Weather::Restless, Weather::Down]
+        use Weather::{Denied, Doubled, Down, Elsewhere, Expired, Fair, Restless, Throttled};
+        [Fair, Throttled, Doubled, Restless, Down, Denied, Expired, Elsewhere]
             .into_iter()
             .find(|weather| *weather as u8 == number)
             .unwrap_or(Weather::Fair)
@@ -221,9 +228,13 @@ async fn carry(
         Weather::Throttled => number.is_multiple_of(10),
         Weather::Restless => action.starts_with("ChangeMessageVisibility"),
         Weather::Fair | Weather::Doubled => false,
+        Weather::Denied | Weather::Expired | Weather::Elsewhere => true,
     };
     if refuse {
         state.refused.fetch_add(1, Ordering::SeqCst);
+        if let Some(answer) = closed(weather, &service) {
+            return Ok(answer);
+        }
         return Ok(refusal(&action, number));
     }
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -265,6 +276,29 @@ fn service_of(request: &Request<Incoming>) -> String {
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
     let service = target.and_then(|target| target.split(['_', '.']).next());
     service.unwrap_or("S3").to_owned()
+}
+
+/// What a service says to everybody who has no business there.
+fn closed(weather: Weather, service: &str) -> Option<Response<Full<Bytes>>> {
+    let is_store = service == "S3";
+    let (status, code) = match (weather, is_store) {
+        (Weather::Denied, true) => (StatusCode::FORBIDDEN, "AccessDenied"),
+        (Weather::Denied, false) => (StatusCode::BAD_REQUEST, "AccessDeniedException"),
+        (Weather::Expired, true) => (StatusCode::BAD_REQUEST, "ExpiredToken"),
+        (Weather::Expired, false) => (StatusCode::BAD_REQUEST, "ExpiredTokenException"),
+        (Weather::Elsewhere, true) => (StatusCode::BAD_REQUEST, "AuthorizationHeaderMalformed"),
+        (Weather::Elsewhere, false) => (StatusCode::BAD_REQUEST, "ResourceNotFoundException"),
+        _ => return None,
+    };
+    let (kind, body) = if is_store {
+        ("application/xml", format!("<Error><Code>{code}</Code><Message>no</Message></Error>"))
+    } else {
+        ("application/x-amz-json-1.0", format!(r#"{{"__type":"service#{code}","message":"no"}}"#))
+    };
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    Some(answer)
 }
 
 /// What the service says that is asked.

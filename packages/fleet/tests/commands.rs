@@ -4,7 +4,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use segue_domain::{JobId, JobState, Key, TaskId};
-use segue_fleet::{Fleet, Tuning, clip, oracle};
+use segue_fleet::{Fleet, Tuning, Weather, clip, oracle};
 use segue_ports::{CompletionLedger, JobLedger, MediaStore, QueueName, WorkQueue};
 use serde_json::Value;
 
@@ -196,4 +196,33 @@ async fn what_a_deployment_lacks_is_said_in_one_line() {
     refused(&fleet, &["worker", "--roles", "ingest"], 2, "INGEST_QUEUE_URL");
     refused(&fleet, &["worker", "--roles", "dancer"], 2, "there is no role");
     refused(&fleet, &["run", "x", "--out", "o", "--state", "aws://"], 3, "no such file");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closed_doors_are_said_in_a_line_and_lose_nothing() {
+    let fleet = Fleet::new(Tuning::default()).await.unwrap();
+    let clip = clip(fleet.dir()).unwrap();
+    let doors = [
+        (Weather::Denied, "check the credentials and what they are allowed to do"),
+        (Weather::Expired, "the credentials have expired, renew them"),
+        (Weather::Elsewhere, "check"),
+    ];
+    let crew = fleet.start("chunker,worker,reassembler,sweeper").unwrap();
+    for (number, (door, words)) in doors.into_iter().enumerate() {
+        fleet.proxy.set(door);
+        refused(&fleet, &["status", "some"], 4, words);
+        refused(&fleet, &["submit", clip.to_str().unwrap(), "--job", "never"], 4, words);
+        // an upload that nobody may look at, until somebody opens
+        let job: JobId = format!("closed-{number}").parse().unwrap();
+        fleet.put(&format!("input/{job}/source.mp4"), &clip).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        fleet.proxy.set(Weather::Fair);
+        let record = fleet.ended(&job, PATIENCE).await.unwrap_or_else(|e| panic!("{e:#}\n{}", fleet.words()));
+        assert_eq!(record.state, JobState::Completed, "{record:?}\n{}", fleet.words());
+        let verdict = oracle::judge(&fleet, &job).await.unwrap();
+        assert!(verdict.wrong.is_empty(), "{:?}", verdict.wrong);
+    }
+    assert!(fleet.backend.ledger.job(&"never".parse().unwrap()).await.unwrap().is_none());
+    oracle::quiet(&fleet, PATIENCE).await.unwrap();
+    drop(crew);
 }

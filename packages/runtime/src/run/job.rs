@@ -118,7 +118,9 @@ impl EmbeddedJob {
             Err(failure) => Err(failure),
         };
         let record = match record {
-            Err(failure) if failure.kind == FaultKind::Environment => return Ok(Ended::Kept(failure)),
+            Err(failure) if self.resumed && failure.kind == FaultKind::Environment => {
+                return Ok(Ended::Kept(failure));
+            }
             record => record?,
         };
         match record {
@@ -170,8 +172,8 @@ impl EmbeddedJob {
 
 enum Ended {
     Delivered(Manifest, Option<u64>),
-    /// Nobody said that the job failed: its state stays, also with results that could not be
-    /// delivered, and the same command goes on.
+    /// Nobody said that the job failed: the state of one that was gone on with stays, also with
+    /// results that could not be delivered, and the same command goes on.
     Kept(Failure),
     Interrupted,
     Failed(Failure, Option<Box<JobRecord>>),

@@ -75,7 +75,8 @@ pub async fn look(deps: &Deps, job: &JobId) -> Result<Option<JobRecord>, Failure
 /// Writes a little, so that a full disk is seen also when only the ledger meets it.
 fn probe(state: &Path) -> Result<(), Failure> {
     let path = state.join("probe");
-    std::fs::write(&path, [b'.'; 4096])
-        .and_then(|()| std::fs::remove_file(&path))
-        .map_err(|error| failure::io(format!("state folder {}", state.display()), &error))
+    let written = std::fs::write(&path, [b'.'; 4096]);
+    // a half of it goes as well
+    let removed = std::fs::remove_file(&path);
+    written.and(removed).map_err(|error| failure::io(format!("state folder {}", state.display()), &error))
 }
