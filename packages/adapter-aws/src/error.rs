@@ -182,7 +182,7 @@ mod tests {
             (Some("SlowDown"), 503, PortErrorKind::Transient),
             (Some("ProvisionedThroughputExceededException"), 400, PortErrorKind::Transient),
             (Some("RequestThrottled"), 403, PortErrorKind::Transient),
-            (Some("ExpiredToken"), 400, PortErrorKind::Denied),
+            (Some("ExpiredToken"), 400, PortErrorKind::Environment),
             (Some("AccessDenied"), 403, PortErrorKind::Denied),
             (Some("PermanentRedirect"), 301, PortErrorKind::Environment),
             (Some("NoSuchBucket"), 404, PortErrorKind::Environment),
