@@ -19,8 +19,8 @@ const CONTAINERS: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
 const LEFT: [&[u8; 4]; 7] = [b"iloc", b"saio", b"saiz", b"mvex", b"cmov", b"rmra", b"stz2"];
 
 /// A header to be put in front of the whole file: file type, a movie box in which no table of
-/// picture or sound names more than about `most` packets (or chunks of packets of one size), and the head of a media data box that
-/// holds the file. The track numbered `whole` keeps all its packets. `None` where no table is
+/// picture or sound names more than about `most` packets (or chunks of packets of one size), and
+/// the head of a media data box that holds the file. The track numbered `whole` keeps all its packets. `None` where no table is
 /// longer than that, or one cannot be cut.
 pub fn slim_header(
     src: &impl ByteSource,
