@@ -9,7 +9,7 @@
 use segue_domain::transcript::Transcript;
 use segue_domain::{Completion, JobRecord, Key, Manifest, Message, Plan, PlanHash, Recipe};
 use segue_media::matroska;
-use segue_media::mp4::{TrackChoice, looks_like_mov, read_index, short_by, slim_header};
+use segue_media::mp4::{TrackChoice, looks_like_mov, read_fragments, read_index, short_by, slim_header};
 
 /// A parser and what is done with it.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +106,7 @@ pub fn mp4_index(bytes: &[u8]) {
     let _ = read_index(&bytes, TrackChoice::FirstVideo);
     let _ = read_index(&bytes, TrackChoice::Id(1));
     let _ = slim_header(&bytes, 8, None);
+    let _ = read_fragments(&bytes);
 }
 
 /// What a Matroska file says of its length.

@@ -61,7 +61,7 @@ pub use process::Limits;
 pub use ranged::{Bring, Source};
 pub use sound::{AudioCodec, AudioSettings, encode_audio};
 pub use sound_map::SoundMap;
-pub use speech_sound::SpeechSound;
+pub use speech_sound::{SpeechFile, SpeechSound};
 pub use thumbnail::thumbnail;
 pub use tools::Tools;
 pub use verify::{Verdict, VerifyReport, verify};

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::part::digest_part;
 use crate::process::Limits;
-use crate::speech_sound::SpeechSound;
+use crate::speech_sound::{SpeechFile, SpeechSound};
 use crate::tools::Tools;
 use crate::{open_track, plan_cuts, thumbnail};
 
@@ -165,6 +165,52 @@ async fn a_still_is_that_of_the_whole() {
     let (source, copying) = bench.absent("still");
     assert!(still(source, "ours.jpg").await == still(Source::whole(&bench.whole), "theirs.jpg").await);
     assert!(copying.bytes() < copying.len(), "all of it was brought");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_that_one_decoded_for_all_is_read_in_ranges() {
+    let bench = Bench::make("sound.mkv", &format!("{SOUND} -c:a libopus -t 20")).await;
+    let facts = probe::probe(&bench.tools, &bench.whole).await.unwrap();
+    let stream = facts.primary_audio().unwrap().index;
+    let (limits, folder) = (Limits::default(), bench.dir.path());
+    let source = Source::whole(&bench.whole);
+    let made = SpeechFile::decode(&bench.tools, &source, &facts, stream, folder, &limits).await.unwrap();
+    let made = made.expect("nobody can decode parts of it");
+    let own = tempfile::tempdir().unwrap();
+    let open = SpeechSound::open(&bench.tools, &source, &facts, stream, own.path(), &limits);
+    let alone = open.await.unwrap();
+    assert_eq!((made.samples, made.start_offset_ms), (alone.len_samples(), alone.start_offset_ms()));
+
+    let samples = Bench { whole: folder.join(&made.file_name), ..bench };
+    let (absent, copying) = samples.absent("samples");
+    let stored = SpeechSound::stored(&absent, &made).unwrap();
+    assert_eq!(
+        (stored.len_samples(), stored.start_offset_ms()),
+        (alone.len_samples(), alone.start_offset_ms())
+    );
+    let (a, b) = tokio::task::spawn_blocking(move || {
+        let end = alone.len_samples();
+        [(100_000, 130_000), (end - 10, end + 10)]
+            .map(|(from, to)| (stored.read(from, to).unwrap(), alone.read(from, to).unwrap()))
+            .into_iter()
+            .unzip::<_, _, Vec<_>, Vec<_>>()
+    })
+    .await
+    .unwrap();
+    assert_eq!((a[0].len(), a[1].len()), (30_000, 10));
+    assert!(a == b, "other samples than those that each would decode");
+    assert_eq!(copying.bytes(), 60_020, "more was brought than was read");
+
+    std::fs::write(&samples.whole, [0; 7]).unwrap();
+    let error = SpeechSound::stored(&Source::whole(&samples.whole), &made).unwrap_err();
+    assert!(error.to_string().contains("7 bytes are not"), "{error}");
+
+    let indexed = Bench::make("sound.m4a", &format!("{SOUND} -c:a aac -t 4")).await;
+    let facts = probe::probe(&indexed.tools, &indexed.whole).await.unwrap();
+    let (source, folder) = (Source::whole(&indexed.whole), indexed.dir.path());
+    let none = SpeechFile::decode(&indexed.tools, &source, &facts, 0, folder, &limits).await.unwrap();
+    assert_eq!(none, None);
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "nothing is left");
 }
 
 #[derive(Debug)]

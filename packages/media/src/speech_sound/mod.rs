@@ -6,14 +6,14 @@
 //! samples do not depend on who asks. Elsewhere the stream is decoded once, into a file.
 
 mod args;
+mod stored;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,8 +24,7 @@ use crate::error::{MediaError, Result};
 use crate::facts::{Container, SourceFacts, StreamFacts, StreamKind};
 use crate::mp4::{self, CountedFile, HeaderTrack, TrackChoice, TrackKind};
 use crate::probe::{self, source_input};
-use crate::process::{self, Heard, Limits};
-use crate::progress::Progress;
+use crate::process::{self, Limits};
 use crate::ranged::{self, Source};
 use crate::tools::Tools;
 use crate::track;
@@ -33,6 +32,9 @@ use crate::view::{self, View};
 
 use args::read_us;
 pub use args::{BlockRange, block_args, whole_args};
+pub use stored::SpeechFile;
+use stored::Stored;
+use whole::Whole;
 
 /// Samples in a second.
 pub const SAMPLE_RATE: i64 = 16_000;
@@ -57,6 +59,7 @@ pub struct SpeechSound {
 enum Place {
     Blocks(Box<Blocks>),
     Whole(Whole),
+    Stored(Stored),
 }
 
 impl SpeechSound {
@@ -74,25 +77,16 @@ impl SpeechSound {
         limits: &Limits,
     ) -> Result<SpeechSound> {
         let source = source.into();
-        let path = source.path();
-        let found = facts.of(StreamKind::Audio).find(|s| s.index == audio_stream_index);
-        let stream = found.ok_or_else(|| {
-            MediaError::usage(format!("{}: stream {audio_stream_index} is no sound", path.display()))
-        })?;
-        source.bring_head().await?;
-        let first = First::read(tools, path, stream).await?;
-        let origin = first.frame.or(stream.start).unwrap_or(0);
-        let start_us = stream.timebase.to_micros(origin) - facts.start_time_us;
-        let start_offset_ms = start_us.div_euclid(1000) + i64::from(start_us.rem_euclid(1000) >= 500);
-        let reach = reach(path, facts, stream, &first);
-        if let Some((duration_us, reach)) = stream.duration_us.zip(reach) {
+        let start = Start::find(tools, &source, facts, audio_stream_index).await?;
+        let (stream, start_offset_ms) = (start.stream, start.offset_ms);
+        if let Some((duration_us, reach)) = start.on_demand {
             let blocks = Box::new(Blocks {
                 tools: tools.clone(),
                 source: source.clone(),
                 facts: facts.clone(),
                 stream: stream.clone(),
                 reach,
-                origin,
+                origin: start.origin,
                 seconds: BLOCK_SECONDS,
                 limits: limits.clone(),
                 runtime: tokio::runtime::Handle::current(),
@@ -102,7 +96,7 @@ impl SpeechSound {
             return Ok(SpeechSound { place: Place::Blocks(blocks), len, start_offset_ms });
         }
         source.bring_all().await?;
-        let whole = Whole::decode(tools, path, stream, scratch, limits).await?;
+        let whole = Whole::decode(tools, source.path(), stream, scratch, limits).await?;
         let len = whole.len;
         Ok(SpeechSound { place: Place::Whole(whole), len, start_offset_ms })
     }
@@ -135,7 +129,41 @@ impl SpeechSound {
         match &self.place {
             Place::Blocks(blocks) => blocks.read(from, to),
             Place::Whole(whole) => whole.read(from, to),
+            Place::Stored(stored) => stored.read(from, to),
         }
+    }
+}
+
+/// Where a stream begins, and whether one can get to any place of it.
+struct Start<'a> {
+    stream: &'a StreamFacts,
+    /// The first sample, in ticks of the stream.
+    origin: i64,
+    /// The same in milliseconds after the source's start time.
+    offset_ms: i64,
+    /// Its length in microseconds, and how to get to a place; `None` where it is decoded whole.
+    on_demand: Option<(i64, Reach)>,
+}
+
+impl Start<'_> {
+    async fn find<'a>(
+        tools: &Tools,
+        source: &Source,
+        facts: &'a SourceFacts,
+        audio_stream_index: u32,
+    ) -> Result<Start<'a>> {
+        let path = source.path();
+        let found = facts.of(StreamKind::Audio).find(|s| s.index == audio_stream_index);
+        let stream = found.ok_or_else(|| {
+            MediaError::usage(format!("{}: stream {audio_stream_index} is no sound", path.display()))
+        })?;
+        source.bring_head().await?;
+        let first = First::read(tools, path, stream).await?;
+        let origin = first.frame.or(stream.start).unwrap_or(0);
+        let start_us = stream.timebase.to_micros(origin) - facts.start_time_us;
+        let offset_ms = start_us.div_euclid(1000) + i64::from(start_us.rem_euclid(1000) >= 500);
+        let on_demand = stream.duration_us.zip(reach(path, facts, stream, &first));
+        Ok(Start { stream, origin, offset_ms, on_demand })
     }
 }
 
@@ -339,47 +367,4 @@ impl Blocks {
 
 fn samples(bytes: &[u8]) -> impl Iterator<Item = i16> {
     bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]]))
-}
-
-/// Sound that was decoded from end to end.
-#[derive(Debug)]
-struct Whole {
-    file: File,
-    path: PathBuf,
-    len: i64,
-}
-
-impl Whole {
-    async fn decode(
-        tools: &Tools,
-        path: &Path,
-        stream: &StreamFacts,
-        scratch: &Path,
-        limits: &Limits,
-    ) -> Result<Whole> {
-        let out = scratch.join(format!("speech-{}.s16", stream.index));
-        let call =
-            tools.ffmpeg(format!("decoding the sound of {}", path.display()), whole_args(path, stream, &out));
-        let mut progress = Progress::default();
-        process::run(&call, limits, |piece| -> Heard { progress.push(piece) }).await?;
-        let failed = |e: std::io::Error| MediaError::io(format!("reading {}", out.display()), &e);
-        let file = File::open(&out).map_err(failed)?;
-        let len = file.metadata().map_err(failed)?.len() as i64 / 2;
-        Ok(Whole { file, path: out, len })
-    }
-
-    fn read(&self, from: i64, to: i64) -> Result<Vec<i16>> {
-        let mut bytes = vec![0; (to - from) as usize * 2];
-        self.file
-            .read_exact_at(&mut bytes, from as u64 * 2)
-            .map_err(|e| MediaError::io(format!("reading {}", self.path.display()), &e))?;
-        Ok(samples(&bytes).collect())
-    }
-}
-
-impl Drop for Whole {
-    fn drop(&mut self) {
-        // a file that is not there is as good as one that was removed
-        let _ = std::fs::remove_file(&self.path);
-    }
 }

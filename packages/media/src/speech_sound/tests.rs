@@ -1,5 +1,7 @@
 //! Any range must be what one pass over the whole stream gives.
 
+use std::path::PathBuf;
+
 use super::*;
 use crate::probe;
 

@@ -1,7 +1,7 @@
 //! What the planner writes into a plan for the engines, and they read back.
 
 use segue_domain::{FaultKind, Plan};
-use segue_media::{PicturePlan, SourceFacts};
+use segue_media::{PicturePlan, SourceFacts, SpeechFile};
 use segue_ports::EngineError;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ pub struct Notes {
     pub picture: Option<PicturePlan>,
     /// Index of the sound stream that is transcribed.
     pub speech_stream: Option<u32>,
+    /// Its samples in a file of the plan, where not everybody can decode their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speech_file: Option<SpeechFile>,
     /// What the user should know, for the manifest.
     pub warnings: Vec<String>,
 }
@@ -26,7 +29,14 @@ pub struct Notes {
 impl Notes {
     /// Notes of this build.
     pub fn new(facts: SourceFacts, picture: Option<PicturePlan>, speech_stream: Option<u32>) -> Notes {
-        Notes { version: NOTES_VERSION, facts, picture, speech_stream, warnings: Vec::new() }
+        Notes {
+            version: NOTES_VERSION,
+            facts,
+            picture,
+            speech_stream,
+            speech_file: None,
+            warnings: Vec::new(),
+        }
     }
 
     /// As they go into a plan.

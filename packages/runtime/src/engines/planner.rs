@@ -8,7 +8,7 @@ use segue_domain::plan::PLAN_VERSION;
 use segue_domain::recipe::{VideoMode, WithoutSound, default_map_attempts};
 use segue_domain::{FaultKind, Plan, Recipe, Segment, Task, TaskId, TaskKind, TickRange, Timebase};
 use segue_media::encode::plan_on_grid;
-use segue_media::{Limits, PicturePlan, SourceFacts, StreamKind, TrackPlace, open_index};
+use segue_media::{Limits, PicturePlan, SourceFacts, SpeechFile, StreamKind, TrackPlace, open_index};
 use segue_ports::{EngineError, PlanRequest, Planned, Planner, ProducedFile};
 
 use super::kit::Kit;
@@ -45,13 +45,20 @@ impl Planner for MediaPlanner {
         let mut notes = Notes::new(facts, picture, speech_stream);
         notes.warnings = warnings(&recipe, &notes);
         let (timebase, segments) = segments(&recipe, &notes);
+        if let Some(stream) = speech_stream.filter(|_| segments.len() > 1) {
+            notes.speech_file =
+                SpeechFile::decode(&self.kit.tools, &source, &notes.facts, stream, &run.scratch, &limits)
+                    .await
+                    .map_err(errors::media)?;
+        }
         let tasks = tasks(&recipe, &notes, timebase, &segments);
-        let files = match notes.picture.as_ref().map(|picture| &picture.track) {
-            Some(TrackPlace::TrackFile { file_name, .. }) => {
-                vec![ProducedFile { name: file_name.clone(), path: run.scratch.join(file_name) }]
-            }
-            _ => Vec::new(),
-        };
+        let track = notes.picture.as_ref().and_then(|picture| match &picture.track {
+            TrackPlace::TrackFile { file_name, .. } => Some(file_name),
+            TrackPlace::Source { .. } => None,
+        });
+        let names = track.into_iter().chain(notes.speech_file.as_ref().map(|speech| &speech.file_name));
+        let file = |name: &String| ProducedFile { name: name.clone(), path: run.scratch.join(name) };
+        let files = names.map(file).collect();
         let plan = Plan {
             version: PLAN_VERSION,
             job: run.job,

@@ -37,11 +37,20 @@ impl MapEngine for TranscribeEngine {
         let kit = Arc::clone(&self.kit);
         let cancel = request.run.cancel.clone();
         let stream = notes.speech_stream.ok_or_else(|| internal("a transcript of a source without sound"))?;
-        let (source, scratch) = (source::of(&request.inputs.source), &request.run.scratch);
-        let limits = kit.limits(&cancel);
-        let sound = SpeechSound::open(&kit.tools, source, &notes.facts, stream, scratch, &limits)
-            .await
-            .map_err(errors::media)?;
+        let sound = match &notes.speech_file {
+            Some(stored) => {
+                let file = request.inputs.files.get(&stored.file_name);
+                let file =
+                    file.ok_or_else(|| internal(format!("the plan has no file {}", stored.file_name)))?;
+                SpeechSound::stored(&source::of(file), stored)
+            }
+            None => {
+                let (source, scratch) = (source::of(&request.inputs.source), &request.run.scratch);
+                let limits = kit.limits(&cancel);
+                SpeechSound::open(&kit.tools, source, &notes.facts, stream, scratch, &limits).await
+            }
+        }
+        .map_err(errors::media)?;
         let heard = tokio::task::spawn_blocking(move || hear(&kit, &request, &notes, sound));
         let result = heard.await.map_err(|e| internal(format!("transcription ended badly: {e}")))?;
         if cancel.is_cancelled() { Err(EngineError::cancelled()) } else { result }
