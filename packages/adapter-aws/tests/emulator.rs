@@ -22,8 +22,8 @@ async fn what_is_started_again_knows_what_it_knew() {
     let emulator = Emulator::lasting();
     let deployment = provision(emulator.endpoint()).await;
     let backend = deployment.connect().await;
-    let (key, name) = ("work/j/some".parse::<Key>().unwrap(), LeaseName::plan(&job().id));
-    backend.store.put_bytes(&key, Bytes::from_static(b"some"), PutMode::Create).await.unwrap();
+    let (key, name) = ("work/j/carry-00000/1/some".parse::<Key>().unwrap(), LeaseName::chunk(&job().id));
+    backend.store.put_bytes(&key, Bytes::from_static(b"some"), PutMode::CreateOnce).await.unwrap();
     backend.ledger.create_job(job()).await.unwrap();
     let Acquired::Held(lease) = backend.ledger.acquire(&name, &"a".parse().unwrap(), MINUTE).await.unwrap()
     else {
@@ -42,7 +42,7 @@ async fn what_is_started_again_knows_what_it_knew() {
     assert!(backend.ledger.job(&job().id).await.unwrap().is_some());
     let other = backend.ledger.acquire(&name, &"b".parse().unwrap(), MINUTE).await.unwrap();
     assert!(matches!(other, Acquired::Busy(_)), "{other:?}");
-    assert!(backend.ledger.renew(&lease, MINUTE).await.is_ok());
+    assert!(backend.ledger.renew(&lease, MINUTE).await.unwrap(), "its lease holds");
     let got = backend.queue.receive(QUEUE, 10, MINUTE, Duration::ZERO).await.unwrap();
     assert_eq!(got.len(), 1, "one of the two is hidden: {got:?}");
     assert_ne!(got[0].body, held[0].body);
@@ -54,9 +54,9 @@ async fn what_stands_still_answers_when_it_goes_on() {
     let own = Emulator::lasting();
     let ledger = provision(own.endpoint()).await.connect().await.ledger;
     own.freeze();
-    let asked = tokio::spawn(async move { ledger.create_job(job()).await });
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(!asked.is_finished(), "somebody answers");
+    let mut asked = tokio::spawn(async move { ledger.create_job(job()).await });
+    let soon = tokio::time::timeout(Duration::from_millis(500), &mut asked).await;
+    assert!(soon.is_err(), "somebody answers: {soon:?}");
     own.thaw();
     asked.await.unwrap().unwrap();
 }
