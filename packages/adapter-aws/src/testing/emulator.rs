@@ -57,7 +57,7 @@ impl Emulator {
     /// Starts one of its own, which ends when this is dropped or the process dies.
     ///
     /// # Panics
-    /// When there is none on this machine, or it does not answer in a minute or two, or
+    /// When there is none on this machine, or it does not answer in some minutes, or
     /// LocalStack would be heard outside this machine.
     pub fn start(kind: Kind) -> Emulator {
         match kind {
@@ -104,7 +104,7 @@ impl Emulator {
             environment,
             port,
             health: "/_ministack/health",
-            patience: Duration::from_secs(60),
+            patience: Duration::from_secs(180),
         };
         Emulator {
             endpoint: format!("http://127.0.0.1:{port}"),
@@ -147,7 +147,7 @@ impl Emulator {
             ],
             port,
             health: "/_localstack/health",
-            patience: Duration::from_secs(120),
+            patience: Duration::from_secs(300),
         };
         Emulator {
             endpoint: format!("http://{address}"),
