@@ -142,7 +142,7 @@ fn open(path: &Path) -> Result<File> {
 }
 
 /// Writes the filled file: its head, and ranges of the muxer's file and of the bodies.
-fn write(
+pub(crate) fn write(
     filled: &Filled,
     skeleton: &Path,
     bodies: &[Vec<PathBuf>],

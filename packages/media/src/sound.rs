@@ -9,6 +9,7 @@ use crate::error::{MediaError, Result};
 use crate::facts::{SourceFacts, StreamFacts};
 use crate::mp4;
 use crate::mux::{AudioInput, seconds};
+use crate::pieces::{IN_PIECES, in_one_file};
 use crate::probe::source_input;
 use crate::process::{self, Limits};
 use crate::progress::Progress;
@@ -100,11 +101,14 @@ pub async fn encode_audio(
     }
     let clock = if settings.codec == AudioCodec::Opus { 48_000 } else { stream.sample_rate.max(1000) };
     args.extend(["-movie_timescale".into(), clock.to_string().into()]);
-    args.extend(["-map_metadata", "-1", "-map_chapters", "-1", "-f", "mp4"].map(OsString::from));
-    args.push(out.into());
+    args.extend(["-map_metadata", "-1", "-map_chapters", "-1"].map(OsString::from));
+    args.extend(IN_PIECES.map(OsString::from));
+    let pieces = out.with_extension("pieces");
+    args.push(pieces.clone().into());
     let call = tools.ffmpeg(format!("encoding {}", stream.label()), args).with_growing_lists();
     let mut heard = Progress::default();
     process::run(&call, limits, |piece| heard.push(piece)).await?;
+    in_one_file(tools, &pieces, clock, out, limits).await?;
     mp4::hide_priming(out, 0, settings.codec.priming())
         .map_err(|e| MediaError::internal(format!("{}: {e}", out.display())))?;
     Ok(AudioInput {

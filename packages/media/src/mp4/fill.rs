@@ -321,25 +321,35 @@ impl<'a> Filler<'a> {
                 match &b.kind {
                     b"stsd" | b"stts" | b"ctts" | b"stss" | b"stsz" | b"stsc" | b"stco" | b"co64" => {}
                     b"sgpd" => self.copy(*b, o),
-                    b"sbgp" => {
-                        // one group for all samples
-                        let body = boxes::body(&self.bytes, *b)?;
-                        if body.len() != 20 || be32(&body, 8) != 1 {
-                            return Err(left("groups of samples"));
-                        }
-                        put(o, b"sbgp", |o| {
-                            o.extend_from_slice(&body[..12]);
-                            u32s(o, &[filling.samples.len() as u32]);
-                            o.extend_from_slice(&body[16..]);
-                            Ok(())
-                        })?;
-                    }
+                    b"sbgp" => groups(&boxes::body(&self.bytes, *b)?, filling.samples.len(), o)?,
                     _ => return Err(left("a table of another kind")),
                 }
             }
             Ok(())
         })
     }
+}
+
+/// Groups of samples: those that come are of the last group, as where each needs the same run-up
+/// and only the first ones have none.
+fn groups(body: &[u8], samples: usize, out: &mut Vec<u8>) -> Result<(), IndexError> {
+    let rows = if body.len() >= 12 { be32(body, 8) as usize } else { 0 };
+    let head = if body.first() == Some(&0) { 12 } else { 0 };
+    if head == 0 || !(1..=2).contains(&rows) || body.len() != head + rows * 8 {
+        return Err(left("groups of samples"));
+    }
+    let last = body.len() - 8;
+    let before = if rows == 2 { be32(body, head) as usize } else { 0 };
+    let there = be32(body, last) as usize;
+    if there <= before || before + there > samples {
+        return Err(left("groups of samples"));
+    }
+    put(out, b"sbgp", |o| {
+        o.extend_from_slice(&body[..last]);
+        u32s(o, &[(samples - before) as u32]);
+        o.extend_from_slice(&body[last + 4..]);
+        Ok(())
+    })
 }
 
 impl Filling {

@@ -7,6 +7,7 @@
 mod boxes;
 mod edits;
 mod fill;
+mod fragments;
 mod parse;
 mod priming;
 mod read;
@@ -21,6 +22,7 @@ mod write;
 
 pub use edits::Edit;
 pub use fill::{Filled, FilledRun, Filling, fill};
+pub use fragments::{Fragments, read_fragments};
 pub use parse::{Brand, Index, Lost, Sample, Track};
 pub use priming::hide_priming;
 pub use read::{Movie, TrackChoice, brand, looks_like_mov, read_index, read_movie, short_by};

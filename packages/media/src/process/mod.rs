@@ -311,8 +311,14 @@ fn machine_fault(tail: &[String]) -> Option<(&'static str, &'static str)> {
     ]
     .into_iter()
     .find(|(said, _)| says(said))
-    // x264 and x265 say it so; ffmpeg then says only that a frame could not be submitted
-    .or_else(|| says("malloc of size").then_some(NO_MEMORY))
+    // x264 and x265 say it so; ffmpeg then says only that a frame could not be submitted. A
+    // thread without room for its stack is refused with the words of a call that would block
+    .or_else(|| {
+        ["malloc of size", "pthread_create failed", "std::bad_alloc"]
+            .into_iter()
+            .any(says)
+            .then_some(NO_MEMORY)
+    })
 }
 
 /// Whether somebody else ended the program. A crash of its own is the source's matter: what
