@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_adapter_aws::testing::{Provisioned, emulator, provision};
-use segue_ports::conformance::{self, Capabilities, Subject, store};
+use segue_ports::conformance::{self, Capabilities, Subject, dead, store};
 use segue_ports::{Ledger, WorkQueue};
 
 async fn deployment() -> Provisioned {
@@ -20,6 +20,11 @@ async fn ledger() -> Subject<dyn Ledger> {
 
 async fn queue() -> Subject<dyn WorkQueue> {
     Subject::new(deployment().await.connect().await.queue)
+}
+
+async fn letters() -> Subject<dead::Port> {
+    let queue = deployment().await.connect().await.queue;
+    Subject::new(Arc::new(dead::Port { letters: queue.clone(), queue }))
 }
 
 async fn media() -> Subject<store::Port> {
@@ -42,6 +47,11 @@ async fn the_ledger_conforms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_queue_conforms() {
     conformance::queue::run(queue, support::queue_caps()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn dead_letters_conform() {
+    conformance::dead::run(letters, support::queue_caps()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_adapter_local::LocalBackend;
-use segue_ports::conformance::{self, Capabilities, Subject, store};
+use segue_ports::conformance::{self, Capabilities, Subject, dead, store};
 use segue_ports::{Ledger, WorkQueue};
 use tempfile::TempDir;
 
@@ -32,6 +32,12 @@ async fn queue() -> Subject<dyn WorkQueue> {
     Subject::guarded(backend.queue, folder)
 }
 
+async fn letters() -> Subject<dead::Port> {
+    let (backend, folder) = open();
+    let port = dead::Port { queue: backend.queue.clone(), letters: backend.queue };
+    Subject::guarded(Arc::new(port), folder)
+}
+
 async fn media() -> Subject<store::Port> {
     let (backend, folder) = open();
     let scratch = folder.path().join("scratch");
@@ -55,6 +61,11 @@ async fn the_ledger_conforms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_queue_conforms() {
     conformance::queue::run(queue, caps()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn dead_letters_conform() {
+    conformance::dead::run(letters, caps()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

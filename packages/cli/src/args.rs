@@ -252,7 +252,7 @@ pub struct WorkerArgs {
 pub struct BackendFlags {
     /// Where jobs are kept: a folder of this machine, or aws:// [default: aws:// where
     /// INPUT_BUCKET_NAME is set]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub backend: Option<String>,
 }
 

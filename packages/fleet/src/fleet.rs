@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Event, NotificationConfiguration, QueueConfiguration};
 use segue_adapter_aws::AwsBackend;
-use segue_adapter_aws::testing::{Provisioned, emulator, provision};
+use segue_adapter_aws::testing::{Emulator, Provisioned, emulator, provision};
 use segue_domain::{JobId, JobRecord};
 use segue_ports::JobLedger;
 
@@ -28,6 +28,10 @@ pub struct Tuning {
     pub recipe: String,
     /// Length of a segment.
     pub segment: Duration,
+    /// An emulator of its own that can be stopped and started again.
+    pub lasting: bool,
+    /// Without the line: processes call the emulator itself.
+    pub direct: bool,
 }
 
 impl Default for Tuning {
@@ -38,6 +42,8 @@ impl Default for Tuning {
             sweep: Duration::from_secs(3),
             recipe: "rejoin".to_owned(),
             segment: Duration::from_secs(1),
+            lasting: false,
+            direct: false,
         }
     }
 }
@@ -53,6 +59,7 @@ pub struct Fleet {
     s3: aws_sdk_s3::Client,
     tuning: Tuning,
     dir: tempfile::TempDir,
+    own: Option<Emulator>,
 }
 
 impl Fleet {
@@ -61,12 +68,13 @@ impl Fleet {
     /// # Errors
     /// An emulator that does not do what it should.
     pub async fn new(tuning: Tuning) -> Result<Fleet> {
-        let endpoint = emulator().endpoint();
+        let own = tuning.lasting.then(Emulator::lasting);
+        let endpoint = own.as_ref().unwrap_or_else(|| emulator()).endpoint();
         let deployment = provision(endpoint).await;
         let (backend, s3) = (deployment.connect().await, deployment.s3().await);
         let proxy = Proxy::to(endpoint).await?;
         let dir = tempfile::Builder::new().prefix("segue-fleet-").tempdir()?;
-        let fleet = Fleet { deployment, backend, proxy, s3, tuning, dir };
+        let fleet = Fleet { deployment, backend, proxy, s3, tuning, dir, own };
         fleet.tell_of_uploads().await?;
         Ok(fleet)
     }
@@ -88,6 +96,11 @@ impl Fleet {
         Ok(())
     }
 
+    /// What it lies on.
+    pub fn emulator(&self) -> &Emulator {
+        self.own.as_ref().unwrap_or_else(|| emulator())
+    }
+
     /// Its folder on this machine.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -98,8 +111,9 @@ impl Fleet {
         let span = |span: Duration| format!("{}ms", span.as_millis());
         let mut all: Vec<(String, String)> =
             self.deployment.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let endpoint = if self.tuning.direct { self.emulator().endpoint() } else { self.proxy.endpoint() };
         let own = [
-            ("AWS_ENDPOINT_URL", self.proxy.endpoint().to_owned()),
+            ("AWS_ENDPOINT_URL", endpoint.to_owned()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
             ("SEGUE_RECIPE", self.tuning.recipe.clone()),
             ("SEGUE_SEGMENT_DURATION", span(self.tuning.segment)),

@@ -1,6 +1,6 @@
 //! Real `segue worker` processes on an AWS emulator.
 //!
-//! [`Fleet`] is a deployment of its own on a MiniStack: buckets that tell of uploads, queues,
+//! [`Fleet`] is a deployment of its own on MiniStack or LocalStack: buckets that tell of uploads, queues,
 //! tables, and any number of processes. [`oracle`] says what must be true of a job once all is
 //! quiet. [`faults`] lets things go wrong, many times, and counts what was lost or done twice.
 //!
@@ -11,6 +11,7 @@ pub mod deployment;
 pub mod faults;
 mod fleet;
 pub mod load;
+pub mod network;
 pub mod oracle;
 mod process;
 mod proxy;

@@ -71,6 +71,7 @@ pub async fn large(segments: u64, workers: usize) -> Result<Large> {
         sweep: Duration::from_secs(10),
         recipe: recipe.display().to_string(),
         segment: Duration::from_millis(100),
+        ..Tuning::default()
     })
     .await?;
     let roles = format!("chunker,worker={workers},reassembler,sweeper");

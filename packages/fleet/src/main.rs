@@ -15,8 +15,19 @@ use segue_fleet::same::{Comparison, MAPS};
 /// Real processes on an AWS emulator.
 #[derive(Debug, Parser)]
 struct Cli {
+    /// Which one is started
+    #[arg(long, global = true, value_enum, default_value_t = On::Ministack)]
+    emulator: On,
     #[command(subcommand)]
     command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum On {
+    /// In this process's network, on loopback
+    Ministack,
+    /// In a network of its own, and this program with it
+    Localstack,
 }
 
 #[derive(Debug, Subcommand)]
@@ -101,8 +112,34 @@ struct ArrivalArgs {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Faults(args) => faults(args).await,
+    let cli = Cli::parse();
+    let inside = match cli.emulator {
+        On::Ministack => None,
+        On::Localstack => match segue_fleet::network::enter() {
+            Ok(inside) => Some(inside),
+            Err(error) => return failed(&error),
+        },
+    };
+    let done = run(cli.command, cli.emulator).await;
+    if let Some(folder) = inside {
+        // LocalStack still writes there, until this process ends
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("segue-fleet: {error:#}");
+    ExitCode::from(2)
+}
+
+async fn run(command: Command, on: On) -> Result<bool> {
+    match command {
+        Command::Faults(args) => faults(args, on).await,
         Command::Same(args) => all_same(args).await,
         Command::Arrival(args) => arrival(args).await,
         Command::Load(args) => load(args).await,
@@ -110,19 +147,16 @@ async fn main() -> ExitCode {
             segue_fleet::arrival::download_cut_upload(&dir, &key, seconds).await.map(|()| true)
         }
         Command::Deployment => segue_fleet::deployment::serve().await.map(|()| true),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("segue-fleet: {error:#}");
-            ExitCode::from(2)
-        }
     }
 }
 
-async fn faults(args: FaultArgs) -> Result<bool> {
-    let faults = if args.faults.is_empty() { Fault::ALL.to_vec() } else { args.faults };
+async fn faults(args: FaultArgs, on: On) -> Result<bool> {
+    let mut faults = if args.faults.is_empty() { Fault::ALL.to_vec() } else { args.faults };
+    if on == On::Localstack {
+        // it forgets everything when it ends
+        faults.retain(|fault| *fault != Fault::Stopped);
+        anyhow::ensure!(!faults.is_empty(), "LocalStack keeps nothing over an end; frozen is what it can do");
+    }
     println!("{HEAD}");
     let mut good = true;
     for fault in faults {

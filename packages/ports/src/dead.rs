@@ -22,8 +22,9 @@ pub struct DeadMessage {
 /// deployment.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
-    /// At most `max` of them, in no order, each once. They stay; where the service can only
-    /// hand them out, others see them again after some seconds.
+    /// At most `max` of them, in no order, each once. They stay: who comes after a look finds
+    /// them all. Where the service can only hand them out, others miss them during it, and for
+    /// a minute where whoever looked died.
     async fn list(&self, queue: QueueName, max: usize) -> Result<Vec<DeadMessage>, PortError>;
 
     /// Sends at most `max` of them to their queue again, as new messages, and says how many.

@@ -9,12 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use segue_domain::{Completion, HolderId, JobId, JobRecord, Key, TaskId, Term};
-use segue_ports::conformance::{self, Capabilities, Subject, store};
+use segue_ports::conformance::{self, Capabilities, Subject, dead, store};
 use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
 use segue_ports::{
-    Acquired, CompletionLedger, CreatedJob, Delivery, JobChange, JobFilter, JobLedger, JobPage, Lease,
-    LeaseLedger, LeaseName, Ledger, MediaStore, NewJob, Object, ObjectPage, PortError, PutMode, PutResult,
-    QueueDepth, QueueName, Receipt, Recorded, WorkQueue,
+    Acquired, CompletionLedger, CreatedJob, DeadLetters, DeadMessage, Delivery, JobChange, JobFilter,
+    JobLedger, JobPage, Lease, LeaseLedger, LeaseName, Ledger, MediaStore, NewJob, Object, ObjectPage,
+    PortError, PutMode, PutResult, QueueDepth, QueueName, Receipt, Recorded, WorkQueue,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,14 @@ enum Fault {
     BelievesEveryReceipt,
     /// Looks once and then sleeps the whole time.
     SleepsThrough,
+    /// Hands its letters out and does not take them back.
+    LosesWhatIsLookedAt,
+    /// Sends the letters again and keeps them.
+    KeepsWhatItSends,
+    /// Empties the queue itself.
+    PurgesTheQueue,
+    /// Every letter on every queue.
+    MixesQueues,
     /// Looks whether the key is free, and writes some time later.
     LooksThenWrites,
     /// Leaves the file where it was.
@@ -193,6 +201,41 @@ impl WorkQueue for Broken {
 }
 
 #[async_trait]
+impl DeadLetters for Broken {
+    async fn list(&self, queue: QueueName, max: usize) -> Result<Vec<DeadMessage>, PortError> {
+        let mut found = self.queue.list(queue, max).await?;
+        if self.is(Fault::LosesWhatIsLookedAt) {
+            self.queue.purge(queue).await?;
+        }
+        if self.is(Fault::MixesQueues) {
+            for other in QueueName::ALL.into_iter().filter(|other| *other != queue) {
+                found.extend(self.queue.list(other, max).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn redrive(&self, queue: QueueName, max: usize) -> Result<usize, PortError> {
+        if self.is(Fault::KeepsWhatItSends) {
+            let letters = self.queue.list(queue, max).await?;
+            let bodies: Vec<String> = letters.into_iter().map(|letter| letter.body).collect();
+            self.queue.send(queue, &bodies, Duration::ZERO).await?;
+            return Ok(bodies.len());
+        }
+        self.queue.redrive(queue, max).await
+    }
+
+    async fn purge(&self, queue: QueueName) -> Result<usize, PortError> {
+        if self.is(Fault::PurgesTheQueue) {
+            for delivery in self.queue.receive(queue, 1000, Duration::from_secs(60), Duration::ZERO).await? {
+                self.queue.ack(queue, &delivery.receipt).await?;
+            }
+        }
+        self.queue.purge(queue).await
+    }
+}
+
+#[async_trait]
 impl MediaStore for Broken {
     async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError> {
         if mode == PutMode::CreateOnce && self.is(Fault::LooksThenWrites) {
@@ -247,6 +290,7 @@ impl MediaStore for Broken {
 enum Suite {
     Ledger,
     Queue,
+    Dead,
     Store,
 }
 
@@ -265,6 +309,13 @@ async fn run(suite: Suite, fault: Fault) {
         Suite::Queue => {
             let queue = || async { Subject::<dyn WorkQueue>::new(broken(fault)) };
             conformance::queue::run(queue, caps).await;
+        }
+        Suite::Dead => {
+            let letters = || async {
+                let port = broken(fault);
+                Subject::new(Arc::new(dead::Port { queue: port.clone(), letters: port }))
+            };
+            conformance::dead::run(letters, caps).await;
         }
         Suite::Store => {
             let media = || async {
@@ -287,6 +338,10 @@ async fn every_broken_adapter_is_found() {
         (Suite::Queue, Fault::NeverRedelivers, "nothing was delivered"),
         (Suite::Queue, Fault::BelievesEveryReceipt, "void receipt"),
         (Suite::Queue, Fault::SleepsThrough, "after the sending"),
+        (Suite::Dead, Fault::LosesWhatIsLookedAt, "left: 0"),
+        (Suite::Dead, Fault::KeepsWhatItSends, "left: 23"),
+        (Suite::Dead, Fault::PurgesTheQueue, "a message that waited is gone"),
+        (Suite::Dead, Fault::MixesQueues, "theirs"),
         (Suite::Store, Fault::LooksThenWrites, "one of many writes"),
         (Suite::Store, Fault::CopiesFiles, "left behind"),
         (Suite::Store, Fault::PromotesAgain, "Exists"),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_ports::conformance::{self, Capabilities, Subject, store};
+use segue_ports::conformance::{self, Capabilities, Subject, dead, store};
 use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
 use segue_ports::{Ledger, WorkQueue};
 
@@ -14,6 +14,11 @@ async fn ledger() -> Subject<dyn Ledger> {
 
 async fn queue() -> Subject<dyn WorkQueue> {
     Subject::new(Arc::new(MemoryQueue::new()))
+}
+
+async fn letters() -> Subject<dead::Port> {
+    let queue = Arc::new(MemoryQueue::new());
+    Subject::new(Arc::new(dead::Port { letters: queue.clone(), queue }))
 }
 
 async fn media() -> Subject<store::Port> {
@@ -46,6 +51,11 @@ async fn the_queue_conforms_on_a_paused_clock() {
     conformance::queue::run(queue, patient()).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn dead_letters_conform_on_a_paused_clock() {
+    conformance::dead::run(letters, patient()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_ledger_conforms_on_threads() {
     conformance::ledger::run(ledger, hasty()).await;
@@ -59,4 +69,9 @@ async fn the_queue_conforms_on_threads() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_store_conforms_on_threads() {
     conformance::store::run(media, hasty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn dead_letters_conform_on_threads() {
+    conformance::dead::run(letters, hasty()).await;
 }

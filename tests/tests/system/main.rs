@@ -3,6 +3,7 @@
 mod bad_input;
 mod certificate;
 mod copy;
+mod dead_letters;
 mod disguise;
 mod encode;
 mod environment;

@@ -1,9 +1,11 @@
 //! Dead letters: putting aside, looking, and sending back.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use segue_ports::{DeadLetters, DeadMessage, PortError, QueueName};
 
-use aws_sdk_sqs::types::Message;
+use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message};
 
 use super::receipt::Ticket;
 use super::sending::{Outgoing, reason_of, send_all};
@@ -11,11 +13,8 @@ use super::void::is_void;
 use super::{RECEIVE_MAX, SqsQueue};
 use crate::error;
 
-/// How long a message is hidden while it is moved between queues, seconds.
+/// How long a message is hidden while it is moved between queues, or looked at, seconds.
 const MOVE_S: i32 = 60;
-
-/// How long dead letters are hidden while they are looked at, seconds.
-const LOOK_S: i32 = 10;
 
 /// A message that was put aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,13 +58,13 @@ impl SqsQueue {
         Ok(true)
     }
 
-    async fn take_dead(&self, queue: QueueName, max: usize, hide_s: i32) -> Result<Vec<Message>, PortError> {
+    async fn take_dead(&self, queue: QueueName, max: usize) -> Result<Vec<Message>, PortError> {
         let request = self
             .client
             .receive_message()
             .queue_url(self.lane(queue).dead_url(&self.client).await?)
             .max_number_of_messages(max.min(RECEIVE_MAX) as i32)
-            .visibility_timeout(hide_s)
+            .visibility_timeout(MOVE_S)
             .wait_time_seconds(1)
             .message_attribute_names("All");
         let got = request.send().await;
@@ -73,25 +72,51 @@ impl SqsQueue {
         Ok(got.messages.unwrap_or_default())
     }
 
-    /// Up to `max` of what was put aside, in no order. They are hidden from others for
-    /// 10 s, so that each is seen once.
+    /// Up to `max` of what was put aside, in no order. They are hidden from others while
+    /// this goes on, so that each is seen once, and given back at its end.
     ///
     /// # Errors
-    /// `Environment` when the queue has no dead-letter queue; as the service says.
+    /// `Environment` when the queue has no dead-letter queue; as the service says. What was
+    /// not given back comes back within a minute.
     pub async fn dead_letters(&self, queue: QueueName, max: usize) -> Result<Vec<DeadLetter>, PortError> {
-        let mut found = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), HashMap::new());
         while found.len() < max {
-            let got = self.take_dead(queue, max - found.len(), LOOK_S).await?;
-            if got.is_empty() {
+            let before = found.len();
+            for message in self.take_dead(queue, max - before).await? {
+                let letter = DeadLetter {
+                    reason: reason_of(&message),
+                    id: message.message_id.unwrap_or_default(),
+                    body: message.body.unwrap_or_default(),
+                };
+                // a receipt is void once its message was received again
+                let receipt = message.receipt_handle.unwrap_or_default();
+                if seen.insert(letter.id.clone(), receipt).is_none() {
+                    found.push(letter);
+                }
+            }
+            if found.len() == before {
                 break;
             }
-            found.extend(got.into_iter().map(|message| DeadLetter {
-                reason: reason_of(&message),
-                id: message.message_id.unwrap_or_default(),
-                body: message.body.unwrap_or_default(),
-            }));
         }
+        self.give_back(queue, seen.into_values().collect()).await?;
         Ok(found)
+    }
+
+    async fn give_back(&self, queue: QueueName, receipts: Vec<String>) -> Result<(), PortError> {
+        let dead_url = self.lane(queue).dead_url(&self.client).await?;
+        for batch in receipts.chunks(RECEIVE_MAX) {
+            let entries = (0..).zip(batch).map(|(number, receipt)| {
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
+                entry.receipt_handle(receipt).visibility_timeout(0).build()
+            });
+            let entries: Vec<_> =
+                entries.collect::<Result<_, _>>().map_err(|e| error::odd("a receipt", e))?;
+            let request = self.client.change_message_visibility_batch().queue_url(dead_url);
+            // one that is void by now is visible already
+            let given = request.set_entries(Some(entries)).send().await;
+            given.map_err(|e| error::sdk(format_args!("cannot give back the dead letters of {queue}"), e))?;
+        }
+        Ok(())
     }
 
     /// Sends up to `max` of what was put aside to its queue again, as new messages, and
@@ -105,7 +130,7 @@ impl SqsQueue {
         let dead_url = lane.dead_url(&self.client).await?;
         let mut sent = 0;
         while sent < max {
-            let got = self.take_dead(queue, max - sent, MOVE_S).await?;
+            let got = self.take_dead(queue, max - sent).await?;
             if got.is_empty() {
                 break;
             }
@@ -140,7 +165,7 @@ impl DeadLetters for SqsQueue {
         let dead_url = self.lane(queue).dead_url(&self.client).await?;
         let mut removed = 0;
         loop {
-            let got = self.take_dead(queue, RECEIVE_MAX, MOVE_S).await?;
+            let got = self.take_dead(queue, RECEIVE_MAX).await?;
             if got.is_empty() {
                 return Ok(removed);
             }

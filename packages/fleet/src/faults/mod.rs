@@ -122,6 +122,10 @@ fn tuning(fault: Fault) -> Result<Tuning> {
         tuning.visibility = Duration::from_secs(1);
         tuning.recipe = slow_recipe()?.display().to_string();
     }
+    if matches!(fault, Fault::Stopped | Fault::Frozen) {
+        tuning.lasting = fault == Fault::Stopped;
+        tuning.direct = true;
+    }
     if fault == Fault::StaleWorker {
         tuning.lease = Duration::from_secs(2);
         tuning.recipe = slow_recipe()?.display().to_string();

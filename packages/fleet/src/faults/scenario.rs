@@ -11,7 +11,7 @@ use super::Crew;
 use crate::fleet::Fleet;
 use crate::proxy::Weather;
 
-/// How long nobody answers in [`Fault::Outage`].
+/// How long nobody answers in [`Fault::Outage`], [`Fault::Stopped`] and [`Fault::Frozen`].
 const OUTAGE: Duration = Duration::from_secs(20);
 
 /// Something that goes wrong.
@@ -27,21 +27,28 @@ pub enum Fault {
     ShortVisibility,
     /// A worker stands still until its lease is another's, and then goes on.
     StaleWorker,
-    /// The services do not answer for 20 s.
+    /// Nobody answers for 20 s: the line is cut.
     Outage,
+    /// The emulator's process ends, and 20 s later another goes on with what it knew.
+    Stopped,
+    /// The emulator's process stands still for 20 s: calls are neither answered nor refused,
+    /// and are done when nobody waits for them any more.
+    Frozen,
     /// Every tenth request is refused.
     Throttled,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 7] = [
+    pub const ALL: [Fault; 9] = [
         Fault::Kill,
         Fault::TwoReassemblers,
         Fault::Doubled,
         Fault::ShortVisibility,
         Fault::StaleWorker,
         Fault::Outage,
+        Fault::Stopped,
+        Fault::Frozen,
         Fault::Throttled,
     ];
 
@@ -53,7 +60,9 @@ impl Fault {
             Fault::Doubled => "every message sent twice",
             Fault::ShortVisibility => "visibility shorter than the work",
             Fault::StaleWorker => "a stale worker wakes after its lease is gone",
-            Fault::Outage => "nobody answers for 20 s",
+            Fault::Outage => "the line to the emulator cut for 20 s",
+            Fault::Stopped => "the emulator stopped for 20 s and started again",
+            Fault::Frozen => "the emulator stands still for 20 s",
             Fault::Throttled => "every tenth call throttled",
         }
     }
@@ -69,14 +78,28 @@ pub async fn happen(fault: Fault, fleet: &Fleet, crew: &mut Crew, jobs: &[JobId]
         Fault::Throttled => under(fleet, Weather::Throttled, jobs).await,
         Fault::StaleWorker => stop_and_go(fleet, crew, jobs).await,
         Fault::Outage => {
-            // in the midst of it
-            tokio::time::sleep(Duration::from_millis(300 + crew.random.below(1500))).await;
-            fleet.proxy.set(Weather::Down);
-            tokio::time::sleep(OUTAGE).await;
-            fleet.proxy.set(Weather::Fair);
-            Ok(1)
+            let (cut, mend) = (|| fleet.proxy.set(Weather::Down), || fleet.proxy.set(Weather::Fair));
+            gone(fleet, crew, jobs, cut, mend).await
+        }
+        Fault::Stopped => {
+            let emulator = fleet.emulator();
+            gone(fleet, crew, jobs, || emulator.stop(), || emulator.start_again()).await
+        }
+        Fault::Frozen => {
+            let emulator = fleet.emulator();
+            gone(fleet, crew, jobs, || emulator.freeze(), || emulator.thaw()).await
         }
     }
+}
+
+/// The services are gone in the midst of it, and there again 20 s later.
+async fn gone(fleet: &Fleet, crew: &mut Crew, jobs: &[JobId], go: impl Fn(), come: impl Fn()) -> Result<u64> {
+    tokio::time::sleep(Duration::from_millis(100 + crew.random.below(1500))).await;
+    let too_late = all_ended(fleet, jobs).await?;
+    go();
+    tokio::time::sleep(OUTAGE).await;
+    come();
+    Ok(u64::from(!too_late))
 }
 
 async fn state(fleet: &Fleet, job: &JobId) -> Result<Option<JobState>> {

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use segue_domain::{HolderId, JobId};
 use tokio::task::JoinSet;
 
+pub mod dead;
 pub mod ledger;
 pub mod queue;
 pub mod store;

@@ -8,12 +8,15 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use crate::dead::{DeadLetters, DeadMessage};
 use crate::error::PortError;
 use crate::queue::{Delivery, QueueDepth, QueueName, Receipt, WorkQueue};
 
 /// A message that was put aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
+    /// Names it on its queue.
+    pub id: u64,
     /// The text that was sent.
     pub body: String,
     /// Why it was put aside.
@@ -51,6 +54,11 @@ impl Message {
 }
 
 impl Lane {
+    fn add(&mut self, body: String, visible_at: Instant) {
+        self.last_id += 1;
+        self.messages.push(Message { id: self.last_id, body, visible_at, deliveries: 0 });
+    }
+
     fn take(&mut self, max: usize, visibility: Duration) -> Vec<Delivery> {
         let now = Instant::now();
         let mut taken = Vec::new();
@@ -94,9 +102,7 @@ impl WorkQueue for MemoryQueue {
         let mut lanes = self.locked();
         let lane = lanes.entry(queue).or_default();
         for body in bodies {
-            lane.last_id += 1;
-            let id = lane.last_id;
-            lane.messages.push(Message { id, body: body.clone(), visible_at, deliveries: 0 });
+            lane.add(body.clone(), visible_at);
         }
         drop(lanes);
         self.bell.notify_waiters();
@@ -160,8 +166,8 @@ impl WorkQueue for MemoryQueue {
         let mut lanes = self.locked();
         let lane = lanes.entry(queue).or_default();
         let Some(place) = lane.place_of(receipt) else { return Ok(false) };
-        let body = lane.messages.remove(place).body;
-        lane.dead.push(DeadLetter { body, reason: reason.to_owned() });
+        let Message { id, body, .. } = lane.messages.remove(place);
+        lane.dead.push(DeadLetter { id, body, reason: reason.to_owned() });
         Ok(true)
     }
 
@@ -175,5 +181,34 @@ impl WorkQueue for MemoryQueue {
             in_flight: in_flight as u64,
             dead: lane.dead.len() as u64,
         })
+    }
+}
+
+#[async_trait]
+impl DeadLetters for MemoryQueue {
+    async fn list(&self, queue: QueueName, max: usize) -> Result<Vec<DeadMessage>, PortError> {
+        let told = |DeadLetter { id, body, reason }: DeadLetter| DeadMessage {
+            id: id.to_string(),
+            body,
+            reason: Some(reason),
+        };
+        Ok(self.dead_letters(queue).into_iter().take(max).map(told).collect())
+    }
+
+    async fn redrive(&self, queue: QueueName, max: usize) -> Result<usize, PortError> {
+        let mut lanes = self.locked();
+        let lane = lanes.entry(queue).or_default();
+        let count = max.min(lane.dead.len());
+        let again: Vec<DeadLetter> = lane.dead.drain(..count).collect();
+        for letter in again {
+            lane.add(letter.body, Instant::now());
+        }
+        drop(lanes);
+        self.bell.notify_waiters();
+        Ok(count)
+    }
+
+    async fn purge(&self, queue: QueueName) -> Result<usize, PortError> {
+        Ok(self.locked().entry(queue).or_default().dead.drain(..).count())
     }
 }

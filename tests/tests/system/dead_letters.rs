@@ -1,0 +1,104 @@
+//! What was put aside in a folder that a fleet shares, by commands alone.
+
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use segue_tests::{Ended, Fixture, Sandbox, fixture};
+use serde_json::{Value, json};
+
+/// A folder backend, and a map step whose part 3 fails until `mended` is there.
+struct Place {
+    sandbox: Sandbox,
+    recipe: String,
+}
+
+impl Place {
+    fn new() -> Place {
+        let sandbox = Sandbox::new();
+        let body = format!(
+            "[ $SEGUE_INDEX != 3 ] || [ -e {} ] || {{ echo no luck >&2; exit 7; }}\ncp \"$1\" \"$2\"",
+            sandbox.path("mended").display()
+        );
+        let script = sandbox.script("map", &body);
+        let text = format!(
+            "version = 1\nname = \"mine\"\nsegment_duration = \"2s\"\n[video]\nmode = \"copy\"\n\
+             [map]\ncommand = '''{} {{input}} {{output}}'''\nattempts = 1\n",
+            script.display()
+        );
+        let recipe = sandbox.file("recipe.toml", text).display().to_string();
+        Place { sandbox, recipe }
+    }
+
+    fn segue(&self, args: &[&str]) -> Ended {
+        self.sandbox.end(self.sandbox.segue(args).args(["--backend", "jobs"]))
+    }
+
+    fn dlq(&self, args: &[&str]) -> Value {
+        let ended = self.segue(&[&["dlq", "--json"], args].concat());
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        serde_json::from_str(&ended.stdout).unwrap_or_else(|e| panic!("{e}: {ended:#?}"))
+    }
+
+    fn submit(&self, job: &str) {
+        let source = fixture(Fixture::Long).display().to_string();
+        let ended = self.segue(&["submit", &source, "--recipe", &self.recipe, "--job", job]);
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+    }
+
+    /// Works until the job has ended, and says how `segue watch` did.
+    fn work(&self, job: &str) -> Option<i32> {
+        let mut worker = self.sandbox.segue(["worker", "--backend", "jobs"]);
+        let worker = worker.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let watched = self.segue(&["watch", job]);
+        kill(Pid::from_raw(worker.id() as i32), Signal::SIGTERM).unwrap();
+        let ended = self.sandbox.end_of(worker);
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        watched.code
+    }
+}
+
+fn counts(said: &Value) -> [usize; 3] {
+    ["chunk", "map", "reassemble"].map(|queue| said[queue].as_array().expect("a list").len())
+}
+
+#[test]
+fn what_was_put_aside_is_told_sent_again_and_removed() {
+    let place = Place::new();
+    place.submit("mine");
+    assert_eq!(counts(&place.dlq(&["list"])), [0, 0, 0]);
+    assert!(place.work("mine").is_some_and(|code| code != 0), "part 3 fails");
+    let listed = place.dlq(&["list"]);
+    assert_eq!(counts(&listed), [0, 1, 0], "{listed}");
+    let letter = &listed["map"][0];
+    assert!(letter["body"].as_str().unwrap().contains("mine"), "{letter}");
+    assert!(!letter["reason"].as_str().unwrap().is_empty(), "{letter}");
+    let plain = place.segue(&["dlq", "list"]);
+    assert!(plain.stdout.starts_with("map  ") && plain.stdout.lines().count() == 1, "{plain:#?}");
+
+    // sent again: of the queue that is named, and once
+    assert_eq!(place.dlq(&["redrive", "--queue", "chunk"]), json!({ "chunk": 0 }));
+    assert_eq!(place.dlq(&["redrive", "--max", "0"]), json!({ "chunk": 0, "map": 0, "reassemble": 0 }));
+    assert_eq!(counts(&place.dlq(&["list"])), [0, 1, 0]);
+    assert_eq!(place.dlq(&["redrive"]), json!({ "chunk": 0, "map": 1, "reassemble": 0 }));
+    assert_eq!(place.dlq(&["redrive"]), json!({ "chunk": 0, "map": 0, "reassemble": 0 }));
+
+    // with the trouble mended the job goes on, and nothing is put aside again
+    place.sandbox.file("mended", "");
+    assert_eq!(place.segue(&["retry", "mine"]).code, Some(0));
+    assert_eq!(place.work("mine"), Some(0));
+    assert_eq!(counts(&place.dlq(&["list"])), [0, 0, 0]);
+
+    // removed: told no more, and not to be sent again
+    std::fs::remove_file(place.sandbox.path("mended")).unwrap();
+    place.submit("other");
+    assert!(place.work("other").is_some_and(|code| code != 0), "part 3 fails again");
+    assert_eq!(place.dlq(&["purge", "--queue", "reassemble"]), json!({ "reassemble": 0 }));
+    assert_eq!(place.dlq(&["purge"]), json!({ "chunk": 0, "map": 1, "reassemble": 0 }));
+    assert_eq!(counts(&place.dlq(&["list"])), [0, 0, 0]);
+    assert_eq!(place.dlq(&["redrive"]), json!({ "chunk": 0, "map": 0, "reassemble": 0 }));
+
+    let unknown = place.segue(&["dlq", "list", "--queue", "attic"]);
+    unknown.assert_one_line(&["attic", "chunk, map, reassemble"]);
+    assert_eq!(unknown.code, Some(2), "{unknown:#?}");
+}
