@@ -69,6 +69,29 @@ fn a_newer_or_foreign_database_is_left_alone() {
     assert!(refused(folder.path()).message.contains("another program"));
 }
 
+/// A state folder of the first schema: its jobs are there, and are not the next of their names.
+#[tokio::test]
+async fn a_database_of_the_first_schema_is_taken_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = || NewJob { id: job(), source_key: "input/j/source.mp4".into(), recipe: "{}".into() };
+    let backend = LocalBackend::open(folder.path()).unwrap();
+    backend.ledger.create_job(new()).await.unwrap();
+    drop(backend);
+    let db = rusqlite::Connection::open(folder.path().join("segue.db")).unwrap();
+    db.execute_batch("ALTER TABLE jobs DROP COLUMN epoch").unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
+    drop(db);
+
+    let backend = LocalBackend::open(folder.path()).unwrap();
+    let first = backend.ledger.job(&job()).await.unwrap().expect("the job");
+    assert!(backend.ledger.delete_job(&first).await.unwrap());
+    let next = backend.ledger.create_job(new()).await.unwrap().job;
+    assert_ne!(next.epoch, first.epoch);
+    assert!(!backend.ledger.delete_job(&first).await.unwrap());
+    drop(backend);
+    LocalBackend::open(folder.path()).unwrap();
+}
+
 #[test]
 fn a_folder_that_is_a_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();

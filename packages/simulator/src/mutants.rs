@@ -23,6 +23,13 @@ const fn mutant(name: &'static str, scenario: &'static str, mistake: &'static st
 
 /// Every deliberate bug.
 pub const MUTANTS: &[Mutant] = &[
+    mutant("delete-unfenced", "deletes", "a late deletion takes the next job of that name"),
+    mutant("delete-without-asking", "deletes", "a slow deletion does not ask whether the job is made again"),
+    mutant(
+        "leftovers-published",
+        "half-deleted",
+        "what an earlier job of that name left public is taken for what was committed",
+    ),
     mutant("send-before-seal", "everything", "tasks are enqueued before the plan is sealed"),
     mutant("sealed-is-sent", "everything", "a chunker that finds a sealed plan takes its tasks to be sent"),
     mutant("plan-key-without-term", "everything", "every attempt at planning writes the same keys"),

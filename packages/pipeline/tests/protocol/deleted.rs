@@ -31,8 +31,8 @@ impl MediaStore for Promoting {
     async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
         self.inner.put_file(key, file, mode).await
     }
-    async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
-        self.inner.promote(from, to).await
+    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
+        self.inner.promote(from, to, mode).await
     }
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
         self.inner.get_bytes(key, limit).await
@@ -44,12 +44,12 @@ impl MediaStore for Promoting {
         self.inner.head(key).await
     }
     async fn list(&self, prefix: &str, from: Option<&str>, max: usize) -> Result<ObjectPage, PortError> {
-        let _ = self.inner.promote(&self.from, &self.to).await;
+        let _ = self.inner.promote(&self.from, &self.to, PutMode::CreateOnce).await;
         self.inner.list(prefix, from, max).await
     }
     async fn delete(&self, key: &Key) -> Result<(), PortError> {
         self.inner.delete(key).await?;
-        let _ = self.inner.promote(&self.from, &self.to).await;
+        let _ = self.inner.promote(&self.from, &self.to, PutMode::CreateOnce).await;
         Ok(())
     }
 }
@@ -107,7 +107,7 @@ async fn who_published_the_job_before_does_not_complete_the_next() {
     roles.push(world.start_reassembler(deps(&first), "first"));
     world.submit().await;
     is_publishing().await;
-    world.ledger.delete_job(&world.job).await.unwrap();
+    assert!(world.ledger.delete_job(&world.record().await).await.unwrap());
     for object in world.store.list("", None, 100).await.unwrap().objects {
         world.store.delete(&object.key.parse().unwrap()).await.unwrap();
     }

@@ -11,6 +11,7 @@ mod work;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use segue_domain::{HolderId, JobId, Manifest, Plan};
 use tokio::time::Instant;
 
@@ -74,8 +75,8 @@ struct Story {
     moves: u32,
     /// When it was created.
     created_at: Option<Instant>,
-    /// Whether it was deleted by a request that was sent before it was created.
-    is_taken_late: bool,
+    /// Whether a removal from the store took from it that was sent before it was created.
+    is_robbed: bool,
     sealed_at: Option<Instant>,
     ended_at: Option<Instant>,
     plan: Option<Arc<Plan>>,
@@ -88,6 +89,8 @@ struct Story {
 struct Committed {
     key: String,
     manifest: Manifest,
+    /// Its files by their public names, and itself.
+    files: Vec<(String, Bytes)>,
     published: u32,
 }
 
@@ -119,13 +122,12 @@ impl Oracle {
     pub fn created(&mut self, job: &JobId) {
         let story = self.moved(job);
         (story.sealed_at, story.plan, story.manifest) = (None, None, None);
-        (story.created_at, story.is_taken_late) = (Some(Instant::now()), false);
+        (story.created_at, story.is_robbed) = (Some(Instant::now()), false);
     }
 
-    /// A job was deleted by a request that was sent at `sent_at`.
-    pub fn deleted(&mut self, job: &JobId, sent_at: Instant) {
+    /// A job was deleted.
+    pub fn deleted(&mut self, job: &JobId) {
         let story = self.moved(job);
-        story.is_taken_late |= story.created_at.take().is_some_and(|created| created > sent_at);
         story.ended_at = Some(Instant::now());
         story.manifest = None;
     }

@@ -141,7 +141,7 @@ fn a_broken_invariant_is_named() {
             let key = Key::source(&job(), "mp4");
             created(state);
             state.objects.put(&key.to_string(), Bytes::new());
-            world.judge_delete(state, &by(), &key);
+            world.judge_delete(state, &by(), &key, None);
         }),
         (Invariant::OneManifest, |world, state| {
             created(state);
