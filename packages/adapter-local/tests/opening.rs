@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use segue_adapter_local::{LocalBackend, SCHEMA_VERSION};
 use segue_domain::{JobId, Key};
-use segue_ports::{MediaStore, PortError, PortErrorKind, PutMode, PutResult, QueueName, WorkQueue};
+use segue_ports::{
+    JobLedger, MediaStore, NewJob, PortError, PortErrorKind, PutMode, PutResult, QueueName, WorkQueue,
+};
 
 fn refused(state: &Path) -> PortError {
     let error = LocalBackend::open(state).expect_err("a folder that cannot be trusted");

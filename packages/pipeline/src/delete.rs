@@ -19,7 +19,8 @@ const PAGE: usize = 1000;
 /// Removes a job that has ended, with its files. False while it is living, or is driven on
 /// meanwhile; what it has made is then there. One that is not in the ledger has its files
 /// removed, so that a repeat goes on where an earlier call stopped. Where a later job of that
-/// name is there, what it has is left alone: it publishes over what an earlier one left.
+/// name is there, what it has is left alone, and so is what is still public of the earlier one:
+/// it publishes over that, or takes it along when it is deleted.
 ///
 /// The source goes first: while the record stands, nobody brings the next one. What an
 /// attempt stored goes before what is public. Files become public by being promoted from an

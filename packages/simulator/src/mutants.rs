@@ -23,13 +23,6 @@ const fn mutant(name: &'static str, scenario: &'static str, mistake: &'static st
 
 /// Every deliberate bug.
 pub const MUTANTS: &[Mutant] = &[
-    mutant("delete-unfenced", "deletes", "a late deletion takes the next job of that name"),
-    mutant("delete-without-asking", "deletes", "a slow deletion does not ask whether the job is made again"),
-    mutant(
-        "leftovers-published",
-        "half-deleted",
-        "what an earlier job of that name left public is taken for what was committed",
-    ),
     mutant("send-before-seal", "everything", "tasks are enqueued before the plan is sealed"),
     mutant("sealed-is-sent", "everything", "a chunker that finds a sealed plan takes its tasks to be sent"),
     mutant("plan-key-without-term", "everything", "every attempt at planning writes the same keys"),
@@ -91,6 +84,13 @@ pub const MUTANTS: &[Mutant] = &[
         "tidy-unfenced",
         "everything",
         "files of a failed job are removed while an attempt can still record them",
+    ),
+    mutant("delete-unfenced", "deletes", "a late deletion takes the next job of that name"),
+    mutant("delete-without-asking", "deletes", "a slow deletion does not ask whether the job is made again"),
+    mutant(
+        "leftovers-published",
+        "half-deleted",
+        "what an earlier job of that name left public is taken for what was committed",
     ),
     mutant("sweeper-does-not-resend", "everything", "the sweeper does not send again what was lost"),
     mutant("sweeper-skips-publishing", "queue", "nobody finishes a job that was being published"),

@@ -8,7 +8,7 @@ mod rest;
 mod tests;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -77,6 +77,9 @@ struct Story {
     created_at: Option<Instant>,
     /// Whether a removal from the store took from it that was sent before it was created.
     is_robbed: bool,
+    /// What was public under its name when it was created: an earlier job's, whose deletion
+    /// had not come to its end.
+    left: BTreeSet<String>,
     sealed_at: Option<Instant>,
     ended_at: Option<Instant>,
     plan: Option<Arc<Plan>>,
@@ -118,11 +121,32 @@ impl Oracle {
         story
     }
 
-    /// A job was created: what was known of an earlier one of that id is over.
-    pub fn created(&mut self, job: &JobId) {
+    /// A job was created: what was known of an earlier one of that id is over, but for what
+    /// that one left public.
+    pub fn created(&mut self, job: &JobId, left: BTreeSet<String>) {
         let story = self.moved(job);
+        story.left = left;
         (story.sealed_at, story.plan, story.manifest) = (None, None, None);
         (story.created_at, story.is_robbed) = (Some(Instant::now()), false);
+    }
+
+    /// A manifest that names nothing was committed, beside one file.
+    #[cfg(test)]
+    fn commits(&mut self, job: &JobId, name: &str, bytes: Bytes) {
+        let manifest = Manifest {
+            version: segue_domain::manifest::MANIFEST_VERSION,
+            job: job.clone(),
+            recipe: String::new(),
+            plan: segue_domain::PlanHash(String::new()),
+            term: segue_domain::Term(1),
+            source_bytes: 0,
+            segments: 0,
+            tools: BTreeMap::new(),
+            notes: Vec::new(),
+            outputs: Vec::new(),
+        };
+        let files = vec![(name.to_owned(), bytes)];
+        self.story(job).manifest = Some(Committed { key: String::new(), manifest, files, published: 0 });
     }
 
     /// A job was deleted.

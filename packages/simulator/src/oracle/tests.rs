@@ -154,6 +154,55 @@ fn a_broken_invariant_is_named() {
     }
 }
 
+/// A user's removals are judged by what the ledger could have told.
+#[test]
+fn a_deletion_that_takes_from_the_next_job_is_noticed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        let world = World::new(calm(), PathBuf::new());
+        let state = &mut *world.lock();
+        let user = world.params.processes.iter().position(|process| process.role == Role::User).unwrap();
+        let by = By { process: user, ..by() };
+        let public = Key::published(&job(), "final.txt").unwrap();
+        state.objects.put(&public.to_string(), Bytes::from_static(b"another's"));
+        world.judge_delete(state, &by, &public, None);
+        let early = tokio::time::Instant::now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        created(state);
+        state.oracle.created(&job(), Default::default());
+        world.judge_delete(state, &by, &public, Some(early));
+        assert_eq!(state.violation, None, "it was made while the removal was under way");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        world.judge_delete(state, &by, &public, Some(tokio::time::Instant::now()));
+        assert_eq!(state.violation.take().map(|violation| violation.invariant), Some(Invariant::Needed));
+
+        // what has a term is never excused
+        let part = Key::work(&job(), &task(), Term(1), "part.txt").unwrap();
+        state.objects.put(&part.to_string(), Bytes::new());
+        let file = segue_domain::PartFile { name: "part.txt".into(), key: part.to_string(), bytes: 0 };
+        state.model.completions.insert((job(), task()), completion(vec![file]));
+        world.judge_delete(state, &by, &part, Some(early));
+        assert_eq!(state.violation.take().map(|violation| violation.invariant), Some(Invariant::Needed));
+    });
+}
+
+#[test]
+fn a_file_of_an_earlier_job_is_not_what_was_committed() {
+    let said = said(|world, state| {
+        created(state);
+        state.model.jobs.get_mut(&job()).unwrap().state = segue_domain::JobState::Publishing;
+        state.oracle.commits(&job(), "final.txt", Bytes::from_static(b"mine"));
+        let public = Key::published(&job(), "final.txt").unwrap().to_string();
+        state.objects.put(&public, Bytes::from_static(b"mine"));
+        change(world, state, &JobChange::Complete);
+        assert_eq!(state.violation, None);
+        // as long, and another's
+        state.objects.put(&public, Bytes::from_static(b"your"));
+        world.judge_rest(state);
+    });
+    assert_eq!(said, Some(Invariant::OneManifest));
+}
+
 #[test]
 fn a_lease_that_two_trust_is_noticed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use segue_domain::{Completion, HolderId, JobId, JobRecord, TaskId};
+use segue_domain::{Completion, HolderId, JobId, JobRecord, Key, TaskId};
 use segue_ports::{
     Acquired, Clock, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease,
     LeaseLedger, LeaseName, NewJob, PortError, Recorded,
@@ -52,7 +52,9 @@ impl JobLedger for Port {
             let wanted = state.model.create(&job, world.clock.now_ms());
             agree(world, state, Op::CreateJob, &got, &wanted);
             if got.created {
-                state.oracle.created(&got.job.id);
+                let public = Key::published_prefix(&got.job.id);
+                let left = state.objects.keys(&public, None).map(|(key, _)| key.to_owned()).collect();
+                state.oracle.created(&got.job.id, left);
             }
             Ok(got)
         })
