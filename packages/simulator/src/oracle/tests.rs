@@ -1,6 +1,6 @@
 //! Each invariant, broken on purpose: the oracle says so, and says which.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,29 +160,30 @@ fn a_deletion_that_takes_from_the_next_job_is_noticed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
         let world = World::new(calm(), PathBuf::new());
-        let state = &mut *world.lock();
         let user = world.params.processes.iter().position(|process| process.role == Role::User).unwrap();
         let by = By { process: user, ..by() };
+        let removes = |key: &Key, asked| {
+            let state = &mut *world.lock();
+            state.objects.put(&key.to_string(), Bytes::from_static(b"another's"));
+            world.judge_delete(state, &by, key, asked);
+            state.violation.take().map(|violation| violation.invariant)
+        };
         let public = Key::published(&job(), "final.txt").unwrap();
-        state.objects.put(&public.to_string(), Bytes::from_static(b"another's"));
-        world.judge_delete(state, &by, &public, None);
+        assert_eq!(removes(&public, None), None, "there is no job");
         let early = tokio::time::Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
-        created(state);
-        state.oracle.created(&job(), Default::default());
-        world.judge_delete(state, &by, &public, Some(early));
-        assert_eq!(state.violation, None, "it was made while the removal was under way");
+        created(&mut world.lock());
+        world.lock().oracle.created(&job(), BTreeSet::new());
+        assert_eq!(removes(&public, Some(early)), None, "it was made while the removal was under way");
         tokio::time::advance(Duration::from_secs(1)).await;
-        world.judge_delete(state, &by, &public, Some(tokio::time::Instant::now()));
-        assert_eq!(state.violation.take().map(|violation| violation.invariant), Some(Invariant::Needed));
+        let late = tokio::time::Instant::now();
+        assert_eq!(removes(&public, Some(late)), Some(Invariant::Needed));
 
         // what has a term is never excused
         let part = Key::work(&job(), &task(), Term(1), "part.txt").unwrap();
-        state.objects.put(&part.to_string(), Bytes::new());
-        let file = segue_domain::PartFile { name: "part.txt".into(), key: part.to_string(), bytes: 0 };
-        state.model.completions.insert((job(), task()), completion(vec![file]));
-        world.judge_delete(state, &by, &part, Some(early));
-        assert_eq!(state.violation.take().map(|violation| violation.invariant), Some(Invariant::Needed));
+        let file = segue_domain::PartFile { name: "part.txt".into(), key: part.to_string(), bytes: 9 };
+        world.lock().model.completions.insert((job(), task()), completion(vec![file]));
+        assert_eq!(removes(&part, Some(early)), Some(Invariant::Needed));
     });
 }
 
