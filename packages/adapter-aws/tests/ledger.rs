@@ -58,7 +58,8 @@ async fn completions_of_more_than_one_page_are_all_found() {
 
     // and all of them go, with the leases
     let kept = hold(&*ledger, &LeaseName::task(&id, &task(99))).await;
-    ledger.delete_job(&id).await.unwrap();
+    let read = ledger.job(&id).await.unwrap().unwrap();
+    assert!(ledger.delete_job(&read).await.unwrap());
     ledger.create_job(job("j")).await.unwrap();
     assert_eq!(ledger.completions(&id, None, 1000).await.unwrap(), []);
     assert!(!ledger.renew(&kept, HOUR).await.unwrap());
@@ -121,7 +122,8 @@ async fn ten_thousand_segments_are_counted() {
     assert!(ledger.change(&id, JobChange::Reassemble, None).await.unwrap().is_some(), "all are in");
     let found = ledger.completions(&id, None, usize::MAX).await.unwrap();
     assert!(found.into_iter().map(|done| done.task).eq((0..TASKS).map(task)), "one is missing");
-    ledger.delete_job(&id).await.unwrap();
+    let read = ledger.job(&id).await.unwrap().unwrap();
+    assert!(ledger.delete_job(&read).await.unwrap());
     assert_eq!(ledger.job(&id).await.unwrap(), None);
 }
 

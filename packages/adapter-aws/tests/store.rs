@@ -114,10 +114,10 @@ async fn a_large_file_is_promoted_in_parts() {
     let data = noise(23 * MIB + 11, 1);
     let from = key("work/j/reassemble/1/final.mp4");
     store.put_file(&from, &place.file("f", &data), PutMode::CreateOnce).await.unwrap();
-    let results = join_all((0..3).map(|_| store.promote(&from, &to))).await;
+    let results = join_all((0..3).map(|_| store.promote(&from, &to, PutMode::CreateOnce))).await;
     assert_once(results.iter().filter(|r| *r.as_ref().unwrap() == PutResult::Written).count());
     store.delete(&from).await.unwrap();
-    assert_eq!(store.promote(&from, &to).await.unwrap(), PutResult::Exists);
+    assert_eq!(store.promote(&from, &to, PutMode::CreateOnce).await.unwrap(), PutResult::Exists);
     let down = store.get_file(&to, place.scratch.path()).await.unwrap();
     assert!(same(&down, &data));
 }
@@ -140,7 +140,11 @@ async fn the_areas_lie_in_their_buckets() {
     let all = place.store.list("", None, 100).await.unwrap();
     let keys: Vec<_> = all.objects.iter().map(|o| o.key.as_str()).collect();
     assert_eq!(keys, ["input/j/source.mp4", "jobs/j/a", "segments/j/1/plan.json", "work/j/t/1/a"]);
-    let copied = place.store.promote(&key("input/j/source.mp4"), &key("jobs/j/source.mp4")).await.unwrap();
+    let copied = place
+        .store
+        .promote(&key("input/j/source.mp4"), &key("jobs/j/source.mp4"), PutMode::CreateOnce)
+        .await
+        .unwrap();
     assert_eq!(copied, PutResult::Written);
 }
 

@@ -15,7 +15,7 @@ use crate::db::writing;
 use crate::error::{self, REMEDY, say};
 
 /// Version of the tables that this build reads and writes.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// `SEGU`: a database of ours, and not some other file of that name.
 const APPLICATION_ID: i64 = 0x5345_4755;
@@ -28,6 +28,7 @@ const BUSY: Duration = Duration::from_secs(10);
 const TABLES: &str = "
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY NOT NULL,
+    epoch TEXT NOT NULL,
     state TEXT NOT NULL,
     source_key TEXT NOT NULL,
     recipe TEXT NOT NULL,
@@ -78,6 +79,9 @@ CREATE TABLE dead_letters (
 ) STRICT;
 CREATE INDEX dead_letters_by_queue ON dead_letters (queue, id);
 ";
+
+/// From version 1. A job that is there had no epoch; one that is made later has another.
+const EPOCHS: &str = "ALTER TABLE jobs ADD COLUMN epoch TEXT NOT NULL DEFAULT 'first'";
 
 /// Opens the database, makes the tables where there are none, and looks for damage.
 pub fn open(path: &Path) -> Result<Connection, PortError> {
@@ -136,10 +140,12 @@ fn refuse_foreign(connection: &Connection) -> Result<(), PortError> {
 
 fn migrate(transaction: &Transaction<'_>) -> Result<(), PortError> {
     // another process may have been faster
-    if pragma(transaction, "user_version")? == SCHEMA_VERSION {
-        return Ok(());
-    }
-    transaction.execute_batch(TABLES).map_err(error::sql)?;
+    let steps = match pragma(transaction, "user_version")? {
+        SCHEMA_VERSION => return Ok(()),
+        1 => EPOCHS,
+        _ => TABLES,
+    };
+    transaction.execute_batch(steps).map_err(error::sql)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(error::sql)?;
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(error::sql)
 }

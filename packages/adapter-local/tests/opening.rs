@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use segue_adapter_local::{LocalBackend, SCHEMA_VERSION};
 use segue_domain::{JobId, Key};
-use segue_ports::{MediaStore, PortError, PortErrorKind, PutMode, PutResult, QueueName, WorkQueue};
+use segue_ports::{
+    JobLedger, MediaStore, NewJob, PortError, PortErrorKind, PutMode, PutResult, QueueName, WorkQueue,
+};
 
 fn refused(state: &Path) -> PortError {
     let error = LocalBackend::open(state).expect_err("a folder that cannot be trusted");
@@ -67,6 +69,29 @@ fn a_newer_or_foreign_database_is_left_alone() {
     db.pragma_update(None, "user_version", 0).unwrap();
     db.pragma_update(None, "application_id", 7).unwrap();
     assert!(refused(folder.path()).message.contains("another program"));
+}
+
+/// A state folder of the first schema: its jobs are there, and are not the next of their names.
+#[tokio::test]
+async fn a_database_of_the_first_schema_is_taken_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = || NewJob { id: job(), source_key: "input/j/source.mp4".into(), recipe: "{}".into() };
+    let backend = LocalBackend::open(folder.path()).unwrap();
+    backend.ledger.create_job(new()).await.unwrap();
+    drop(backend);
+    let db = rusqlite::Connection::open(folder.path().join("segue.db")).unwrap();
+    db.execute_batch("ALTER TABLE jobs DROP COLUMN epoch").unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
+    drop(db);
+
+    let backend = LocalBackend::open(folder.path()).unwrap();
+    let first = backend.ledger.job(&job()).await.unwrap().expect("the job");
+    assert!(backend.ledger.delete_job(&first).await.unwrap());
+    let next = backend.ledger.create_job(new()).await.unwrap().job;
+    assert_ne!(next.epoch, first.epoch);
+    assert!(!backend.ledger.delete_job(&first).await.unwrap());
+    drop(backend);
+    LocalBackend::open(folder.path()).unwrap();
 }
 
 #[test]

@@ -160,7 +160,7 @@ async fn work_on(backend: &LocalBackend, scratch: &Path, body: &str) {
         let done = Completion { job: id.clone(), task, term: lease.term, files: vec![], facts };
         assert_eq!(backend.ledger.record(&done, &lease).await.unwrap(), Recorded::Created);
         let public = Key::published(&id, "part.bin").unwrap();
-        backend.store.promote(&key, &public).await.unwrap();
+        backend.store.promote(&key, &public, PutMode::CreateOnce).await.unwrap();
     }
     backend.ledger.release(&lease).await.unwrap();
 }

@@ -55,8 +55,8 @@ impl JobLedger for Two {
         self.next().ledger.change(id, change, fence).await
     }
 
-    async fn delete_job(&self, id: &JobId) -> Result<(), PortError> {
-        self.next().ledger.delete_job(id).await
+    async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
+        self.next().ledger.delete_job(read).await
     }
 }
 

@@ -82,6 +82,11 @@ text_id!(
     HolderId,
     "holder id"
 );
+text_id!(
+    /// One life of a job: a later job of the same id has another. The ledger chooses it.
+    Epoch,
+    "epoch"
+);
 
 impl TaskId {
     /// The id of the task of `kind` on segment `index`: `{kind}-{index:05}`.

@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{JobId, TaskId};
+use crate::id::{Epoch, JobId, TaskId};
 use crate::plan::PlanHash;
 
 /// Where a job stands.
@@ -137,6 +137,8 @@ pub struct SealedPlan {
 pub struct JobRecord {
     /// Its id.
     pub id: JobId,
+    /// Which job of that id this is.
+    pub epoch: Epoch,
     /// Where it stands.
     pub state: JobState,
     /// Key of the source in the media store.

@@ -18,7 +18,7 @@ pub mod wire;
 
 pub use completion::{Completion, PartFile};
 pub use error::DomainError;
-pub use id::{HolderId, JobId, TaskId, Term};
+pub use id::{Epoch, HolderId, JobId, TaskId, Term};
 pub use job::{Failure, FaultKind, JobRecord, JobState, SealedPlan};
 pub use keys::Key;
 pub use manifest::{Manifest, Output, OutputKind};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use segue_domain::{JobRecord, JobState, Key, Manifest, TaskId};
-use segue_ports::{Event, JobChange, LeaseName, Stage, mutant};
+use segue_ports::{Event, JobChange, LeaseName, PutMode, PutResult, Stage, mutant};
 use tokio_util::sync::CancellationToken;
 
 use crate::deps::{Deps, RoleConfig};
@@ -65,28 +65,27 @@ pub async fn publish_held(deps: &Deps, record: &JobRecord, held: &Held) -> anyho
         done: 0,
         unit: "files".into(),
     });
-    // after a crash the attempt's manifest may have been swept already
-    let read_from =
-        if deps.store.head(&public_manifest).await?.is_some() { &public_manifest } else { &manifest_key };
-    let manifest = Manifest::decode(&deps.store.get_bytes(read_from, MANIFEST_LIMIT).await?)?;
     if mutant!("manifest-first") {
-        deps.store.promote(&manifest_key, &public_manifest).await?;
+        deps.store.promote(&manifest_key, &public_manifest, PutMode::CreateOnce).await?;
     }
     if mutant!("complete-before-publish") {
         deps.ledger.change(job, JobChange::Complete, Some(held.lease())).await?;
     }
-    for output in &manifest.outputs {
-        if held.lost().is_cancelled() {
-            bail!("the right to publish {job} is lost");
+    if !is_public(deps, &public_manifest, &manifest_key).await? {
+        let manifest = Manifest::decode(&deps.store.get_bytes(&manifest_key, MANIFEST_LIMIT).await?)?;
+        for output in &manifest.outputs {
+            if held.lost().is_cancelled() {
+                bail!("the right to publish {job} is lost");
+            }
+            let to = Key::published(job, &output.name)?;
+            promote(deps, &output.work_key.parse()?, &to).await?;
+            let size = deps.store.head(&to).await?.map(|object| object.bytes);
+            if size != Some(output.bytes) {
+                bail!("{to} has {size:?} bytes, the manifest says {}", output.bytes);
+            }
         }
-        let to = Key::published(job, &output.name)?;
-        deps.store.promote(&output.work_key.parse()?, &to).await?;
-        let size = deps.store.head(&to).await?.map(|object| object.bytes);
-        if size != Some(output.bytes) {
-            bail!("{to} has {size:?} bytes, the manifest says {}", output.bytes);
-        }
+        promote(deps, &manifest_key, &public_manifest).await?;
     }
-    deps.store.promote(&manifest_key, &public_manifest).await?;
     if let Some(done) = deps.ledger.change(job, JobChange::Complete, Some(held.lease())).await? {
         deps.reporter.report(Event::StageEnded { job: job.clone(), stage: Stage::Publish });
         deps.reporter.report(Event::State { job: job.clone(), state: done.state });
@@ -96,6 +95,26 @@ pub async fn publish_held(deps: &Deps, record: &JobRecord, held: &Held) -> anyho
         bail!("the right to publish {job} is lost");
     }
     tidy_completed(deps, job).await
+}
+
+/// Whether the public manifest is the one that was committed, and not that of an earlier job of
+/// this name which was deleted by half: terms never come twice. It is public after all its files.
+async fn is_public(deps: &Deps, public: &Key, committed: &Key) -> anyhow::Result<bool> {
+    let Key::Work { term, .. } = committed else { bail!("{committed} is not an attempt's") };
+    if deps.store.head(public).await?.is_none() {
+        return Ok(false);
+    }
+    let manifest = Manifest::decode(&deps.store.get_bytes(public, MANIFEST_LIMIT).await?);
+    Ok(manifest.is_ok_and(|manifest| manifest.term == *term) || mutant!("leftovers-published"))
+}
+
+/// Gives a file its public name. Where that is taken, it is by who published this job before, or
+/// by an earlier job of its name; in its place go the same bytes, or the right ones.
+async fn promote(deps: &Deps, from: &Key, to: &Key) -> anyhow::Result<()> {
+    if deps.store.promote(from, to, PutMode::CreateOnce).await? == PutResult::Exists {
+        deps.store.promote(from, to, PutMode::Replace).await?;
+    }
+    Ok(())
 }
 
 /// The name under which attempts at joining are stored and counted.

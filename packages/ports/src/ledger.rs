@@ -167,9 +167,12 @@ pub trait JobLedger: Send + Sync {
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError>;
 
-    /// Removes the job with its completions and counts and ends its leases; fine when it
-    /// is not there. A later job of that id starts afresh, but its terms go on growing.
-    async fn delete_job(&self, id: &JobId) -> Result<(), PortError>;
+    /// Removes the job that was read, with its completions and counts, and ends its leases.
+    /// False, and nothing changes, when it is in another state by now, or when a later job
+    /// of that id is there (another [`epoch`](JobRecord::epoch)); so a request may come as
+    /// late as it likes. True when no job of that id is there, also for a repeat. A later
+    /// job of that id starts afresh, but its terms go on growing.
+    async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError>;
 }
 
 /// Completions and failures of tasks.

@@ -59,11 +59,11 @@ pub trait MediaStore: Send + Sync {
     /// nobody writes to any more.
     async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError>;
 
-    /// Gives what `from` holds the name `to` as well, if `to` is free. `from` may or may
-    /// not be there afterwards, so a repeat that finds `to` taken and `from` gone is
-    /// [`PutResult::Exists`]. [`PortErrorKind::NotFound`](crate::PortErrorKind) when
-    /// neither is there.
-    async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError>;
+    /// Gives what `from` holds the name `to` as well: if `to` is free, or in the place of
+    /// what has that name. `from` may or may not be there afterwards, so a repeat that finds
+    /// `to` taken and `from` gone is [`PutResult::Exists`], whatever the mode.
+    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when neither is there.
+    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError>;
 
     /// The whole of a small object. [`PortErrorKind::NotFound`](crate::PortErrorKind) when
     /// it is not there, [`PortErrorKind::Corrupt`](crate::PortErrorKind) when it has more

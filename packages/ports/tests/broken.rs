@@ -47,6 +47,8 @@ enum Fault {
     CopiesFiles,
     /// Publishes over what is published.
     PromotesAgain,
+    /// Removes the job of that name, whichever it is.
+    DeletesWhateverIsThere,
 }
 
 struct Broken {
@@ -91,8 +93,13 @@ impl JobLedger for Broken {
         self.ledger.change(id, change, fence.filter(|_| !self.is(Fault::IgnoresTheTerm))).await
     }
 
-    async fn delete_job(&self, id: &JobId) -> Result<(), PortError> {
-        self.ledger.delete_job(id).await
+    async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
+        let mut read = read.clone();
+        if let Some(now) = self.ledger.job(&read.id).await?.filter(|_| self.is(Fault::DeletesWhateverIsThere))
+        {
+            read = now;
+        }
+        self.ledger.delete_job(&read).await
     }
 }
 
@@ -257,11 +264,11 @@ impl MediaStore for Broken {
         result
     }
 
-    async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
+    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
         if self.is(Fault::PromotesAgain) && self.store.head(from).await?.is_some() {
             self.store.delete(to).await?;
         }
-        self.store.promote(from, to).await
+        self.store.promote(from, to, mode).await
     }
 
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
@@ -335,6 +342,7 @@ async fn every_broken_adapter_is_found() {
         (Suite::Ledger, Fault::IgnoresTheTerm, "a worker of the deleted job"),
         (Suite::Ledger, Fault::RenewsAnything, "a heartbeat names its term"),
         (Suite::Ledger, Fault::ForgetsPages, "on no page"),
+        (Suite::Ledger, Fault::DeletesWhateverIsThere, "has gone on since"),
         (Suite::Queue, Fault::NeverRedelivers, "nothing was delivered"),
         (Suite::Queue, Fault::BelievesEveryReceipt, "void receipt"),
         (Suite::Queue, Fault::SleepsThrough, "after the sending"),

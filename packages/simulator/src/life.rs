@@ -1,14 +1,17 @@
 //! The life of a process: polled while it lives, not at all while it stands still, dropped
 //! where it is when it dies.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use segue_domain::JobId;
 use segue_ports::LeaseName;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// One life of a process, from its start to its death; its holder id is never used again.
@@ -29,6 +32,7 @@ pub struct Life {
     fell: AtomicBool,
     waker: Mutex<Option<Waker>>,
     last_lease: Mutex<Option<LeaseName>>,
+    asked: Mutex<BTreeMap<JobId, Instant>>,
     thaw: Notify,
 }
 
@@ -47,6 +51,7 @@ impl Life {
             fell: AtomicBool::new(false),
             waker: Mutex::new(None),
             last_lease: Mutex::new(None),
+            asked: Mutex::default(),
             thaw: Notify::new(),
         }
     }
@@ -65,6 +70,16 @@ impl Life {
     /// The lease that it was given last.
     pub fn last_lease(&self) -> Option<LeaseName> {
         self.last_lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that the ledger answers now what it knows of a job.
+    pub fn asks(&self, job: &JobId) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(job.clone(), Instant::now());
+    }
+
+    /// When the ledger last answered what it knows of a job.
+    pub fn asked(&self, job: &JobId) -> Option<Instant> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(job).copied()
     }
 
     /// Ends it where it is.

@@ -21,6 +21,8 @@ pub struct LastLease {
 /// Everything that a ledger knows.
 #[derive(Debug, Default)]
 pub struct Model {
+    /// Jobs that were made so far.
+    pub made: u64,
     /// The jobs.
     pub jobs: BTreeMap<JobId, JobRecord>,
     /// The completions.
@@ -44,8 +46,10 @@ impl Model {
     pub fn create(&mut self, new: &NewJob, now_ms: i64) -> CreatedJob {
         let created = !self.jobs.contains_key(&new.id);
         if created {
+            self.made += 1;
             let job = JobRecord {
                 id: new.id.clone(),
+                epoch: self.made.to_string().parse().expect("a plain id"),
                 state: JobState::Created,
                 source_key: new.source_key.clone(),
                 recipe: new.recipe.clone(),
@@ -102,8 +106,13 @@ impl Model {
         Some(job.clone())
     }
 
-    /// Forgets a job.
-    pub fn delete(&mut self, id: &JobId) {
+    /// Forgets the job that was read, and says whether none is there now.
+    pub fn delete(&mut self, read: &JobRecord) -> bool {
+        let id = &read.id;
+        let is_it = |job: &JobRecord| job.epoch == read.epoch && job.state == read.state;
+        if !self.jobs.get(id).is_some_and(is_it) {
+            return !self.jobs.contains_key(id);
+        }
         self.jobs.remove(id);
         self.completions.retain(|(of, _), _| of != id);
         self.failures.retain(|(of, _), _| of != id);
@@ -112,6 +121,7 @@ impl Model {
                 lease.holder = None;
             }
         }
+        true
     }
 
     /// Records a completion.

@@ -85,6 +85,13 @@ pub const MUTANTS: &[Mutant] = &[
         "everything",
         "files of a failed job are removed while an attempt can still record them",
     ),
+    mutant("delete-unfenced", "deletes", "a late deletion takes the next job of that name"),
+    mutant("delete-without-asking", "deletes", "a slow deletion does not ask whether the job is made again"),
+    mutant(
+        "leftovers-published",
+        "half-deleted",
+        "what an earlier job of that name left public is taken for what was committed",
+    ),
     mutant("sweeper-does-not-resend", "everything", "the sweeper does not send again what was lost"),
     mutant("sweeper-skips-publishing", "queue", "nobody finishes a job that was being published"),
     mutant("change-in-any-state", "everything", "a change does not look at the job's state"),

@@ -28,14 +28,17 @@ pub struct Focus {
     pub roles: &'static [Role],
     /// How often each job is deleted and made again: from, to; drawn as a fault where it is 0.
     pub remakes: (u64, u64),
-    /// Whether every job is cancelled while it is under way, and its user, who deletes it then,
-    /// goes on at the first error.
+    /// Whether every job is cancelled while it is under way, if it can be, and its user, who
+    /// deletes it and makes it again, goes on at the first error.
     pub gives_up: bool,
+    /// Whether somebody else deletes what its user deletes.
+    pub deleted_twice: bool,
 }
 
 impl Focus {
     /// Everything alike.
-    pub const NONE: Focus = Focus { calls: &[], roles: &[], remakes: (0, 0), gives_up: false };
+    pub const NONE: Focus =
+        Focus { calls: &[], roles: &[], remakes: (0, 0), gives_up: false, deleted_twice: false };
 }
 
 const USERS: &[FaultKind] = &[Resubmit, CancelJob, RetryJob, DeleteJob, Recreate, Flaky, Poison, Broken];
@@ -99,9 +102,9 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "deletes",
-        about: "jobs deleted and made again while requests come late and publishers stand still",
+        about: "jobs deleted by two and made again while requests come late and publishers stand still",
         kinds: &[DeleteJob, Recreate, Late, SlowBefore, SlowAfter, Pause],
-        focus: Focus::NONE,
+        focus: Focus { deleted_twice: true, ..Focus::NONE },
     },
     Scenario {
         name: "publishing",
@@ -122,6 +125,7 @@ pub const SCENARIOS: &[Scenario] = &[
             roles: &[Role::Worker],
             remakes: (1, 3),
             gives_up: true,
+            ..Focus::NONE
         },
     },
     Scenario {

@@ -9,6 +9,7 @@ use segue_pipeline::{Deps, delete, submit};
 use segue_ports::{JobChange, JobLedger, MediaStore, NewJob, NoReport, PortError, PutMode};
 
 use crate::fault::{FaultId, FaultKind};
+use crate::life::Life;
 use crate::params::JobParams;
 use crate::port::Port;
 use crate::rng::Rng;
@@ -76,7 +77,7 @@ impl User {
         for round in 0..self.job.remakes.max(u32::from(self.job.delete)) {
             tokio::time::sleep(Duration::from_millis(rng.pick(&[0, 20, 3_000, 100_000]))).await;
             self.hit(FaultKind::DeleteJob);
-            self.delete().await;
+            self.delete(round, &mut rng).await;
             if round < self.job.remakes {
                 tokio::time::sleep(Duration::from_millis(rng.pick(&[0, 20, 3_000, 40_000]))).await;
                 self.hit(FaultKind::Recreate);
@@ -100,7 +101,7 @@ impl User {
         self.port.put_bytes(&key, Bytes::from_static(b"source"), PutMode::CreateOnce).await?;
         let recipe = Recipe::built_in("rejoin").expect("a built-in recipe");
         let recipe = serde_json::to_string(&recipe).expect("a recipe is a document");
-        submit(&self.deps(), NewJob { id, source_key: key.to_string(), recipe }).await?;
+        submit(&deps(&self.port), NewJob { id, source_key: key.to_string(), recipe }).await?;
         Ok(())
     }
 
@@ -112,9 +113,12 @@ impl User {
     }
 
     /// Takes the job away, with everything that is named after it.
-    async fn delete(&self) {
-        let (id, deps) = (self.id(), self.deps());
-        if self.world.params.scenario.focus.gives_up && self.ended().await != Some(JobState::Completed) {
+    async fn delete(&self, round: u32, rng: &mut Rng) {
+        let (id, deps, focus) = (self.id(), deps(&self.port), &self.world.params.scenario.focus);
+        if focus.deleted_twice {
+            self.also_delete(round, rng.pick(&[0, 20, 3_000, 30_000]));
+        }
+        if focus.gives_up && round < self.job.remakes {
             let _ = delete(&deps, &id).await;
             return;
         }
@@ -124,14 +128,17 @@ impl User {
         }
     }
 
-    fn deps(&self) -> Deps {
-        let port = Arc::new(self.port.clone());
-        Deps {
-            ledger: Arc::clone(&port) as _,
-            queue: Arc::clone(&port) as _,
-            store: port as _,
-            reporter: Arc::new(NoReport),
-        }
+    /// Somebody else wishes the same, and leaves alone what lives when they come to it.
+    fn also_delete(&self, round: u32, after_ms: u64) {
+        let (id, world, process) = (self.id(), Arc::clone(&self.world), self.port.place());
+        let life = Life::new(process, &format!("v{}", self.number), round, world.stop.clone());
+        let deps = deps(&Port::new(&world, &Arc::new(life)));
+        world.lock().late += 1;
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(after_ms)).await;
+            insist!(delete(&deps, &id));
+            world.lock().late -= 1;
+        });
     }
 
     /// Waits until the job has ended; its state then, none when it is not there.
@@ -144,5 +151,15 @@ impl User {
             }
             tokio::time::sleep(Duration::from_secs(4)).await;
         }
+    }
+}
+
+fn deps(port: &Port) -> Deps {
+    let port = Arc::new(port.clone());
+    Deps {
+        ledger: Arc::clone(&port) as _,
+        queue: Arc::clone(&port) as _,
+        store: port as _,
+        reporter: Arc::new(NoReport),
     }
 }

@@ -37,13 +37,26 @@ const FOUND: &[(&str, &str, u64, &str)] = &[
     (
         "a worker recorded what it made for a job that was deleted in the next job of that name",
         "half-deleted",
-        713,
+        2520,
         "job-read-before-lease",
+    ),
+    (
+        "a completed job that was deleted by half and made again was published with the earlier one's files",
+        "half-deleted",
+        50,
+        "leftovers-published",
+    ),
+    ("a late request to delete a job took the next job of that name", "deletes", 169, "delete-unfenced"),
+    (
+        "a slow deletion removed the source and the files of the next job of that name",
+        "deletes",
+        499,
+        "delete-without-asking",
     ),
     (
         "a publisher that had lost its lease acknowledged its message though the job was not published",
         "publishing",
-        763,
+        469,
         "refused-is-published",
     ),
     (

@@ -46,7 +46,7 @@ impl DynamoLedger {
         task: &TaskId,
         document: &str,
     ) -> Result<TransactWriteItem, PortError> {
-        let mut item = part_key(&row.record.id, &row.epoch, done_item(task));
+        let mut item = part_key(&row.record.id, &row.record.epoch, done_item(task));
         item.insert("document".to_owned(), s(document));
         item.insert("expires_at_s".to_owned(), n(expires_at_s(self.clock.now_ms())));
         let put = Put::builder()
@@ -66,13 +66,13 @@ impl DynamoLedger {
             .condition_expression("epoch = :epoch AND updated_at_ms <= :now")
             .expression_attribute_values(":now", n(now_ms))
             .expression_attribute_values(":one", n(1))
-            .expression_attribute_values(":epoch", s(&row.epoch))
+            .expression_attribute_values(":epoch", s(row.record.epoch.as_str()))
             .build();
         Ok(TransactWriteItem::builder().update(update.map_err(|e| odd("a job", e))?).build())
     }
 
     async fn completion_of(&self, row: &Row, task: &TaskId) -> Result<Option<Completion>, PortError> {
-        let key = part_key(&row.record.id, &row.epoch, done_item(task));
+        let key = part_key(&row.record.id, &row.record.epoch, done_item(task));
         self.get(&self.tables.completions, key).await?.as_ref().map(parse).transpose()
     }
 }
@@ -132,7 +132,7 @@ impl CompletionLedger for DynamoLedger {
                 .consistent_read(true)
                 .key_condition_expression("job = :job AND #item BETWEEN :low AND :high")
                 .expression_attribute_names("#item", "item")
-                .expression_attribute_values(":job", part_hash(job, &row.epoch))
+                .expression_attribute_values(":job", part_hash(job, &row.record.epoch))
                 .expression_attribute_values(":low", s(&low))
                 .expression_attribute_values(":high", s("done#~"))
                 .limit(limit)
@@ -158,7 +158,7 @@ impl CompletionLedger for DynamoLedger {
         };
         // enough to tell the failures of one task apart
         let attempt = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
-        let key = part_key(job, &row.epoch, format!("fail#{}#{task}", row.retries));
+        let key = part_key(job, &row.record.epoch, format!("fail#{}#{task}", row.retries));
         let counted = self
             .client
             .update_item()

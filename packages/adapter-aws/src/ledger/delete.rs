@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
-use segue_domain::JobId;
+use segue_domain::{JobId, JobRecord};
 use segue_ports::{PortError, PortErrorKind};
 
 use super::item::{Item, must, number, s, text};
@@ -15,27 +15,42 @@ use crate::error::{self, back_off, odd, say};
 const BATCH: usize = 25;
 
 impl DynamoLedger {
-    pub(super) async fn delete(&self, id: &JobId) -> Result<(), PortError> {
-        // before the row: who held a lease of this job must not hold one of the next
+    pub(super) async fn delete(&self, read: &JobRecord) -> Result<bool, PortError> {
+        let id = &read.id;
+        match self.row(id).await? {
+            None => return Ok(true),
+            Some(row) if (&row.record.epoch, row.record.state) != (&read.epoch, read.state) => {
+                return Ok(false);
+            }
+            Some(_) => {}
+        }
+        // before the row: who held a lease of this job must not hold one of the next. Should the
+        // next be there by now, its holders lose time, and nothing else
         self.end_leases(id).await?;
-        let Some(row) = self.row(id).await? else { return Ok(()) };
         let gone = self
             .client
             .delete_item()
             .table_name(&self.tables.jobs)
             .set_key(Some(job_key(id)))
-            .condition_expression("epoch = :epoch")
-            .expression_attribute_values(":epoch", s(&row.epoch))
+            .condition_expression("attribute_not_exists(job_id) OR (epoch = :epoch AND #state = :state)")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":epoch", s(read.epoch.as_str()))
+            .expression_attribute_values(":state", s(read.state.as_str()))
             .send()
             .await;
         if let Err(e) = gone {
-            // somebody else deleted it, and it may have been created again since
-            let other =
+            // driven on meanwhile, or somebody else deleted it and it was created again
+            let moved =
                 matches!(e.as_service_error(), Some(DeleteItemError::ConditionalCheckFailedException(_)));
-            return if other { Ok(()) } else { Err(error::sdk(format_args!("cannot delete job {id}"), e)) };
+            return if moved {
+                Ok(false)
+            } else {
+                Err(error::sdk(format_args!("cannot delete job {id}"), e))
+            };
         }
         // nobody sees these any more; what a crash leaves here expires
-        self.delete_items(part_hash(id, &row.epoch)).await
+        self.delete_items(part_hash(id, &read.epoch)).await?;
+        Ok(true)
     }
 
     async fn end_leases(&self, id: &JobId) -> Result<(), PortError> {

@@ -17,6 +17,7 @@ use crate::error::{self, back_off, odd, say};
 fn created(new: NewJob, now_ms: i64) -> JobRecord {
     JobRecord {
         id: new.id,
+        epoch: uuid::Uuid::new_v4().simple().to_string().parse().expect("hex is a plain id"),
         state: JobState::Created,
         source_key: new.source_key,
         recipe: new.recipe,
@@ -37,7 +38,7 @@ impl DynamoLedger {
             .set_item(Some(row.to_item(self.keep_ended)?))
             .condition_expression("version = :version AND epoch = :epoch")
             .expression_attribute_values(":version", n(version))
-            .expression_attribute_values(":epoch", super::s(&row.epoch))
+            .expression_attribute_values(":epoch", super::s(row.record.epoch.as_str()))
             .build()
             .map_err(|e| odd("a job", e))?;
         let mut items = vec![TransactWriteItem::builder().put(put).build()];
@@ -78,7 +79,9 @@ impl JobLedger for DynamoLedger {
         };
         match stands {
             // an epoch of ours: the first answer was lost and the SDK has asked again
-            Some(stands) => Ok(CreatedJob { created: stands.epoch == row.epoch, job: stands.record }),
+            Some(stands) => {
+                Ok(CreatedJob { created: stands.record.epoch == row.record.epoch, job: stands.record })
+            }
             None => Err(crowded(id)),
         }
     }
@@ -116,7 +119,7 @@ impl JobLedger for DynamoLedger {
         Err(crowded(id))
     }
 
-    async fn delete_job(&self, id: &JobId) -> Result<(), PortError> {
-        self.delete(id).await
+    async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
+        self.delete(read).await
     }
 }

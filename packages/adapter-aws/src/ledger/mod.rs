@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, TransactWriteItem};
-use segue_domain::{JobId, TaskId};
+use segue_domain::{Epoch, JobId, TaskId};
 use segue_ports::{Lease, LeaseName, PortError};
 use tokio::sync::OnceCell;
 
@@ -132,11 +132,11 @@ fn job_key(id: &JobId) -> Item {
 }
 
 /// What hangs on one life of a job; `epoch` is of its row.
-fn part_key(id: &JobId, epoch: &str, item: String) -> Item {
+fn part_key(id: &JobId, epoch: &Epoch, item: String) -> Item {
     Item::from([("job".to_owned(), part_hash(id, epoch)), ("item".to_owned(), AttributeValue::S(item))])
 }
 
-fn part_hash(id: &JobId, epoch: &str) -> AttributeValue {
+fn part_hash(id: &JobId, epoch: &Epoch) -> AttributeValue {
     s(format!("{id}#{epoch}"))
 }
 

@@ -14,8 +14,6 @@ use crate::error::odd;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     pub record: JobRecord,
-    /// Names this life of the job; a later job of that id has another.
-    pub epoch: String,
     /// Grows with every write of the row.
     pub version: u64,
     /// How often it was driven on by hand; failures are counted for each time anew.
@@ -27,9 +25,8 @@ pub struct Row {
 impl Row {
     /// The row of a job that is created now.
     pub fn new(record: JobRecord) -> Row {
-        let epoch = uuid::Uuid::new_v4().simple().to_string();
         let state_since_ms = record.created_at_ms;
-        Row { record, epoch, version: 1, retries: 0, state_since_ms }
+        Row { record, version: 1, retries: 0, state_since_ms }
     }
 
     /// The row after `record` has become of it.
@@ -50,7 +47,7 @@ impl Row {
         put("completed_tasks", n(job.completed_tasks));
         put("created_at_ms", n(job.created_at_ms));
         put("updated_at_ms", n(job.updated_at_ms));
-        put("epoch", s(&self.epoch));
+        put("epoch", s(job.epoch.as_str()));
         put("version", n(self.version));
         put("retries", n(self.retries));
         let mut bytes = job.recipe.len() + job.source_key.len();
@@ -82,6 +79,7 @@ impl Row {
         let id = must(text(item, "job_id")?, "job_id")?;
         let record = JobRecord {
             id: id.parse().map_err(|e| odd("a job id", e))?,
+            epoch: must(text(item, "epoch")?, "epoch")?.parse().map_err(|e| odd("an epoch", e))?,
             state,
             source_key: must(text(item, "source_key")?, "source_key")?,
             recipe: must(text(item, "recipe")?, "recipe")?,
@@ -94,7 +92,6 @@ impl Row {
         };
         Ok(Row {
             record,
-            epoch: must(text(item, "epoch")?, "epoch")?,
             version: must(number(item, "version")?, "version")?,
             retries: must(number(item, "retries")?, "retries")?,
             state_since_ms: must(number(item, "state_since_ms")?, "state_since_ms")?,
@@ -118,6 +115,7 @@ mod tests {
     fn row() -> Row {
         Row::new(JobRecord {
             id: "j".parse().unwrap(),
+            epoch: "e".parse().unwrap(),
             state: JobState::Failed,
             source_key: "input/j/source.mp4".into(),
             recipe: "{}".into(),

@@ -1,4 +1,4 @@
-//! Promotion: a second name, given once.
+//! Promotion: a second name.
 
 use aws_sdk_s3::types::CompletedPart;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -13,13 +13,13 @@ use super::{Facts, PART_BYTES, PARTS_AT_ONCE, S3Store, part_bytes, ranges};
 use crate::error;
 
 impl S3Store {
-    pub(super) async fn copy_once(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
-        if self.facts(to).await?.is_some() {
+    pub(super) async fn copy(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
+        if mode == PutMode::CreateOnce && self.facts(to).await?.is_some() {
             return Ok(PutResult::Exists);
         }
         let copied = match self.facts(from).await? {
-            Some(facts) if facts.bytes <= PART_BYTES => self.copy_small(from, to).await,
-            Some(facts) => self.copy_large(from, &facts, to).await,
+            Some(facts) if facts.bytes <= PART_BYTES => self.copy_small(from, to, mode).await,
+            Some(facts) => self.copy_large(from, &facts, to, mode).await,
             None => Err(not_there(from)),
         };
         match copied {
@@ -31,17 +31,23 @@ impl S3Store {
         }
     }
 
-    async fn copy_small(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
+    async fn copy_small(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
         let bytes = self.read_small(from, PART_BYTES).await?;
-        self.put_object(to, bytes, PutMode::CreateOnce).await
+        self.put_object(to, bytes, mode).await
     }
 
-    async fn copy_large(&self, from: &Key, facts: &Facts, to: &Key) -> Result<PutResult, PortError> {
+    async fn copy_large(
+        &self,
+        from: &Key,
+        facts: &Facts,
+        to: &Key,
+        mode: PutMode,
+    ) -> Result<PutResult, PortError> {
         let mark = mark();
         let upload = Upload::begin(self, to, &mark, facts.crc32).await?;
         let from = format!("{}/{from}", self.buckets.of(from));
         let copied = self.copy_parts(&upload, &from, facts.bytes, &facts.etag).await?;
-        upload.complete(copied, PutMode::CreateOnce, &mark).await
+        upload.complete(copied, mode, &mark).await
     }
 
     /// Copies an object of any bucket on the server's side, if `to` is free.

@@ -128,8 +128,8 @@ impl MediaStore for S3Store {
         self.take_over(key, file, mode).await
     }
 
-    async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
-        self.copy_once(from, to).await
+    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
+        self.copy(from, to, mode).await
     }
 
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {

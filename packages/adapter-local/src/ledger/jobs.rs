@@ -11,12 +11,13 @@ use crate::backend::now_ms;
 use crate::db::writing;
 use crate::error::{self, odd};
 
-const COLUMNS: &str = "id, state, source_key, recipe, plan, completed_tasks, manifest_key, failure, \
+const COLUMNS: &str = "id, epoch, state, source_key, recipe, plan, completed_tasks, manifest_key, failure, \
                        created_at_ms, updated_at_ms";
 
 /// A row before its texts are read.
 struct RawJob {
     id: String,
+    epoch: String,
     state: String,
     plan: Option<String>,
     failure: Option<String>,
@@ -32,15 +33,16 @@ impl RawJob {
     fn read(row: &Row<'_>) -> rusqlite::Result<RawJob> {
         Ok(RawJob {
             id: row.get(0)?,
-            state: row.get(1)?,
-            source_key: row.get(2)?,
-            recipe: row.get(3)?,
-            plan: row.get(4)?,
-            completed_tasks: row.get(5)?,
-            manifest_key: row.get(6)?,
-            failure: row.get(7)?,
-            created_at_ms: row.get(8)?,
-            updated_at_ms: row.get(9)?,
+            epoch: row.get(1)?,
+            state: row.get(2)?,
+            source_key: row.get(3)?,
+            recipe: row.get(4)?,
+            plan: row.get(5)?,
+            completed_tasks: row.get(6)?,
+            manifest_key: row.get(7)?,
+            failure: row.get(8)?,
+            created_at_ms: row.get(9)?,
+            updated_at_ms: row.get(10)?,
         })
     }
 
@@ -52,6 +54,7 @@ impl RawJob {
             self.failure.map(|text| from_str(&text)).transpose().map_err(|e| odd("a failure", e))?;
         Ok(JobRecord {
             id: self.id.parse().map_err(|e| odd("a job id", e))?,
+            epoch: self.epoch.parse().map_err(|e| odd("an epoch", e))?,
             state,
             source_key: self.source_key,
             recipe: self.recipe,
@@ -109,11 +112,11 @@ fn write_change(connection: &Connection, job: &JobRecord) -> Result<(), PortErro
 }
 
 fn create(connection: &Connection, job: &NewJob) -> Result<CreatedJob, PortError> {
-    let sql = "INSERT INTO jobs (id, state, source_key, recipe, created_at_ms, updated_at_ms)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT (id) DO NOTHING";
-    let state = JobState::Created.as_str();
+    let sql = "INSERT INTO jobs (id, epoch, state, source_key, recipe, created_at_ms, updated_at_ms)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (id) DO NOTHING";
+    let (state, epoch) = (JobState::Created.as_str(), uuid::Uuid::new_v4().simple().to_string());
     let rows = connection
-        .execute(sql, params![job.id.as_str(), state, job.source_key, job.recipe, now_ms()])
+        .execute(sql, params![job.id.as_str(), epoch, state, job.source_key, job.recipe, now_ms()])
         .map_err(error::sql)?;
     let stands = read_job(connection, &job.id)?.ok_or_else(|| odd("a job", "it is not there"))?;
     Ok(CreatedJob { created: rows == 1, job: stands })
@@ -141,16 +144,20 @@ fn change_job(
     })
 }
 
-fn delete(connection: &mut Connection, id: &JobId) -> Result<(), PortError> {
+fn delete(connection: &mut Connection, read: &JobRecord) -> Result<bool, PortError> {
     writing(connection, |transaction| {
-        let job = id.as_str();
+        let Some(stands) = read_job(transaction, &read.id)? else { return Ok(true) };
+        if (&stands.epoch, stands.state) != (&read.epoch, read.state) {
+            return Ok(false);
+        }
+        let job = read.id.as_str();
         transaction.execute("DELETE FROM jobs WHERE id = ?1", [job]).map_err(error::sql)?;
         // '0' comes right after '/': everything below task/JOB/. The rows stay for their terms
         let sql = "UPDATE leases SET holder = NULL, owner = NULL
                    WHERE name IN ('chunk/' || ?1, 'reassemble/' || ?1)
                    OR (name > 'task/' || ?1 || '/' AND name < 'task/' || ?1 || '0')";
         transaction.execute(sql, [job]).map_err(error::sql)?;
-        Ok(())
+        Ok(true)
     })
 }
 
@@ -180,8 +187,8 @@ impl JobLedger for LocalLedger {
         self.shared.db.call(move |db| change_job(db, &id, &change, fence.as_ref())).await
     }
 
-    async fn delete_job(&self, id: &JobId) -> Result<(), PortError> {
-        let id = id.clone();
-        self.shared.db.call(move |db| delete(db, &id)).await
+    async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
+        let read = read.clone();
+        self.shared.db.call(move |db| delete(db, &read)).await
     }
 }

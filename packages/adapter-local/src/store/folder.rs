@@ -134,18 +134,31 @@ impl Folder {
         place(&self.root, &temp, path, mode)?.map_err(|e| error::file("cannot write", path, e))
     }
 
-    pub fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
+    pub fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
         let (source, path) = (self.path_of(from), self.path_of(to));
-        if fs::metadata(&path).is_ok_and(|what| what.is_file()) {
-            return Ok(PutResult::Exists);
-        }
-        if !fs::metadata(&source).is_ok_and(|what| what.is_file()) {
-            return Err(not_there(from));
+        let is_file = |path: &Path| fs::metadata(path).is_ok_and(|what| what.is_file());
+        match (is_file(&source), is_file(&path)) {
+            (true, true) if mode == PutMode::Replace => return self.promote_over(from, &source, &path),
+            (_, true) => return Ok(PutResult::Exists),
+            (false, false) => return Err(not_there(from)),
+            (true, false) => {}
         }
         match with_folders(&self.root, &path, || fs::hard_link(&source, &path))? {
             Err(e) if needs_copy(&e) => self.copy(&source, &path, PutMode::CreateOnce),
             Err(e) if e.kind() == ErrorKind::NotFound => Err(not_there(from)),
             result => result.map_err(|e| error::file("cannot publish", &path, e)),
+        }
+    }
+
+    /// Promotes in the place of what has the name already.
+    fn promote_over(&self, from: &Key, source: &Path, path: &Path) -> Result<PutResult, PortError> {
+        let (_gone_after, temp) = self.temp();
+        match fs::hard_link(source, &temp) {
+            Err(e) if needs_copy(&e) => self.copy(source, path, PutMode::Replace),
+            Err(e) if e.kind() == ErrorKind::NotFound => Err(not_there(from)),
+            Err(e) => Err(error::file("cannot publish", path, e)),
+            Ok(()) => place(&self.root, &temp, path, PutMode::Replace)?
+                .map_err(|e| error::file("cannot publish", path, e)),
         }
     }
 

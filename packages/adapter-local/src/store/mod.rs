@@ -70,9 +70,9 @@ impl MediaStore for LocalStore {
         self.blocking(move |folder| folder.put_file(&key, &file, mode)).await
     }
 
-    async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
+    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
         let (from, to) = (from.clone(), to.clone());
-        self.blocking(move |folder| folder.promote(&from, &to)).await
+        self.blocking(move |folder| folder.promote(&from, &to, mode)).await
     }
 
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,28 +11,43 @@ use segue_domain::{JobState, Key, TaskId, Term};
 use segue_pipeline::{Deps, delete};
 use segue_ports::memory::MemoryStore;
 use segue_ports::{JobLedger, MediaStore, Object, ObjectPage, PortError, PutMode, PutResult};
+use tokio::sync::Notify;
 
 use crate::engines::Script;
 use crate::stale::Slow;
-use crate::world::{World, drain};
+use crate::world::{Running, World, drain};
 
-/// A store into which a publisher who knows nothing of the deletion goes on promoting.
-struct Promoting {
+/// A store in which something happens in the middle of a deletion.
+struct Meddled {
     inner: Arc<MemoryStore>,
-    from: Key,
-    to: Key,
+    meddle: Meddle,
+}
+
+enum Meddle {
+    /// A publisher who knows nothing of the deletion goes on promoting.
+    Promote { from: Key, to: Key },
+    /// The deletion stands still after its listing of that number, until it is told to go on.
+    Halt { lists: AtomicU32, halts_at: u32, go_on: Notify },
+}
+
+impl Meddled {
+    async fn promote_late(&self) {
+        if let Meddle::Promote { from, to } = &self.meddle {
+            let _ = self.inner.promote(from, to, PutMode::CreateOnce).await;
+        }
+    }
 }
 
 #[async_trait]
-impl MediaStore for Promoting {
+impl MediaStore for Meddled {
     async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError> {
         self.inner.put_bytes(key, bytes, mode).await
     }
     async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
         self.inner.put_file(key, file, mode).await
     }
-    async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
-        self.inner.promote(from, to).await
+    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
+        self.inner.promote(from, to, mode).await
     }
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
         self.inner.get_bytes(key, limit).await
@@ -44,12 +59,18 @@ impl MediaStore for Promoting {
         self.inner.head(key).await
     }
     async fn list(&self, prefix: &str, from: Option<&str>, max: usize) -> Result<ObjectPage, PortError> {
-        let _ = self.inner.promote(&self.from, &self.to).await;
-        self.inner.list(prefix, from, max).await
+        self.promote_late().await;
+        let page = self.inner.list(prefix, from, max).await;
+        if let Meddle::Halt { lists, halts_at, go_on } = &self.meddle
+            && lists.fetch_add(1, Ordering::Relaxed) == *halts_at
+        {
+            go_on.notified().await;
+        }
+        page
     }
     async fn delete(&self, key: &Key) -> Result<(), PortError> {
         self.inner.delete(key).await?;
-        let _ = self.inner.promote(&self.from, &self.to).await;
+        self.promote_late().await;
         Ok(())
     }
 }
@@ -66,13 +87,79 @@ async fn nothing_stays_public_of_a_deleted_job() {
     let from = Key::work(&world.job, &joining, Term(1), "final.txt").unwrap();
     let to = Key::published(&world.job, "final.txt").unwrap();
     world.store.put_bytes(&from, Bytes::from_static(b"late"), PutMode::Replace).await.unwrap();
-    let store = Promoting { inner: Arc::clone(&world.store), from, to };
+    let store = Meddled { inner: Arc::clone(&world.store), meddle: Meddle::Promote { from, to } };
     let deps = Deps { store: Arc::new(store), ..world.deps() };
     assert!(delete(&deps, &world.job).await.unwrap());
     let left = world.store.list("", None, 100).await.unwrap().objects;
     assert!(left.is_empty(), "{left:?}");
     assert!(world.ledger.job(&world.job).await.unwrap().is_none());
     assert!(delete(&deps, &world.job).await.unwrap(), "a repeat finds nothing to do");
+}
+
+/// A job that has ended, with all that it left, and nobody at work.
+async fn completed() -> (World, Vec<Running>) {
+    let world = World::new(Script { segments: 2, ..Script::default() });
+    let roles = world.start_all();
+    world.submit().await;
+    world.ended().await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    (world, roles)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_job_left_public_is_not_the_next_ones() {
+    let (world, roles) = completed().await;
+    let (manifest, part) = ("manifest.json", "final.txt");
+    let old = Key::published(&world.job, manifest).unwrap();
+    let old = world.store.get_bytes(&old, 1 << 20).await.unwrap();
+    for left in [&[manifest, part][..], &[part]] {
+        // whoever deleted it died after its record was gone
+        assert!(world.ledger.delete_job(&world.record().await).await.unwrap());
+        for name in [manifest, part] {
+            let key = Key::published(&world.job, name).unwrap();
+            world.store.delete(&key).await.unwrap();
+            if left.contains(&name) {
+                let bytes =
+                    if name == manifest { old.clone() } else { Bytes::from_static(b"an earlier job's") };
+                world.store.put_bytes(&key, bytes, PutMode::Replace).await.unwrap();
+            }
+        }
+        world.submit().await;
+        world.ended().await;
+        world.check_published(2).await;
+        let key = Key::published(&world.job, manifest).unwrap();
+        assert_ne!(world.store.get_bytes(&key, 1 << 20).await.unwrap(), old, "the earlier job's manifest");
+    }
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    drain(roles).await;
+    world.check_published(2).await;
+    world.check_nothing_left().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_deletion_leaves_the_next_job_alone() {
+    for halts_at in 0..6 {
+        let (world, roles) = completed().await;
+        let meddle = Meddle::Halt { lists: AtomicU32::new(0), halts_at, go_on: Notify::new() };
+        let store = Arc::new(Meddled { inner: Arc::clone(&world.store), meddle });
+        let (deps, job) = (Deps { store: Arc::clone(&store) as _, ..world.deps() }, world.job.clone());
+        let late = tokio::spawn(async move { delete(&deps, &job).await });
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!late.is_finished(), "it stands still at {halts_at}");
+        // somebody else deletes it in one go, and it is made again
+        assert!(delete(&world.deps(), &world.job).await.unwrap());
+        world.submit().await;
+        world.ended().await;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let stands = world.store.list("", None, 100).await.unwrap().objects;
+        let Meddle::Halt { go_on, .. } = &store.meddle else { panic!("it halts") };
+        go_on.notify_one();
+        assert!(late.await.unwrap().unwrap(), "the job that it was to delete is gone");
+        world.check_published(2).await;
+        let left = world.store.list("", None, 100).await.unwrap().objects;
+        assert_eq!(left, stands, "a deletion that stood still at {halts_at} took from the next job");
+        drain(roles).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +194,7 @@ async fn who_published_the_job_before_does_not_complete_the_next() {
     roles.push(world.start_reassembler(deps(&first), "first"));
     world.submit().await;
     is_publishing().await;
-    world.ledger.delete_job(&world.job).await.unwrap();
+    assert!(world.ledger.delete_job(&world.record().await).await.unwrap());
     for object in world.store.list("", None, 100).await.unwrap().objects {
         world.store.delete(&object.key.parse().unwrap()).await.unwrap();
     }

@@ -123,7 +123,7 @@ async fn a_deleted_job_is_forgotten() {
     let roles = world.start_all();
     world.submit().await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    world.ledger.delete_job(&world.job).await.unwrap();
+    assert!(world.ledger.delete_job(&world.record().await).await.unwrap());
     tokio::time::sleep(Duration::from_secs(3600)).await;
     drain(roles).await;
     for queue in QueueName::ALL {

@@ -52,8 +52,8 @@ impl JobLedger for Slow {
         self.thaw((change == JobChange::Complete).then_some(&self.before_complete)).await;
         self.inner.change(id, change, fence).await
     }
-    async fn delete_job(&self, id: &JobId) -> Result<(), PortError> {
-        self.inner.delete_job(id).await
+    async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
+        self.inner.delete_job(read).await
     }
 }
 

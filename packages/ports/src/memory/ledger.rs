@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_domain::{Completion, HolderId, JobId, JobRecord, JobState, TaskId, Term};
+use segue_domain::{Completion, Epoch, HolderId, JobId, JobRecord, JobState, TaskId, Term};
 
 use crate::clock::Clock;
 use crate::error::{PortError, PortErrorKind};
@@ -24,6 +24,8 @@ pub struct MemoryLedger {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Jobs that were made so far.
+    made: u64,
     jobs: BTreeMap<JobId, JobRecord>,
     completions: BTreeMap<(JobId, TaskId), Completion>,
     failures: HashMap<(JobId, TaskId), u32>,
@@ -55,8 +57,11 @@ impl State {
         if let Some(job) = self.jobs.get(&new.id) {
             return CreatedJob { created: false, job: job.clone() };
         }
+        self.made += 1;
+        let epoch: Epoch = self.made.to_string().parse().expect("a number is a plain id");
         let job = JobRecord {
             id: new.id,
+            epoch,
             state: JobState::Created,
             source_key: new.source_key,
             recipe: new.recipe,
@@ -166,15 +171,20 @@ impl JobLedger for MemoryLedger {
         Ok(Some(after))
     }
 
-    async fn delete_job(&self, id: &JobId) -> Result<(), PortError> {
+    async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
         let mut state = self.locked();
+        let id = &read.id;
+        let Some(stands) = state.jobs.get(id) else { return Ok(true) };
+        if (&stands.epoch, stands.state) != (&read.epoch, read.state) && !mutant!("delete-unfenced") {
+            return Ok(false);
+        }
         state.jobs.remove(id);
         state.completions.retain(|(job, _), _| job != id);
         state.failures.retain(|(job, _), _| job != id);
         for (_, held) in state.leases.iter_mut().filter(|(name, _)| name.is_of(id)) {
             held.holder = None;
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -67,15 +67,21 @@ impl MediaStore for MemoryStore {
         Ok(result)
     }
 
-    async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
+    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
         let mut objects = self.locked();
         let to = to.to_string();
-        if objects.contains_key(&to) {
+        let is_taken = objects.contains_key(&to);
+        if is_taken && mode == PutMode::CreateOnce {
             return Ok(PutResult::Exists);
         }
-        let bytes = objects.get(&from.to_string()).cloned().ok_or_else(|| not_there(from))?;
-        objects.insert(to, bytes);
-        Ok(PutResult::Written)
+        match objects.get(&from.to_string()).cloned() {
+            Some(bytes) => {
+                objects.insert(to, bytes);
+                Ok(PutResult::Written)
+            }
+            None if is_taken => Ok(PutResult::Exists),
+            None => Err(not_there(from)),
+        }
     }
 
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {

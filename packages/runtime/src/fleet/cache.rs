@@ -118,8 +118,8 @@ impl MediaStore for SourceCache {
         self.store.put_file(key, file, mode).await
     }
 
-    async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
-        self.store.promote(from, to).await
+    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
+        self.store.promote(from, to, mode).await
     }
 
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {

@@ -20,6 +20,7 @@ fn failed(id: &str, tail: &[&str]) -> JobRecord {
     };
     JobRecord {
         id: job(id),
+        epoch: "e".parse().unwrap(),
         state: JobState::Failed,
         source_key: "input/j/source.mp4".into(),
         recipe: "{}".into(),

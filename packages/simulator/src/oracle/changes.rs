@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use segue_domain::{Completion, JobId, JobRecord, JobState, Key, Manifest, Plan, SealedPlan};
 use segue_ports::{JobChange, JobLedger, LeaseName};
@@ -108,11 +109,13 @@ impl World {
         if manifest.plan != *hash || manifest.segments as usize != plan.segments.len() {
             return Err("the manifest is of another plan".into());
         }
+        let mut files = vec![("manifest.json".to_owned(), bytes.clone())];
         for output in &manifest.outputs {
             let bytes = state.objects.get(&output.work_key).ok_or("an output is not stored")?;
             if bytes.len() as u64 != output.bytes {
                 return Err(format!("{} is not whole", output.name));
             }
+            files.push((output.name.clone(), bytes.clone()));
         }
         let joined = manifest.outputs.first().ok_or("no outputs")?;
         let joined = String::from_utf8_lossy(&state.objects.get(&joined.work_key).expect("seen above")[..]);
@@ -127,26 +130,33 @@ impl World {
             return Err("a part is joined that no completion names".into());
         }
         let key = manifest_key.to_owned();
-        state.oracle.story(&job.id).manifest = Some(Committed { key, manifest, published: 0 });
+        state.oracle.story(&job.id).manifest = Some(Committed { key, manifest, files, published: 0 });
         Ok(())
     }
 
-    fn judge_complete(&self, state: &mut State, job: &JobId) {
-        let Some(committed) = &state.oracle.story(job).manifest else {
-            return self.violate(
-                state,
-                Invariant::OneManifest,
-                format!("{job} completed without a manifest"),
-            );
+    pub(super) fn judge_complete(&self, state: &mut State, job: &JobId) {
+        if state.oracle.story(job).manifest.is_none() {
+            let what = format!("{job} completed without a manifest");
+            self.violate(state, Invariant::OneManifest, what);
+        }
+        self.judge_public(state, job);
+    }
+
+    /// What is public of a completed job is what was committed, byte for byte.
+    pub(super) fn judge_public(&self, state: &mut State, job: &JobId) {
+        let story = state.oracle.story(job);
+        if story.is_robbed {
+            // a removal that was under way before it was made: the store cannot tell
+            return;
+        }
+        let Some(committed) = &story.manifest else { return };
+        let is_public = |(name, bytes): &&(String, Bytes)| {
+            let key = Key::published(job, name).expect("a plain name").to_string();
+            state.objects.get(&key) == Some(bytes)
         };
-        let mut names: Vec<(String, u64)> =
-            committed.manifest.outputs.iter().map(|o| (o.name.clone(), o.bytes)).collect();
-        names.push(("manifest.json".into(), committed.manifest.encode().len() as u64));
-        for (name, bytes) in names {
-            let key = Key::published(job, &name).expect("a plain name").to_string();
-            if state.objects.get(&key).is_none_or(|found| found.len() as u64 != bytes) {
-                self.violate(state, Invariant::OneManifest, format!("{job} completed without {name}"));
-            }
+        if let Some((name, _)) = committed.files.iter().find(|file| !is_public(file)) {
+            let what = format!("{job} is completed and the public {name} is not the committed one");
+            self.violate(state, Invariant::OneManifest, what);
         }
     }
 

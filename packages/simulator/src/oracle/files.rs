@@ -2,6 +2,8 @@
 
 use segue_domain::{JobId, JobState, Key};
 
+use tokio::time::Instant;
+
 use crate::oracle::Invariant;
 use crate::params::Role;
 use crate::port::By;
@@ -72,17 +74,34 @@ impl World {
         }
     }
 
-    /// Judges a removal.
-    pub fn judge_delete(&self, state: &mut State, by: &By, key: &Key) {
-        if self.params.processes[by.process].role == Role::User {
-            return;
-        }
+    /// Judges a removal. A user's was sent after the ledger was asked of the job at `asked`.
+    pub fn judge_delete(&self, state: &mut State, by: &By, key: &Key, asked: Option<Instant>) {
         let name = key.to_string();
         if state.objects.get(&name).is_none() {
             return;
         }
+        let is_user = self.params.processes[by.process].role == Role::User;
+        if is_user && matches!(key, Key::Source { .. } | Key::Published { .. }) {
+            return self.judge_plain_delete(state, by, key, asked);
+        }
         if let Some(why) = self.needs(state, key.job(), key, &name) {
             self.violate(state, Invariant::Needed, format!("{} removed {key}: {why}", by.holder));
+        }
+    }
+
+    /// Judges that a user removes what has a plain name, for which nobody but the ledger knows
+    /// whose it is. A job that was made or driven on after it was asked could not be known of.
+    fn judge_plain_delete(&self, state: &mut State, by: &By, key: &Key, asked: Option<Instant>) {
+        let Some(job) = state.model.jobs.get(key.job()) else { return };
+        if matches!(key, Key::Source { .. }) && job.state.is_terminal() {
+            return;
+        }
+        let story = state.oracle.story(key.job());
+        if story.moved_at.is_some_and(|moved| asked.is_some_and(|asked| moved < asked)) {
+            let what = format!("{} removed {key} of a job that is there", by.holder);
+            self.violate(state, Invariant::Needed, what);
+        } else {
+            story.is_robbed = true;
         }
     }
 

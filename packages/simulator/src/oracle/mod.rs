@@ -8,9 +8,10 @@ mod rest;
 mod tests;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use segue_domain::{HolderId, JobId, Manifest, Plan};
 use tokio::time::Instant;
 
@@ -74,8 +75,11 @@ struct Story {
     moves: u32,
     /// When it was created.
     created_at: Option<Instant>,
-    /// Whether it was deleted by a request that was sent before it was created.
-    is_taken_late: bool,
+    /// Whether a removal from the store took from it that was sent before it was created.
+    is_robbed: bool,
+    /// What was public under its name when it was created: an earlier job's, whose deletion
+    /// had not come to its end.
+    left: BTreeSet<String>,
     sealed_at: Option<Instant>,
     ended_at: Option<Instant>,
     plan: Option<Arc<Plan>>,
@@ -88,6 +92,8 @@ struct Story {
 struct Committed {
     key: String,
     manifest: Manifest,
+    /// Its files by their public names, and itself.
+    files: Vec<(String, Bytes)>,
     published: u32,
 }
 
@@ -115,17 +121,37 @@ impl Oracle {
         story
     }
 
-    /// A job was created: what was known of an earlier one of that id is over.
-    pub fn created(&mut self, job: &JobId) {
+    /// A job was created: what was known of an earlier one of that id is over, but for what
+    /// that one left public.
+    pub fn created(&mut self, job: &JobId, left: BTreeSet<String>) {
         let story = self.moved(job);
+        story.left = left;
         (story.sealed_at, story.plan, story.manifest) = (None, None, None);
-        (story.created_at, story.is_taken_late) = (Some(Instant::now()), false);
+        (story.created_at, story.is_robbed) = (Some(Instant::now()), false);
     }
 
-    /// A job was deleted by a request that was sent at `sent_at`.
-    pub fn deleted(&mut self, job: &JobId, sent_at: Instant) {
+    /// A manifest that names nothing was committed, beside one file.
+    #[cfg(test)]
+    fn commits(&mut self, job: &JobId, name: &str, bytes: Bytes) {
+        let manifest = Manifest {
+            version: segue_domain::manifest::MANIFEST_VERSION,
+            job: job.clone(),
+            recipe: String::new(),
+            plan: segue_domain::PlanHash(String::new()),
+            term: segue_domain::Term(1),
+            source_bytes: 0,
+            segments: 0,
+            tools: BTreeMap::new(),
+            notes: Vec::new(),
+            outputs: Vec::new(),
+        };
+        let files = vec![(name.to_owned(), bytes)];
+        self.story(job).manifest = Some(Committed { key: String::new(), manifest, files, published: 0 });
+    }
+
+    /// A job was deleted.
+    pub fn deleted(&mut self, job: &JobId) {
         let story = self.moved(job);
-        story.is_taken_late |= story.created_at.take().is_some_and(|created| created > sent_at);
         story.ended_at = Some(Instant::now());
         story.manifest = None;
     }

@@ -1,6 +1,6 @@
 //! Each invariant, broken on purpose: the oracle says so, and says which.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,7 +141,7 @@ fn a_broken_invariant_is_named() {
             let key = Key::source(&job(), "mp4");
             created(state);
             state.objects.put(&key.to_string(), Bytes::new());
-            world.judge_delete(state, &by(), &key);
+            world.judge_delete(state, &by(), &key, None);
         }),
         (Invariant::OneManifest, |world, state| {
             created(state);
@@ -152,6 +152,56 @@ fn a_broken_invariant_is_named() {
     for (number, (invariant, breaks)) in cases.into_iter().enumerate() {
         assert_eq!(said(breaks), Some(invariant), "case {number}");
     }
+}
+
+/// A user's removals are judged by what the ledger could have told.
+#[test]
+fn a_deletion_that_takes_from_the_next_job_is_noticed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        let world = World::new(calm(), PathBuf::new());
+        let user = world.params.processes.iter().position(|process| process.role == Role::User).unwrap();
+        let by = By { process: user, ..by() };
+        let removes = |key: &Key, asked| {
+            let state = &mut *world.lock();
+            state.objects.put(&key.to_string(), Bytes::from_static(b"another's"));
+            world.judge_delete(state, &by, key, asked);
+            state.violation.take().map(|violation| violation.invariant)
+        };
+        let public = Key::published(&job(), "final.txt").unwrap();
+        assert_eq!(removes(&public, None), None, "there is no job");
+        let early = tokio::time::Instant::now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        created(&mut world.lock());
+        world.lock().oracle.created(&job(), BTreeSet::new());
+        assert_eq!(removes(&public, Some(early)), None, "it was made while the removal was under way");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let late = tokio::time::Instant::now();
+        assert_eq!(removes(&public, Some(late)), Some(Invariant::Needed));
+
+        // what has a term is never excused
+        let part = Key::work(&job(), &task(), Term(1), "part.txt").unwrap();
+        let file = segue_domain::PartFile { name: "part.txt".into(), key: part.to_string(), bytes: 9 };
+        world.lock().model.completions.insert((job(), task()), completion(vec![file]));
+        assert_eq!(removes(&part, Some(early)), Some(Invariant::Needed));
+    });
+}
+
+#[test]
+fn a_file_of_an_earlier_job_is_not_what_was_committed() {
+    let said = said(|world, state| {
+        created(state);
+        state.model.jobs.get_mut(&job()).unwrap().state = segue_domain::JobState::Publishing;
+        state.oracle.commits(&job(), "final.txt", Bytes::from_static(b"mine"));
+        let public = Key::published(&job(), "final.txt").unwrap().to_string();
+        state.objects.put(&public, Bytes::from_static(b"mine"));
+        change(world, state, &JobChange::Complete);
+        assert_eq!(state.violation, None);
+        // as long, and another's
+        state.objects.put(&public, Bytes::from_static(b"your"));
+        world.judge_rest(state);
+    });
+    assert_eq!(said, Some(Invariant::OneManifest));
 }
 
 #[test]

@@ -3,20 +3,20 @@
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use segue_domain::{Completion, HolderId, JobId, JobRecord, TaskId};
+use segue_domain::{Completion, HolderId, JobId, JobRecord, Key, TaskId};
 use segue_ports::{
     Acquired, Clock, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease,
     LeaseLedger, LeaseName, NewJob, PortError, Recorded,
 };
 
-use tokio::time::Instant;
-
 use crate::op::Op;
 use crate::oracle::Invariant;
+use crate::params::Role;
 use crate::port::Port;
 use crate::world::{State, World};
 
@@ -52,7 +52,9 @@ impl JobLedger for Port {
             let wanted = state.model.create(&job, world.clock.now_ms());
             agree(world, state, Op::CreateJob, &got, &wanted);
             if got.created {
-                state.oracle.created(&got.job.id);
+                let public = Key::published_prefix(&got.job.id);
+                let left = state.objects.keys(&public, None).map(|(key, _)| key.to_owned()).collect();
+                state.oracle.created(&got.job.id, left);
             }
             Ok(got)
         })
@@ -60,8 +62,11 @@ impl JobLedger for Port {
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError> {
-        let id = id.clone();
-        self.call(Op::Job, id.to_string(), move |state, world, _| {
+        let (id, life) = (id.clone(), Arc::clone(&self.life));
+        self.call(Op::Job, id.to_string(), move |state, world, by| {
+            if world.params.processes[by.process].role == Role::User {
+                life.asks(&id);
+            }
             let got = now(world.ledger.job(&id))?;
             let wanted = state.model.jobs.get(&id).cloned();
             agree(world, state, Op::Job, &got, &wanted);
@@ -112,13 +117,18 @@ impl JobLedger for Port {
         .await
     }
 
-    async fn delete_job(&self, id: &JobId) -> Result<(), PortError> {
-        let (id, sent_at) = (id.clone(), Instant::now());
-        self.call(Op::DeleteJob, id.to_string(), move |state, world, _| {
-            now(world.ledger.delete_job(&id))?;
-            state.model.delete(&id);
-            state.oracle.deleted(&id, sent_at);
-            Ok(())
+    async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
+        let read = read.clone();
+        let what = format!("{} epoch {}", read.id, read.epoch);
+        self.call(Op::DeleteJob, what, move |state, world, _| {
+            let was_there = state.model.jobs.contains_key(&read.id);
+            let got = now(world.ledger.delete_job(&read))?;
+            let wanted = state.model.delete(&read);
+            agree(world, state, Op::DeleteJob, &got, &wanted);
+            if got && was_there {
+                state.oracle.deleted(&read.id);
+            }
+            Ok(got)
         })
         .await
     }

@@ -55,6 +55,11 @@ impl Port {
         &self.world.params.processes[self.life.process]
     }
 
+    /// Which process it is.
+    pub fn place(&self) -> usize {
+        self.life.process
+    }
+
     fn by(&self) -> By {
         By { process: self.life.process, holder: self.life.holder.clone(), partial: false }
     }

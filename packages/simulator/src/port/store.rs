@@ -54,16 +54,22 @@ impl MediaStore for Port {
         .await
     }
 
-    async fn promote(&self, from: &Key, to: &Key) -> Result<PutResult, PortError> {
+    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
         let (from, to) = (from.clone(), to.clone());
         self.call(Op::Promote, format!("{from} to {to}"), move |state, world, _| {
             let name = to.to_string();
-            if state.objects.get(&name).is_some() {
+            let (source, stands) = (from.to_string(), state.objects.get(&name).cloned());
+            if stands.is_some() && mode == PutMode::CreateOnce {
                 return Ok(PutResult::Exists);
             }
-            let source = from.to_string();
-            let bytes = state.objects.get(&source).cloned().ok_or_else(|| not_there(&source))?;
-            world.judge_promote(state, &from, &to);
+            let bytes = match state.objects.get(&source).cloned() {
+                Some(bytes) => bytes,
+                None if stands.is_some() => return Ok(PutResult::Exists),
+                None => return Err(not_there(&source)),
+            };
+            if stands.is_none_or(|stands| stands != bytes) {
+                world.judge_promote(state, &from, &to);
+            }
             state.objects.put(&name, bytes);
             Ok(PutResult::Written)
         })
@@ -116,9 +122,9 @@ impl MediaStore for Port {
     }
 
     async fn delete(&self, key: &Key) -> Result<(), PortError> {
-        let key = key.clone();
+        let (key, asked) = (key.clone(), self.life.asked(key.job()));
         self.call(Op::Delete, key.to_string(), move |state, world, by| {
-            world.judge_delete(state, by, &key);
+            world.judge_delete(state, by, &key, asked);
             state.objects.delete(&key.to_string());
             Ok(())
         })

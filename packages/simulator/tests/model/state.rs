@@ -119,6 +119,7 @@ impl Job {
         let plan = SealedPlan { hash: PlanHash("h".into()), key: String::new(), tasks: u64::from(segments) };
         JobRecord {
             id: "j".parse().expect("a plain id"),
+            epoch: "1".parse().expect("a plain id"),
             state,
             source_key: String::new(),
             recipe: String::new(),

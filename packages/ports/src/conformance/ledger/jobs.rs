@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use segue_domain::{JobId, JobState};
+use segue_domain::{JobId, JobRecord, JobState};
 
-use super::{Port, completion, counted, create, failure, finish, held, must_change, new_job, plan_of, task};
+use super::{
+    Port, completion, counted, create, failure, finish, held, must_change, new_job, plan_of, read, task,
+};
 use crate::conformance::{Capabilities, all_at_once, fresh, fresh_job};
 use crate::error::PortErrorKind;
 use crate::ledger::{JobChange, JobFilter, LeaseName, Recorded};
@@ -46,7 +48,10 @@ pub async fn what_is_not_there_is_said_so(ledger: Port, caps: &Capabilities) {
     let recorded = ledger.record(&completion(&id, &lease, task(0), 0), &lease).await.unwrap();
     assert_eq!(recorded, Recorded::Stale, "a completion without a job");
     assert_eq!(ledger.completion(&id, &task(0)).await.unwrap(), None);
-    ledger.delete_job(&id).await.unwrap();
+    let other = fresh_job();
+    create(&ledger, &other).await;
+    let stranger = JobRecord { id: id.clone(), ..read(&ledger, &other).await };
+    assert!(ledger.delete_job(&stranger).await.unwrap(), "what is not there is gone");
 }
 
 async fn walk(ledger: &Port, filter: &JobFilter, max: usize) -> Vec<JobId> {
@@ -119,8 +124,9 @@ pub async fn a_deleted_job_leaves_nothing_but_its_terms(ledger: Port, caps: &Cap
     let lease = held(&ledger, &name, "a", caps.long()).await;
     let kept = held(&ledger, &LeaseName::task(&other, &task(1)), "a", caps.long()).await;
 
-    ledger.delete_job(&id).await.unwrap();
-    ledger.delete_job(&id).await.unwrap();
+    let deleted = read(&ledger, &id).await;
+    assert!(ledger.delete_job(&deleted).await.unwrap());
+    assert!(ledger.delete_job(&deleted).await.unwrap(), "a repeat");
     assert_eq!(ledger.job(&id).await.unwrap(), None);
     assert_eq!(ledger.completions(&id, None, 10).await.unwrap(), []);
     assert!(!ledger.renew(&lease, caps.long()).await.unwrap(), "the lease of a deleted job");
@@ -139,4 +145,37 @@ pub async fn a_deleted_job_leaves_nothing_but_its_terms(ledger: Port, caps: &Cap
     assert_eq!(ledger.completions(&other, None, 10).await.unwrap().len(), 1);
     assert_eq!(ledger.count_failure(&other, &task(1)).await.unwrap(), 2);
     assert!(ledger.renew(&kept, caps.long()).await.unwrap(), "another job's lease was ended");
+}
+
+/// A request that comes late does nothing to a job that was driven on, nor to the next of its id.
+pub async fn a_late_deletion_leaves_what_it_did_not_read(ledger: Port, caps: &Capabilities) {
+    let id = fresh_job();
+    create(&ledger, &id).await;
+    must_change(&ledger, &id, JobChange::Fail(failure())).await;
+    let failed = read(&ledger, &id).await;
+    must_change(&ledger, &id, JobChange::Retry).await;
+    finish(&ledger, &id, task(0)).await;
+    let name = LeaseName::task(&id, &task(1));
+    let driven = (read(&ledger, &id).await, held(&ledger, &name, "a", caps.long()).await);
+    assert!(!ledger.delete_job(&failed).await.unwrap(), "it has gone on since it was read");
+    assert_eq!(read(&ledger, &id).await, driven.0, "a refused deletion changes nothing");
+    assert!(ledger.renew(&driven.1, caps.long()).await.unwrap(), "a refused deletion ended a lease");
+    assert!(ledger.delete_job(&driven.0).await.unwrap());
+
+    create(&ledger, &id).await;
+    finish(&ledger, &id, task(0)).await;
+    ledger.count_failure(&id, &task(1)).await.unwrap();
+    let next = (read(&ledger, &id).await, held(&ledger, &name, "b", caps.long()).await);
+    assert_ne!(next.0.epoch, driven.0.epoch, "two jobs of one id are told apart");
+    assert_eq!(next.0.state, driven.0.state, "only the epoch tells them apart");
+    assert!(!ledger.delete_job(&driven.0).await.unwrap(), "the next job of that id");
+    assert_eq!(read(&ledger, &id).await, next.0, "a late deletion touched the next job");
+    assert_eq!(ledger.completions(&id, None, 10).await.unwrap().len(), 1);
+    assert_eq!(ledger.count_failure(&id, &task(1)).await.unwrap(), 2);
+    assert!(
+        ledger.renew(&next.1, caps.long()).await.unwrap(),
+        "a late deletion ended a lease of the next job"
+    );
+    assert!(ledger.delete_job(&next.0).await.unwrap());
+    assert_eq!(ledger.job(&id).await.unwrap(), None);
 }

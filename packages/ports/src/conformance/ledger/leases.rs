@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use segue_domain::{JobId, Term};
 
-use super::{Port, held, task};
+use super::{Port, create, held, read, task};
 use crate::conformance::{Capabilities, all_at_once, fresh, fresh_job, holder};
 use crate::ledger::{Acquired, LeaseName};
 
@@ -47,7 +47,11 @@ pub async fn the_term_grows_for_ever(ledger: Port, caps: &Capabilities) {
         match way {
             0 => ledger.release(&lease).await.unwrap(),
             1 => caps.outlast_short().await,
-            _ => ledger.delete_job(&job).await.unwrap(),
+            _ => {
+                create(&ledger, &job).await;
+                let read = read(&ledger, &job).await;
+                assert!(ledger.delete_job(&read).await.unwrap());
+            }
         }
     }
 }
@@ -129,7 +133,8 @@ pub async fn names_are_apart(ledger: Port, caps: &Capabilities) {
         }
     }
     let sweep = ledger.acquire(&LeaseName::sweep(), &holder("a"), caps.short).await.unwrap();
-    ledger.delete_job(&jobs[0]).await.unwrap();
+    create(&ledger, &jobs[0]).await;
+    assert!(ledger.delete_job(&read(&ledger, &jobs[0]).await).await.unwrap());
     for lease in &leases {
         let kept = ledger.renew(lease, caps.long()).await.unwrap();
         assert_eq!(kept, !lease.name.is_of(&jobs[0]), "{}", lease.name.as_str());

@@ -4,7 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_domain::{Completion, Failure, FaultKind, JobId, PlanHash, SealedPlan, TaskId, TaskKind};
+use segue_domain::{
+    Completion, Failure, FaultKind, JobId, JobRecord, PlanHash, SealedPlan, TaskId, TaskKind,
+};
 
 use super::{Capabilities, Subject, holder, run_clauses};
 use crate::ledger::{Acquired, JobChange, Lease, LeaseName, Ledger, NewJob, Recorded};
@@ -28,6 +30,7 @@ where
         jobs::jobs_come_in_pages,
         jobs::jobs_are_filtered,
         jobs::a_deleted_job_leaves_nothing_but_its_terms,
+        jobs::a_late_deletion_leaves_what_it_did_not_read,
         changes::each_state_allows_what_it_allows,
         changes::a_join_waits_for_every_task,
         changes::one_of_many_changes_takes_effect,
@@ -62,6 +65,10 @@ fn new_job(id: &JobId) -> NewJob {
 
 async fn create(ledger: &Port, id: &JobId) {
     assert!(ledger.create_job(new_job(id)).await.unwrap().created, "{id} was there before");
+}
+
+async fn read(ledger: &Port, id: &JobId) -> JobRecord {
+    ledger.job(id).await.unwrap().expect("the job")
 }
 
 fn plan_of(tasks: u64) -> SealedPlan {

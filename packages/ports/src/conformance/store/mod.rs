@@ -36,6 +36,7 @@ where
         writing::a_file_is_taken_over,
         writing::a_link_is_not_a_file,
         writing::promotion_gives_a_second_name,
+        writing::promotion_may_replace,
         writing::one_of_many_is_promoted,
         writing::deleting_is_for_good_and_twice_is_once,
         writing::writers_and_deleters_do_not_meet,

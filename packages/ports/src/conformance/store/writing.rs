@@ -116,18 +116,49 @@ pub async fn a_link_is_not_a_file(port: Arc<Port>, _caps: &Capabilities) {
 pub async fn promotion_gives_a_second_name(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     let (from, to) = (work(&job, "final.mp4"), published(&job, "final.mp4"));
-    let error = port.store.promote(&from, &to).await.unwrap_err();
+    let error = port.store.promote(&from, &to, PutMode::CreateOnce).await.unwrap_err();
     assert_eq!(error.kind, PortErrorKind::NotFound, "{error}");
     port.put(&from, "made", PutMode::CreateOnce).await;
-    assert_eq!(port.store.promote(&from, &to).await.unwrap(), PutResult::Written);
-    assert_eq!(port.store.promote(&from, &to).await.unwrap(), PutResult::Exists);
+    assert_eq!(port.store.promote(&from, &to, PutMode::CreateOnce).await.unwrap(), PutResult::Written);
+    assert_eq!(port.store.promote(&from, &to, PutMode::CreateOnce).await.unwrap(), PutResult::Exists);
     port.store.delete(&from).await.unwrap();
-    assert_eq!(port.store.promote(&from, &to).await.unwrap(), PutResult::Exists, "a late repeat");
+    assert_eq!(
+        port.store.promote(&from, &to, PutMode::CreateOnce).await.unwrap(),
+        PutResult::Exists,
+        "a late repeat"
+    );
     assert_eq!(port.text(&to).await, "made");
 
     port.put(&from, "another attempt", PutMode::Replace).await;
-    assert_eq!(port.store.promote(&from, &to).await.unwrap(), PutResult::Exists);
+    assert_eq!(port.store.promote(&from, &to, PutMode::CreateOnce).await.unwrap(), PutResult::Exists);
     assert_eq!(port.text(&to).await, "made", "what is published never changes");
+}
+
+/// What an earlier job of that name left public is replaced, whole; a late repeat is fine.
+pub async fn promotion_may_replace(port: Arc<Port>, caps: &Capabilities) {
+    let job = job();
+    let (from, to) = (work(&job, "final.mp4"), published(&job, "final.mp4"));
+    let error = port.store.promote(&from, &to, PutMode::Replace).await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::NotFound, "{error}");
+    port.put(&from, "made", PutMode::CreateOnce).await;
+    assert_eq!(port.store.promote(&from, &to, PutMode::Replace).await.unwrap(), PutResult::Written);
+    assert_eq!(port.text(&to).await, "made");
+    let left = work(&job, "left.mp4");
+    port.put(&left, "what was left", PutMode::CreateOnce).await;
+    assert_eq!(port.store.promote(&left, &to, PutMode::Replace).await.unwrap(), PutResult::Written);
+    assert_eq!(port.text(&to).await, "what was left");
+
+    port.put(&from, "made again", PutMode::Replace).await;
+    let calls = (0..caps.callers).map(|_| {
+        let (port, from, to) = (Arc::clone(&port), from.clone(), to.clone());
+        async move { port.store.promote(&from, &to, PutMode::Replace).await.unwrap() }
+    });
+    assert!(all_at_once(calls).await.contains(&PutResult::Written));
+    assert_eq!(port.text(&to).await, "made again", "what was there before");
+    port.store.delete(&from).await.unwrap();
+    assert_eq!(port.store.promote(&from, &to, PutMode::Replace).await.unwrap(), PutResult::Exists);
+    assert_eq!(port.text(&to).await, "made again");
+    assert_eq!(port.store.promote(&left, &from, PutMode::Replace).await.unwrap(), PutResult::Written);
 }
 
 /// Two finishers publish one result.
@@ -142,7 +173,7 @@ pub async fn one_of_many_is_promoted(port: Arc<Port>, caps: &Capabilities) {
     }
     let calls = from.into_iter().enumerate().map(|(n, from)| {
         let (port, to) = (Arc::clone(&port), to.clone());
-        async move { (n, port.store.promote(&from, &to).await.unwrap()) }
+        async move { (n, port.store.promote(&from, &to, PutMode::CreateOnce).await.unwrap()) }
     });
     let results = all_at_once(calls).await;
     let won: Vec<_> = results.iter().filter(|(_, r)| *r == PutResult::Written).collect();
