@@ -58,7 +58,9 @@ impl Default for WindowRules {
         WindowRules {
             anchor_every: 108 * SAMPLE_RATE,
             anchor_reach: 4 * SAMPLE_RATE,
-            longest_heard: 29 * SAMPLE_RATE,
+            // fuller windows cost words: of three talks of 10 minutes 3.1% were wrong with 25 s, 3.4%
+            // with 29 s (base.en, greedy)
+            longest_heard: 25 * SAMPLE_RATE,
             speech_from: 0.5,
             speech_until: 0.35,
             shortest_speech: 3,
