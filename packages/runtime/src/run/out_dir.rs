@@ -246,11 +246,18 @@ impl OutDir {
         self.remove_state().map(|_| ())
     }
 
+    /// The lock goes last: from then on the folder may be another process's, which finds nothing
+    /// of ours in it.
     fn remove_state(self) -> Result<Vec<PathBuf>, Failure> {
+        self.clear()?;
         let state = self.state();
-        std::fs::remove_dir_all(&state)
-            .map_err(|error| failure::io(format!("removing {}", state.display()), &error))?;
-        Ok(self.made)
+        let removed = std::fs::remove_file(state.join(lock::NAME)).and_then(|()| std::fs::remove_dir(&state));
+        match removed {
+            Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
+                Err(failure::io(format!("removing {}", state.display()), &error))
+            }
+            _ => Ok(self.made),
+        }
     }
 
     /// Leaves the folder as it was found: `.segue` and the folder itself go if they hold

@@ -147,3 +147,24 @@ fn files_of_nobody_are_not_overwritten() {
     let failure = OutDir::open(&file).unwrap_err();
     assert_eq!(failure.kind, FaultKind::Usage);
 }
+
+#[test]
+fn who_leaves_a_folder_and_who_comes_do_not_disturb_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let come_and_go = |id: &str| {
+        let mut worked = 0;
+        while worked < 50 {
+            // or another is at work in it
+            let Ok(mut out) = OutDir::open(dir.path()) else { continue };
+            assert_eq!(out.find(&job(id)).unwrap(), Found::Nothing, "something of another's");
+            out.claim(marker(id, dir.path())).unwrap();
+            out.finish().unwrap();
+            worked += 1;
+        }
+    };
+    std::thread::scope(|scope| {
+        let all = ["one", "two", "three"].map(|id| scope.spawn(move || come_and_go(id)));
+        all.map(|one| one.join().unwrap());
+    });
+    assert!(!dir.path().join(STATE).exists());
+}
