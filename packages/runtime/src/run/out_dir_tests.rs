@@ -164,7 +164,7 @@ fn who_leaves_a_folder_and_who_comes_do_not_disturb_each_other() {
     };
     std::thread::scope(|scope| {
         let all = ["one", "two", "three"].map(|id| scope.spawn(move || come_and_go(id)));
-        all.map(|one| one.join().unwrap());
+        all.into_iter().for_each(|one| one.join().unwrap());
     });
     assert!(!dir.path().join(STATE).exists());
 }
