@@ -43,12 +43,16 @@ pub(crate) async fn in_one_file(
     let copied = File::create(&first).and_then(|mut to| io::copy(&mut start, &mut to));
     copied.map_err(|e| MediaError::io(first.display(), &e))?;
     remux(tools, &first, clock, &skeleton, limits).await?;
-    let movie = File::open(&skeleton).and_then(CountedFile::new);
-    let movie = movie.map_err(|e| MediaError::io(skeleton.display(), &e))?;
     let filling = Filling { track: 0, timescale, samples, last_duration };
-    let filled = mp4::fill(&movie, vec![filling]).map_err(|e| broken(pieces, &e))?;
-    let bodies = [vec![pieces.to_owned()]];
-    filled::write(&filled, &skeleton, &bodies, out, &limits.cancel)?;
+    let (body, made, to, cancel) =
+        (pieces.to_owned(), skeleton.clone(), out.to_owned(), limits.cancel.clone());
+    let filled = tokio::task::spawn_blocking(move || {
+        let movie = File::open(&made).and_then(CountedFile::new);
+        let movie = movie.map_err(|e| MediaError::io(made.display(), &e))?;
+        let filled = mp4::fill(&movie, vec![filling]).map_err(|e| broken(&body, &e))?;
+        filled::write(&filled, &made, &[vec![body]], &to, &cancel)
+    });
+    filled.await.map_err(|e| MediaError::internal(format!("an index ended badly: {e}")))??;
     for done in [pieces, &first, &skeleton] {
         fs::remove_file(done).map_err(|e| MediaError::io(done.display(), &e))?;
     }
