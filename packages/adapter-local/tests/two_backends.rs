@@ -82,6 +82,10 @@ impl CompletionLedger for Two {
     async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
         self.next().ledger.count_failure(job, task).await
     }
+
+    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
+        self.next().ledger.failures(job, task).await
+    }
 }
 
 #[async_trait]

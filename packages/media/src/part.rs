@@ -228,7 +228,7 @@ pub async fn indexed(tools: &Tools, part: &Path, limits: &Limits) -> Result<Path
         .ok_or_else(|| MediaError::source(format!("{}: holds no picture", part.display())))?;
     let beside = part.with_extension("indexed");
     fs::create_dir_all(&beside).map_err(|e| MediaError::io(beside.display(), &e))?;
-    let made = track::write(tools, part, &beside, stream, limits).await?;
+    let made = track::write(tools, part, &beside, &facts, stream, limits).await?;
     Ok(beside.join(made.file_name))
 }
 

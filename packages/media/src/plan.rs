@@ -219,7 +219,7 @@ pub async fn plan_cuts(
         Err(reason) => {
             source.bring_all().await?;
             let source = source.path();
-            let made = track::write(tools, source, scratch, stream, limits).await?;
+            let made = track::write(tools, source, scratch, facts, stream, limits).await?;
             if reason == SEVERAL_EDITS {
                 hidden = track::hidden_packets(tools, source, stream.index, limits).await?;
             }

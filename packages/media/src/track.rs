@@ -18,6 +18,11 @@ use crate::tools::Tools;
 /// Packets whose times are compared with ffmpeg's.
 const COMPARED: usize = 12;
 
+/// ffmpeg's name of MPEG program streams. They may give a time to one picture of a group and none to
+/// the others; ffmpeg's demuxer works those out from the order of decoding where it is asked to, and its
+/// muxers guess wrong where it is not.
+const PROGRAM_STREAM: &str = "mpeg";
+
 /// A track file that was made.
 pub(crate) struct Made {
     pub open: OpenIndex,
@@ -95,11 +100,20 @@ pub(crate) fn anchor(seen: &[Option<i64>], track: &Track) -> Option<i64> {
 }
 
 /// The arguments that copy one stream into a track file.
-pub fn track_args(source: &Path, stream: &StreamFacts, out: &Path, format: &str) -> Vec<OsString> {
+pub fn track_args(
+    source: &Path,
+    facts: &SourceFacts,
+    stream: &StreamFacts,
+    out: &Path,
+    format: &str,
+) -> Vec<OsString> {
     let mut args: Vec<OsString> =
         ["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", "-copyts"]
             .map(OsString::from)
             .to_vec();
+    if facts.format == PROGRAM_STREAM {
+        args.extend(["-fflags", "+genpts"].map(OsString::from));
+    }
     args.extend(source_input(source));
     args.extend(["-map".into(), format!("0:{}", stream.index).into()]);
     args.extend(["-c", "copy", "-copyinkf", "-use_editlist", "0"].map(OsString::from));
@@ -113,6 +127,7 @@ pub(crate) async fn write(
     tools: &Tools,
     source: &Path,
     scratch: &Path,
+    facts: &SourceFacts,
     stream: &StreamFacts,
     limits: &Limits,
 ) -> Result<Made> {
@@ -123,7 +138,7 @@ pub(crate) async fn write(
     for format in orders {
         let file_name = format!("track.{format}");
         let out = scratch.join(&file_name);
-        let args = track_args(source, stream, &out, format);
+        let args = track_args(source, facts, stream, &out, format);
         let call = tools.ffmpeg(format!("indexing the picture of {}", source.display()), args);
         match process::run(&call, limits, |_| Heard::Progress).await {
             Ok(_) => {

@@ -20,8 +20,8 @@ use crate::ingest::{Intake, take_in};
 use crate::progress::{completed_tasks, report_stages};
 use crate::receive::{Outcome, serve, serve_all};
 use crate::settle::{
-    after_failure, as_engine_error, job_under_lease, load_plan, open_source, reassemble_if_all_in, scratch,
-    source_error, unless_cancelled, unless_killer,
+    after_failure, as_engine_error, job_under_lease, load_plan, open_source, reassemble_if_all_in,
+    says_it_lives, scratch, source_error, unless_cancelled, unless_killer,
 };
 
 /// Task messages that are sent at once.
@@ -115,6 +115,7 @@ impl Chunker {
             Err(error) => Err(error.into()),
         };
         held.release().await;
+        says_it_lives(&self.deps, &self.config, &record.id, &planning(), &outcome, &self.shutdown).await;
         outcome
     }
 

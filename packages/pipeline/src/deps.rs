@@ -57,8 +57,8 @@ pub struct RoleConfig {
     pub threads: usize,
     /// Failed attempts after which a task is poison and its job fails.
     pub max_attempts: u32,
-    /// Times that a task of a job is begun again after which it is taken to kill its workers, and
-    /// its job fails.
+    /// Attempts at a task of a job from which no worker came back after which it is taken to kill
+    /// its workers, and its job fails.
     pub max_begun: u32,
     /// First wait after a failed attempt; doubles with each.
     pub backoff: Duration,

@@ -24,7 +24,7 @@ use crate::progress::PAGE;
 use crate::publish::{joining, publish, publish_held};
 use crate::receive::{Outcome, serve};
 use crate::settle::{
-    after_failure, as_engine_error, fetch, fetch_inputs, job_under_lease, load_plan, scratch,
+    after_failure, as_engine_error, fetch, fetch_inputs, job_under_lease, load_plan, says_it_lives, scratch,
     unless_cancelled, unless_killer,
 };
 use crate::tidy::tidy_completed;
@@ -95,6 +95,7 @@ impl Reassembler {
             Err(error) => Err(error.into()),
         };
         held.release().await;
+        says_it_lives(&self.deps, &self.config, &record.id, &joining(), &outcome, &self.shutdown).await;
         outcome
     }
 

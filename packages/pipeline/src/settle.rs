@@ -19,6 +19,12 @@ use crate::receive::Outcome;
 /// Largest plan or manifest that is read, bytes.
 const DOCUMENT_LIMIT: u64 = 256 << 20;
 
+/// How often a task is begun in all for each worker that it may end.
+const BEGUN_FOR_EACH_END: u32 = 20;
+
+/// How often a worker tries to say that it lives.
+const TOLD: u32 = 5;
+
 /// Asks for reassembly if the plan is sealed and every task is in. Whoever could have been
 /// last calls this; the message may be sent any number of times.
 pub async fn reassemble_if_all_in(deps: &Deps, job: &JobId) -> anyhow::Result<()> {
@@ -67,6 +73,10 @@ pub async fn after_failure(
 
 /// Fails the job of a task that ended too many workers: what becomes of its message then.
 /// `None` where it may be tried.
+///
+/// Ended are those that began and did not say that they came back ([`says_it_lives`]): a living worker
+/// that lost its lease, on a machine with more work than it can do or without a ledger for a while,
+/// is none of them. What nobody can hold to the end is not tried for ever either.
 pub async fn unless_killer(
     deps: &Deps,
     config: &RoleConfig,
@@ -76,11 +86,23 @@ pub async fn unless_killer(
     lease: &Lease,
 ) -> anyhow::Result<Option<Outcome>> {
     let begun = begun_again(deps, job, task, lease).await?;
-    if begun < config.max_begun.max(attempts.unwrap_or(0)) || mutant!("killers-not-counted") {
+    let most = config.max_begun.max(attempts.unwrap_or(0));
+    if begun < most || mutant!("killers-not-counted") {
         return Ok(None);
     }
-    let cause =
-        format!("{task} ended {begun} workers without a result; look at memory limits and at the source");
+    let came_back = deps.ledger.failures(job, &counter("lived", task)).await?;
+    let ended = begun.saturating_sub(came_back);
+    let in_all = most.saturating_mul(BEGUN_FOR_EACH_END);
+    let cause = if ended >= most {
+        format!("{task} ended {ended} workers without a result; look at memory limits and at the source")
+    } else if begun >= in_all {
+        format!(
+            "{task} was begun {begun} times and no worker kept its lease to the end; give it longer leases \
+             (SEGUE_LEASE) or fewer workers to a machine"
+        )
+    } else {
+        return Ok(None);
+    };
     let failure = Failure {
         kind: FaultKind::Environment,
         cause: cause.clone(),
@@ -104,9 +126,42 @@ pub async fn begun_again(deps: &Deps, job: &JobId, name: &TaskId, lease: &Lease)
     if mutant!("killers-by-term") {
         return Ok(lease.term.0.saturating_sub(1) as u32);
     }
-    let short: String = name.as_str().chars().take(80).collect();
-    let counter = format!("begun_{short}").parse().expect("a plain id, and short enough");
-    deps.ledger.count_failure(job, &counter).await
+    deps.ledger.count_failure(job, &counter("begun", name)).await
+}
+
+/// Says that whoever held the lease of this work is alive, where `outcome` is that somebody has to begin
+/// it again. A ledger that does not answer is asked a few times more, until `shutdown`; who could not
+/// say it counts as ended.
+pub async fn says_it_lives(
+    deps: &Deps,
+    config: &RoleConfig,
+    job: &JobId,
+    name: &TaskId,
+    outcome: &anyhow::Result<Outcome>,
+    shutdown: &CancellationToken,
+) {
+    if matches!(outcome, Ok(Outcome::Done | Outcome::Poison(_))) || mutant!("living-not-counted") {
+        return;
+    }
+    for tried in 1..=TOLD {
+        match deps.ledger.count_failure(job, &counter("lived", name)).await {
+            // a job that is not there any more counts nobody
+            Ok(_) => return,
+            Err(error) if error.kind == PortErrorKind::NotFound => return,
+            Err(error) => tracing::warn!(%job, task = %name, tried, %error, "that it lives is not counted"),
+        }
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(config.backoff_after(tried, name.as_str())) => {}
+        }
+    }
+}
+
+/// The name under which something about a task is counted beside its failures.
+fn counter(what: &str, task: &TaskId) -> TaskId {
+    let short: String = task.as_str().chars().take(80).collect();
+    format!("{what}_{short}").parse().expect("a plain id, and short enough")
 }
 
 /// Whether the job failed by this. It does not when the attempt is stale or the job has ended:

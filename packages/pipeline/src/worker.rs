@@ -23,7 +23,7 @@ use crate::late::{Pace, Watch, Watched};
 use crate::receive::{Outcome, serve};
 use crate::settle::{
     after_failure, as_engine_error, begun_again, fetch_inputs, job_under_lease, load_plan,
-    reassemble_if_all_in, scratch, unless_cancelled, unless_killer,
+    reassemble_if_all_in, says_it_lives, scratch, unless_cancelled, unless_killer,
 };
 use crate::task_reporter::TaskReporter;
 
@@ -117,13 +117,17 @@ impl Worker {
         let now = job_under_lease(&self.deps, &record).await;
         let outcome = match now {
             Ok(Some(now)) if now.state == JobState::Mapping && now.plan == record.plan => {
-                let attempt = Attempt { job: &job, task: &task, name: attempt, held: &held };
+                let attempt = Attempt { job: &job, task: &task, name: attempt.clone(), held: &held };
                 self.attempt(attempt, plan).await
             }
             Ok(_) => Ok(Outcome::Later(Duration::ZERO)),
             Err(error) => Err(error.into()),
         };
         held.release().await;
+        // a spare is tried twice, whatever became of it
+        if attempt == task.id {
+            says_it_lives(&self.deps, &self.config, &job, &attempt, &outcome, &self.shutdown).await;
+        }
         outcome
     }
 

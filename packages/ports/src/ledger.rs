@@ -201,6 +201,9 @@ pub trait CompletionLedger: Send + Sync {
     /// Counts a failed attempt and says how many there are now; a repeat counts again.
     /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when the job is not there.
     async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError>;
+
+    /// How many were counted: 0 where none was, also when the job is not there.
+    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError>;
 }
 
 /// Leases with terms, by the ledger's own clock.

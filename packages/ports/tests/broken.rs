@@ -129,6 +129,10 @@ impl CompletionLedger for Broken {
     async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
         self.ledger.count_failure(job, task).await
     }
+
+    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
+        self.ledger.failures(job, task).await
+    }
 }
 
 #[async_trait]

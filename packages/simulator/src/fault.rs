@@ -177,6 +177,11 @@ impl Coverage {
         self.kinds[kind as usize]
     }
 
+    /// How often anything was hit at one call.
+    pub fn at_call(&self, op: Op) -> u64 {
+        FaultKind::OF_CALLS.iter().map(|kind| self.at(*kind, op)).sum()
+    }
+
     /// How often a kind was hit at one call.
     pub fn at(&self, kind: FaultKind, op: Op) -> u64 {
         self.calls[cell(kind, op)]

@@ -148,6 +148,11 @@ impl Model {
         Some(*count)
     }
 
+    /// How many failures were counted.
+    pub fn failures(&self, job: &JobId, task: &TaskId) -> u32 {
+        self.failures.get(&(job.clone(), task.clone())).copied().unwrap_or(0)
+    }
+
     /// Takes a lease, or says how long it is another's.
     pub fn acquire(&mut self, name: &LeaseName, holder: &HolderId, ttl: Duration, now_ms: i64) -> Acquired {
         let last = self.leases.get(name.as_str());

@@ -49,6 +49,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("failures-not-counted", "everything", "failed attempts are not counted"),
     mutant("cancelled-is-failure", "everything", "an attempt that was called off counts as failed"),
     mutant("killers-not-counted", "everything", "a task that kills its workers is tried for ever"),
+    mutant("living-not-counted", "starved", "a living worker that lost its lease counts as one that died"),
     mutant("killers-by-term", "remade", "the term says how many workers a task has ended"),
     mutant("trust-never-ends", "everything", "a lease is trusted until somebody says no"),
     mutant("trust-from-answer", "time", "a lease is trusted from when the answer came"),

@@ -88,4 +88,5 @@ ops! {
     Head, "head", Store, false;
     List, "list", Store, false;
     Delete, "delete", Store, true;
+    Failures, "failures", Ledger, false;
 }

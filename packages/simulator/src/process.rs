@@ -76,6 +76,7 @@ fn config(world: &World, life: &Life) -> RoleConfig {
         poll_wait: local(20),
         sweep_every: local(60),
         backoff: local(1),
+        max_begun: world.params.scenario.focus.max_begun,
         late: world.params.spares.then(|| LateRule { percent: 200, at_least: local(10) }),
         ..defaults
     }

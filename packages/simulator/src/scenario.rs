@@ -33,12 +33,20 @@ pub struct Focus {
     pub gives_up: bool,
     /// Whether somebody else deletes what its user deletes.
     pub deleted_twice: bool,
+    /// Workers that a task may end before its job fails.
+    pub max_begun: u32,
 }
 
 impl Focus {
     /// Everything alike.
-    pub const NONE: Focus =
-        Focus { calls: &[], roles: &[], remakes: (0, 0), gives_up: false, deleted_twice: false };
+    pub const NONE: Focus = Focus {
+        calls: &[],
+        roles: &[],
+        remakes: (0, 0),
+        gives_up: false,
+        deleted_twice: false,
+        max_begun: 10,
+    };
 }
 
 const USERS: &[FaultKind] = &[Resubmit, CancelJob, RetryJob, DeleteJob, Recreate, Flaky, Poison, Broken];
@@ -151,6 +159,12 @@ pub const SCENARIOS: &[Scenario] = &[
             Pause,
         ],
         focus: Focus::NONE,
+    },
+    Scenario {
+        name: "starved",
+        about: "workers that live and lose their leases, for their renewals are slow or fail",
+        kinds: &[FailBefore, SlowBefore, Straggler],
+        focus: Focus { calls: &[Op::Renew], max_begun: 3, ..Focus::NONE },
     },
     Scenario {
         name: "upgrade",

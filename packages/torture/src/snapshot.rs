@@ -53,8 +53,9 @@ impl Snapshot {
             found.push(Finding::new(Broken::BadState, what));
         }
         let most = lives * TERMS_OF_A_LIFE;
-        // what is begun again takes a term of its lease each time
-        let bound = |task: &str| if task.starts_with("begun_") { most } else { MOST_ATTEMPTS };
+        // what is begun again, and who says that he came back, takes a term of its lease each time
+        let of_terms = |task: &str| task.starts_with("begun_") || task.starts_with("lived_");
+        let bound = |task: &str| if of_terms(task) { most } else { MOST_ATTEMPTS };
         for (task, count) in self.failures.iter().filter(|(task, count)| **count > bound(task)) {
             found.push(Finding::new(Broken::Unbounded, format!("task {task} failed {count} times")));
         }

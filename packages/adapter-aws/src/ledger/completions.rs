@@ -29,12 +29,21 @@ fn parse(item: &Item) -> Result<Completion, PortError> {
     serde_json::from_str(&document).map_err(|e| odd("a completion", e))
 }
 
+/// The failures that an item counts, in order.
+fn attempts(item: &Item) -> &[AttributeValue] {
+    item.get("attempts").and_then(|list| list.as_l().ok()).map_or(&[], Vec::as_slice)
+}
+
+/// The item that counts the failures of a task since its job was last driven on.
+fn failures_key(row: &Row, task: &TaskId) -> Item {
+    part_key(&row.record.id, &row.record.epoch, format!("fail#{}#{task}", row.retries))
+}
+
 /// Which failure of its task an attempt is, from 1. The list keeps their order, so that each
 /// has a number of its own, also when it is asked for again later.
 fn number_of(item: &Item, attempt: &str) -> Result<u32, PortError> {
-    let attempts = item.get("attempts").and_then(|list| list.as_l().ok());
     let is_it = |one: &AttributeValue| one.as_s().is_ok_and(|one| one == attempt);
-    let place = attempts.and_then(|attempts| attempts.iter().position(is_it));
+    let place = attempts(item).iter().position(is_it);
     let place = place.ok_or_else(|| odd("a count of failures", "it does not have the last one"))?;
     u32::try_from(place + 1).map_err(|e| odd("a count of failures", e))
 }
@@ -158,7 +167,7 @@ impl CompletionLedger for DynamoLedger {
         };
         // enough to tell the failures of one task apart
         let attempt = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
-        let key = part_key(job, &row.record.epoch, format!("fail#{}#{task}", row.retries));
+        let key = failures_key(&row, task);
         let counted = self
             .client
             .update_item()
@@ -188,5 +197,11 @@ impl CompletionLedger for DynamoLedger {
             },
         };
         number_of(&stands, &attempt)
+    }
+    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
+        let Some(row) = self.row(job).await? else { return Ok(0) };
+        let item = self.get(&self.tables.completions, failures_key(&row, task)).await?;
+        u32::try_from(item.as_ref().map_or(0, |item| attempts(item).len()))
+            .map_err(|e| odd("a count of failures", e))
     }
 }

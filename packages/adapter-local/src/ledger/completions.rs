@@ -82,6 +82,12 @@ fn count_failure(connection: &mut Connection, job: &JobId, task: &TaskId) -> Res
     })
 }
 
+fn failures(connection: &Connection, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
+    let sql = "SELECT count FROM failures WHERE job = ?1 AND task = ?2";
+    let mut found = connection.prepare_cached(sql).map_err(error::sql)?;
+    Ok(optional(found.query_row([job.as_str(), task.as_str()], |row| row.get(0)))?.unwrap_or(0))
+}
+
 #[async_trait]
 impl CompletionLedger for LocalLedger {
     async fn record(&self, completion: &Completion, lease: &Lease) -> Result<Recorded, PortError> {
@@ -108,5 +114,10 @@ impl CompletionLedger for LocalLedger {
     async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
         let (job, task) = (job.clone(), task.clone());
         self.shared.db.call(move |db| count_failure(db, &job, &task)).await
+    }
+
+    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
+        let (job, task) = (job.clone(), task.clone());
+        self.shared.db.call(move |db| failures(db, &job, &task)).await
     }
 }

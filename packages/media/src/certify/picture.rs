@@ -130,7 +130,7 @@ pub(super) async fn picture_of(
     }
     let scratch = request.work.join("certify");
     std::fs::create_dir_all(&scratch).map_err(|e| MediaError::io(scratch.display(), &e))?;
-    let made = track::write(tools, result, &scratch, found, limits).await?;
+    let made = track::write(tools, result, &scratch, facts, found, limits).await?;
     Ok(Found { open: made.open, anchor: made.anchor, inside: false, moved: false })
 }
 

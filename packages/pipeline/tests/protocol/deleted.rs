@@ -173,10 +173,7 @@ async fn a_living_job_is_not_deleted() {
 #[tokio::test(start_paused = true)]
 async fn who_published_the_job_before_does_not_complete_the_next() {
     let world = World::new(Script { segments: 2, ..Script::default() });
-    let slow = || {
-        let inner = Arc::clone(&world.ledger);
-        Arc::new(Slow { inner, frozen: AtomicBool::new(false), before_complete: AtomicBool::new(true) })
-    };
+    let slow = || Arc::new(Slow { before_complete: AtomicBool::new(true), ..Slow::new(&world.ledger) });
     let is_publishing = || async {
         for _ in 0..3600 {
             let found = world.ledger.job(&world.job).await.unwrap();

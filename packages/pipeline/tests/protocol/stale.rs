@@ -22,9 +22,20 @@ pub struct Slow {
     pub frozen: AtomicBool,
     /// While it is set, only the last change of a job waits.
     pub before_complete: AtomicBool,
+    /// While it is set, only renewals wait.
+    pub starved: AtomicBool,
 }
 
 impl Slow {
+    pub fn new(inner: &Arc<MemoryLedger>) -> Slow {
+        Slow {
+            inner: Arc::clone(inner),
+            frozen: AtomicBool::new(false),
+            before_complete: AtomicBool::new(false),
+            starved: AtomicBool::new(false),
+        }
+    }
+
     async fn thaw(&self, also: Option<&AtomicBool>) {
         while self.frozen.load(Ordering::Relaxed) || also.is_some_and(|also| also.load(Ordering::Relaxed)) {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -77,6 +88,10 @@ impl CompletionLedger for Slow {
     async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
         self.inner.count_failure(job, task).await
     }
+
+    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
+        self.inner.failures(job, task).await
+    }
 }
 
 #[async_trait]
@@ -90,7 +105,7 @@ impl LeaseLedger for Slow {
         self.inner.acquire(name, holder, ttl).await
     }
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {
-        self.thaw(None).await;
+        self.thaw(Some(&self.starved)).await;
         self.inner.renew(lease, ttl).await
     }
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {
@@ -103,11 +118,7 @@ async fn a_worker_that_wakes_too_late_changes_nothing() {
     let script = Script { segments: 2, task_takes: Duration::from_secs(5), ..Script::default() };
     let world = World::new(script);
     world.submit().await;
-    let slow = Arc::new(Slow {
-        inner: Arc::clone(&world.ledger),
-        frozen: AtomicBool::new(true),
-        before_complete: AtomicBool::new(false),
-    });
+    let slow = Arc::new(Slow { frozen: AtomicBool::new(true), ..Slow::new(&world.ledger) });
     let chunker = world.start_chunker(world.deps(), "chunker");
     let late =
         world.start_worker(world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _), "late");
@@ -126,11 +137,7 @@ async fn a_worker_that_wakes_too_late_changes_nothing() {
 async fn two_reassemblers_publish_one_result() {
     let script = Script { segments: 3, join_takes: Duration::from_secs(5), ..Script::default() };
     let world = World::new(script);
-    let slow = Arc::new(Slow {
-        inner: Arc::clone(&world.ledger),
-        frozen: AtomicBool::new(false),
-        before_complete: AtomicBool::new(false),
-    });
+    let slow = Arc::new(Slow::new(&world.ledger));
     let late = world
         .start_reassembler(world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _), "late");
     let mut roles = vec![world.start_chunker(world.deps(), "c"), world.start_worker(world.deps(), "w")];
@@ -149,4 +156,44 @@ async fn two_reassemblers_publish_one_result() {
     drain(roles).await;
     world.check_published(3).await;
     world.check_nothing_left().await;
+}
+
+/// A world with one worker whose renewals are lost, and how often its task was begun again.
+async fn starved() -> (World, Arc<Slow>, Vec<crate::world::Running>) {
+    let world = World::new(Script { segments: 1, task_takes: Duration::from_secs(60), ..Script::default() });
+    let slow = Arc::new(Slow { starved: AtomicBool::new(true), ..Slow::new(&world.ledger) });
+    let deps = world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _);
+    let roles = vec![
+        world.start_chunker(world.deps(), "c"),
+        world.start_worker(deps, "starved"),
+        world.start_reassembler(world.deps(), "r"),
+        world.start_sweeper(),
+    ];
+    world.submit().await;
+    (world, slow, roles)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_living_worker_that_loses_its_lease_again_and_again_is_not_taken_for_dead() {
+    let (world, slow, roles) = starved().await;
+    let begun: TaskId = "begun_carry-00000".parse().unwrap();
+    while world.ledger.failures(&world.job, &begun).await.unwrap() < 15 {
+        assert_eq!(world.record().await.failure, None);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    slow.starved.store(false, Ordering::Relaxed);
+    world.ended().await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    drain(roles).await;
+    world.check_published(1).await;
+    world.check_nothing_left().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_worker_can_hold_to_the_end_is_not_tried_for_ever() {
+    let (world, _slow, roles) = starved().await;
+    let failure = world.ended().await.failure.expect("it failed");
+    assert!(failure.cause.contains("begun 200 times"), "{}", failure.cause);
+    assert!(failure.cause.contains("SEGUE_LEASE"), "{}", failure.cause);
+    drain(roles).await;
 }

@@ -219,6 +219,10 @@ impl CompletionLedger for MemoryLedger {
         *count += 1;
         Ok(*count)
     }
+
+    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
+        Ok(self.locked().failures.get(&(job.clone(), task.clone())).copied().unwrap_or(0))
+    }
 }
 
 #[async_trait]

@@ -10,6 +10,7 @@ use segue_ports::{JobChange, JobLedger, LeaseName};
 use tokio::time::Instant;
 
 use crate::fault::FaultKind;
+use crate::op::Op;
 use crate::oracle::{Committed, Invariant};
 use crate::port::By;
 use crate::world::{State, World};
@@ -48,7 +49,9 @@ impl World {
                     self.violate(state, Invariant::StaleTerm, what);
                 }
                 let killer = failure.cause.contains("workers without a result");
-                let killed = state.coverage.of(FaultKind::Killer) > 0 || state.coverage.of_world() >= 4;
+                // who only could not renew a lease lives, and says so
+                let deadly = state.coverage.of_world() - state.coverage.at_call(Op::Renew);
+                let killed = state.coverage.of(FaultKind::Killer) > 0 || deadly >= 4;
                 // a user who deletes a job can take the source of the next away late, and a
                 // late request can make the job again without one
                 let deleted = state.coverage.of(FaultKind::DeleteJob) > 0;

@@ -8,6 +8,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::life::Life;
+use crate::op::Op;
 use crate::oracle::Invariant;
 use crate::world::{State, World};
 
@@ -62,7 +63,9 @@ impl World {
         let count = story.attempts.entry(name).or_default();
         *count += 1;
         let (count, moves) = (*count, story.moves);
-        if count > 12 * (moves + 1) {
+        // each lease that cannot be renewed is one try more
+        let unrenewed = state.coverage.at_call(Op::Renew) as u32;
+        if count > 12 * (moves + 1) + unrenewed {
             let what = format!("{} was tried {count} times after {faults} faults", lease.as_str());
             self.violate(state, Invariant::Bounded, what);
         }
@@ -76,8 +79,12 @@ impl World {
 
     /// Judges that an attempt was counted as failed, or as begun again, for the `count`-th time.
     pub fn judge_failures(&self, state: &mut State, job: &JobId, task: &TaskId, count: u32) {
-        let is_begun = task.as_str().starts_with("begun_");
-        let (most, what) = if is_begun { (10, "was begun again") } else { (3, "failed") };
+        let counts = |what: &str| task.as_str().starts_with(what);
+        let (most, what) = match () {
+            () if counts("begun_") => (10, "was begun again"),
+            () if counts("lived_") => (10, "was left by a worker that lives"),
+            () => (3, "failed"),
+        };
         // so many are the rule; a fault can keep the role from failing the job then
         if count > most + state.fired.len() as u32 {
             let what = format!("{task} of {job} {what} {count} times and is tried again");

@@ -191,6 +191,17 @@ impl CompletionLedger for Port {
         })
         .await
     }
+
+    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
+        let (job, task) = (job.clone(), task.clone());
+        self.call(Op::Failures, format!("{job} {task}"), move |state, world, _| {
+            let got = now(world.ledger.failures(&job, &task))?;
+            let wanted = state.model.failures(&job, &task);
+            agree(world, state, Op::Failures, &got, &wanted);
+            Ok(got)
+        })
+        .await
+    }
 }
 
 #[async_trait]

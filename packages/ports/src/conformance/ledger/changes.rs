@@ -162,6 +162,7 @@ pub async fn a_retry_forgets_failures_and_keeps_completions(ledger: Port, _caps:
     assert_eq!(retried.failure, None);
     assert_eq!(counted(&ledger, &id).await, 1);
     assert!(ledger.completion(&id, &task(0)).await.unwrap().is_some());
+    assert_eq!(ledger.failures(&id, &task(1)).await.unwrap(), 0, "failures were not forgotten");
     assert_eq!(ledger.count_failure(&id, &task(1)).await.unwrap(), 1, "failures were not forgotten");
     assert_eq!(ledger.count_failure(&other, &task(1)).await.unwrap(), 2, "another job's were");
 }

@@ -191,7 +191,9 @@ pub async fn a_completion_comes_back_as_it_was(ledger: Port, caps: &Capabilities
 /// Each failure has a number of its own.
 pub async fn failures_are_counted_one_by_one(ledger: Port, caps: &Capabilities) {
     let id = fresh_job();
+    assert_eq!(ledger.failures(&id, &task(0)).await.unwrap(), 0, "there is no such job");
     create(&ledger, &id).await;
+    assert_eq!(ledger.failures(&id, &task(0)).await.unwrap(), 0, "none was counted");
     let calls = (0..caps.callers).map(|_| {
         let (ledger, id) = (Arc::clone(&ledger), id.clone());
         async move { ledger.count_failure(&id, &task(0)).await.unwrap() }
@@ -200,4 +202,7 @@ pub async fn failures_are_counted_one_by_one(ledger: Port, caps: &Capabilities) 
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=caps.callers as u32).collect::<Vec<_>>());
     assert_eq!(ledger.count_failure(&id, &task(1)).await.unwrap(), 1, "tasks are counted apart");
+    let asked =
+        [ledger.failures(&id, &task(0)).await.unwrap(), ledger.failures(&id, &task(1)).await.unwrap()];
+    assert_eq!(asked, [caps.callers as u32, 1], "asking says the count and counts nothing");
 }
