@@ -2,8 +2,8 @@
 //!
 //! whisper.cpp's own way out of a bad answer is to sample at higher temperatures, from dice
 //! that each state throws on from window to window: the answer would depend on what was heard
-//! before. Here a doubtful window is heard once more with a wider search instead, which is a
-//! function of the sound alone.
+//! before. Here a doubtful window is heard once more with a wider search instead, whose dice are
+//! thrown anew for each window, so that the answer is a function of the sound alone.
 
 use crate::coverage::too_slow;
 use crate::engine::Hearing;

@@ -36,7 +36,8 @@ pub struct WhisperCpp {
     context: WhisperContext,
     model: String,
     threads: usize,
-    idle: Mutex<Vec<WhisperState>>,
+    /// A place for each worker, with the state that it used last.
+    idle: Mutex<Vec<Option<WhisperState>>>,
     returned: Condvar,
 }
 
@@ -47,7 +48,7 @@ pub(crate) fn quiet_logs() {
 }
 
 impl WhisperCpp {
-    /// Loads the weights and makes the workers' states.
+    /// Loads the weights.
     pub fn load(config: &WhisperConfig) -> Result<WhisperCpp> {
         quiet_logs();
         if config.workers == 0 || config.threads_per_worker == 0 {
@@ -63,35 +64,45 @@ impl WhisperCpp {
         params.flash_attn(false);
         params.dtw_parameters(DtwParameters { mode, ..DtwParameters::default() });
         let context = load_weights(&config.weights, params)?;
-        let states: Result<Vec<_>> = (0..config.workers)
-            .map(|_| {
-                context.create_state().map_err(|e| {
-                    SpeechError::environment("no memory for a decoding state; use fewer workers").caused_by(e)
-                })
-            })
-            .collect();
         Ok(WhisperCpp {
             context,
             model: config.model.clone(),
             threads: config.threads_per_worker,
-            idle: Mutex::new(states?),
+            idle: Mutex::new((0..config.workers).map(|_| None).collect()),
             returned: Condvar::new(),
         })
     }
 
-    fn take(&self) -> WhisperState {
+    fn take(&self) -> Option<WhisperState> {
         let mut idle = self.idle.lock().unwrap_or_else(|e| e.into_inner());
         loop {
             match idle.pop() {
-                Some(state) => return state,
+                Some(place) => return place,
                 None => idle = self.returned.wait(idle).unwrap_or_else(|e| e.into_inner()),
             }
         }
     }
 
-    fn give_back(&self, state: WhisperState) {
-        self.idle.lock().unwrap_or_else(|e| e.into_inner()).push(state);
+    fn give_back(&self, place: Option<WhisperState>) {
+        self.idle.lock().unwrap_or_else(|e| e.into_inner()).push(place);
         self.returned.notify_one();
+    }
+
+    /// The state to decode with, in a worker's place.
+    ///
+    /// whisper.cpp draws the candidates of a beam search by chance (`whisper_sample_token_topk`), and one
+    /// of its generators goes on from call to call: what a used state hears depends on what it heard
+    /// before. A new state throws the same dice for the same sound; it costs some milliseconds.
+    fn state<'a>(&self, place: &'a mut Option<WhisperState>, search: Search) -> Result<&'a mut WhisperState> {
+        if search != Search::Greedy {
+            *place = None;
+        }
+        match place {
+            Some(state) => Ok(state),
+            None => Ok(place.insert(self.context.create_state().map_err(|e| {
+                SpeechError::environment("no memory for a decoding state; use fewer workers").caused_by(e)
+            })?)),
+        }
     }
 }
 
@@ -135,7 +146,7 @@ impl SpeechEngine for WhisperCpp {
         cancel: &CancellationToken,
     ) -> Result<Hearing> {
         self.check(options)?;
-        let mut state = self.take();
+        let mut place = self.take();
         let setting = whisper_decode::Setting {
             options,
             threads: self.threads,
@@ -144,8 +155,10 @@ impl SpeechEngine for WhisperCpp {
             first_timestamp: self.context.token_beg(),
             audio_context: self.context.model_n_audio_ctx(),
         };
-        let heard = whisper_decode::hear(&mut state, samples, &setting, cancel);
-        self.give_back(state);
+        let heard = self
+            .state(&mut place, options.search)
+            .and_then(|state| whisper_decode::hear(state, samples, &setting, cancel));
+        self.give_back(place);
         heard
     }
 }

@@ -9,9 +9,9 @@ use std::sync::{Arc, OnceLock};
 
 use segue_domain::transcript::Transcript;
 use segue_speech::{
-    DecodeOptions, KnownModel, MemorySound, Progress, SAMPLE_RATE, SampleRange, SileroVad, SoundSource,
-    SpeechEngine, SpeechErrorKind, Transcriber, VoiceActivity, WhisperConfig, WhisperCpp, WindowRules,
-    stitch,
+    DecodeOptions, KnownModel, MemorySound, Progress, SAMPLE_RATE, SampleRange, Search, SileroVad,
+    SoundSource, SpeechEngine, SpeechErrorKind, Transcriber, VoiceActivity, WhisperConfig, WhisperCpp,
+    WindowRules, stitch,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -267,4 +267,31 @@ fn distance(a: &[String], b: &[String]) -> usize {
         }
     }
     row[b.len()]
+}
+
+/// whisper.cpp draws the candidates of a beam search by chance.
+#[test]
+fn a_wider_search_hears_the_same_whatever_was_heard_before() {
+    let engine = WhisperCpp::load(&WhisperConfig { workers: 1, ..config() }).expect("the weights load");
+    let options = DecodeOptions { search: Search::Beam { width: 5 }, ..DecodeOptions::default() };
+    let cancel = CancellationToken::new();
+    // so much noise that many candidates are about as likely
+    let noisy = |file: &str| -> Vec<f32> {
+        let mut dice = 1u32;
+        let sound = clip(file);
+        sound
+            .into_iter()
+            .map(|sample| {
+                dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                f32::from(sample) / 32768.0 + 0.15 * ((dice >> 8) as f32 / 8_388_608.0 - 1.0)
+            })
+            .collect()
+    };
+    let hear = |sound: &[f32]| engine.transcribe(sound, &options, &cancel).expect("it is heard").tokens;
+    let sounds: Vec<Vec<f32>> = CLIPS.iter().map(|(file, _)| noisy(file)).collect();
+    let first: Vec<_> = sounds.iter().map(|sound| hear(sound)).collect();
+    let again: Vec<_> = sounds.iter().rev().map(|sound| hear(sound)).collect();
+    for (first, again) in first.iter().zip(again.iter().rev()) {
+        assert_eq!(first, again);
+    }
 }
