@@ -33,8 +33,10 @@ pub enum Fixture {
     Chapters,
     /// A picture of the cover beside the video.
     Cover,
-    /// MPEG-2 in a program stream.
+    /// MPEG-2 in a program stream, with sound that begins late.
     Mpeg2Ps,
+    /// The same with picture and sound at once; one picture of a group has a time.
+    ProgramStream,
     /// MPEG-4 Part 2 and MP3 in AVI.
     Avi,
     /// The last group is one frame.
@@ -213,6 +215,10 @@ fn recipes(which: Fixture) -> (&'static str, Vec<Vec<String>>) {
             vec![format!(
                 "{av} -c:v mpeg2video -g 15 -bf 1 -b:v 600k -c:a mp2 -ar 48000 -b:a 128k -af atrim=start=0.1 -f mpeg"
             )],
+        ),
+        Fixture::ProgramStream => (
+            "vob",
+            vec![format!("{av} -c:v mpeg2video -g 15 -bf 2 -b:v 600k -c:a mp2 -ar 48000 -b:a 128k -f vob")],
         ),
         Fixture::Avi => {
             ("avi", vec![format!("{av} -c:v mpeg4 -vtag xvid -g 30 -b:v 300k -c:a libmp3lame -b:a 64k")])

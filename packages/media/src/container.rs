@@ -180,7 +180,11 @@ fn audio(container: FinalContainer, facts: &SourceFacts, codec: &str) -> Fate {
     let no = |why: &str| Fate::Drop(why.to_owned());
     let from_mov = facts.container == Container::Mov;
     match codec {
-        "aac" | "ac3" | "eac3" | "alac" | "mp2" => Fate::Copy,
+        "aac" | "ac3" | "eac3" | "alac" => Fate::Copy,
+        "mp2" if container == FinalContainer::Mp4 => {
+            no("MP4 calls MPEG layer 2 and 3 by one number, and layer 2 is decoded as 3, to other samples")
+        }
+        "mp2" => Fate::Copy,
         "mp3" if facts.container != Container::Matroska => Fate::Copy,
         "mp3" | "opus" if !from_mov => {
             no("the samples to skip at its start and end are kept exactly only by Matroska")
