@@ -1,7 +1,8 @@
 //! The yardstick: one whisper.cpp pass over the whole file with the same weights.
 //!
-//! usage: one_pass WAV OUT.txt [--threads 2] [--beam 0] [--best-of 1] [--model base.en] [--carry 0] [--flash 0] [--nst 1]
-//! Its defaults are the decoding of `transcribe`; whisper.cpp's own program takes --beam 5 --best-of 5 --carry 1 --nst 0.
+//! usage: one_pass WAV OUT.txt [--threads 2] [--beam 5] [--best-of 1] [--model base.en] [--carry 0] [--flash 0] [--nst 1]
+//! Its defaults are the decoding of `transcribe`, and that of whisper.cpp's own program but for --carry 1 --nst 0.
+//! --beam 0 is greedy; --best-of is then how many are drawn where it falls back.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -12,7 +13,7 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let samples = support::read_wav(args[0].as_ref());
     let threads = support::flag(&args, "--threads").unwrap_or(2);
-    let beam: i32 = support::flag(&args, "--beam").unwrap_or(0);
+    let beam: i32 = support::flag(&args, "--beam").unwrap_or(5);
     let best_of = support::flag(&args, "--best-of").unwrap_or(1);
     let carry: u8 = support::flag(&args, "--carry").unwrap_or(0);
     let flash: u8 = support::flag(&args, "--flash").unwrap_or(0);

@@ -1,6 +1,6 @@
 //! A WAV file through the map and the reduce step, as so many segments.
 //!
-//! usage: transcribe WAV OUT.txt [--segments 1] [--workers 2] [--threads 1] [--beam 0] [--model base.en]
+//! usage: transcribe WAV OUT.txt [--segments 1] [--workers 2] [--threads 1] [--beam 5] [--model base.en]
 //!        [--json OUT.json] [--windows] [--listen-only]
 
 #[path = "support/mod.rs"]
@@ -21,7 +21,7 @@ fn main() {
     let segments: i64 = support::flag(&args, "--segments").unwrap_or(1);
     let workers: usize = support::flag(&args, "--workers").unwrap_or(2);
     let threads: usize = support::flag(&args, "--threads").unwrap_or(1);
-    let beam: u8 = support::flag(&args, "--beam").unwrap_or(0);
+    let beam: u8 = support::flag(&args, "--beam").unwrap_or(5);
     let model: String = support::flag(&args, "--model").unwrap_or_else(|| "base.en".into());
     let engine = WhisperCpp::load(&WhisperConfig {
         weights: support::model_dir().join(format!("ggml-{model}.bin")),

@@ -30,8 +30,9 @@ pub struct DecodeOptions {
 }
 
 impl Default for DecodeOptions {
+    /// The search is that of whisper.cpp's own program.
     fn default() -> Self {
-        DecodeOptions { language: "auto".into(), search: Search::Greedy, fallback: true }
+        DecodeOptions { language: "auto".into(), search: Search::Beam { width: 5 }, fallback: true }
     }
 }
 
