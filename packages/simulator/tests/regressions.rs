@@ -31,7 +31,7 @@ const FOUND: &[(&str, &str, u64, &str)] = &[
     (
         "the sweeper removed files of a failed job that an attempt recorded right afterwards",
         "everything",
-        2078,
+        240,
         "tidy-unfenced",
     ),
     (
@@ -64,6 +64,12 @@ const FOUND: &[(&str, &str, u64, &str)] = &[
         "remade",
         0,
         "killers-by-term",
+    ),
+    (
+        "a living worker that lost its lease again and again counted as one that died, and its job failed",
+        "starved",
+        141,
+        "living-not-counted",
     ),
     (
         "a ledger that hung in the heartbeat's second question kept a lease trusted",
