@@ -91,7 +91,7 @@ kept! {
     subtitles_and_chapters: Chapters in 6;
     a_cover: Cover in 6;
     avi: Avi in 5;
-    a_program_stream: ProgramStream in 5;
+    a_program_stream: ProgramStream in 1;
     a_tail_of_one_frame: OneFrameTail in 4;
     one_frame: OneFrame in 1;
     pictures_only: PictureOnly in 6;
