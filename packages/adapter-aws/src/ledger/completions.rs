@@ -198,6 +198,7 @@ impl CompletionLedger for DynamoLedger {
         };
         number_of(&stands, &attempt)
     }
+
     async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
         let Some(row) = self.row(job).await? else { return Ok(0) };
         let item = self.get(&self.tables.completions, failures_key(&row, task)).await?;
