@@ -50,6 +50,10 @@ pub struct TranscriptRecipe {
     pub language: String,
     /// Name of a model or path of its weights.
     pub model: String,
+    /// How many hypotheses the search for words keeps side by side, 1 to 8; 1 is greedy,
+    /// the quickest. Absent for the engine's usual one (5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beam_size: Option<u8>,
     /// Which files to write: `json`, `srt`, `vtt`, `txt`. JSON is always written.
     pub formats: Vec<TranscriptFormat>,
     /// What to do with a source that has no sound: `skip` or `fail`.
@@ -61,6 +65,7 @@ impl Default for TranscriptRecipe {
         TranscriptRecipe {
             language: "auto".into(),
             model: "base.en".into(),
+            beam_size: None,
             formats: vec![
                 TranscriptFormat::Json,
                 TranscriptFormat::Srt,
@@ -485,6 +490,10 @@ impl Recipe {
         if self.transcript.as_ref().is_some_and(|t| t.model.is_empty() || t.language.is_empty()) {
             return bad("transcript.model and transcript.language may not be empty");
         }
+        let beam_size = self.transcript.as_ref().and_then(|t| t.beam_size);
+        if beam_size.is_some_and(|size| !(1..=8).contains(&size)) {
+            return bad("transcript.beam_size is not between 1 and 8");
+        }
         Ok(())
     }
 }
@@ -576,6 +585,8 @@ mod tests {
             ("version = 1\nname = \"x\"\n[video]\n[map]\ncommand = \"cp a b\"\n", "{input}"),
             ("version = 1\nname = \"x\"\n[video]\n[video.encode]\ncrf = 60\n", "crf"),
             ("version = 1\nname = \"x\"\nsegment_duration = \"0s\"\n[video]\n", "0s"),
+            ("version = 1\nname = \"x\"\n[transcript]\nbeam_size = 0\n", "transcript.beam_size"),
+            ("version = 1\nname = \"x\"\n[transcript]\nbeam_size = 9\n", "transcript.beam_size"),
             ("version = 1\nname = \"x\"\n[video]\n[video.encode]\npreset = \"a b\"\n", "preset"),
         ];
         for (text, expected) in cases {
@@ -585,6 +596,24 @@ mod tests {
         }
         let said = Recipe::from_yaml("version: 1\nname: x\nvideo:\n  colour: 1\n").unwrap_err().to_string();
         assert!(said.contains("colour"), "{said}");
+    }
+
+    #[test]
+    fn the_reference_in_the_readme_is_of_this_file() {
+        let readme = include_str!("../../../README.md");
+        let (_, section) = readme.split_once("\n## Recipes\n").unwrap();
+        let (_, block) = section.split_once("```toml\n").unwrap();
+        let (block, _) = block.split_once("```").unwrap();
+        let recipe = Recipe::from_toml(block).unwrap();
+        assert!(!format!("{recipe:?}").contains("None"), "a key is not in the README: {recipe:?}");
+        let written = recipe.to_toml();
+        let keys = written.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
+        for key in keys {
+            assert!(
+                block.lines().any(|line| line.starts_with(&format!("{key} ="))),
+                "{key} is not in the README"
+            );
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ async fn main() -> Result<(), MediaError> {
         let (all, next) = (all.clone(), next.clone());
         running.spawn(async move {
             let (tools, source, dir, plan, stream, recipe, limits) = &*all;
-            let open = open_index(plan, source, dir)?;
+            let open = Arc::new(open_index(plan, source, dir)?);
             let track = plan.track_path(source, dir);
             loop {
                 let segment = next.fetch_add(1, Ordering::Relaxed);
@@ -55,7 +55,6 @@ async fn main() -> Result<(), MediaError> {
                 let out = dir.join(format!("{segment:05}.mp4"));
                 let request = EncodeRequest {
                     track: &track,
-                    open: &open,
                     plan,
                     stream,
                     segment,
@@ -65,7 +64,7 @@ async fn main() -> Result<(), MediaError> {
                     scratch: dir,
                     threads,
                 };
-                encode_segment(tools, &request, limits, |_| ()).await?;
+                encode_segment(tools, Arc::clone(&open), &request, limits, |_| ()).await?;
             }
         });
     }

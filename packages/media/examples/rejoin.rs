@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use segue_media::assemble::read_part;
 use segue_media::map_command::{MapCommand, MapTask};
@@ -51,8 +52,8 @@ async fn run() -> Result<JoinReport> {
     let limits = Limits::default();
     let facts = probe(&tools, source).await?;
     let plan = plan_cuts(&tools, source, work.path(), length_us, &facts, &limits).await?;
-    let open = plan.as_ref().map(|p| open_index(p, source, work.path())).transpose()?;
-    let picture = plan.as_ref().zip(open.as_ref());
+    let open = plan.as_ref().map(|p| open_index(p, source, work.path())).transpose()?.map(Arc::new);
+    let picture = plan.as_ref().zip(open.as_deref());
     if let Some((plan, _)) = picture {
         eprintln!(
             "{} segments, {} packets, closed {}, {:?}, lost {:?}, read {} bytes",
@@ -65,7 +66,7 @@ async fn run() -> Result<JoinReport> {
         );
     }
     let mut ledgers = Vec::new();
-    let parts = match (picture, &map) {
+    let parts = match (plan.as_ref().zip(open.as_ref()), &map) {
         (Some((plan, open)), Some(map)) => {
             Some(mapped(&tools, plan, open, &facts, map, work.path(), &limits).await?)
         }
@@ -127,7 +128,7 @@ async fn run() -> Result<JoinReport> {
 async fn mapped(
     tools: &Tools,
     plan: &PicturePlan,
-    open: &OpenIndex,
+    open: &Arc<OpenIndex>,
     facts: &SourceFacts,
     map: &MapCommand,
     work: &Path,
@@ -143,7 +144,7 @@ async fn mapped(
     for segment in &plan.segments {
         let input = part_path(&cut_dir, plan, segment, lossless);
         if lossless {
-            lossless_part(tools, open, plan, stream, segment, &input, 2, limits).await?;
+            lossless_part(tools, Arc::clone(open), plan, stream, segment, &input, 2, limits).await?;
         } else {
             copy_part(open, plan, segment, &input)?;
         }

@@ -3,10 +3,11 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::{MediaError, Result};
 use crate::facts::StreamFacts;
-use crate::mp4::{Brand, Sample, TrackChoice};
+use crate::mp4::{Brand, Sample, Track, TrackChoice};
 use crate::part::{self, PartLedger};
 use crate::plan::{OpenIndex, PicturePlan, PictureSegment, open_at};
 use crate::probe::file_url;
@@ -76,11 +77,12 @@ pub fn lossless_args(
     args
 }
 
-/// Writes the frames that a segment owns, without loss, as a file of their own.
+/// Writes the frames that a segment owns, without loss, as a file of their own. `open` is let
+/// go before the decoder starts.
 #[expect(clippy::too_many_arguments, reason = "the whole context of one part, each of its own type")]
 pub async fn lossless_part(
     tools: &Tools,
-    open: &OpenIndex,
+    open: Arc<OpenIndex>,
     plan: &PicturePlan,
     stream: &StreamFacts,
     segment: &PictureSegment,
@@ -93,7 +95,7 @@ pub async fn lossless_part(
     let (raw, encoded) = (out.with_extension("read.mov"), out.with_extension("kept.mov"));
     let origin = read.first().map_or(0, |s| s.dts);
     // without an edit list the times of the packets stay what they are
-    write_plain(&raw, open, &read)?;
+    write_plain(&raw, &open, &read)?;
     let own = |tick: i64| tick - plan.anchor - origin;
     let args = lossless_args(
         &raw,
@@ -104,10 +106,14 @@ pub async fn lossless_part(
         own(segment.range.end),
         threads,
     );
+    let times = owned_times(&track.samples, segment, plan.anchor);
+    let source = track.without_samples();
+    // it grows with the source, and a decoder runs for long
+    drop(open);
     let call = tools.ffmpeg(format!("decoding segment {}", segment.index), args);
     let ran = process::run(&call, limits, |_| Heard::Progress).await;
     let ledger = match ran {
-        Ok(_) => settle(&encoded, track, plan, segment, out),
+        Ok(_) => settle(&encoded, &source, &times, plan, segment, out),
         Err(e) => Err(e),
     };
     for temporary in [&raw, &encoded] {
@@ -125,7 +131,8 @@ fn write_plain(out: &Path, open: &OpenIndex, samples: &[Sample]) -> Result<()> {
 /// Checks the count and gives the frames the source's own times.
 fn settle(
     encoded: &Path,
-    source: &crate::mp4::Track,
+    source: &Track,
+    times: &[i64],
     plan: &PicturePlan,
     segment: &PictureSegment,
     out: &Path,
@@ -139,12 +146,11 @@ fn settle(
             segment.index, segment.frames
         )));
     }
-    let times = owned_times(&source.samples, segment, plan.anchor);
     track.timescale = source.timescale;
     track.language = source.language;
     track.matrix = source.matrix;
     (track.width, track.height) = (source.width, source.height);
-    retime(&mut track.samples, &times)?;
+    retime(&mut track.samples, times)?;
     let last = (segment.range.end - plan.anchor - times.last().copied().unwrap_or(0)).max(1);
     let samples = track.samples.clone();
     let ledger = part::write_file(out, Brand::QuickTime, track, &samples, last as u32, &made.file)?;

@@ -19,7 +19,7 @@ pub enum Search {
 }
 
 /// What a caller may choose about decoding.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecodeOptions {
     /// `auto`, or a code such as `en`.
     pub language: String,

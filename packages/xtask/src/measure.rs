@@ -16,7 +16,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use serde::Serialize;
 
-/// How often memory is looked at; every fifth look also shares shared pages out (PSS).
+/// How often memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What one run cost.
@@ -30,6 +30,8 @@ pub struct Cost {
     pub peak_rss_kb: u64,
     /// The same with shared pages shared out.
     pub peak_pss_kb: u64,
+    /// What made the highest PSS: every program and its share in kB.
+    pub peak_made_of: Vec<(String, u64)>,
     /// Bytes that the whole tree asked the kernel to read, whether from disk or cache.
     pub read_bytes: u64,
     /// What it wrote to stdout.
@@ -72,14 +74,15 @@ pub fn run_any(command: &mut Command, watch: Watch) -> Result<(Cost, ExitStatus)
     let mut cost = Cost::default();
     std::thread::scope(|scope| -> Result<()> {
         let looking = scope.spawn(|| match watch {
-            Watch::Time => (0, 0),
+            Watch::Time => Peak::default(),
             Watch::Memory => look_until(pid, &ended),
         });
         // it has ended but is still there to be asked what it read
         let waited = waitid(Id::Pid(Pid::from_raw(pid as i32)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
         cost.wall_s = started.elapsed().as_secs_f64();
         ended.store(true, Ordering::Relaxed);
-        (cost.peak_rss_kb, cost.peak_pss_kb) = looking.join().unwrap_or_default();
+        let peak = looking.join().unwrap_or_default();
+        (cost.peak_rss_kb, cost.peak_pss_kb, cost.peak_made_of) = (peak.rss_kb, peak.pss_kb, peak.made_of);
         waited.context("waiting").map(|_| ())
     })?;
     cost.read_bytes = field(&format!("/proc/{pid}/io"), "rchar:").unwrap_or(0);
@@ -102,27 +105,38 @@ fn children_cpu() -> Result<Duration> {
     Ok(span(used.user_time()) + span(used.system_time()))
 }
 
-/// Looks at the tree under `root` until it has ended; the highest RSS and PSS in kB.
-fn look_until(root: u32, ended: &AtomicBool) -> (u64, u64) {
-    let (mut rss, mut pss, mut looks) = (0, 0, 0u64);
+/// The most memory that was seen, shared pages counted for each process and shared out.
+#[derive(Default)]
+struct Peak {
+    rss_kb: u64,
+    pss_kb: u64,
+    made_of: Vec<(String, u64)>,
+}
+
+/// Looks at the tree under `root` until it has ended.
+fn look_until(root: u32, ended: &AtomicBool) -> Peak {
+    let mut peak = Peak::default();
     while !ended.load(Ordering::Relaxed) {
-        let tree = tree(root);
-        let sum = |of: &dyn Fn(u32) -> Option<u64>| tree.iter().filter_map(|pid| of(*pid)).sum::<u64>();
-        rss = rss.max(sum(&|pid| field(&format!("/proc/{pid}/status"), "VmRSS:")));
-        if looks.is_multiple_of(5) {
-            // both of one moment, so that the one is never more than the other
-            let texts: Vec<String> = tree
-                .iter()
-                .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok())
-                .collect();
-            let sum = |name: &str| texts.iter().filter_map(|text| field_in(text, name)).sum::<u64>();
-            rss = rss.max(sum("Rss:"));
-            pss = pss.max(sum("Pss:"));
+        // both of one moment, so that the one is never more than the other
+        let seen: Vec<(u32, String)> = tree(root)
+            .into_iter()
+            .filter_map(|pid| Some((pid, fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?)))
+            .collect();
+        let sum = |name: &str| seen.iter().filter_map(|(_, text)| field_in(text, name)).sum::<u64>();
+        let (rss, pss) = (sum("Rss:"), sum("Pss:"));
+        peak.rss_kb = peak.rss_kb.max(rss);
+        if pss > peak.pss_kb {
+            peak.pss_kb = pss;
+            let share = |(pid, text): &(u32, String)| (name(*pid), field_in(text, "Pss:").unwrap_or(0));
+            peak.made_of = seen.iter().map(share).collect();
         }
-        looks += 1;
         std::thread::sleep(LOOK_EVERY);
     }
-    (rss, pss)
+    peak
+}
+
+fn name(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).map_or_else(|_| "ended".into(), |comm| comm.trim().into())
 }
 
 /// `root` and everything that descends from it.

@@ -14,6 +14,7 @@ mod tests;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use segue_domain::recipe::EncodeRecipe;
 use serde::{Deserialize, Serialize};
@@ -36,8 +37,6 @@ pub use grid::{NominalRate, nominal_rate, plan_on_grid};
 pub struct EncodeRequest<'a> {
     /// The file that holds the packets, [`PicturePlan::track_path`].
     pub track: &'a Path,
-    /// Its index.
-    pub open: &'a OpenIndex,
     /// The plan of the picture.
     pub plan: &'a PicturePlan,
     /// The facts of the picture's stream.
@@ -74,7 +73,8 @@ pub struct EncodedPart {
 }
 
 /// Encodes the frames that one segment owns into a file of their own; `on_frames` hears how
-/// many are done.
+/// many are done. `open` is the index of [`EncodeRequest::track`], which is let go before the
+/// encoder starts.
 ///
 /// The file has no sound, no rotation and times that only keep the distance of the frames.
 ///
@@ -82,11 +82,14 @@ pub struct EncodedPart {
 /// A part that does not hold exactly the owned frames is an error and is not left behind.
 pub async fn encode_segment(
     tools: &Tools,
+    open: Arc<OpenIndex>,
     request: &EncodeRequest<'_>,
     limits: &Limits,
     mut on_frames: impl FnMut(u64) + Send,
 ) -> Result<EncodedPart> {
-    let work = Work::prepare(request)?;
+    let work = Work::prepare(request, &open)?;
+    // it grows with the source, and an encoder runs for long
+    drop(open);
     let mut call = tools.ffmpeg(format!("encoding segment {}", request.segment), work.args.clone());
     // SVT-AV1 else tells its life, and the last lines of stderr are for errors
     call.envs.push(("SVT_LOG".into(), "1".into()));
@@ -99,7 +102,7 @@ pub async fn encode_segment(
     .await;
     let finished = ran?;
     let part = work.check(request, finished.wall_ms)?;
-    mp4::stamp_matrix(&work.partial, &request.open.index.track.matrix)
+    mp4::stamp_matrix(&work.partial, &work.matrix)
         .map_err(|e| MediaError::internal(format!("segment {}: {e}", request.segment)))?;
     std::fs::rename(&work.partial, request.out)
         .map_err(|e| MediaError::io(format!("writing {}", request.out.display()), &e))?;
@@ -109,6 +112,9 @@ pub async fn encode_segment(
 /// One run of the encoder: its arguments, and the files that go when it ends.
 struct Work {
     segment: PictureSegment,
+    /// Of the owned frames, on the index's clock.
+    times: Vec<i64>,
+    matrix: [u8; 36],
     args: Vec<OsString>,
     header: PathBuf,
     partial: PathBuf,
@@ -125,20 +131,22 @@ impl Drop for Work {
 }
 
 impl Work {
-    fn prepare(request: &EncodeRequest<'_>) -> Result<Work> {
-        let segment = segment(request)?.clone();
+    fn prepare(request: &EncodeRequest<'_>, open: &OpenIndex) -> Result<Work> {
+        let (plan, track) = (request.plan, &open.index.track);
+        let segment = segment(request, track.samples.len() as u64)?.clone();
         let name = format!("segment-{:05}", segment.index);
         let mut work = Work {
+            times: owned_times(&track.samples, &segment, plan.anchor),
+            matrix: track.matrix,
             segment,
             args: Vec::new(),
             header: request.scratch.join(format!("{name}.head.mov")),
             partial: request.scratch.join(format!("{name}.partial.mp4")),
             alias: None,
         };
-        let (plan, track) = (request.plan, &request.open.index.track);
         let read = packets_to_read(&track.samples, &work.segment, plan.anchor);
         let origin = read.first().map_or(0, |s| s.dts);
-        input::write(&work.header, request.open, &read)?;
+        input::write(&work.header, open, &read)?;
         let input = work.input(request)?;
         let keyframes = grid::forced(track, request.recipe, &work.segment, plan.anchor);
         let keyframes: Vec<i64> = keyframes.into_iter().map(|twice| twice - 2 * origin).collect();
@@ -191,10 +199,9 @@ impl Work {
                  a copy (video.mode = \"copy\") keeps what cannot be decoded"
             )));
         }
-        let times = owned_times(&request.open.index.track.samples, &self.segment, request.plan.anchor);
         let rate = nominal_rate(request.plan);
         let frame_ticks = i64::from(track.timescale) * i64::from(rate.den) / i64::from(rate.num);
-        if let Some(frame) = moved(&times, &track.samples, frame_ticks * 3 / 2) {
+        if let Some(frame) = moved(&self.times, &track.samples, frame_ticks * 3 / 2) {
             return Err(MediaError::source(format!(
                 "frame mismatch: frame {frame} of segment {index} is not the one that it owns"
             )));
@@ -212,8 +219,7 @@ impl Work {
     }
 }
 
-fn segment<'a>(request: &EncodeRequest<'a>) -> Result<&'a PictureSegment> {
-    let packets = request.open.index.track.samples.len() as u64;
+fn segment<'a>(request: &EncodeRequest<'a>, packets: u64) -> Result<&'a PictureSegment> {
     let found = request.plan.segments.get(request.segment as usize);
     found
         .filter(|s| s.first_packet <= s.end_packet && s.end_packet <= packets)

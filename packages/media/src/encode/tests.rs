@@ -43,7 +43,6 @@ impl Source {
             let out = self.dir.path().join(format!("{millis}-{segment}.mp4"));
             let request = EncodeRequest {
                 track: &track,
-                open: &open,
                 plan: &plan,
                 stream,
                 segment,
@@ -55,19 +54,21 @@ impl Source {
             };
             let limits = Limits::default();
             let mut heard = 0;
-            let part = encode_segment(&self.tools, &request, &limits, |n| heard = n).await.unwrap();
+            let part = encode_segment(&self.tools, Arc::clone(&open), &request, &limits, |n| heard = n)
+                .await
+                .unwrap();
             assert_eq!(heard, part.frames);
             parts.push((part, out));
         }
         parts
     }
 
-    async fn plan(&self, millis: i64, recipe: &EncodeRecipe) -> (PicturePlan, OpenIndex) {
+    async fn plan(&self, millis: i64, recipe: &EncodeRecipe) -> (PicturePlan, Arc<OpenIndex>) {
         let (dir, limits) = (self.dir.path(), Limits::default());
         let plan = plan_cuts(&self.tools, &self.path, dir, millis * 1000, &self.facts, &limits);
         let plan = plan.await.unwrap().unwrap();
         let open = open_index(&plan, &self.path, dir).unwrap();
-        (plan_on_grid(&plan, &open, recipe, millis * 1000).unwrap(), open)
+        (plan_on_grid(&plan, &open, recipe, millis * 1000).unwrap(), Arc::new(open))
     }
 }
 
@@ -190,7 +191,6 @@ async fn frames_that_are_missing_are_an_error_and_leave_no_file() {
     let out = source.dir.path().join("part.mp4");
     let request = EncodeRequest {
         track: &source.path,
-        open: &open,
         plan: &plan,
         stream: &source.facts.streams[0],
         segment: 1,
@@ -200,7 +200,7 @@ async fn frames_that_are_missing_are_an_error_and_leave_no_file() {
         scratch: source.dir.path(),
         threads: 1,
     };
-    let error = encode_segment(&source.tools, &request, &Limits::default(), |_| ()).await.unwrap_err();
+    let error = encode_segment(&source.tools, open, &request, &Limits::default(), |_| ()).await.unwrap_err();
     assert_eq!(error.kind(), MediaErrorKind::Source);
     assert!(error.to_string().starts_with("frame mismatch: segment 1 owns 21 frames and 20"), "{error}");
     assert_eq!(std::fs::read_dir(source.dir.path()).unwrap().count(), 1);

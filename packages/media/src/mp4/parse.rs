@@ -62,6 +62,15 @@ pub struct Track {
     pub samples: Vec<Sample>,
 }
 
+impl Track {
+    /// The same track, and nothing in it.
+    pub fn without_samples(&self) -> Track {
+        let Track { id, timescale, language, matrix, width, height, last_duration, .. } = *self;
+        let (stsd, edits, samples) = (self.stsd.clone(), self.edits.clone(), Vec::new());
+        Track { id, timescale, language, matrix, width, height, stsd, edits, last_duration, samples }
+    }
+}
+
 /// One sample: where it lies and when it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {

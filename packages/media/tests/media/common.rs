@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use segue_media::assemble::read_part;
 use segue_media::map_command::{MapCommand, MapTask};
@@ -36,7 +37,7 @@ pub struct Joined {
     pub source: PathBuf,
     pub facts: SourceFacts,
     pub plan: Option<PicturePlan>,
-    pub open: Option<OpenIndex>,
+    pub open: Option<Arc<OpenIndex>>,
     pub ledgers: Vec<segue_media::PartLedger>,
     pub report: JoinReport,
     pub work: tempfile::TempDir,
@@ -51,7 +52,7 @@ impl Joined {
         let about = CertifyRequest {
             source: &self.source,
             facts: &self.facts,
-            picture: self.plan.as_ref().zip(self.open.as_ref()),
+            picture: self.plan.as_ref().zip(self.open.as_deref()),
             ledgers: &self.ledgers,
             joined: &self.report,
             work: self.work.path(),
@@ -67,10 +68,10 @@ pub async fn rejoin(source: &Path, out: &Path, map: Option<&str>) -> Result<Join
     let limits = Limits::default();
     let facts = probe(&tools, source).await?;
     let plan = plan_cuts(&tools, source, work.path(), 1_000_000, &facts, &limits).await?;
-    let open = plan.as_ref().map(|p| open_index(p, source, work.path())).transpose()?;
-    let picture = plan.as_ref().zip(open.as_ref());
+    let open = plan.as_ref().map(|p| open_index(p, source, work.path())).transpose()?.map(Arc::new);
+    let picture = plan.as_ref().zip(open.as_deref());
     let (mut ledgers, mut files) = (Vec::new(), None);
-    if let Some((plan, open)) = picture {
+    if let Some((plan, open)) = plan.as_ref().zip(open.as_ref()) {
         match map {
             None => {
                 for segment in &plan.segments {
@@ -117,7 +118,7 @@ pub async fn rejoin(source: &Path, out: &Path, map: Option<&str>) -> Result<Join
 async fn mapped(
     tools: &Tools,
     plan: &PicturePlan,
-    open: &OpenIndex,
+    open: &Arc<OpenIndex>,
     facts: &SourceFacts,
     line: &str,
     work: &Path,
@@ -129,7 +130,8 @@ async fn mapped(
         match lossless {
             true => {
                 let stream = facts.primary_video().unwrap();
-                lossless_part(tools, open, plan, stream, segment, &input, 1, &Limits::default()).await?;
+                lossless_part(tools, Arc::clone(open), plan, stream, segment, &input, 1, &Limits::default())
+                    .await?;
             }
             false => drop(copy_part(open, plan, segment, &input)?),
         }

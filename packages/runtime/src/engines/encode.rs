@@ -74,7 +74,6 @@ impl MapEngine for EncodeEngine {
         let track = picture::track(&plan, &request.inputs)?;
         let what = EncodeRequest {
             track: &track,
-            open: &open,
             plan: &plan,
             stream,
             segment: segment.index,
@@ -95,7 +94,8 @@ impl MapEngine for EncodeEngine {
             }
         };
         let limits = self.kit.limits(&request.run.cancel);
-        encode_segment(&self.kit.tools, &what, &limits, on_frames).await.map_err(errors::media)?;
+        let made = encode_segment(&self.kit.tools, Arc::new(open), &what, &limits, on_frames).await;
+        made.map_err(errors::media)?;
         let ledger = picture::ledger_of_file(out.clone(), segment).await?;
         let files = vec![ProducedFile { name: PART_FILE.to_owned(), path: out }];
         Ok(TaskResult { files, facts: picture::facts(&ledger)? })

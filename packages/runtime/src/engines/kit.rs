@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use segue_domain::recipe::TranscriptRecipe;
 use segue_domain::{FaultKind, Plan};
 use segue_media::{Limits, SourceFacts, Tools};
 use segue_ports::EngineError;
 use segue_speech::{
-    DecodeOptions, SileroVad, SpeechEngine, Transcriber, WhisperConfig, WhisperCpp, WindowRules,
+    DecodeOptions, Search, SileroVad, SpeechEngine, Transcriber, WhisperConfig, WhisperCpp, WindowRules,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +41,7 @@ pub struct SpeechShare {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct SpeakerKey {
     model: String,
-    language: String,
+    options: DecodeOptions,
 }
 
 /// Loaded weights, ready to transcribe.
@@ -103,24 +104,24 @@ impl Kit {
         Err(EngineError { retryable: true, ..EngineError::new(FaultKind::Environment, why) })
     }
 
-    /// The weights of `model`, kept until others are asked for. Blocks while they are read.
-    pub fn speaker(&self, model: &str, language: &str) -> Result<Arc<Speaker>, EngineError> {
-        let key = SpeakerKey { model: model.to_owned(), language: language.to_owned() };
+    /// The weights that a transcript asks for, kept until it is others. Blocks while they are read.
+    pub fn speaker(&self, recipe: &TranscriptRecipe) -> Result<Arc<Speaker>, EngineError> {
+        let key = SpeakerKey { model: recipe.model.clone(), options: decoding(recipe) };
         let mut kept = self.speaker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((_, speaker)) = kept.as_ref().filter(|(k, _)| *k == key) {
             return Ok(Arc::clone(speaker));
         }
         // the old weights go first: two models at once may not fit
         *kept = None;
-        let speaker = Arc::new(self.load(model, language)?);
+        let speaker = Arc::new(self.load(&key)?);
         *kept = Some((key, Arc::clone(&speaker)));
         Ok(speaker)
     }
 
-    fn load(&self, model: &str, language: &str) -> Result<Speaker, EngineError> {
+    fn load(&self, key: &SpeakerKey) -> Result<Speaker, EngineError> {
         let config = WhisperConfig {
-            weights: self.models.transcription(model).map_err(errors::failure)?,
-            model: model.to_owned(),
+            weights: self.models.transcription(&key.model).map_err(errors::failure)?,
+            model: key.model.clone(),
             workers: self.speech.side_by_side,
             threads_per_worker: self.speech.threads,
             use_gpu: true,
@@ -129,9 +130,18 @@ impl Kit {
             .map_err(errors::speech)?;
         let engine: Arc<dyn SpeechEngine> = Arc::new(WhisperCpp::load(&config).map_err(errors::speech)?);
         let name = engine.name().to_owned();
-        let options = DecodeOptions { language: language.to_owned(), ..DecodeOptions::default() };
+        let options = key.options.clone();
         let transcriber = Transcriber::new(engine, Arc::new(vad), WindowRules::default(), options)
             .map_err(errors::speech)?;
         Ok(Speaker { transcriber, engine: name })
+    }
+}
+
+fn decoding(recipe: &TranscriptRecipe) -> DecodeOptions {
+    let usual = DecodeOptions { language: recipe.language.clone(), ..DecodeOptions::default() };
+    match recipe.beam_size {
+        None => usual,
+        Some(1) => DecodeOptions { search: Search::Greedy, ..usual },
+        Some(width) => DecodeOptions { search: Search::Beam { width }, ..usual },
     }
 }

@@ -86,7 +86,7 @@ impl CustomMapEngine {
         .await
         .map_err(|e| internal(format!("cutting a segment ended badly: {e}")))??;
         if !copied {
-            self.cut_lossless(request, plan, &open, segment, &input, &limits).await?;
+            self.cut_lossless(request, plan, Arc::new(open), segment, &input, &limits).await?;
         }
         Ok(input)
     }
@@ -95,7 +95,7 @@ impl CustomMapEngine {
         &self,
         request: &TaskRequest,
         plan: &PicturePlan,
-        open: &OpenIndex,
+        open: Arc<OpenIndex>,
         segment: &PictureSegment,
         out: &Path,
         limits: &Limits,

@@ -71,7 +71,7 @@ fn hear(
         .as_ref()
         .ok_or_else(|| internal("a transcript that no recipe asks for"))?;
     let index = request.task.segment.ok_or_else(|| internal("a transcript of no segment"))?;
-    let speaker = kit.speaker(&recipe.model, &recipe.language)?;
+    let speaker = kit.speaker(recipe)?;
     let offset_ms = sound.start_offset_ms();
     let first_sample_us = notes.facts.start_time_us + offset_ms * 1000;
     let range = range_of(&request.plan, index, first_sample_us, sound.len_samples());

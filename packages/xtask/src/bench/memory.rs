@@ -9,6 +9,9 @@ use crate::measure::{Cost, Watch, run};
 /// Megabytes without the speech model.
 const LIMIT_MB: f64 = 400.0;
 const GROWTH: f64 = 10.0;
+/// Seconds that memory is looked at, at least. A run that ends sooner is run again: the highest
+/// of a few looks is by chance, and lower for the shorter of two.
+const LOOKED_AT: f64 = 20.0;
 
 /// The recipes that need no model.
 pub fn without_words(bench: &Bench, report: &mut Report) -> Result<()> {
@@ -35,10 +38,20 @@ fn measure(
     let peak = |minutes: u32| -> Result<Cost> {
         let source = bench.sources.talk_minutes(minutes)?;
         let args = [&["--recipe", recipe, "--segment-duration", "60s"], more].concat();
-        let (mut command, out) = bench.run_command(&source, &args)?;
-        let cost = run(&mut command, Watch::Memory)?;
-        std::fs::remove_dir_all(out)?;
-        Ok(cost)
+        let (mut most, mut looked_at) = (Cost::default(), 0.0);
+        while looked_at < LOOKED_AT {
+            let (mut command, out) = bench.run_command(&source, &args)?;
+            let cost = run(&mut command, Watch::Memory)?;
+            std::fs::remove_dir_all(out)?;
+            looked_at += cost.wall_s;
+            let rss = cost.peak_rss_kb.max(most.peak_rss_kb);
+            most = if cost.peak_pss_kb > most.peak_pss_kb { cost } else { most };
+            most.peak_rss_kb = rss;
+            if bench.quick {
+                break;
+            }
+        }
+        Ok(most)
     };
     let (a, b) = (peak(short)?, peak(long)?);
     report.raw(&format!("memory {recipe}, {short} and {long} minutes"), &[&a, &b]);
