@@ -122,6 +122,11 @@ fn look_until(root: u32, ended: &AtomicBool) -> Peak {
             .into_iter()
             .filter_map(|pid| Some((pid, fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?)))
             .collect();
+        // a process that ends meanwhile leaves its share of what was shared to one that is read
+        // after it, and the same pages would count twice
+        if !seen.iter().all(|(pid, _)| has_memory(*pid)) {
+            continue;
+        }
         let sum = |name: &str| seen.iter().filter_map(|(_, text)| field_in(text, name)).sum::<u64>();
         let (rss, pss) = (sum("Rss:"), sum("Pss:"));
         peak.rss_kb = peak.rss_kb.max(rss);
@@ -133,6 +138,12 @@ fn look_until(root: u32, ended: &AtomicBool) -> Peak {
         std::thread::sleep(LOOK_EVERY);
     }
     peak
+}
+
+/// Whether it runs: one that ended and was not waited for yet has no memory (proc(5), statm).
+fn has_memory(pid: u32) -> bool {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    statm.split_whitespace().next().is_some_and(|pages| pages != "0")
 }
 
 fn name(pid: u32) -> String {
