@@ -22,9 +22,11 @@ RUN apt-get update \
 ENV PATH=/root/.cargo/bin:${PATH}
 WORKDIR /segue
 COPY . .
-# the driver's library is there when it runs, and its stub when it is linked
+# the driver's library is there when it runs, and its stub when it is linked; the processor's
+# instructions as in cpu.Dockerfile
 ENV CMAKE_CUDA_ARCHITECTURES=${CUDA_ARCHITECTURES} \
-    GGML_NATIVE=OFF \
+    GGML_NATIVE=OFF GGML_SSE42=ON GGML_AVX=ON GGML_AVX2=ON GGML_FMA=ON GGML_F16C=ON GGML_BMI2=ON \
+    GGML_CPU_ARM_ARCH=armv8.2-a+fp16+dotprod \
     LIBRARY_PATH=/usr/local/cuda/lib64/stubs
 RUN --mount=type=cache,target=/root/.cargo/registry \
     --mount=type=cache,target=/segue/target \
