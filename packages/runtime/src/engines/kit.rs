@@ -145,3 +145,19 @@ fn decoding(recipe: &TranscriptRecipe) -> DecodeOptions {
         Some(width) => DecodeOptions { search: Search::Beam { width }, ..usual },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recipe_says_how_words_are_searched_for() {
+        let usual = DecodeOptions::default().search;
+        for (beam_size, expected) in
+            [(None, usual), (Some(1), Search::Greedy), (Some(3), Search::Beam { width: 3 })]
+        {
+            let options = decoding(&TranscriptRecipe { beam_size, ..TranscriptRecipe::default() });
+            assert_eq!((options.search, options.language.as_str()), (expected, "auto"));
+        }
+    }
+}
