@@ -118,6 +118,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub state: Option<String>,
 
+    /// End only when the results are on the disk, where no power cut takes them
+    #[arg(long)]
+    pub fsync: bool,
+
     /// auto, plain, json (events on stdout) or none [default: auto]
     #[arg(long, value_name = "HOW")]
     pub progress: Option<String>,

@@ -79,8 +79,8 @@ pub enum Evidence {
 pub enum Compared {
     /// All of it, with the source.
     Whole,
-    /// First and last block of every write, at once; neither file has changed since, by its
-    /// inode. For files so large that they are written past the page cache.
+    /// Both ends of every write, at once; neither file has changed since, by its inode. For large
+    /// files, which it would take longer to read again than it took to write them.
     Writes,
 }
 

@@ -19,7 +19,6 @@ pub mod facts;
 mod filled;
 pub mod hash;
 pub mod join;
-mod leased;
 pub mod lossless;
 pub mod loudness;
 pub mod map_command;

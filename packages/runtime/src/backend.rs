@@ -177,6 +177,16 @@ impl Backend {
         }
     }
 
+    /// The store for results that nobody waits for until they are on the disk; the store itself
+    /// where the medium is not this machine's.
+    pub fn results_store(&self) -> Arc<dyn MediaStore> {
+        match self {
+            Backend::Local(local) => Arc::new(local.store.without_flush()),
+            #[cfg(feature = "aws")]
+            Backend::Aws(aws) => aws.0.store.clone(),
+        }
+    }
+
     /// What a worker is given that does the tasks which need a GPU; absent where they have no
     /// queue of their own.
     pub fn gpu_deps(&self, reporter: Arc<dyn Reporter>) -> Option<Deps> {

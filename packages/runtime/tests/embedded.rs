@@ -130,6 +130,7 @@ impl Bench {
             state: None,
             workers: 2,
             threads: 2,
+            fsync: false,
         };
         Bench { root, request }
     }

@@ -2,7 +2,8 @@
 //!
 //! A write goes to a temporary name of this process, is flushed, and gets its final name
 //! in one step; the folder is flushed after that. So a key holds the whole or nothing,
-//! also after a power cut. Nothing is written or deleted through a link.
+//! also after a power cut, unless the store's owner said that its files need no flush
+//! ([`Flush::Later`]). Nothing is written or deleted through a link.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -21,6 +22,24 @@ use crate::error::{self, say};
 
 /// Temporary files of all processes; no key begins so.
 const TEMP: &str = ".tmp";
+
+/// When a file that is put is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flush {
+    /// Before it has its name: no power cut takes it.
+    Now,
+    /// When the system comes to it.
+    Later,
+}
+
+impl Flush {
+    fn file(self, file: &File) -> std::io::Result<()> {
+        match self {
+            Flush::Now => file.sync_all(),
+            Flush::Later => Ok(()),
+        }
+    }
+}
 
 /// The media folder as one process has it open.
 #[derive(Debug)]
@@ -91,7 +110,13 @@ impl Folder {
         place(&self.root, &temp, &path, mode)?.map_err(|e| error::file("cannot write", &path, e))
     }
 
-    pub fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
+    pub fn put_file(
+        &self,
+        key: &Key,
+        file: &Path,
+        mode: PutMode,
+        flush: Flush,
+    ) -> Result<PutResult, PortError> {
         let trouble = |e| error::file("cannot take over", file, e);
         let what = fs::symlink_metadata(file).map_err(trouble)?;
         if !what.is_file() {
@@ -100,7 +125,8 @@ impl Folder {
         }
         let path = self.path_of(key);
         let taken = mode == PutMode::CreateOnce && path.symlink_metadata().is_ok_and(|m| !m.is_dir());
-        let result = if taken { PutResult::Exists } else { self.store_file(file, &what, &path, mode)? };
+        let result =
+            if taken { PutResult::Exists } else { self.store_file(file, &what, &path, mode, flush)? };
         match fs::remove_file(file) {
             // a rename has moved it
             Err(e) if e.kind() != ErrorKind::NotFound => Err(trouble(e)),
@@ -115,21 +141,22 @@ impl Folder {
         what: &fs::Metadata,
         path: &Path,
         mode: PutMode,
+        flush: Flush,
     ) -> Result<PutResult, PortError> {
         if what.nlink() == 1 {
             let opened = File::options().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(file);
-            opened.and_then(|f| f.sync_all()).map_err(|e| error::file("cannot flush", file, e))?;
+            opened.and_then(|f| flush.file(&f)).map_err(|e| error::file("cannot flush", file, e))?;
             match place(&self.root, file, path, mode)? {
                 Err(e) if needs_copy(&e) => {}
                 result => return result.map_err(|e| error::file("cannot write", path, e)),
             }
         }
-        self.copy(file, path, mode)
+        self.copy(file, path, mode, flush)
     }
 
-    fn copy(&self, file: &Path, path: &Path, mode: PutMode) -> Result<PutResult, PortError> {
+    fn copy(&self, file: &Path, path: &Path, mode: PutMode, flush: Flush) -> Result<PutResult, PortError> {
         let (_gone_after, temp) = self.temp();
-        let copied = fs::copy(file, &temp).and_then(|_| File::open(&temp)?.sync_all());
+        let copied = fs::copy(file, &temp).and_then(|_| flush.file(&File::open(&temp)?));
         copied.map_err(|e| error::file("cannot copy to", path, e))?;
         place(&self.root, &temp, path, mode)?.map_err(|e| error::file("cannot write", path, e))
     }
@@ -144,7 +171,7 @@ impl Folder {
             (true, false) => {}
         }
         match with_folders(&self.root, &path, || fs::hard_link(&source, &path))? {
-            Err(e) if needs_copy(&e) => self.copy(&source, &path, PutMode::CreateOnce),
+            Err(e) if needs_copy(&e) => self.copy(&source, &path, PutMode::CreateOnce, Flush::Now),
             Err(e) if e.kind() == ErrorKind::NotFound => Err(not_there(from)),
             result => result.map_err(|e| error::file("cannot publish", &path, e)),
         }
@@ -154,7 +181,7 @@ impl Folder {
     fn promote_over(&self, from: &Key, source: &Path, path: &Path) -> Result<PutResult, PortError> {
         let (_gone_after, temp) = self.temp();
         match fs::hard_link(source, &temp) {
-            Err(e) if needs_copy(&e) => self.copy(source, path, PutMode::Replace),
+            Err(e) if needs_copy(&e) => self.copy(source, path, PutMode::Replace, Flush::Now),
             Err(e) if e.kind() == ErrorKind::NotFound => Err(not_there(from)),
             Err(e) => Err(error::file("cannot publish", path, e)),
             Ok(()) => place(&self.root, &temp, path, PutMode::Replace)?

@@ -16,17 +16,25 @@ mod listing;
 mod place;
 mod reading;
 
-pub(crate) use folder::Folder;
+pub(crate) use folder::{Flush, Folder};
 
 /// The media of a state folder.
 #[derive(Debug)]
 pub struct LocalStore {
     shared: Arc<Instance>,
+    flush: Flush,
 }
 
 impl LocalStore {
     pub(crate) fn of(shared: Arc<Instance>) -> LocalStore {
-        LocalStore { shared }
+        LocalStore { shared, flush: Flush::Now }
+    }
+
+    /// The same media, with files taken over as they are in memory: a power cut before the
+    /// system has written them leaves them short or empty, under their keys. For what can be
+    /// made again and is looked at before it is believed. Bytes are flushed all the same.
+    pub fn without_flush(&self) -> LocalStore {
+        LocalStore { shared: Arc::clone(&self.shared), flush: Flush::Later }
     }
 
     /// The folder that the keys are paths below. Whoever makes files on its file system
@@ -66,8 +74,8 @@ impl MediaStore for LocalStore {
     }
 
     async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
-        let (key, file) = (key.clone(), file.to_owned());
-        self.blocking(move |folder| folder.put_file(&key, &file, mode)).await
+        let (key, file, flush) = (key.clone(), file.to_owned(), self.flush);
+        self.blocking(move |folder| folder.put_file(&key, &file, mode, flush)).await
     }
 
     async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {

@@ -26,7 +26,7 @@ pub use fragments::{Fragments, read_fragments};
 pub use parse::{Brand, Index, Lost, Sample, Track};
 pub use priming::hide_priming;
 pub use read::{Movie, TrackChoice, brand, looks_like_mov, read_index, read_movie, short_by};
-pub use rewrite::{BLOCK, Places, Rewrite, Run, plan_rewrite};
+pub use rewrite::{Places, Rewrite, Run, plan_rewrite};
 pub use slim::slim_header;
 pub use source::{Ahead, ByteSource, CountedFile};
 pub use stamp::stamp_matrix;

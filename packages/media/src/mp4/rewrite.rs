@@ -17,11 +17,8 @@ const CONTAINERS: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
 /// Boxes that name places in the file and are not rewritten here.
 const PLACES: [&[u8; 4]; 5] = [b"iloc", b"saio", b"mvex", b"cmov", b"tfra"];
 
-/// What writing past the page cache (`O_DIRECT`) asks of addresses and lengths; the largest that
-/// is in use.
-pub const BLOCK: usize = 4096;
-/// A file from here on goes directly to the disk; a smaller one is likely to be read soon.
-const DIRECT_FROM: u64 = 64 << 20;
+/// A file from here on is not read once more to be compared: that took longer than to write it.
+const LARGE_FROM: u64 = 64 << 20;
 
 /// A range of the old file, in the order of the new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +41,9 @@ pub struct Rewrite {
 }
 
 impl Rewrite {
-    /// Whether the new file is one to write past the page cache.
+    /// Whether the new file is to be compared while it is written, and not read once more.
     pub fn is_large(&self) -> bool {
-        self.len >= DIRECT_FROM
+        self.len >= LARGE_FROM
     }
 
     /// Where the new file has the old one's bytes.
@@ -114,24 +111,14 @@ pub fn plan_rewrite(src: &impl ByteSource) -> Result<Rewrite, IndexError> {
     src.read_at(ftyp.start, &mut head)?;
     // a wide table is needed only past 4 GiB; either way its length does not depend on the base
     let wide = media_len + movie.len() as u64 * 2 + (1 << 20) > u64::from(u32::MAX);
-    let mut bare = (head.len() + movie.len() + 16) as u64;
+    let mut base = (head.len() + movie.len() + 16) as u64;
     for (stbl, offsets) in &places {
         for b in boxes::children(&movie, stbl.body, stbl.end)?.iter().filter(|b| is_offsets(&b.kind)) {
-            bare = bare - (b.end - b.start) + table_len(offsets, wide);
+            base = base - (b.end - b.start) + table_len(offsets, wide);
         }
     }
-    let gap = match runs.first() {
-        Some(first) if media_len >= DIRECT_FROM => gap(bare, first.from),
-        _ => 0,
-    };
-    let base = bare + gap;
     head.reserve_exact((base - head.len() as u64) as usize);
     rebuild(movie, root, &places, base, wide, &mut head)?;
-    if gap > 0 {
-        head.extend_from_slice(&(gap as u32).to_be_bytes());
-        head.extend_from_slice(b"free");
-        head.resize(head.len() + gap as usize - 8, 0);
-    }
     if head.len() as u64 + 16 != base {
         return Err(left("tables that stand twice"));
     }
@@ -225,16 +212,6 @@ fn lay_out(
     Ok((runs, places, at))
 }
 
-/// Length of a box to leave free, so that what comes at `at` lies to blocks as it lay at `from`.
-fn gap(at: u64, from: u64) -> u64 {
-    let block = BLOCK as u64;
-    match (from % block + block - at % block) % block {
-        // a box is not shorter than its name and length
-        short @ 1..8 => short + block,
-        gap => gap,
-    }
-}
-
 fn is_offsets(kind: &[u8; 4]) -> bool {
     [b"stco", b"co64"].contains(&kind)
 }
@@ -279,21 +256,5 @@ fn table(offsets: &[u64], base: u64, wide: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(&(offsets.len() as u32).to_be_bytes());
     for offset in offsets {
         out.extend_from_slice(&(base + offset).to_be_bytes()[if wide { 0 } else { 4 }..]);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_gap_is_a_box_and_makes_blocks_alike(at in 0u64..1 << 33, from in 0u64..1 << 33) {
-            let gap = gap(at, from);
-            prop_assert_eq!((at + gap) % BLOCK as u64, from % BLOCK as u64);
-            prop_assert!(gap == 0 || (8..BLOCK as u64 + 8).contains(&gap));
-        }
     }
 }

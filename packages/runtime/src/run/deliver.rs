@@ -6,23 +6,54 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use segue_domain::{Failure, JobId, Key, Manifest};
 use segue_pipeline::Deps;
 
 use super::published::MANIFEST;
-use crate::failure;
+use crate::{failure, models};
 
 const MANIFEST_LIMIT: u64 = 16 << 20;
+
+/// The first published file of `job` that is not what the manifest says, by its hash. For files
+/// of an earlier process, which need not have been on the disk when the machine stopped.
+///
+/// # Errors
+/// A store that cannot be read.
+pub async fn spoilt(deps: &Deps, job: &JobId, state: &Path) -> Result<Option<String>, Failure> {
+    let manifest = manifest_of(deps, job).await?.1;
+    let passage = state.join("out");
+    let said = |error: std::io::Error| failure::io(format!("state folder {}", state.display()), &error);
+    std::fs::create_dir_all(&passage).map_err(said)?;
+    for output in manifest.outputs {
+        let file = deps.store.get_file(&key(job, &output.name)?, &passage).await;
+        let file = file.map_err(|error| failure::port(&error))?;
+        let hashed = tokio::task::spawn_blocking(move || models::sha256_of(&file)).await;
+        let (bytes, sha256) = hashed.map_err(|error| failure::internal(error.to_string()))?.map_err(said)?;
+        if (bytes, sha256) != (output.bytes, output.sha256) {
+            return Ok(Some(output.name));
+        }
+    }
+    Ok(None)
+}
+
+fn key(job: &JobId, name: &str) -> Result<Key, Failure> {
+    Key::published(job, name).map_err(|error| failure::internal(error.to_string()))
+}
+
+async fn manifest_of(deps: &Deps, job: &JobId) -> Result<(Bytes, Manifest), Failure> {
+    let bytes = deps.store.get_bytes(&key(job, MANIFEST)?, MANIFEST_LIMIT).await;
+    let bytes = bytes.map_err(|error| failure::port(&error))?;
+    let manifest = Manifest::decode(&bytes).map_err(|error| failure::internal(error.to_string()))?;
+    Ok((bytes, manifest))
+}
 
 /// Delivers what `job` published to `dir`; files on their way are kept in `state`.
 ///
 /// # Errors
 /// A file that is not what the manifest says, or a folder that cannot be written.
 pub async fn deliver(deps: &Deps, job: &JobId, dir: &Path, state: &Path) -> Result<Manifest, Failure> {
-    let key = |name: &str| Key::published(job, name).map_err(|error| failure::internal(error.to_string()));
-    let bytes =
-        deps.store.get_bytes(&key(MANIFEST)?, MANIFEST_LIMIT).await.map_err(|error| failure::port(&error))?;
-    let manifest = Manifest::decode(&bytes).map_err(|error| failure::internal(error.to_string()))?;
+    let (bytes, manifest) = manifest_of(deps, job).await?;
     let passage = state.join("out");
     let said = |error: std::io::Error| failure::io(format!("output folder {}", dir.display()), &error);
     std::fs::create_dir_all(&passage).map_err(said)?;
@@ -31,7 +62,7 @@ pub async fn deliver(deps: &Deps, job: &JobId, dir: &Path, state: &Path) -> Resu
     for output in &manifest.outputs {
         let from = deps
             .store
-            .get_file(&key(&output.name)?, &passage)
+            .get_file(&key(job, &output.name)?, &passage)
             .await
             .map_err(|error| failure::port(&error))?;
         let size = from.metadata().map_err(said)?.len();
@@ -109,7 +140,8 @@ mod tests {
             kind: OutputKind::Media,
             media_type: "video/mp4".into(),
             bytes,
-            sha256: String::new(),
+            // of "abc", FIPS 180-2, B.1
+            sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".into(),
             made: String::new(),
             work_key: String::new(),
         };
@@ -134,6 +166,17 @@ mod tests {
             queue: Arc::new(MemoryQueue::new()),
             store,
             reporter: Arc::new(NoReport),
+        }
+    }
+
+    /// What a power cut leaves of a file that was not flushed: its length, and not its content.
+    #[tokio::test]
+    async fn a_file_that_lost_its_content_is_noticed_by_its_hash() {
+        let job: JobId = "j".parse().unwrap();
+        let root = tempfile::tempdir().unwrap();
+        for (content, expected) in [("abc", None), ("\0\0\0", Some("final.mp4".to_owned()))] {
+            let deps = published(&job, content, 3).await;
+            assert_eq!(spoilt(&deps, &job, root.path()).await.unwrap(), expected);
         }
     }
 

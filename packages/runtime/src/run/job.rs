@@ -9,7 +9,7 @@ use segue_pipeline::{Deps, progress, submit};
 use segue_ports::{NewJob, Reporter};
 use tokio_util::sync::CancellationToken;
 
-use super::deliver::deliver;
+use super::deliver::{deliver, spoilt};
 use super::disk::{check_space, remove_tree};
 use super::identity::{SourceFile, recipe_document};
 use super::length::Overheard;
@@ -108,7 +108,9 @@ impl EmbeddedJob {
 
         let crew =
             Crew { workers: self.request.workers, threads: self.request.threads, scratch: scratch.clone() };
-        let mut roles = Roles::start(&deps, &engines, &crew)?;
+        let results = if self.request.fsync { Arc::clone(&deps.store) } else { backend.results_store() };
+        let joined_before = self.resumed && self.is_joined(&deps).await?;
+        let mut roles = Roles::start(&deps, results, &engines, &crew)?;
         let end = watch::until_end(&deps, &self.job, &self.state, &mut roles, shutdown).await;
         roles.stop().await;
         let record = match end {
@@ -125,6 +127,13 @@ impl EmbeddedJob {
         };
         match record {
             Some(record) if record.state == JobState::Completed => {
+                if joined_before && let Some(name) = spoilt(&deps, &self.job, &self.out.state()).await? {
+                    let cause = format!(
+                        "{name} was not yet on the disk when this machine stopped and is damaged; give the \
+                         same command again, it begins anew"
+                    );
+                    return Ok(Ended::Failed(failure::environment(cause), None));
+                }
                 match deliver(&deps, &self.job, self.out.path(), &self.out.state()).await {
                     Ok(manifest) => Ok(Ended::Delivered(manifest, overheard.media_ms())),
                     Err(failure) => Ok(Ended::Kept(failure)),
@@ -139,6 +148,12 @@ impl EmbeddedJob {
             }
             None => Ok(Ended::Interrupted),
         }
+    }
+
+    /// Whether an earlier process has joined it.
+    async fn is_joined(&self, deps: &Deps) -> Result<bool, Failure> {
+        let record = deps.ledger.job(&self.job).await.map_err(|error| failure::port(&error))?;
+        Ok(record.is_some_and(|r| matches!(r.state, JobState::Publishing | JobState::Completed)))
     }
 
     fn source_key(&self) -> Key {

@@ -45,6 +45,9 @@ pub struct RunRequest {
     pub workers: usize,
     /// Threads for all workers.
     pub threads: usize,
+    /// Whether to wait until the results are on the disk. Parts are always flushed; results can
+    /// be made again, and what a power cut left of them is noticed by their hashes.
+    pub fsync: bool,
 }
 
 /// A job whose results are in their folder.

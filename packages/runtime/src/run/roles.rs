@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use segue_domain::{Failure, HolderId};
 use segue_pipeline::{Deps, RoleConfig, chunker, reassembler, sweeper, worker};
-use segue_ports::{MapEngine, Planner, Reducer, SystemClock};
+use segue_ports::{MapEngine, MediaStore, Planner, Reducer, SystemClock};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -49,11 +49,16 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// Starts a chunker, the workers, a reassembler and a sweeper.
+    /// Starts a chunker, the workers, a reassembler, which stores in `results`, and a sweeper.
     ///
     /// # Errors
     /// None in practice: the names of the holders are plain.
-    pub fn start(deps: &Deps, engines: &Engines, crew: &Crew) -> Result<Roles, Failure> {
+    pub fn start(
+        deps: &Deps,
+        results: Arc<dyn MediaStore>,
+        engines: &Engines,
+        crew: &Crew,
+    ) -> Result<Roles, Failure> {
         let mut tasks = JoinSet::new();
         let stop = CancellationToken::new();
         let process = uuid::Uuid::new_v4().simple();
@@ -79,7 +84,8 @@ impl Roles {
             tasks.spawn(worker::run(deps.clone(), engines.map.clone(), config, stop.clone()));
         }
         let reducer = Arc::clone(&engines.reducer);
-        tasks.spawn(reassembler::run(deps.clone(), reducer, config("reassembler", all)?, stop.clone()));
+        let joining = Deps { store: results, ..deps.clone() };
+        tasks.spawn(reassembler::run(joining, reducer, config("reassembler", all)?, stop.clone()));
         tasks.spawn(sweeper::run(deps.clone(), Arc::new(SystemClock), config("sweeper", 1)?, stop.clone()));
         Ok(Roles { tasks, stop })
     }
