@@ -418,6 +418,7 @@ impl Cli {
                     ("recipe", &args.recipe),
                     ("workers", &args.workers),
                     ("state", &args.state),
+                    ("fsync", &args.fsync.then(|| "true".to_owned())),
                     ("progress", &args.progress),
                 ];
                 args.common.flags(&more)
@@ -481,9 +482,9 @@ mod tests {
     #[test]
     fn every_flag_that_is_a_setting_is_one_of_the_table() {
         let line = "segue run a --out b --recipe r --segment-duration 1s --model m --language l \
-                    --model-dir d --threads 1 --workers 2 --state s --progress none";
+                    --model-dir d --threads 1 --workers 2 --state s --fsync --progress none";
         let flags = Cli::parse_from(line.split_whitespace()).flags();
-        assert_eq!(flags.len(), 9, "{flags:?}");
+        assert_eq!(flags.len(), 10, "{flags:?}");
         let line = "segue worker --backend b --roles r --scratch s --health-file h --recipe r";
         let more = Cli::parse_from(line.split_whitespace()).flags();
         assert_eq!(more.len(), 5, "{more:?}");

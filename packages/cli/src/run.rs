@@ -28,7 +28,7 @@ pub async fn run(args: &RunArgs, settings: &Settings) -> Result<ExitCode, Failur
         state: settings.state.as_deref().map(str::parse).transpose()?,
         workers: settings.workers,
         threads: settings.threads,
-        fsync: args.fsync,
+        fsync: settings.fsync,
     };
     let screen = Screen::of(settings.progress);
     let stop = shutdown::listen(|| output::note("stopping in good order; Ctrl-C again stops at once"))?;

@@ -79,8 +79,8 @@ pub enum Evidence {
 pub enum Compared {
     /// All of it, with the source.
     Whole,
-    /// Both ends of every write, at once; neither file has changed since, by its inode. For large
-    /// files, which it would take longer to read again than it took to write them.
+    /// Both ends of every write, at once and out of the system's memory; neither file has changed
+    /// since, by its inode. For large files, which take longer to read again than to write.
     Writes,
 }
 

@@ -2,7 +2,8 @@
 //!
 //! One thread reads and hashes, the other writes; what is hashed is the very memory that is
 //! written, and both ends of each write are read back at once: that it is whole and in its place
-//! is known and not believed. Whether it is on the disk is another matter, and the store's.
+//! is known and not believed, as far as the system's memory goes. Whether it is on the disk is
+//! another matter, and the store's.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -17,8 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::mp4::{Rewrite, Run};
 
 /// Bytes of a piece. To copy and hash a gigabyte costs a quarter more processor time in pieces
-/// of 128 KiB; pieces that no longer fit in a core's cache cost more as well, those of 4 MiB out
-/// of mapped memory three times as much.
+/// of 128 KiB, and pieces that no longer fit in a core's cache cost more as well.
 const PIECE: usize = 1 << 20;
 /// Pieces on their way between the two threads.
 const PIECES: usize = 2;
@@ -202,7 +202,7 @@ impl Target {
             let read = &mut edge[..expected.len()];
             self.file.read_exact_at(read, at + from as u64)?;
             if read != expected {
-                return Err(io::Error::other("the disk does not give back what was written to it"));
+                return Err(io::Error::other("the file does not give back what was written to it"));
             }
         }
         Ok(())
@@ -250,7 +250,7 @@ mod tests {
         }
     }
 
-    /// A disk that loses what was written to it.
+    /// A file that loses what was written to it.
     #[test]
     fn a_write_that_does_not_read_back_is_an_error() {
         let dir = tempfile::tempdir().unwrap();

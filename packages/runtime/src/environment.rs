@@ -84,6 +84,12 @@ pub const VARIABLES: &[Variable] = &[
         "`.segue` in the output folder",
     ),
     setting(
+        "SEGUE_FSYNC",
+        "fsync",
+        "`true`: `segue run` ends only when its results are on the disk, where no power cut takes them",
+        "`false`",
+    ),
+    setting(
         "SEGUE_BACKEND",
         "backend",
         "where jobs are kept that `segue worker` works on: a folder of this machine, or `aws://`",

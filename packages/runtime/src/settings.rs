@@ -120,6 +120,8 @@ pub struct Settings {
     pub model_dir: PathBuf,
     /// Folder or URL that keeps unfinished work; absent for the default.
     pub state: Option<String>,
+    /// Whether a run waits until its results are on the disk.
+    pub fsync: bool,
     /// Folder or URL of the backend that jobs are given to; absent where none is named.
     pub backend: Option<String>,
     /// Roles of this process and how many of each.
@@ -161,6 +163,7 @@ struct Raw {
     language: Option<String>,
     model_dir: Option<PathBuf>,
     state: Option<String>,
+    fsync: Option<bool>,
     backend: Option<String>,
     roles: Option<String>,
     scratch: Option<PathBuf>,
@@ -327,6 +330,7 @@ fn complete(raw: Raw, log: Option<String>) -> Result<Settings, Failure> {
             None => default_model_dir()?,
         },
         state: raw.state,
+        fsync: raw.fsync.unwrap_or_default(),
         backend: raw.backend,
         roles: raw.roles,
         scratch: raw.scratch,

@@ -35,6 +35,7 @@ fn every_setting_of_the_table_arrives() {
         ("SEGUE_LANGUAGE", "de"),
         ("SEGUE_MODEL_DIR", "/m"),
         ("SEGUE_STATE", "/s"),
+        ("SEGUE_FSYNC", "true"),
         ("SEGUE_BACKEND", "aws://"),
         ("SEGUE_ROLES", "worker=2"),
         ("SEGUE_SCRATCH", "/w"),
@@ -61,6 +62,7 @@ fn every_setting_of_the_table_arrives() {
         language: Some("de".into()),
         model_dir: "/m".into(),
         state: Some("/s".into()),
+        fsync: true,
         backend: Some("aws://".into()),
         roles: Some("worker=2".into()),
         scratch: Some("/w".into()),
@@ -89,7 +91,7 @@ fn rust_log_is_taken_where_segue_log_is_not_set() {
 
 #[test]
 fn a_bad_value_is_named_with_its_origin() {
-    let cases: [(Sources, &[&str]); 10] = [
+    let cases: [(Sources, &[&str]); 11] = [
         (sources("", &[("SEGUE_WORKERS", "many")], &[]), &["workers", "SEGUE_WORKERS"]),
         (sources("workers = 0", &[], &[]), &["workers", "between 1 and 256"]),
         (sources("workers = \"x\"", &[], &[]), &["workers", "segue.toml"]),
@@ -98,6 +100,7 @@ fn a_bad_value_is_named_with_its_origin() {
         (sources("workers = = 1", &[], &[]), &["segue.toml"]),
         (sources("", &[("SEGUE_SEGMENT_DURATION", "0s")], &[]), &["0s", "300s"]),
         (sources("", &[("SEGUE_PROGRESS", "loud")], &[]), &["loud", "plain"]),
+        (sources("", &[("SEGUE_FSYNC", "often")], &[]), &["fsync", "SEGUE_FSYNC"]),
         (sources("late = 0.5", &[], &[]), &["late", "0.5", "off"]),
         (sources("", &[("SEGUE_LANGUAGE", "English")], &[]), &["English", "en"]),
     ];

@@ -318,3 +318,38 @@ async fn an_unfinished_job_that_the_machine_keeps_from_going_on_is_kept() {
     assert!(finished(bench.run_until(&rest, CancellationToken::new()).await).resumed);
     assert_eq!(rest.tasks_done.load(Ordering::SeqCst), 2, "only what was not done is done");
 }
+
+/// What a power cut leaves of a file that was not flushed: nothing, a piece, or its length and not
+/// its content; before and after it had its name in the output folder.
+#[tokio::test]
+async fn a_result_that_a_power_cut_took_is_noticed_and_made_anew() {
+    for (left, delivered) in [(0, false), (SOURCE.len(), false), (SOURCE.len(), true)] {
+        let bench = Bench::new();
+        bench.interrupt().await;
+        let result = bench.out().join("final.mp4");
+        // published, and kept from being delivered
+        std::fs::create_dir(&result).unwrap();
+        bench.run(Copier::default()).await.unwrap_err();
+        std::fs::remove_dir(&result).unwrap();
+        let jobs = bench.out().join(".segue/media/jobs");
+        let published = jobs.join(&names(&jobs)[0]);
+        assert_eq!(std::fs::read(published.join("final.mp4")).unwrap(), SOURCE);
+        if delivered {
+            for name in ["final.mp4", "manifest.json"] {
+                std::fs::hard_link(published.join(name), bench.out().join(name)).unwrap();
+            }
+        }
+        std::fs::write(published.join("final.mp4"), vec![0; left]).unwrap();
+
+        let finished = finished(bench.run(Copier::default()).await);
+        assert!(!finished.resumed && !finished.already, "{left} {delivered}");
+        assert_eq!(std::fs::read(&result).unwrap(), SOURCE, "{left} {delivered}");
+        assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);
+
+        // without the state nobody knows who it was
+        std::fs::write(&result, vec![0; left]).unwrap();
+        let failure = bench.run(Copier::default()).await.unwrap_err();
+        assert_eq!(failure.kind, FaultKind::Usage);
+        assert!(failure.cause.contains("final.mp4 is not what was written"), "{}", failure.cause);
+    }
+}

@@ -218,6 +218,21 @@ mod tests {
         assert!(error.to_string().contains("no"), "{error}");
     }
 
+    /// Why a look during which a process ended is not taken: it still stands in the tree, and what
+    /// it shared is now another's alone.
+    #[test]
+    fn a_process_that_ended_has_no_memory() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id();
+        assert!(has_memory(pid));
+        child.kill().unwrap();
+        let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        waitid(Id::Pid(Pid::from_raw(pid as i32)), ended).unwrap();
+        assert!(tree(std::process::id()).contains(&pid) && !has_memory(pid));
+        child.wait().unwrap();
+        assert!(!has_memory(pid));
+    }
+
     #[test]
     fn medians() {
         assert_eq!(median([3.0, 1.0, 2.0]), 2.0);

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState, Key, Manifest};
 use segue_pipeline::{Deps, progress, submit};
-use segue_ports::{NewJob, Reporter};
+use segue_ports::{Event, NewJob, Reporter};
 use tokio_util::sync::CancellationToken;
 
-use super::deliver::{deliver, spoilt};
+use super::deliver::{deliver, lost};
 use super::disk::{check_space, remove_tree};
 use super::identity::{SourceFile, recipe_document};
 use super::length::Overheard;
@@ -34,7 +34,11 @@ pub(super) struct EmbeddedJob {
 
 impl EmbeddedJob {
     /// Drives it and cleans up after it.
-    pub(super) async fn run(self, engines: Engines, shutdown: CancellationToken) -> Result<Outcome, Failure> {
+    pub(super) async fn run(
+        mut self,
+        engines: Engines,
+        shutdown: CancellationToken,
+    ) -> Result<Outcome, Failure> {
         let ended = self.drive(engines, &shutdown).await;
         let own_state = self.request.state.is_some();
         match ended {
@@ -81,7 +85,17 @@ impl EmbeddedJob {
         self.out.abandon(marker, record)
     }
 
-    async fn drive(&self, engines: Engines, shutdown: &CancellationToken) -> Result<Ended, Failure> {
+    async fn drive(&mut self, engines: Engines, shutdown: &CancellationToken) -> Result<Ended, Failure> {
+        if self.resumed
+            && let Some(name) = self.lost_result().await?
+        {
+            let message = format!(
+                "{name} was not yet on the disk when this machine stopped, and is damaged: the job begins anew"
+            );
+            self.reporter.report(Event::Warning { job: self.job.clone(), message });
+            self.out.withdraw()?;
+            self.resumed = false;
+        }
         if !self.resumed {
             if self.request.state.is_some() {
                 remove_tree(&self.state)?;
@@ -108,9 +122,7 @@ impl EmbeddedJob {
 
         let crew =
             Crew { workers: self.request.workers, threads: self.request.threads, scratch: scratch.clone() };
-        let results = if self.request.fsync { Arc::clone(&deps.store) } else { backend.results_store() };
-        let joined_before = self.resumed && self.is_joined(&deps).await?;
-        let mut roles = Roles::start(&deps, results, &engines, &crew)?;
+        let mut roles = Roles::start(&deps, backend.results_store(), &engines, &crew)?;
         let end = watch::until_end(&deps, &self.job, &self.state, &mut roles, shutdown).await;
         roles.stop().await;
         let record = match end {
@@ -127,14 +139,8 @@ impl EmbeddedJob {
         };
         match record {
             Some(record) if record.state == JobState::Completed => {
-                if joined_before && let Some(name) = spoilt(&deps, &self.job, &self.out.state()).await? {
-                    let cause = format!(
-                        "{name} was not yet on the disk when this machine stopped and is damaged; give the \
-                         same command again, it begins anew"
-                    );
-                    return Ok(Ended::Failed(failure::environment(cause), None));
-                }
-                match deliver(&deps, &self.job, self.out.path(), &self.out.state()).await {
+                let (dir, state, fsync) = (self.out.path(), self.out.state(), self.request.fsync);
+                match deliver(&deps, &self.job, dir, &state, fsync).await {
                     Ok(manifest) => Ok(Ended::Delivered(manifest, overheard.media_ms())),
                     Err(failure) => Ok(Ended::Kept(failure)),
                 }
@@ -150,10 +156,15 @@ impl EmbeddedJob {
         }
     }
 
-    /// Whether an earlier process has joined it.
-    async fn is_joined(&self, deps: &Deps) -> Result<bool, Failure> {
+    /// The first result of an earlier process that a power cut took.
+    async fn lost_result(&self) -> Result<Option<String>, Failure> {
+        let backend = Backend::open_folder(&self.state).await?;
+        let deps = backend.deps(Arc::clone(&self.reporter));
         let record = deps.ledger.job(&self.job).await.map_err(|error| failure::port(&error))?;
-        Ok(record.is_some_and(|r| matches!(r.state, JobState::Publishing | JobState::Completed)))
+        match record.filter(|r| matches!(r.state, JobState::Publishing | JobState::Completed)) {
+            Some(record) => lost(&deps, &record, &self.out.state()).await,
+            None => Ok(None),
+        }
     }
 
     fn source_key(&self) -> Key {

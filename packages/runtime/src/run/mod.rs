@@ -116,6 +116,9 @@ pub async fn run_embedded(
         Some(url) => absolute(url.folder()?)?.join(job.as_str()),
     };
     if let Found::Published(manifest) = found {
+        if request.fsync {
+            deliver::flush(&manifest, out.path())?;
+        }
         return already(job, out, &state, request.state.is_some(), manifest, started);
     }
     let resumed = found == Found::Unfinished;

@@ -142,7 +142,8 @@ impl OutDir {
             if marker.job == *job && !failed {
                 return match published(&dir, job)? {
                     Published::Whole(manifest) => Ok(Found::Published(manifest)),
-                    _ => Ok(Found::Unfinished),
+                    // what was delivered may be what a power cut left of it
+                    Published::None | Published::Part | Published::Changed(_) => Ok(Found::Unfinished),
                 };
             }
             if !failed {
@@ -159,6 +160,11 @@ impl OutDir {
         match published(&dir, job)? {
             Published::Whole(manifest) => Ok(Found::Published(manifest)),
             Published::Part => Ok(Found::Nothing),
+            Published::Changed(name) => Err(failure::usage(format!(
+                "output folder {} holds the results of this very job, but {name} is not what was written: \
+                 changed afterwards, or lost in a power cut; remove it to have it made anew, or choose another --out",
+                dir.display()
+            ))),
             Published::None => match PUBLIC.iter().find(|name| dir.join(name).exists()) {
                 Some(name) => Err(failure::usage(format!(
                     "output folder {} has a {name} that no job of Segue's left there; \
@@ -194,6 +200,23 @@ impl OutDir {
     pub fn claim(&self, marker: Marker) -> Result<(), Failure> {
         self.clear()?;
         self.write_marker(&Marker { made: self.made.clone(), ..marker })
+    }
+
+    /// Removes results that were delivered already. Only for a folder that is this job's by its
+    /// marker.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn withdraw(&self) -> Result<(), Failure> {
+        for path in PUBLIC.map(|name| self.dir.join(name)) {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(failure::io(format!("removing {}", path.display()), &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn clear(&self) -> Result<(), Failure> {

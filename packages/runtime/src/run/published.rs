@@ -16,6 +16,8 @@ pub enum Published {
     None,
     /// Ours, with files missing.
     Part,
+    /// Ours, and this file is not what the manifest says.
+    Changed(String),
     /// Ours, every file as the manifest says.
     Whole(Manifest),
 }
@@ -23,7 +25,7 @@ pub enum Published {
 /// Looks what is published in `dir`, for the job `job`.
 ///
 /// # Errors
-/// A usage failure when it is another job's, or was changed.
+/// A usage failure when it is another job's.
 pub fn published(dir: &Path, job: &JobId) -> Result<Published, Failure> {
     let path = dir.join(MANIFEST);
     let bytes = match std::fs::read(&path) {
@@ -48,12 +50,7 @@ pub fn published(dir: &Path, job: &JobId) -> Result<Published, Failure> {
             Err(error) if error.kind() == ErrorKind::NotFound => missing = true,
             Err(error) => return Err(failure::io(dir.join(&output.name).display(), &error)),
             Ok((bytes, sha256)) if bytes == output.bytes && sha256 == output.sha256 => {}
-            Ok(_) => {
-                return Err(other(&format!(
-                    "holds the results of this very job, but {} was changed afterwards",
-                    output.name
-                )));
-            }
+            Ok(_) => return Ok(Published::Changed(output.name.clone())),
         }
     }
     Ok(if missing { Published::Part } else { Published::Whole(manifest) })
