@@ -127,7 +127,7 @@ fn published_results_are_recognised_and_kept_from_others() {
     assert!(find("b").unwrap_err().cause.contains("another job"));
 
     std::fs::write(root.path().join("final.mp4"), "abd").unwrap();
-    assert!(find("a").unwrap_err().cause.contains("final.mp4 was changed"));
+    assert!(find("a").unwrap_err().cause.contains("final.mp4 is not what was written"));
     std::fs::remove_file(root.path().join("final.mp4")).unwrap();
     assert_eq!(find("a").unwrap(), Found::Nothing);
     std::fs::write(root.path().join(MANIFEST), "{}").unwrap();
