@@ -31,8 +31,9 @@ impl LocalStore {
     }
 
     /// The same media, with files taken over as they are in memory: a power cut before the
-    /// system has written them leaves them empty, short or full of zeros, under their keys. For what can be
-    /// made again and is looked at before it is believed. Bytes are flushed all the same.
+    /// system has written them leaves them empty, short or full of zeros, under their keys. For
+    /// what can be made again and is looked at before it is believed. Bytes are flushed all the
+    /// same.
     pub fn without_flush(&self) -> LocalStore {
         LocalStore { shared: Arc::clone(&self.shared), flush: Flush::Later }
     }
