@@ -36,7 +36,7 @@ pub struct WhisperCpp {
     context: WhisperContext,
     model: String,
     threads: usize,
-    /// A place for each worker, with the state that it used last.
+    /// A place for each worker, with the state that it used last where that may be used again.
     idle: Mutex<Vec<Option<WhisperState>>>,
     returned: Condvar,
 }
@@ -88,21 +88,32 @@ impl WhisperCpp {
         self.returned.notify_one();
     }
 
-    /// The state to decode with, in a worker's place.
+    /// Decodes with a state: the one in a worker's place, or a new one.
     ///
     /// whisper.cpp draws the candidates of a beam search by chance (`whisper_sample_token_topk`), and one
     /// of its generators goes on from call to call: what a used state hears depends on what it heard
-    /// before. A new state throws the same dice for the same sound; it costs some milliseconds.
-    fn state<'a>(&self, place: &'a mut Option<WhisperState>, search: Search) -> Result<&'a mut WhisperState> {
+    /// before. A new state throws the same dice for the same sound; it costs some milliseconds, and its
+    /// memory, hundreds of megabytes, is not held while its worker waits for sound.
+    fn decode<T>(
+        &self,
+        place: &mut Option<WhisperState>,
+        search: Search,
+        by: impl FnOnce(&mut WhisperState) -> Result<T>,
+    ) -> Result<T> {
         if search != Search::Greedy {
             *place = None;
+            return by(&mut self.new_state()?);
         }
         match place {
-            Some(state) => Ok(state),
-            None => Ok(place.insert(self.context.create_state().map_err(|e| {
-                SpeechError::environment("no memory for a decoding state; use fewer workers").caused_by(e)
-            })?)),
+            Some(state) => by(state),
+            None => by(place.insert(self.new_state()?)),
         }
+    }
+
+    fn new_state(&self) -> Result<WhisperState> {
+        self.context.create_state().map_err(|e| {
+            SpeechError::environment("no memory for a decoding state; use fewer workers").caused_by(e)
+        })
     }
 }
 
@@ -155,9 +166,8 @@ impl SpeechEngine for WhisperCpp {
             first_timestamp: self.context.token_beg(),
             audio_context: self.context.model_n_audio_ctx(),
         };
-        let heard = self
-            .state(&mut place, options.search)
-            .and_then(|state| whisper_decode::hear(state, samples, &setting, cancel));
+        let by = |state: &mut WhisperState| whisper_decode::hear(state, samples, &setting, cancel);
+        let heard = self.decode(&mut place, options.search, by);
         self.give_back(place);
         heard
     }

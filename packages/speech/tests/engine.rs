@@ -295,3 +295,23 @@ fn a_wider_search_hears_the_same_whatever_was_heard_before() {
         assert_eq!(first, again);
     }
 }
+
+/// A decoding state is hundreds of megabytes; while a worker waits for sound, another program decodes it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_worker_that_waits_for_sound_holds_no_decoding_state() {
+    let resident_kb = || -> i64 {
+        let status = std::fs::read_to_string("/proc/self/status").expect("the kernel's account");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its line");
+        line.trim().trim_end_matches("kB").trim().parse().expect("a number")
+    };
+    let engine = WhisperCpp::load(&WhisperConfig { workers: 1, ..config() }).expect("the weights load");
+    let sound: Vec<f32> =
+        CLIPS.iter().flat_map(|(file, _)| clip(file)).map(|s| f32::from(s) / 32768.0).collect();
+    let options = DecodeOptions { search: Search::Beam { width: 5 }, ..DecodeOptions::default() };
+    let before = resident_kb();
+    let heard = engine.transcribe(&sound, &options, &CancellationToken::new()).expect("it is heard");
+    assert!(heard.tokens.len() > 20, "{heard:?}");
+    let held = resident_kb() - before;
+    assert!(held < 64 << 10, "{held} kB are held after a window");
+}
