@@ -20,6 +20,9 @@ use crate::plan::{PicturePlan, TrackPlace};
 use crate::probe;
 use crate::process::{Finished, Limits};
 
+/// Bytes after which it is told how far the bytes are.
+const TELL_EVERY: u64 = 4 << 20;
+
 /// A carried file, from the pass that wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carried {
@@ -151,9 +154,12 @@ async fn move_bytes(
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let (cancel, to) = (limits.cancel.clone(), out.to_owned());
     let copying = tokio::task::spawn_blocking(move || {
+        let mut next = 0;
         copy_out(&from, &rewrite, &to, |done| {
+            let tells = done >= next || done == rewrite.len;
+            next = if tells { done + TELL_EVERY } else { next };
             // nobody listens only when the join itself was dropped
-            tell.send(done).is_ok() && !cancel.is_cancelled()
+            (!tells || tell.send(done).is_ok()) && !cancel.is_cancelled()
         })
     });
     while let Some(done) = told.recv().await {
@@ -163,7 +169,6 @@ async fn move_bytes(
     copied.map_err(|e| match e {
         CopyError::Read(e) => MediaError::io(format!("reading {}", request.source.display()), &e),
         CopyError::Write(e) => MediaError::io(format!("writing {}", out.display()), &e),
-        CopyError::Thread(e) => MediaError::io("no room for another thread", &e),
         CopyError::Stopped => MediaError::cancelled(),
     })
 }

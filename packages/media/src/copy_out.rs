@@ -1,7 +1,7 @@
 //! Writing a large file once: ranges of another, hashed on their way.
 //!
-//! One thread reads and hashes, the other writes; what is hashed is the very memory that is
-//! written, and both ends of each write are read back at once: that it is whole and in its place
+//! What is hashed is the very memory that is written, while it is in the core's cache, and both
+//! ends of each write are read back at once: that it is whole and in its place
 //! is known and not believed, as far as the system's memory goes. Whether it is on the disk is
 //! another matter, and the store's.
 
@@ -9,21 +9,13 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 
 use nix::fcntl::{FallocateFlags, fallocate};
 use sha2::{Digest, Sha256};
 
+use crate::hash::PIECE;
 use crate::mp4::{Rewrite, Run};
 
-/// Bytes of a piece. To copy and hash a gigabyte costs a quarter more processor time in pieces
-/// of 128 KiB, and pieces that no longer fit in a core's cache cost more as well.
-const PIECE: usize = 1 << 20;
-/// Pieces on their way between the two threads.
-const PIECES: usize = 2;
-/// What a core's own cache holds while it is hashed.
-const HASHED_AT_ONCE: usize = 256 << 10;
 /// Bytes at each end of a write that are read back.
 const EDGE: usize = 4096;
 
@@ -43,8 +35,6 @@ pub(crate) enum CopyError {
     Read(io::Error),
     /// Writing the new one.
     Write(io::Error),
-    /// Starting the second thread.
-    Thread(io::Error),
     /// The caller had enough.
     Stopped,
 }
@@ -69,83 +59,24 @@ fn copy_in_pieces(
 ) -> Result<Written, CopyError> {
     let target = Target::create(out, rewrite.len).map_err(CopyError::Write)?;
     let mut reader = Reader { from, head: &rewrite.head, runs: &rewrite.runs, run: 0, at: 0 };
-    let mut hash = Sha256::new();
-    let (filled_in, filled) = sync_channel::<Piece>(PIECES);
-    let (written_in, written) = sync_channel::<Piece>(PIECES);
-    let mut bytes = 0;
-    let read = thread::scope(|scope| {
-        let writing = || write_pieces(&target, filled, written_in);
-        let writer = thread::Builder::new().spawn_scoped(scope, writing).map_err(CopyError::Thread)?;
-        let mut fresh = PIECES;
-        let read = loop {
-            let piece = match fresh {
-                0 => written.recv().ok(),
-                _ => Some(Piece::new(piece_bytes)),
-            };
-            fresh = fresh.saturating_sub(1);
-            // a writer that ended has its own reason
-            let Some(mut piece) = piece else { break Ok(()) };
-            match piece.fill(&mut reader, &mut hash) {
-                Ok(0) => break Ok(()),
-                Ok(n) => bytes += n as u64,
-                Err(e) => break Err(CopyError::Read(e)),
-            }
-            if filled_in.send(piece).is_err() {
-                break Ok(());
-            }
-            if !told(bytes) {
-                break Err(CopyError::Stopped);
-            }
-        };
-        drop(filled_in);
-        let wrote = writer.join().unwrap_or_else(|_| Err(io::Error::other("the writer panicked")));
-        read.and(wrote.map_err(CopyError::Write))
-    });
-    read?;
+    let (mut hash, mut piece, mut bytes) = (Sha256::new(), vec![0; piece_bytes], 0);
+    loop {
+        let n = reader.fill(&mut piece).map_err(CopyError::Read)?;
+        if n == 0 {
+            break;
+        }
+        let read = &piece[..n];
+        hash.update(read);
+        target.file.write_all_at(read, bytes).map_err(CopyError::Write)?;
+        target.read_back(bytes, read).map_err(CopyError::Write)?;
+        bytes += n as u64;
+        if !told(bytes) {
+            return Err(CopyError::Stopped);
+        }
+    }
     // what was reserved is no more than what was written, unless the plan was wrong
     target.file.set_len(bytes).map_err(CopyError::Write)?;
     Ok(Written { bytes, sha256: hash.finalize().to_vec() })
-}
-
-/// Writes pieces in order, and gives their memory back.
-fn write_pieces(target: &Target, filled: Receiver<Piece>, written: SyncSender<Piece>) -> io::Result<()> {
-    let mut at = 0;
-    for piece in filled {
-        target.file.write_all_at(piece.bytes(), at)?;
-        target.read_back(at, piece.bytes())?;
-        at += piece.bytes().len() as u64;
-        // nobody needs it any more when all is read
-        let _ = written.send(piece);
-    }
-    Ok(())
-}
-
-/// Bytes on their way.
-struct Piece {
-    memory: Vec<u8>,
-    len: usize,
-}
-
-impl Piece {
-    fn new(size: usize) -> Piece {
-        Piece { memory: vec![0; size], len: 0 }
-    }
-
-    /// Fills it, and hashes what is read while it is still in the cache. Fewer bytes only at the
-    /// end.
-    fn fill(&mut self, reader: &mut Reader<'_>, hash: &mut Sha256) -> io::Result<usize> {
-        self.len = 0;
-        for part in self.memory.chunks_mut(HASHED_AT_ONCE) {
-            let n = reader.fill(part)?;
-            hash.update(&part[..n]);
-            self.len += n;
-        }
-        Ok(self.len)
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.memory[..self.len]
-    }
 }
 
 /// The new file's bytes, in order.

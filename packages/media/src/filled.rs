@@ -18,6 +18,7 @@ use crate::assemble::{self, Assembled};
 use crate::container::{Fate, FinalContainer, Fit};
 use crate::error::{MediaError, MediaErrorKind, Result};
 use crate::facts::StreamKind;
+use crate::hash::PIECE;
 use crate::join::{self, JoinRequest};
 use crate::mp4::{self, CountedFile, Filled, FilledRun, Filling, TrackChoice};
 use crate::mux::PictureInput;
@@ -28,7 +29,6 @@ use crate::view::{self, View};
 
 /// Packets of each track that the muxer sees: enough to know how the track begins.
 const FIRST_PACKETS: usize = 64;
-const COPY_BYTES: usize = 1 << 20;
 
 /// Joins the assembled picture and the encoded sound into `partial`; `None` where this is for
 /// the muxer alone.
@@ -152,9 +152,9 @@ pub(crate) fn write(
     let skeleton = Bodies::open(&[skeleton.to_owned()])?;
     let bodies = bodies.iter().map(|paths| Bodies::open(paths)).collect::<Result<Vec<_>>>()?;
     let failed = |e: std::io::Error| MediaError::io(format!("writing {}", out.display()), &e);
-    let mut to = BufWriter::with_capacity(COPY_BYTES, File::create(out).map_err(failed)?);
+    let mut to = BufWriter::with_capacity(PIECE, File::create(out).map_err(failed)?);
     to.write_all(&filled.head).map_err(failed)?;
-    let mut buf = vec![0; COPY_BYTES];
+    let mut buf = vec![0; PIECE];
     for run in &filled.runs {
         if cancel.is_cancelled() {
             return Err(MediaError::cancelled());
@@ -162,7 +162,7 @@ pub(crate) fn write(
         let FilledRun { filling, mut from, mut len } = *run;
         let of = filling.map_or(&skeleton, |i| &bodies[i]);
         while len > 0 {
-            let n = of.read(from, &mut buf[..len.min(COPY_BYTES as u64) as usize])?;
+            let n = of.read(from, &mut buf[..len.min(PIECE as u64) as usize])?;
             to.write_all(&buf[..n]).map_err(failed)?;
             from += n as u64;
             len -= n as u64;

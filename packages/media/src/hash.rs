@@ -1,4 +1,4 @@
-//! Fingerprints of whole files.
+//! Fingerprints of whole files, and how files are read on the way.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,13 +8,16 @@ use sha2::{Digest, Sha256};
 use crate::error::{MediaError, Result};
 use crate::probe;
 
-const READ_BYTES: usize = 1 << 20;
+/// Bytes of a file that are in memory at a time: what is read is hashed, compared or written while it
+/// is in the core's own cache. Measured on 1.2 GB: to hash it costs 1.07 s in pieces of 64 and of
+/// 128 KiB and 1.6 s in pieces from 256 KiB on, to copy it as well 1.45 s and 2.0 s.
+pub(crate) const PIECE: usize = 128 << 10;
 
 /// Size and SHA-256 (hexadecimal) of a file.
 pub fn sha256_file(path: &Path) -> Result<(u64, String)> {
     let mut file = probe::open(path)?;
     let mut hash = Sha256::new();
-    let mut buf = vec![0; READ_BYTES];
+    let mut buf = vec![0; PIECE];
     let mut size = 0;
     loop {
         let n = file.read(&mut buf).map_err(|e| MediaError::io(path.display(), &e))?;

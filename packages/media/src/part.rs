@@ -8,14 +8,13 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{MediaError, Result};
+use crate::hash::PIECE;
 use crate::mp4::{self, Brand, ByteSource, CountedFile, Edit, HeaderTrack, Sample, Track};
 use crate::plan::{OpenIndex, PicturePlan, PictureSegment};
 use crate::probe;
 use crate::process::Limits;
 use crate::tools::Tools;
 use crate::track;
-
-const COPY_BYTES: usize = 1 << 20;
 
 /// What one segment owns, as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +98,7 @@ pub(crate) fn each_run(
     samples: &[Sample],
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut buf = vec![0; COPY_BYTES];
+    let mut buf = vec![0; PIECE];
     let mut at = 0;
     while at < samples.len() {
         let start = samples[at].offset;
@@ -110,7 +109,7 @@ pub(crate) fn each_run(
         }
         let mut pos = start;
         while pos < end {
-            let n = (end - pos).min(COPY_BYTES as u64) as usize;
+            let n = (end - pos).min(PIECE as u64) as usize;
             file.read_at(pos, &mut buf[..n]).map_err(|e| {
                 MediaError::carried(&e).unwrap_or_else(|| {
                     MediaError::source(format!("a packet at byte {pos} cannot be read: {e}"))
@@ -191,7 +190,7 @@ fn write_with(
     .map_err(|e| MediaError::internal(format!("writing a part's index: {e}")))?;
     let failed = |e: &std::io::Error| MediaError::io(format!("writing {}", out.display()), e);
     let part = out.with_extension("partial");
-    let mut to = BufWriter::with_capacity(COPY_BYTES, fs::File::create(&part).map_err(|e| failed(&e))?);
+    let mut to = BufWriter::with_capacity(PIECE, fs::File::create(&part).map_err(|e| failed(&e))?);
     to.write_all(&header.bytes).map_err(|e| failed(&e))?;
     let mut hash = Xxh3::new();
     let mut bytes = 0;

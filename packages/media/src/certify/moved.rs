@@ -10,10 +10,10 @@ use std::path::Path;
 use crate::carry::{Carried, FileState};
 use crate::certificate::Compared;
 use crate::error::{MediaError, Result};
+use crate::hash::PIECE;
 use crate::mp4::{self, ByteSource, CountedFile, Places, Rewrite, Sample};
 use crate::probe;
 
-const READ_BYTES: usize = 1 << 20;
 /// Damaged bytes that are told apart; a file with more is not worth a longer list.
 const MOST_DAMAGE: usize = 4096;
 
@@ -73,22 +73,22 @@ impl Moved {
 }
 
 fn begins_with(file: &CountedFile, head: &[u8]) -> bool {
-    let mut piece = vec![0; READ_BYTES.min(head.len())];
-    head.chunks(READ_BYTES).enumerate().all(|(i, expected)| {
-        let read = file.read_at((i * READ_BYTES) as u64, &mut piece[..expected.len()]);
+    let mut piece = vec![0; PIECE.min(head.len())];
+    head.chunks(PIECE).enumerate().all(|(i, expected)| {
+        let read = file.read_at((i * PIECE) as u64, &mut piece[..expected.len()]);
         read.is_ok() && piece[..expected.len()] == *expected
     })
 }
 
 /// Places in the new file whose bytes are not those of the old one.
 fn damaged(rewrite: &Rewrite, from: &CountedFile, to: &CountedFile) -> std::io::Result<Vec<u64>> {
-    let (mut was, mut is) = (vec![0; READ_BYTES], vec![0; READ_BYTES]);
+    let (mut was, mut is) = (vec![0; PIECE], vec![0; PIECE]);
     let mut damaged = Vec::new();
     let mut at = rewrite.head.len() as u64;
     for run in &rewrite.runs {
         let mut done = 0;
         while done < run.len {
-            let n = (run.len - done).min(READ_BYTES as u64) as usize;
+            let n = (run.len - done).min(PIECE as u64) as usize;
             from.read_at(run.from + done, &mut was[..n])?;
             to.read_at(at, &mut is[..n])?;
             if was[..n] != is[..n] {

@@ -8,11 +8,9 @@ use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{MediaError, Result};
-use crate::hash::hex;
+use crate::hash::{PIECE, hex};
 use crate::mp4::Sample;
 use crate::probe;
-
-const READ_BYTES: usize = 1 << 20;
 
 /// What one pass over a file gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +33,7 @@ pub(super) fn read_back(path: &Path, groups: &[&[Sample]]) -> Result<ReadBack> {
     let mut file = probe::open(path)?;
     let mut whole = Sha256::new();
     let mut digests = Digests::new(groups);
-    let mut buf = vec![0; READ_BYTES];
+    let mut buf = vec![0; PIECE];
     let mut pos = 0u64;
     loop {
         let n = file.read(&mut buf).map_err(|e| MediaError::io(path.display(), &e))?;
