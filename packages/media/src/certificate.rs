@@ -79,7 +79,7 @@ pub enum Evidence {
 pub enum Compared {
     /// All of it, with the source.
     Whole,
-    /// Both ends of a write in each MiB, at once and out of the system's memory; neither file has changed
+    /// Both ends of each MiB, at once and out of the system's memory; neither file has changed
     /// since, by its inode. For large files, which take longer to read again than to write.
     Writes,
 }

@@ -8,10 +8,9 @@ use sha2::{Digest, Sha256};
 use crate::error::{MediaError, Result};
 use crate::probe;
 
-/// Bytes of a file that are in memory at a time: what is read is hashed, compared or written while it
-/// is in a core's first cache, which no neighbour of a rented machine takes away. Processor time of
-/// 1.2 GB read, hashed and written on such a machine: 1.6 s in pieces of 32 KiB whenever it was measured;
-/// of 64 KiB 1.5 to 2.7 s, of 128 KiB 1.4 to 2.9 s.
+/// Bytes of a file that are in memory at a time: what is read is hashed, compared or written while it is
+/// in a core's own cache. Processor time of 1.2 GB read, hashed and written on a rented machine, medians at
+/// several times of a day: 1.6 to 1.7 s in pieces of 32 KiB, 1.5 to 1.8 s of 64 KiB, 1.4 to 2.6 s of 128 KiB.
 pub(crate) const PIECE: usize = 32 << 10;
 
 /// Size and SHA-256 (hexadecimal) of a file.

@@ -2,7 +2,7 @@
 //! ours. The head and every range are read back and compared, and a packet is the source's own
 //! if the new table points to where its range was put.
 //!
-//! A large file was compared while it was written, both ends of a write in each MiB; as long as neither
+//! A large file was compared while it was written, both ends of each MiB; as long as neither
 //! file has changed since, its ranges are not read again.
 
 use std::path::Path;
