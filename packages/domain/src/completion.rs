@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{JobId, TaskId, Term};
+use crate::error::DomainError;
+use crate::id::{OutputRef, TaskId, Term};
+
+/// Newest completion document that this build reads, and the one it writes.
+pub const COMPLETION_VERSION: u32 = 1;
 
 /// A file that an attempt made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,19 +20,38 @@ pub struct PartFile {
     pub bytes: u64,
 }
 
-/// What a task came to.
+/// The result of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Completion {
-    /// The job.
-    pub job: JobId,
+    /// Document version, [`COMPLETION_VERSION`].
+    pub version: u32,
+    /// The output, in this life of its job.
+    pub output: OutputRef,
     /// The task.
     pub task: TaskId,
     /// Term of the lease under which it was made.
     pub term: Term,
     /// The files it made.
     pub files: Vec<PartFile>,
-    /// What the engine found out and the reduce will want. Large facts go into a file:
-    /// an item of the ledger stays far below 400 KB.
+    /// Small facts for the assembly. Large ones go into a file: an item of the ledger stays far
+    /// below 400 KB.
     pub facts: serde_json::Value,
+}
+
+impl Completion {
+    /// The document as it is stored.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).expect("a completion has no key that is not a string")
+    }
+
+    /// Reads a stored document.
+    ///
+    /// # Errors
+    /// A newer version, or a text that is not a completion.
+    pub fn decode(text: &str) -> Result<Completion, DomainError> {
+        crate::wire::check_version("completion", text.as_bytes(), COMPLETION_VERSION)?;
+        serde_json::from_str(text)
+            .map_err(|e| DomainError::Document { document: "completion", why: e.to_string() })
+    }
 }

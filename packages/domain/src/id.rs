@@ -68,12 +68,23 @@ macro_rules! text_id {
 }
 
 text_id!(
-    /// One request to make outputs from one source by one recipe.
+    /// A recipe applied to an asset.
     JobId,
     "job id"
 );
 text_id!(
-    /// One unit of map work within a job, e.g. `transcribe-00003`.
+    /// A source that somebody owns, with everything made from it.
+    AssetId,
+    "asset id"
+);
+text_id!(
+    /// One output of a job, e.g. `transcript` or `video`. Its name in recipes, keys and on the
+    /// command line.
+    OutputId,
+    "output name"
+);
+text_id!(
+    /// One unit of map work within an output, e.g. `transcribe-00003`.
     TaskId,
     "task id"
 );
@@ -88,10 +99,38 @@ text_id!(
     "epoch"
 );
 
+/// One output in one life of a job: what completions, counters and failures belong to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputRef {
+    /// The job.
+    pub job: JobId,
+    /// The job's life.
+    pub epoch: Epoch,
+    /// The output.
+    pub output: OutputId,
+}
+
+impl fmt::Display for OutputRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.job, self.output)
+    }
+}
+
 impl TaskId {
     /// The id of the task of `kind` on segment `index`: `{kind}-{index:05}`.
     pub fn of(kind: crate::plan::TaskKind, index: u32) -> TaskId {
         TaskId(format!("{}-{index:05}", kind.as_str()))
+    }
+
+    /// The name under which planning is counted.
+    pub fn planning() -> TaskId {
+        TaskId("plan".to_owned())
+    }
+
+    /// The name under which attempts at assembling an output are stored and counted.
+    pub fn assembly() -> TaskId {
+        TaskId("assemble".to_owned())
     }
 
     /// The name of the next spare attempt, which has leases and keys of its own: of a task the
@@ -133,12 +172,12 @@ mod tests {
 
     #[test]
     fn a_spare_is_named_after_its_task() {
-        let task = TaskId::of(crate::plan::TaskKind::Carry, 3);
+        let task = TaskId::of(crate::plan::TaskKind::Digest, 3);
         let spare = task.spare().unwrap();
-        assert_eq!(spare.as_str(), "spare_carry-00003");
+        assert_eq!(spare.as_str(), "spare_digest-00003");
         assert_eq!(spare.of_spare(), Some(task.clone()));
         let second = spare.spare().unwrap();
-        assert_eq!(second.as_str(), "spare2_carry-00003");
+        assert_eq!(second.as_str(), "spare2_digest-00003");
         assert_eq!(second.of_spare(), Some(task.clone()));
         assert_eq!((task.of_spare(), second.spare()), (None, None));
         assert_eq!("x".repeat(96).parse::<TaskId>().unwrap().spare(), None, "no room for the name");

@@ -1,60 +1,68 @@
-//! The state machine of a job.
-//!
-//! ```text
-//! created ─seal─▶ mapping ─all in─▶ reassembling ─commit─▶ publishing ─▶ completed
-//!    │               │                   │
-//!    └───────────────┴───────────────────┴──▶ failed | cancelled
-//! ```
-//! `publishing` is the point of no return: the manifest is chosen, and what is left is to
-//! give its files their public names, which anybody may do any number of times.
+//! A job: a recipe applied to an asset. Its state is a function of its outputs.
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, JobId, TaskId};
-use crate::plan::PlanHash;
+use crate::error::DomainError;
+use crate::id::{AssetId, Epoch, JobId, OutputId, OutputRef};
+use crate::output::{Failure, FaultKind, Gate, NewOutput, OutputRecord, OutputState};
 
-/// Where a job stands.
+/// Newest job document that this build reads, and the one it writes.
+pub const JOB_VERSION: u32 = 1;
+
+/// Most outputs of a job.
+pub const OUTPUTS_MAX: usize = 32;
+
+/// State of a job. From `created` to `completed` it is that of the required output that is least
+/// far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
-    /// Known; the plan is not sealed yet.
+    /// The upload of its source is not confirmed yet.
+    Awaiting,
+    /// A required output is not planned yet.
     Created,
-    /// The plan is sealed and its tasks are being done.
+    /// Tasks of a required output are running or waiting.
     Mapping,
-    /// Every task is done; the parts are being joined.
-    Reassembling,
-    /// The manifest is committed; its files are being given their public names.
+    /// A required output is being assembled.
+    Assembling,
+    /// The last required outputs are being published.
     Publishing,
-    /// Published.
+    /// Every required output is published.
     Completed,
-    /// Ended with a cause.
+    /// A required output failed.
     Failed,
-    /// Ended because a user asked.
+    /// A required output was cancelled.
     Cancelled,
+    /// It is being deleted, or was deleted a short while ago.
+    Deleting,
 }
 
 impl JobState {
     /// Every state.
-    pub const ALL: [JobState; 7] = [
+    pub const ALL: [JobState; 9] = [
+        JobState::Awaiting,
         JobState::Created,
         JobState::Mapping,
-        JobState::Reassembling,
+        JobState::Assembling,
         JobState::Publishing,
         JobState::Completed,
         JobState::Failed,
         JobState::Cancelled,
+        JobState::Deleting,
     ];
 
     /// The name in tables, logs and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
+            JobState::Awaiting => "awaiting",
             JobState::Created => "created",
             JobState::Mapping => "mapping",
-            JobState::Reassembling => "reassembling",
+            JobState::Assembling => "assembling",
             JobState::Publishing => "publishing",
             JobState::Completed => "completed",
             JobState::Failed => "failed",
             JobState::Cancelled => "cancelled",
+            JobState::Deleting => "deleting",
         }
     }
 
@@ -63,26 +71,9 @@ impl JobState {
         JobState::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
-    /// Whether nothing will happen to the job any more unless somebody drives it on.
+    /// Whether the job has ended: no required output changes any more unless a user retries it.
     pub fn is_terminal(self) -> bool {
-        matches!(self, JobState::Completed | JobState::Failed | JobState::Cancelled)
-    }
-
-    /// Whether a job may go from here to `next`.
-    ///
-    /// A failed or cancelled job can be driven on by hand: back to `created`, or to
-    /// `mapping` when its plan is sealed.
-    pub fn may_become(self, next: JobState) -> bool {
-        use JobState::{Cancelled, Completed, Created, Failed, Mapping, Publishing, Reassembling};
-        matches!(
-            (self, next),
-            (Created, Mapping)
-                | (Mapping, Reassembling)
-                | (Reassembling, Publishing)
-                | (Publishing, Completed)
-                | (Created | Mapping | Reassembling, Failed | Cancelled)
-                | (Failed | Cancelled, Created | Mapping)
-        )
+        matches!(self, JobState::Completed | JobState::Failed | JobState::Cancelled | JobState::Deleting)
     }
 }
 
@@ -92,98 +83,307 @@ impl std::fmt::Display for JobState {
     }
 }
 
-/// Whose fault a failure is; it becomes the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultKind {
-    /// The request: a recipe, a flag, a model name. Exit code 2.
-    Usage,
-    /// The source. Exit code 3.
-    Source,
-    /// The machine: a program, a disk, a permission. Exit code 4.
-    Environment,
-    /// Segue itself. Exit code 5.
-    Internal,
+impl From<OutputState> for JobState {
+    fn from(state: OutputState) -> JobState {
+        match state {
+            OutputState::Created => JobState::Created,
+            OutputState::Mapping => JobState::Mapping,
+            OutputState::Assembling => JobState::Assembling,
+            OutputState::Publishing => JobState::Publishing,
+            OutputState::Completed => JobState::Completed,
+            OutputState::Failed => JobState::Failed,
+            OutputState::Cancelled => JobState::Cancelled,
+        }
+    }
 }
 
-/// Why a job ended badly.
+/// A job as the ledger has it: one document, replaced as a whole by each change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// Whose fault.
-    pub kind: FaultKind,
-    /// One line: what was wrong and what to do.
-    pub cause: String,
-    /// The task that failed, where it was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<TaskId>,
-    /// The last lines that the program at fault wrote to stderr, at most 10.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stderr_tail: Vec<String>,
-}
-
-/// The plan that a job was sealed with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SealedPlan {
-    /// Its name.
-    pub hash: PlanHash,
-    /// Where the document is stored.
-    pub key: String,
-    /// Number of its tasks.
-    pub tasks: u64,
-}
-
-/// A job as the ledger has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct JobRecord {
+    /// Document version, [`JOB_VERSION`].
+    pub version: u32,
     /// Its id.
     pub id: JobId,
-    /// Which job of that id this is.
+    /// Its life: a later job of the same id has another.
     pub epoch: Epoch,
-    /// Where it stands.
-    pub state: JobState,
+    /// Grows with each change of the document.
+    pub revision: u64,
+    /// The asset it is applied to.
+    pub asset: AssetId,
     /// Key of the source in the media store.
     pub source_key: String,
-    /// The recipe document as it was submitted, TOML or JSON.
+    /// The recipe document as it was submitted, JSON.
     pub recipe: String,
-    /// The sealed plan, from `mapping` on.
-    pub plan: Option<SealedPlan>,
-    /// Tasks whose completion is recorded.
-    pub completed_tasks: u64,
-    /// Key of the committed manifest, from `publishing` on.
-    pub manifest_key: Option<String>,
-    /// Why it failed.
-    pub failure: Option<Failure>,
+    /// Time until which the upload of the source is awaited, milliseconds since 1970; absent once
+    /// the upload is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaiting_until_ms: Option<i64>,
+    /// Whether it is being deleted: every other change is refused.
+    pub deleting: bool,
+    /// Its outputs, in the order in which they were asked for.
+    pub outputs: Vec<OutputRecord>,
     /// When it was created, milliseconds since 1970 by the ledger's clock.
     pub created_at_ms: i64,
-    /// When its state or count last changed, likewise.
+    /// When the document last changed, likewise.
     pub updated_at_ms: i64,
+    /// When it was completed for the first time, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at_ms: Option<i64>,
 }
 
 impl JobRecord {
-    /// Whether the plan is sealed and every one of its tasks is recorded: the question
-    /// that everybody asks who could have been last.
-    pub fn all_tasks_in(&self) -> bool {
-        self.plan.as_ref().is_some_and(|plan| self.completed_tasks >= plan.tasks)
+    /// The state, from the outputs.
+    pub fn state(&self) -> JobState {
+        if self.deleting {
+            return JobState::Deleting;
+        }
+        if self.awaiting_until_ms.is_some() {
+            return JobState::Awaiting;
+        }
+        let required = || self.outputs.iter().filter(|output| output.asked.required).map(|o| o.state);
+        if required().any(|state| state == OutputState::Failed) {
+            return JobState::Failed;
+        }
+        if required().any(|state| state == OutputState::Cancelled) {
+            return JobState::Cancelled;
+        }
+        required().min().map_or(JobState::Completed, JobState::from)
+    }
+
+    /// The output of that name.
+    pub fn output(&self, id: &OutputId) -> Option<&OutputRecord> {
+        self.outputs.iter().find(|output| output.id() == id)
+    }
+
+    /// The output of that name, to change it.
+    pub fn output_mut(&mut self, id: &OutputId) -> Option<&mut OutputRecord> {
+        self.outputs.iter_mut().find(|output| output.id() == id)
+    }
+
+    /// An output in this life of the job.
+    pub fn output_ref(&self, output: &OutputId) -> OutputRef {
+        OutputRef { job: self.id.clone(), epoch: self.epoch.clone(), output: output.clone() }
+    }
+
+    /// Whether every output that `gate` holds up for is completed.
+    pub fn needs_are_met(&self, output: &OutputRecord, gate: Gate) -> bool {
+        let mut needs = output.asked.needs.iter().filter(|need| gate_holds(need.gate, gate));
+        needs.all(|need| self.output(&need.output).is_some_and(|o| o.state == OutputState::Completed))
+    }
+
+    /// The first output that this one needs and that failed or was cancelled, also by way of others.
+    pub fn blocked_by<'a>(&'a self, output: &'a OutputRecord) -> Option<&'a OutputRecord> {
+        output.asked.needs.iter().find_map(|need| {
+            let needed = self.output(&need.output)?;
+            if needed.state.is_unsuccessful() { Some(needed) } else { self.blocked_by(needed) }
+        })
+    }
+
+    /// Whether work on the output can go on without a user: it has not ended, and nothing that it
+    /// needs failed.
+    pub fn is_open(&self, output: &OutputRecord) -> bool {
+        !output.state.is_terminal() && self.blocked_by(output).is_none()
+    }
+
+    /// Outputs on which work can go on; none while the job is deleted or awaits its upload.
+    pub fn open_outputs(&self) -> impl Iterator<Item = &OutputRecord> {
+        let stopped = self.deleting || self.awaiting_until_ms.is_some();
+        self.outputs.iter().filter(move |output| !stopped && self.is_open(output))
+    }
+
+    /// Whether the sweeper has to look at the job: an output is open, its upload is awaited, or it is
+    /// being deleted.
+    pub fn is_open_job(&self) -> bool {
+        self.deleting || self.awaiting_until_ms.is_some() || self.open_outputs().next().is_some()
+    }
+
+    /// The first failure of a required output.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.outputs.iter().filter(|output| output.asked.required).find_map(|output| output.failure.as_ref())
+    }
+
+    /// Whether the outputs may stand together.
+    ///
+    /// # Errors
+    /// No output, too many, two of one name, a need of something that is not there, a circle of
+    /// needs, or a required output that needs an optional one.
+    pub fn check_outputs<'a>(
+        outputs: impl Iterator<Item = &'a NewOutput> + Clone,
+    ) -> Result<(), DomainError> {
+        let bad = |why: String| Err(DomainError::Invalid { document: "outputs of the job", why });
+        let all: Vec<&NewOutput> = outputs.collect();
+        if all.is_empty() || all.len() > OUTPUTS_MAX {
+            return bad(format!("{} outputs; a job has 1 to {OUTPUTS_MAX}", all.len()));
+        }
+        let find = |id: &OutputId| all.iter().find(|output| output.id == *id);
+        for (position, output) in all.iter().enumerate() {
+            let id = &output.id;
+            if all[..position].iter().any(|other| other.id == *id) {
+                return bad(format!("output {id} is there twice"));
+            }
+            for need in &output.needs {
+                let Some(needed) = find(&need.output) else {
+                    return bad(format!("output {id} needs {}, which is not an output", need.output));
+                };
+                if output.required && !needed.required {
+                    return bad(format!("required output {id} needs {}, which is optional", needed.id));
+                }
+            }
+        }
+        // outputs whose needs are all settled are settled, until nothing moves
+        let mut settled: Vec<&OutputId> = Vec::new();
+        loop {
+            let is_settled = |output: &&&NewOutput| {
+                !settled.contains(&&output.id) && output.needs.iter().all(|need| settled.contains(&&need.output))
+            };
+            let next: Vec<&OutputId> = all.iter().filter(is_settled).map(|output| &output.id).collect();
+            if next.is_empty() {
+                break;
+            }
+            settled.extend(next);
+        }
+        match all.iter().find(|output| !settled.contains(&&output.id)) {
+            Some(output) => bad(format!("the needs of output {} have a circle", output.id)),
+            None => Ok(()),
+        }
+    }
+
+    /// The document as it is stored.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).expect("a job has no key that is not a string")
+    }
+
+    /// Reads a stored document.
+    ///
+    /// # Errors
+    /// A newer version, or a text that is not a job.
+    pub fn decode(text: &str) -> Result<JobRecord, DomainError> {
+        crate::wire::check_version("job", text.as_bytes(), JOB_VERSION)?;
+        serde_json::from_str(text).map_err(|e| DomainError::Document { document: "job", why: e.to_string() })
+    }
+}
+
+/// Whether a need with gate `need` holds up `step`: what the plan waits for, the assembly waits for too.
+fn gate_holds(need: Gate, step: Gate) -> bool {
+    step == Gate::Assembly || need == Gate::Plan
+}
+
+/// The failure of a job whose upload was not confirmed in time.
+pub fn expired() -> Failure {
+    Failure {
+        kind: FaultKind::Source,
+        cause: "the upload was not confirmed in time; create the job again".to_owned(),
+        task: None,
+        stderr_tail: Vec::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::Need;
+
+    fn asked(id: &str, required: bool, needs: &[&str]) -> NewOutput {
+        let need = |id: &&str| Need { output: id.parse().unwrap(), gate: Gate::Assembly };
+        NewOutput {
+            id: id.parse().unwrap(),
+            kind: "video".into(),
+            needs: needs.iter().map(need).collect(),
+            required,
+            priority: 0,
+            spec: "s".into(),
+        }
+    }
+
+    fn job(outputs: &[(NewOutput, OutputState)]) -> JobRecord {
+        let record = |(asked, state): &(NewOutput, OutputState)| OutputRecord {
+            state: *state,
+            ..OutputRecord::new(asked.clone(), 0)
+        };
+        JobRecord {
+            version: JOB_VERSION,
+            id: "j".parse().unwrap(),
+            epoch: "1".parse().unwrap(),
+            revision: 1,
+            asset: "j".parse().unwrap(),
+            source_key: "input/j/source.mp4".into(),
+            recipe: "{}".into(),
+            awaiting_until_ms: None,
+            deleting: false,
+            outputs: outputs.iter().map(record).collect(),
+            created_at_ms: 0,
+            updated_at_ms: 0,
+            completed_at_ms: None,
+        }
+    }
 
     #[test]
-    fn every_living_state_can_end_and_no_published_one_can_fail() {
+    fn the_state_of_a_job_is_that_of_its_required_outputs() {
+        use OutputState::{Cancelled, Completed, Created, Failed, Mapping, Publishing};
+        let (a, b) = (asked("a", true, &[]), asked("b", true, &[]));
+        let optional = asked("o", false, &[]);
+        for (first, second, third, state) in [
+            (Created, Completed, Completed, JobState::Created),
+            (Mapping, Completed, Failed, JobState::Mapping),
+            (Publishing, Mapping, Failed, JobState::Mapping),
+            (Completed, Completed, Failed, JobState::Completed),
+            (Completed, Completed, Mapping, JobState::Completed),
+            (Completed, Failed, Completed, JobState::Failed),
+            (Cancelled, Failed, Completed, JobState::Failed),
+            (Cancelled, Mapping, Completed, JobState::Cancelled),
+        ] {
+            let job = job(&[(a.clone(), first), (b.clone(), second), (optional.clone(), third)]);
+            assert_eq!(job.state(), state, "{first} {second} {third}");
+            assert_eq!(JobRecord { deleting: true, ..job.clone() }.state(), JobState::Deleting);
+            assert_eq!(JobRecord { awaiting_until_ms: Some(1), ..job }.state(), JobState::Awaiting);
+        }
         for state in JobState::ALL {
             assert_eq!(JobState::parse(state.as_str()), Some(state));
-            let can_fail = state.may_become(JobState::Failed);
-            assert_eq!(
-                can_fail,
-                matches!(state, JobState::Created | JobState::Mapping | JobState::Reassembling)
-            );
-            assert!(!state.may_become(state), "{state} to itself");
         }
-        assert!(!JobState::Completed.may_become(JobState::Created));
-        assert!(!JobState::Publishing.may_become(JobState::Cancelled));
-        assert!(!JobState::Created.may_become(JobState::Reassembling));
+    }
+
+    #[test]
+    fn an_output_whose_need_failed_is_not_open() {
+        let all = [
+            (asked("a", false, &[]), OutputState::Failed),
+            (asked("b", false, &["a"]), OutputState::Mapping),
+            (asked("c", false, &["b"]), OutputState::Created),
+            (asked("d", true, &[]), OutputState::Mapping),
+        ];
+        let job = job(&all);
+        let open: Vec<_> = job.open_outputs().map(|output| output.id().as_str()).collect();
+        assert_eq!(open, ["d"]);
+        assert_eq!(job.blocked_by(&job.outputs[2]).unwrap().id().as_str(), "a");
+        assert!(!job.needs_are_met(&job.outputs[1], Gate::Assembly));
+        assert!(job.needs_are_met(&job.outputs[1], Gate::Plan), "the need gates the assembly alone");
+    }
+
+    #[test]
+    fn outputs_that_cannot_stand_together_are_refused() {
+        let ok = [asked("a", true, &[]), asked("b", true, &["a"]), asked("c", false, &["a", "b"])];
+        JobRecord::check_outputs(ok.iter()).unwrap();
+        let many: Vec<_> = (0..33).map(|i| asked(&format!("o{i}"), true, &[])).collect();
+        for (outputs, why) in [
+            (vec![], "0 outputs"),
+            (many, "33 outputs"),
+            (vec![asked("a", true, &[]), asked("a", true, &[])], "twice"),
+            (vec![asked("a", true, &["x"])], "not an output"),
+            (vec![asked("a", true, &["a"])], "circle"),
+            (vec![asked("a", true, &["b"]), asked("b", true, &["a"])], "circle"),
+            (vec![asked("a", true, &["b"]), asked("b", false, &[])], "optional"),
+        ] {
+            let refused = JobRecord::check_outputs(outputs.iter()).unwrap_err().to_string();
+            assert!(refused.contains(why), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_newer_job_document_is_distinguished_from_a_broken_one() {
+        let job = job(&[(asked("a", true, &[]), OutputState::Created)]);
+        assert_eq!(JobRecord::decode(&job.encode()).unwrap(), job);
+        let newer = job.encode().replacen("\"version\":1", "\"version\":2,\"new\":true", 1);
+        assert!(matches!(JobRecord::decode(&newer), Err(DomainError::Version { found: 2, .. })));
+        assert!(matches!(JobRecord::decode("{}"), Err(DomainError::Document { .. })));
     }
 }

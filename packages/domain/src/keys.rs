@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::DomainError;
-use crate::id::{JobId, TaskId, Term};
+use crate::id::{JobId, OutputId, TaskId, Term};
 
 /// A key in the media store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,18 +16,24 @@ pub enum Key {
         /// Extension without a dot, 1 to 8 of `[a-z0-9]`.
         ext: String,
     },
-    /// `segments/{job}/{name}`: what the chunker made for the workers.
+    /// `segments/{job}/{output}/{term}/{name}`: a plan, and the files the planner made for workers.
     Segment {
         /// The job.
         job: JobId,
-        /// File name.
+        /// The output.
+        output: OutputId,
+        /// Term of the lease under which it was made.
+        term: Term,
+        /// File name, may have folders.
         name: String,
     },
-    /// `work/{job}/{task}/{term}/{name}`: what one attempt made; no other writes it.
+    /// `work/{job}/{output}/{task}/{term}/{name}`: what one attempt made; no other attempt writes it.
     Work {
         /// The job.
         job: JobId,
-        /// The task, or the name of the role that reduces.
+        /// The output.
+        output: OutputId,
+        /// The task, or [`TaskId::assembly`].
         task: TaskId,
         /// Term of the lease under which it was made.
         term: Term,
@@ -81,22 +87,39 @@ impl Key {
         Key::Source { job: job.clone(), ext }
     }
 
-    /// The key of a file that the chunker made.
+    /// The key of a file that the planner made for `output`.
     ///
     /// # Errors
     /// A name that is not plain.
-    pub fn segment(job: &JobId, name: &str) -> Result<Key, DomainError> {
+    pub fn segment(job: &JobId, output: &OutputId, term: Term, name: &str) -> Result<Key, DomainError> {
         check_name(name, name)?;
-        Ok(Key::Segment { job: job.clone(), name: name.to_owned() })
+        Ok(Key::Segment { job: job.clone(), output: output.clone(), term, name: name.to_owned() })
     }
 
     /// The key of an attempt's file.
     ///
     /// # Errors
     /// A name that is not plain.
-    pub fn work(job: &JobId, task: &TaskId, term: Term, name: &str) -> Result<Key, DomainError> {
+    pub fn work(
+        job: &JobId,
+        output: &OutputId,
+        task: &TaskId,
+        term: Term,
+        name: &str,
+    ) -> Result<Key, DomainError> {
         check_name(name, name)?;
-        Ok(Key::Work { job: job.clone(), task: task.clone(), term, name: name.to_owned() })
+        let (output, task) = (output.clone(), task.clone());
+        Ok(Key::Work { job: job.clone(), output, task, term, name: name.to_owned() })
+    }
+
+    /// The key of the public index of an output.
+    pub fn index(job: &JobId, output: &OutputId) -> Key {
+        Key::Published { job: job.clone(), name: format!("outputs/{output}.json") }
+    }
+
+    /// The key of the manifest of a job.
+    pub fn manifest(job: &JobId) -> Key {
+        Key::Published { job: job.clone(), name: "manifest.json".to_owned() }
     }
 
     /// The key of a published file.
@@ -123,9 +146,19 @@ impl Key {
         format!("work/{job}/")
     }
 
-    /// Prefix of everything that the chunker made for a job.
+    /// Prefix of everything that attempts at an output left behind.
+    pub fn output_work_prefix(job: &JobId, output: &OutputId) -> String {
+        format!("work/{job}/{output}/")
+    }
+
+    /// Prefix of everything that planners made for a job.
     pub fn segment_prefix(job: &JobId) -> String {
         format!("segments/{job}/")
+    }
+
+    /// Prefix of everything that planners made for an output.
+    pub fn output_segment_prefix(job: &JobId, output: &OutputId) -> String {
+        format!("segments/{job}/{output}/")
     }
 
     /// Prefix of the source of a job.
@@ -143,8 +176,10 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Key::Source { job, ext } => write!(f, "input/{job}/source.{ext}"),
-            Key::Segment { job, name } => write!(f, "segments/{job}/{name}"),
-            Key::Work { job, task, term, name } => write!(f, "work/{job}/{task}/{term}/{name}"),
+            Key::Segment { job, output, term, name } => write!(f, "segments/{job}/{output}/{term}/{name}"),
+            Key::Work { job, output, task, term, name } => {
+                write!(f, "work/{job}/{output}/{task}/{term}/{name}")
+            }
             Key::Published { job, name } => write!(f, "jobs/{job}/{name}"),
         }
     }
@@ -168,7 +203,7 @@ impl FromStr for Key {
                 check_ext(key, ext)?;
                 Ok(Key::Source { job, ext: ext.to_owned() })
             }
-            "segments" => check_name(key, name).map(|()| Key::Segment { job, name: name.to_owned() }),
+            "segments" => parse_segment(key, job, name),
             "jobs" => check_name(key, name).map(|()| Key::Published { job, name: name.to_owned() }),
             "work" => parse_work(key, job, name),
             _ => Err(refuse(key, "it begins with none of input/, segments/, work/, jobs/")),
@@ -176,18 +211,39 @@ impl FromStr for Key {
     }
 }
 
-fn parse_work(key: &str, job: JobId, rest: &str) -> Result<Key, DomainError> {
-    let mut parts = rest.splitn(3, '/');
-    let (Some(task), Some(term), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(refuse(key, "work is named work/JOB/TASK/TERM/NAME"));
-    };
-    let task: TaskId = task.parse().map_err(|_| refuse(key, "its task id is not plain"))?;
+fn parse_output(key: &str, output: &str) -> Result<OutputId, DomainError> {
+    output.parse().map_err(|_| refuse(key, "its output name is not plain"))
+}
+
+fn parse_term(key: &str, term: &str) -> Result<Term, DomainError> {
     let number: u64 = term.parse().map_err(|_| refuse(key, "its term is not a number"))?;
     if number.to_string() != term {
         return Err(refuse(key, "its term is not written plainly"));
     }
+    Ok(Term(number))
+}
+
+fn parse_segment(key: &str, job: JobId, rest: &str) -> Result<Key, DomainError> {
+    let mut parts = rest.splitn(3, '/');
+    let (Some(output), Some(term), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(refuse(key, "a segment is named segments/JOB/OUTPUT/TERM/NAME"));
+    };
+    let (output, term) = (parse_output(key, output)?, parse_term(key, term)?);
     check_name(key, name)?;
-    Ok(Key::Work { job, task, term: Term(number), name: name.to_owned() })
+    Ok(Key::Segment { job, output, term, name: name.to_owned() })
+}
+
+fn parse_work(key: &str, job: JobId, rest: &str) -> Result<Key, DomainError> {
+    let mut parts = rest.splitn(4, '/');
+    let (Some(output), Some(task), Some(term), Some(name)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(refuse(key, "work is named work/JOB/OUTPUT/TASK/TERM/NAME"));
+    };
+    let task: TaskId = task.parse().map_err(|_| refuse(key, "its task id is not plain"))?;
+    let (output, term) = (parse_output(key, output)?, parse_term(key, term)?);
+    check_name(key, name)?;
+    Ok(Key::Work { job, output, task, term, name: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -198,12 +254,13 @@ mod tests {
     fn any_key() -> impl Strategy<Value = Key> {
         let job = "[A-Za-z0-9_-]{1,40}".prop_map(|s| s.parse::<JobId>().unwrap());
         let task = "[a-z]{1,10}-[0-9]{5}".prop_map(|s| s.parse::<TaskId>().unwrap());
+        let output = "[a-z]{1,10}".prop_map(|s| s.parse::<OutputId>().unwrap());
         let name = "[a-z0-9_-]{1,8}(/[a-z0-9_-]{1,8}){0,2}\\.[a-z]{2,4}";
-        (job, task, any::<u64>(), name, "[a-z0-9]{1,8}", 0..4u8).prop_map(
-            |(job, task, term, name, ext, which)| match which {
+        (job, output, task, any::<u64>(), name, "[a-z0-9]{1,8}", 0..4u8).prop_map(
+            |(job, output, task, term, name, ext, which)| match which {
                 0 => Key::Source { job, ext },
-                1 => Key::Segment { job, name },
-                2 => Key::Work { job, task, term: Term(term), name },
+                1 => Key::Segment { job, output, term: Term(term), name },
+                2 => Key::Work { job, output, task, term: Term(term), name },
                 _ => Key::Published { job, name },
             },
         )
@@ -216,7 +273,7 @@ mod tests {
         }
 
         #[test]
-        fn what_parses_prints_the_same(text in "(input|segments|work|jobs|x)(/[A-Za-z0-9._+ ü-]{0,12}){0,5}") {
+        fn what_parses_prints_the_same(text in "(input|segments|work|jobs|x)(/[A-Za-z0-9._+ ü-]{0,12}){0,6}") {
             if let Ok(key) = text.parse::<Key>() {
                 prop_assert_eq!(key.to_string(), text);
             }
@@ -243,9 +300,12 @@ mod tests {
             "jobs/j/a b",
             "jobs/j/a+b",
             "jobs/j/ü.mp4",
-            "work/j/t/1",
-            "work/j/t/01/x",
-            "work/j/t/-1/x",
+            "work/j/o/t/1",
+            "work/j/o/t/01/x",
+            "work/j/o/t/-1/x",
+            "work/j/o.o/t/1/x",
+            "segments/j/o/1",
+            "segments/j/o/x/y",
             "/jobs/j/x",
             "jobs/j/x/.",
             "other/j/x",

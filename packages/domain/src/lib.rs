@@ -1,28 +1,36 @@
-//! The words and rules of Segue: pure and synchronous.
+//! Terms and rules of Segue: pure and synchronous.
 //!
 //! Architecture invariant: nothing here knows a file system, a clock, a network, a process
 //! or an async runtime. Everything that crosses a queue, a table or a bucket is a versioned
 //! document of this crate.
 
+pub mod asset;
 pub mod completion;
 pub mod error;
 pub mod id;
 pub mod job;
 pub mod keys;
 pub mod manifest;
+pub mod outbox;
+pub mod output;
 pub mod plan;
 pub mod recipe;
 pub mod time;
 pub mod transcript;
 pub mod wire;
 
+pub use asset::{Asset, AssetKind};
 pub use completion::{Completion, PartFile};
 pub use error::DomainError;
-pub use id::{Epoch, HolderId, JobId, TaskId, Term};
-pub use job::{Failure, FaultKind, JobRecord, JobState, SealedPlan};
+pub use id::{AssetId, Epoch, HolderId, JobId, OutputId, OutputRef, TaskId, Term};
+pub use job::{JobRecord, JobState};
 pub use keys::Key;
-pub use manifest::{Manifest, Output, OutputKind};
+pub use manifest::{FileKind, Manifest, ManifestOutput, OutputIndex, PublishedFile};
+pub use outbox::OutboxEntry;
+pub use output::{
+    CommittedIndex, Failure, FaultKind, Gate, Need, NewOutput, OutputRecord, OutputState, SealedPlan,
+};
 pub use plan::{Plan, PlanHash, Segment, Task, TaskKind};
-pub use recipe::Recipe;
+pub use recipe::{OutputMake, OutputSpec, Recipe};
 pub use time::{TickRange, Timebase};
 pub use wire::Message;

@@ -1,20 +1,23 @@
-//! The list of all outputs of a job: what is published, and how it was made.
+//! What is published: an index for each output, and the manifest that lists the outputs of a job.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::DomainError;
-use crate::id::{JobId, Term};
+use crate::id::{Epoch, JobId, OutputId, Term};
 use crate::plan::PlanHash;
 
-/// Newest manifest this build reads and the one it writes.
-pub const MANIFEST_VERSION: u32 = 1;
+/// Newest manifest that this build reads, and the one it writes. Version 1 was before the first release.
+pub const MANIFEST_VERSION: u32 = 2;
 
-/// What an output is for.
+/// Newest index of an output that this build reads, and the one it writes.
+pub const INDEX_VERSION: u32 = 1;
+
+/// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum OutputKind {
+pub enum FileKind {
     /// The joined video or sound.
     Media,
     /// The transcript as a document.
@@ -30,11 +33,11 @@ pub enum OutputKind {
 /// One published file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Output {
-    /// File name, e.g. `final.mp4`.
+pub struct PublishedFile {
+    /// File name below `jobs/JOB/`, e.g. `final.mp4`.
     pub name: String,
     /// What it is for.
-    pub kind: OutputKind,
+    pub kind: FileKind,
     /// Media type, e.g. `video/mp4`.
     pub media_type: String,
     /// Size in bytes.
@@ -47,7 +50,98 @@ pub struct Output {
     pub work_key: String,
 }
 
-/// The published list.
+/// The published list of one output, `jobs/JOB/outputs/OUTPUT.json`: written when the output is whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputIndex {
+    /// Document version, [`INDEX_VERSION`].
+    pub version: u32,
+    /// The job.
+    pub job: JobId,
+    /// The life of the job.
+    pub epoch: Epoch,
+    /// The output.
+    pub output: OutputId,
+    /// What it makes: `transcript`, `video`, …
+    pub kind: String,
+    /// Name of the recipe.
+    pub recipe: String,
+    /// The plan it was made from.
+    pub plan: PlanHash,
+    /// Term of the lease under which it was assembled.
+    pub term: Term,
+    /// Hashes of the indexes of the outputs that it was made from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub needs: BTreeMap<OutputId, String>,
+    /// Size of the source in bytes.
+    pub source_bytes: u64,
+    /// Length of the source in milliseconds, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Number of segments that were joined.
+    pub segments: u32,
+    /// Names and versions of the programs that made it.
+    pub tools: BTreeMap<String, String>,
+    /// Notes for the user: streams that could not be kept, damage in the source.
+    pub notes: Vec<String>,
+    /// Why there is no file, where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Every file, this index excepted.
+    pub files: Vec<PublishedFile>,
+}
+
+impl OutputIndex {
+    /// The document as it is published, and its hash.
+    pub fn encode(&self) -> (Vec<u8>, String) {
+        let bytes = pretty(self);
+        let hash = OutputIndex::hash_of(&bytes);
+        (bytes, hash)
+    }
+
+    /// BLAKE3 of a document's bytes, hex.
+    pub fn hash_of(bytes: &[u8]) -> String {
+        blake3::hash(bytes).to_hex().to_string()
+    }
+
+    /// Reads a published document.
+    ///
+    /// # Errors
+    /// A newer version, or bytes that are not an index.
+    pub fn decode(bytes: &[u8]) -> Result<OutputIndex, DomainError> {
+        crate::wire::check_version("index of an output", bytes, INDEX_VERSION)?;
+        serde_json::from_slice(bytes)
+            .map_err(|e| DomainError::Document { document: "index of an output", why: e.to_string() })
+    }
+}
+
+/// An output in the manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ManifestOutput {
+    /// What it makes: `transcript`, `video`, …
+    pub kind: String,
+    /// Name of its index below `jobs/JOB/`.
+    pub index: String,
+    /// BLAKE3 of the index, hex.
+    pub index_hash: String,
+    /// The plan it was made from.
+    pub plan: PlanHash,
+    /// Number of segments that were joined.
+    pub segments: u32,
+    /// Names and versions of the programs that made it.
+    pub tools: BTreeMap<String, String>,
+    /// Notes for the user: streams that could not be kept, damage in the source.
+    pub notes: Vec<String>,
+    /// Why there is no file, where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its files.
+    pub files: Vec<PublishedFile>,
+}
+
+/// The published list of the outputs of a job, `jobs/JOB/manifest.json`. It grows with each output
+/// that is published.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -55,30 +149,72 @@ pub struct Manifest {
     pub version: u32,
     /// The job.
     pub job: JobId,
+    /// The life of the job.
+    pub epoch: Epoch,
     /// Name of the recipe.
     pub recipe: String,
-    /// The plan it was made from.
-    pub plan: PlanHash,
-    /// Term of the reassembler's lease.
-    pub term: Term,
     /// Size of the source in bytes.
     pub source_bytes: u64,
-    /// Number of segments that were joined.
-    pub segments: u32,
-    /// Names and versions of the programs that made it.
-    pub tools: BTreeMap<String, String>,
-    /// What the user should know: streams that could not be kept, damage in the source.
-    pub notes: Vec<String>,
-    /// Every file, the manifest itself excepted.
-    pub outputs: Vec<Output>,
+    /// Length of the source in milliseconds, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// The published outputs by name.
+    pub outputs: BTreeMap<OutputId, ManifestOutput>,
 }
 
 impl Manifest {
+    /// A manifest with this output alone.
+    pub fn new(index: &OutputIndex, hash: &str) -> Manifest {
+        let mut manifest = Manifest {
+            version: MANIFEST_VERSION,
+            job: index.job.clone(),
+            epoch: index.epoch.clone(),
+            recipe: index.recipe.clone(),
+            source_bytes: index.source_bytes,
+            duration_ms: index.duration_ms,
+            outputs: BTreeMap::new(),
+        };
+        manifest.add(index, hash);
+        manifest
+    }
+
+    /// Adds an output, or replaces the one of that name.
+    pub fn add(&mut self, index: &OutputIndex, hash: &str) {
+        let output = ManifestOutput {
+            kind: index.kind.clone(),
+            index: format!("outputs/{}.json", index.output),
+            index_hash: hash.to_owned(),
+            plan: index.plan.clone(),
+            segments: index.segments,
+            tools: index.tools.clone(),
+            notes: index.notes.clone(),
+            reason: index.reason.clone(),
+            files: index.files.clone(),
+        };
+        self.outputs.insert(index.output.clone(), output);
+    }
+
+    /// The files of all outputs, in order of the outputs' names.
+    pub fn files(&self) -> impl Iterator<Item = &PublishedFile> {
+        self.outputs.values().flat_map(|output| &output.files)
+    }
+
+    /// The notes of all outputs, each once.
+    pub fn notes(&self) -> Vec<&str> {
+        let mut notes: Vec<&str> = Vec::new();
+        for output in self.outputs.values() {
+            for note in output.notes.iter().chain(&output.reason) {
+                if !notes.contains(&note.as_str()) {
+                    notes.push(note);
+                }
+            }
+        }
+        notes
+    }
+
     /// The document as it is published.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).expect("a manifest has no key that is not a string");
-        bytes.push(b'\n');
-        bytes
+        pretty(self)
     }
 
     /// Reads a published document.
@@ -90,4 +226,10 @@ impl Manifest {
         serde_json::from_slice(bytes)
             .map_err(|e| DomainError::Document { document: "manifest", why: e.to_string() })
     }
+}
+
+fn pretty(document: &impl Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(document).expect("it has no key that is not a string");
+    bytes.push(b'\n');
+    bytes
 }

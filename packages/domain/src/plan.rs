@@ -1,7 +1,7 @@
-//! The plan: what the chunker derives from a source and a recipe.
+//! The plan of an output: the segments and tasks that the planner derives from a source.
 //!
-//! A plan is sealed once, never changes afterwards, and is named by the hash of its
-//! bytes. Tasks do not depend on each other: what has an order belongs to the reduce.
+//! A plan is sealed once, never changes afterwards, and is named by the hash of its bytes. Tasks do
+//! not depend on each other; order exists only between outputs.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -9,8 +9,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DomainError;
-use crate::id::{JobId, TaskId};
-use crate::recipe::Recipe;
+use crate::id::{JobId, OutputId, TaskId};
+use crate::recipe::OutputSpec;
 use crate::time::{TickRange, Timebase};
 
 /// Newest plan document this build reads and the one it writes.
@@ -20,8 +20,8 @@ pub const PLAN_VERSION: u32 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskKind {
-    /// Read the packets that a segment owns and take their digests; nothing is written.
-    Carry,
+    /// Hash the packets that a segment owns; nothing is written.
+    Digest,
     /// Cut a segment and run the user's own program on it.
     Map,
     /// Encode the frames that a segment owns.
@@ -37,7 +37,7 @@ pub enum TaskKind {
 impl TaskKind {
     /// Every kind, in the order of their names in ids.
     pub const ALL: [TaskKind; 6] = [
-        TaskKind::Carry,
+        TaskKind::Digest,
         TaskKind::Map,
         TaskKind::Encode,
         TaskKind::Sound,
@@ -48,7 +48,7 @@ impl TaskKind {
     /// The name in task ids, logs and progress.
     pub fn as_str(self) -> &'static str {
         match self {
-            TaskKind::Carry => "carry",
+            TaskKind::Digest => "digest",
             TaskKind::Map => "map",
             TaskKind::Encode => "encode",
             TaskKind::Sound => "sound",
@@ -97,7 +97,7 @@ pub struct Task {
     pub attempts: Option<u32>,
 }
 
-/// What the chunker decided, once.
+/// The segments and tasks of one output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
@@ -105,27 +105,39 @@ pub struct Plan {
     pub version: u32,
     /// The job it is for.
     pub job: JobId,
-    /// The recipe, with every default filled in.
-    pub recipe: Recipe,
+    /// The output it is for.
+    pub output: OutputId,
+    /// Name of the recipe, for people.
+    pub recipe: String,
+    /// What the output is to be, with every default filled in.
+    pub spec: OutputSpec,
     /// Key of the source in the media store.
     pub source_key: String,
     /// Size of the source in bytes.
     pub source_bytes: u64,
+    /// Length of the source in milliseconds, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
     /// Length of a tick of the segments' ranges.
     pub timebase: Timebase,
     /// The segments in order; they touch each other and leave no gap.
     pub segments: Vec<Segment>,
     /// The tasks, in the order in which to start them.
     pub tasks: Vec<Task>,
-    /// Files that the chunker made for the workers: name to key.
+    /// Why there are no tasks, where there are none: the source has nothing to make the output from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Files that the planner made for the workers: name to key.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
+    /// Hashes of the indexes of the outputs that the plan was made from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub needs: BTreeMap<OutputId, String>,
     /// Names and versions of the tools that the plan was made with; a worker with other
     /// tools refuses rather than mix two encoders in one rendition.
     #[serde(default)]
     pub tools: BTreeMap<String, String>,
-    /// What the engines found out about the source and will want again. The roles carry
-    /// it and do not look inside.
+    /// Facts about the source for the engines; the roles do not read them.
     pub engine: serde_json::Value,
 }
 
@@ -194,8 +206,8 @@ impl Plan {
                 return bad(format!("segments {} and {} do not touch", pair[0].index, pair[1].index));
             }
         }
-        if self.tasks.is_empty() {
-            return bad("it has no tasks".to_owned());
+        if self.tasks.is_empty() != self.reason.is_some() {
+            return bad("a plan has tasks, or a reason why it has none".to_owned());
         }
         let mut seen = HashSet::new();
         for task in &self.tasks {
@@ -218,15 +230,19 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::Recipe;
     use proptest::prelude::*;
 
     fn plan(segments: usize) -> Plan {
         Plan {
             version: PLAN_VERSION,
             job: "j".parse().unwrap(),
-            recipe: Recipe::built_in("rejoin").unwrap(),
+            output: "video".parse().unwrap(),
+            recipe: "rejoin".into(),
+            spec: Recipe::built_in("rejoin").unwrap().outputs.into_values().next().unwrap(),
             source_key: "input/j/source.mp4".into(),
             source_bytes: 1,
+            duration_ms: None,
             timebase: Timebase { num: 1, den: 1000 },
             segments: (0..segments as i64)
                 .map(|i| Segment {
@@ -238,14 +254,16 @@ mod tests {
                 .collect(),
             tasks: (0..segments as u32)
                 .map(|i| Task {
-                    id: TaskId::of(TaskKind::Carry, i),
-                    kind: TaskKind::Carry,
+                    id: TaskId::of(TaskKind::Digest, i),
+                    kind: TaskKind::Digest,
                     segment: Some(i),
                     work_ms: 1,
                     attempts: None,
                 })
                 .collect(),
+            reason: None,
             files: BTreeMap::new(),
+            needs: BTreeMap::new(),
             tools: BTreeMap::new(),
             engine: serde_json::Value::Null,
         }
@@ -264,19 +282,22 @@ mod tests {
     #[test]
     fn broken_plans_are_refused() {
         type Break = fn(&mut Plan);
-        let cases: [(&str, Break); 5] = [
+        let cases: [(&str, Break); 6] = [
             ("do not touch", |p| p.segments[1].range.start += 1),
             ("stands at place", |p| p.segments[1].index = 7),
             ("stands twice", |p| p.tasks[1].id = p.tasks[0].id.clone()),
             ("not there", |p| p.tasks[1].segment = Some(9)),
-            ("no tasks", |p| p.tasks.clear()),
+            ("has tasks, or a reason", |p| p.tasks.clear()),
+            ("has tasks, or a reason", |p| p.reason = Some("no sound".into())),
         ];
         for (expected, breaks) in cases {
             let mut p = plan(3);
             breaks(&mut p);
-            let said = p.check().unwrap_err().to_string();
-            assert!(said.contains(expected), "{said}");
+            let message = p.check().unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
         }
+        let empty = Plan { tasks: vec![], reason: Some("the source has no sound".into()), ..plan(3) };
+        empty.check().unwrap();
     }
 
     proptest! {

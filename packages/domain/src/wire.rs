@@ -3,32 +3,37 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::DomainError;
-use crate::id::{JobId, TaskId};
+use crate::id::{JobId, OutputId, TaskId};
 
-/// Newest message version this build reads and the one it writes.
-pub const MESSAGE_VERSION: u32 = 1;
+/// Newest message version that this build reads, and the one it writes. Version 1 was before the
+/// first release.
+pub const MESSAGE_VERSION: u32 = 2;
 
 /// Something for a role to do. Every message may come twice, late, or after the work is
 /// done; the ledger decides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Message {
-    /// For a chunker: plan this job.
-    Chunk {
+    /// For a planner: plan the outputs of this job that are ready to be planned.
+    Plan {
         /// The job.
         job: JobId,
     },
-    /// For a worker: do this task.
+    /// For a worker: run this task.
     Task {
         /// The job.
         job: JobId,
+        /// The output.
+        output: OutputId,
         /// The task.
         task: TaskId,
     },
-    /// For a reassembler: all parts of this job are in.
-    Reassemble {
+    /// For an assembler: all parts of this output are there.
+    Assemble {
         /// The job.
         job: JobId,
+        /// The output.
+        output: OutputId,
     },
 }
 
@@ -73,7 +78,7 @@ impl Message {
     /// The job it is about.
     pub fn job(&self) -> &JobId {
         match self {
-            Message::Chunk { job } | Message::Task { job, .. } | Message::Reassemble { job } => job,
+            Message::Plan { job } | Message::Task { job, .. } | Message::Assemble { job, .. } => job,
         }
     }
 
@@ -105,13 +110,21 @@ mod tests {
     fn every_past_version_is_read() {
         // golden texts: never change one, add a version
         let job: JobId = "j-1".parse().unwrap();
+        let output: OutputId = "video".parse().unwrap();
         let golden = [
-            (r#"{"version":1,"message":{"kind":"chunk","job":"j-1"}}"#, Message::Chunk { job: job.clone() }),
+            (r#"{"version":2,"message":{"kind":"plan","job":"j-1"}}"#, Message::Plan { job: job.clone() }),
             (
-                r#"{"version":1,"message":{"kind":"task","job":"j-1","task":"carry-00000"}}"#,
-                Message::Task { job: job.clone(), task: "carry-00000".parse().unwrap() },
+                r#"{"version":2,"message":{"kind":"task","job":"j-1","output":"video","task":"digest-00000"}}"#,
+                Message::Task {
+                    job: job.clone(),
+                    output: output.clone(),
+                    task: "digest-00000".parse().unwrap(),
+                },
             ),
-            (r#"{"version":1,"message":{"kind":"reassemble","job":"j-1"}}"#, Message::Reassemble { job }),
+            (
+                r#"{"version":2,"message":{"kind":"assemble","job":"j-1","output":"video"}}"#,
+                Message::Assemble { job, output },
+            ),
         ];
         for (text, message) in golden {
             assert_eq!(Message::decode(text).unwrap(), message);
@@ -120,11 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_message_is_told_from_a_broken_one() {
-        let newer = Message::decode(r#"{"version":2,"message":{"kind":"dance"}}"#).unwrap_err();
-        assert!(matches!(newer, DomainError::Version { found: 2, .. }), "{newer}");
-        let nothing = r#"{"version":0,"message":{"kind":"chunk","job":"j"}}"#;
-        for broken in ["", "{}", "[1]", nothing, r#"{"version":1,"message":{"kind":"chunk","job":"../x"}}"#] {
+    fn a_newer_message_is_distinguished_from_a_broken_one() {
+        let newer = Message::decode(r#"{"version":3,"message":{"kind":"dance"}}"#).unwrap_err();
+        assert!(matches!(newer, DomainError::Version { found: 3, .. }), "{newer}");
+        let nothing = r#"{"version":0,"message":{"kind":"plan","job":"j"}}"#;
+        let older = r#"{"version":1,"message":{"kind":"chunk","job":"j"}}"#;
+        for broken in
+            ["", "{}", "[1]", nothing, older, r#"{"version":2,"message":{"kind":"plan","job":"../x"}}"#]
+        {
             assert!(matches!(Message::decode(broken), Err(DomainError::Document { .. })), "{broken}");
         }
     }

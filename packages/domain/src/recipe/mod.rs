@@ -1,32 +1,40 @@
-//! The recipe: what is wanted from a source.
+//! The recipe: which outputs are made from a source.
 //!
-//! A versioned document in TOML or YAML. An unknown key is an error that names the key;
-//! a missing one has the default written here. The reference in the README is made from
-//! these files by hand and held to them by a test.
+//! A versioned document in TOML or YAML. An unknown key is an error that names the key; a missing one
+//! has the default written here. The reference in the README is checked against these files by a test.
 
 mod map;
+mod output;
 mod span;
 #[cfg(test)]
 mod tests;
 mod transcript;
+mod v1;
 mod video;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::DomainError;
+use crate::id::OutputId;
+use crate::job::JobRecord;
+use crate::output::{Need, NewOutput};
 
 pub use map::{MapRecipe, default_map_attempts, default_map_timeout};
+pub use output::{OutputMake, OutputSpec};
 pub use span::Span;
 pub use transcript::{TranscriptFormat, TranscriptRecipe, WithoutSound};
 pub use video::{Container, EncodeRecipe, SoundCodec, SoundRecipe, VideoCodec, VideoMode, VideoRecipe};
 
-/// Newest recipe this build reads.
-pub const RECIPE_VERSION: u32 = 1;
+/// Newest recipe format that this build reads, and the one it writes. Format 1 is read and converted.
+pub const RECIPE_VERSION: u32 = 2;
 
 /// Names of the built-in recipes.
 pub const BUILT_IN: [&str; 4] = ["standard", "transcript", "rejoin", "mp4"];
 
-/// What is wanted from a source.
+/// Which outputs are made from a source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -37,18 +45,8 @@ pub struct Recipe {
     /// Length of a segment; the real ones begin at the next keyframe.
     #[serde(default = "default_segment_duration")]
     pub segment_duration: Span,
-    /// The transcript; absent for none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transcript: Option<TranscriptRecipe>,
-    /// The joined video; absent for none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video: Option<VideoRecipe>,
-    /// The still picture; absent for none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thumbnail: Option<ThumbnailRecipe>,
-    /// The user's own program on every segment; absent for none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub map: Option<MapRecipe>,
+    /// The outputs by name.
+    pub outputs: BTreeMap<OutputId, OutputSpec>,
 }
 
 /// The still picture.
@@ -68,44 +66,54 @@ impl Default for ThumbnailRecipe {
     }
 }
 
+impl ThumbnailRecipe {
+    fn check(&self) -> Result<(), DomainError> {
+        if (16..=8192).contains(&self.width) { Ok(()) } else { Err(invalid("width is not between 16 and 8192")) }
+    }
+}
+
 fn default_segment_duration() -> Span {
     Span::from_millis(300_000)
+}
+
+pub(crate) fn output_id(name: &str) -> OutputId {
+    name.parse().expect("a plain name")
 }
 
 impl Recipe {
     /// The built-in recipe of that name.
     pub fn built_in(name: &str) -> Option<Recipe> {
-        let mut recipe = Recipe {
-            version: RECIPE_VERSION,
-            name: name.to_owned(),
-            segment_duration: default_segment_duration(),
-            transcript: None,
-            video: None,
-            thumbnail: None,
-            map: None,
-        };
-        match name {
-            "transcript" => recipe.transcript = Some(TranscriptRecipe::default()),
-            "rejoin" => recipe.video = Some(VideoRecipe::default()),
+        let transcript = || OutputSpec::new(OutputMake::Transcript(TranscriptRecipe::default()));
+        let video = |video| OutputSpec::new(OutputMake::Video(video));
+        let outputs = match name {
+            "transcript" => vec![("transcript", transcript())],
+            "rejoin" => vec![("video", video(VideoRecipe::default()))],
             "mp4" => {
                 let encode = EncodeRecipe { pixel_format: Some("yuv420p".into()), ..EncodeRecipe::default() };
                 let sound = SoundRecipe { codec: SoundCodec::Aac, ..SoundRecipe::default() };
-                recipe.video = Some(VideoRecipe {
+                let recipe = VideoRecipe {
                     mode: VideoMode::Encode,
                     container: Container::Mp4,
                     encode,
                     sound,
                     ..VideoRecipe::default()
-                });
+                };
+                vec![("video", video(recipe))]
             }
             "standard" => {
-                recipe.transcript = Some(TranscriptRecipe::default());
-                recipe.video = Some(VideoRecipe { subtitles: true, ..VideoRecipe::default() });
-                recipe.thumbnail = Some(ThumbnailRecipe::default());
+                let joined = VideoRecipe { subtitles: true, ..VideoRecipe::default() };
+                let joined = OutputSpec { needs: vec![output_id("transcript")], ..video(joined) };
+                let thumbnail = OutputSpec::new(OutputMake::Thumbnail(ThumbnailRecipe::default()));
+                vec![("transcript", transcript()), ("video", joined), ("thumbnail", thumbnail)]
             }
             _ => return None,
-        }
-        Some(recipe)
+        };
+        Some(Recipe {
+            version: RECIPE_VERSION,
+            name: name.to_owned(),
+            segment_duration: default_segment_duration(),
+            outputs: outputs.into_iter().map(|(name, spec)| (output_id(name), spec)).collect(),
+        })
     }
 
     /// Reads a recipe document in TOML.
@@ -113,13 +121,13 @@ impl Recipe {
     /// # Errors
     /// A newer version, an unknown key (named), or a value that makes no sense.
     pub fn from_toml(text: &str) -> Result<Recipe, DomainError> {
-        let said =
-            |e: toml::de::Error| DomainError::Document { document: "recipe", why: one_line(&e.to_string()) };
-        let value: toml::Table = text.parse().map_err(said)?;
-        check_version(value.get("version").and_then(toml::Value::as_integer))?;
-        let recipe: Recipe = toml::from_str(text).map_err(said)?;
-        recipe.check()?;
-        Ok(recipe)
+        let document = |e: toml::de::Error| unreadable(&e.to_string());
+        let value: toml::Table = text.parse().map_err(document)?;
+        let recipe = match check_version(value.get("version").and_then(toml::Value::as_integer))? {
+            1 => toml::from_str::<v1::RecipeV1>(text).map_err(document)?.try_into()?,
+            _ => toml::from_str(text).map_err(document)?,
+        };
+        Recipe::checked(recipe)
     }
 
     /// Reads a recipe document in YAML.
@@ -127,15 +135,27 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::from_toml`].
     pub fn from_yaml(text: &str) -> Result<Recipe, DomainError> {
-        let said = |e: serde_yaml_ng::Error| DomainError::Document {
-            document: "recipe",
-            why: one_line(&e.to_string()),
+        let document = |e: serde_yaml_ng::Error| unreadable(&e.to_string());
+        let value: serde_yaml_ng::Value = serde_yaml_ng::from_str(text).map_err(document)?;
+        let recipe = match check_version(value.get("version").and_then(serde_yaml_ng::Value::as_i64))? {
+            1 => serde_yaml_ng::from_str::<v1::RecipeV1>(text).map_err(document)?.try_into()?,
+            _ => serde_yaml_ng::from_str(text).map_err(document)?,
         };
-        let value: serde_yaml_ng::Value = serde_yaml_ng::from_str(text).map_err(said)?;
-        check_version(value.get("version").and_then(serde_yaml_ng::Value::as_i64))?;
-        let recipe: Recipe = serde_yaml_ng::from_str(text).map_err(said)?;
-        recipe.check()?;
-        Ok(recipe)
+        Recipe::checked(recipe)
+    }
+
+    /// Reads a recipe document in JSON, as jobs hold it. The version is read before anything else.
+    ///
+    /// # Errors
+    /// As [`Recipe::from_toml`].
+    pub fn from_json(text: &str) -> Result<Recipe, DomainError> {
+        let document = |e: serde_json::Error| unreadable(&e.to_string());
+        let value: Value = serde_json::from_str(text).map_err(document)?;
+        let recipe = match check_version(value.get("version").and_then(Value::as_i64))? {
+            1 => serde_json::from_value::<v1::RecipeV1>(value).map_err(document)?.try_into()?,
+            _ => serde_json::from_value(value).map_err(document)?,
+        };
+        Recipe::checked(recipe)
     }
 
     /// The document in TOML, every default written out.
@@ -143,47 +163,125 @@ impl Recipe {
         toml::to_string(self).expect("a recipe is a table of plain values")
     }
 
-    /// Whether what it asks for makes sense together.
+    /// The document in JSON, as jobs hold it.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a recipe has no key that is not a string")
+    }
+
+    fn checked(recipe: Recipe) -> Result<Recipe, DomainError> {
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// Whether its outputs make sense, each and together.
     ///
     /// # Errors
     /// The first thing that does not.
     pub fn check(&self) -> Result<(), DomainError> {
-        if self.transcript.is_none() && self.video.is_none() && self.thumbnail.is_none() {
-            return Err(invalid("it asks for nothing; give it a [transcript], a [video] or a [thumbnail]"));
+        if self.outputs.is_empty() {
+            return Err(invalid("it asks for nothing; give it an output"));
         }
-        if let Some(transcript) = &self.transcript {
-            transcript.check()?;
+        if !self.outputs.values().any(|spec| spec.required) {
+            return Err(invalid("no output is required; at least one has to be"));
         }
-        if let Some(video) = &self.video {
-            video.check()?;
+        for (name, spec) in &self.outputs {
+            self.check_output(name, spec).map_err(|e| in_output(name, e))?;
         }
-        if self.thumbnail.as_ref().is_some_and(|t| !(16..=8192).contains(&t.width)) {
-            return Err(invalid("thumbnail.width is not between 16 and 8192"));
+        let outputs = self.new_outputs();
+        JobRecord::check_outputs(outputs.iter()).map_err(|e| invalid(e.to_string()))
+    }
+
+    fn check_output(&self, name: &OutputId, spec: &OutputSpec) -> Result<(), DomainError> {
+        if name.as_str().len() > 40 {
+            return Err(invalid("its name has more than 40 characters"));
         }
-        let Some(map) = &self.map else { return Ok(()) };
-        map.check()?;
-        match &self.video {
-            None => Err(invalid("[map] needs a [video] to join its results into")),
-            Some(video) if video.mode == VideoMode::Encode => {
-                Err(invalid("[map] takes the place of video.mode = \"encode\"; let the command encode"))
+        match &spec.make {
+            OutputMake::Transcript(transcript) => transcript.check(),
+            OutputMake::Thumbnail(thumbnail) => thumbnail.check(),
+            OutputMake::Video(video) => {
+                video.check()?;
+                let needed = spec.needs.iter().filter_map(|need| self.outputs.get(need));
+                if video.subtitles && needed.filter(|need| need.transcript().is_some()).count() != 1 {
+                    return Err(invalid("subtitles = true needs one transcript: add needs = [\"transcript\"]"));
+                }
+                Ok(())
             }
-            Some(_) => Ok(()),
         }
     }
+
+    /// The outputs as a job is created with them.
+    pub fn new_outputs(&self) -> Vec<NewOutput> {
+        let mut outputs: Vec<NewOutput> =
+            self.outputs.iter().map(|(id, spec)| self.new_output(id, spec)).collect();
+        outputs.sort_by_key(|output| std::cmp::Reverse(output.priority));
+        outputs
+    }
+
+    fn new_output(&self, id: &OutputId, spec: &OutputSpec) -> NewOutput {
+        let gate = spec.make.gate();
+        let document = serde_json::to_vec(&(self.segment_duration, spec));
+        let document = document.expect("an output has no key that is not a string");
+        NewOutput {
+            id: id.clone(),
+            kind: spec.make.kind().to_owned(),
+            needs: spec.needs.iter().map(|need| Need { output: need.clone(), gate }).collect(),
+            required: spec.required,
+            priority: spec.priority,
+            spec: blake3::hash(&document).to_hex().to_string(),
+        }
+    }
+
+    /// The first transcript, in order of the outputs' names.
+    pub fn transcript(&self) -> Option<&TranscriptRecipe> {
+        self.outputs.values().find_map(OutputSpec::transcript)
+    }
+
+    /// The first video, in order of the outputs' names.
+    pub fn video(&self) -> Option<&VideoRecipe> {
+        self.outputs.values().find_map(OutputSpec::video)
+    }
+
+    /// Every transcript, to change it.
+    pub fn transcripts_mut(&mut self) -> impl Iterator<Item = &mut TranscriptRecipe> {
+        self.outputs.values_mut().filter_map(|spec| match &mut spec.make {
+            OutputMake::Transcript(transcript) => Some(transcript),
+            _ => None,
+        })
+    }
+
+    /// Every video, to change it.
+    pub fn videos_mut(&mut self) -> impl Iterator<Item = &mut VideoRecipe> {
+        self.outputs.values_mut().filter_map(|spec| match &mut spec.make {
+            OutputMake::Video(video) => Some(video),
+            _ => None,
+        })
+    }
+}
+
+fn in_output(name: &OutputId, error: DomainError) -> DomainError {
+    match error {
+        DomainError::Invalid { document: "recipe", why } => invalid(format!("output {name}: {why}")),
+        other => other,
+    }
+}
+
+fn unreadable(why: &str) -> DomainError {
+    DomainError::Document { document: "recipe", why: one_line(why) }
 }
 
 fn invalid(why: impl Into<String>) -> DomainError {
     DomainError::Invalid { document: "recipe", why: why.into() }
 }
 
-fn check_version(version: Option<i64>) -> Result<(), DomainError> {
+/// The version, if this build reads it.
+fn check_version(version: Option<i64>) -> Result<i64, DomainError> {
     match version {
-        Some(v) if (1..=i64::from(RECIPE_VERSION)).contains(&v) => Ok(()),
+        Some(v) if (1..=i64::from(RECIPE_VERSION)).contains(&v) => Ok(v),
         Some(v) => {
             let found = u32::try_from(v).unwrap_or(u32::MAX);
             Err(DomainError::Version { document: "recipe", found, newest: RECIPE_VERSION })
         }
-        None => Err(invalid("it needs version = 1")),
+        None => Err(invalid("it needs version = 2")),
     }
 }
 

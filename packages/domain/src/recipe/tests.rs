@@ -16,25 +16,34 @@ fn built_in_recipes_survive_both_formats() {
 #[test]
 fn errors_name_the_key() {
     let cases = [
+        ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"video\"\ncolour = 1\n", "colour"),
+        ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"dance\"\n", "dance"),
+        ("version = 2\nname = \"x\"\n[outputs.v]\nmode = \"copy\"\n", "needs a kind"),
+        ("version = 2\nname = \"x\"\n[outputs]\n", "asks for nothing"),
+        ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"video\"\nrequired = false\n", "required"),
+        ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"video\"\nneeds = [\"w\"]\n", "not an output"),
+        ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"video\"\nsubtitles = true\n", "output v: subtitles"),
+        ("version = 2\nname = \"x\"\n[outputs.t]\nkind = \"thumbnail\"\nwidth = 1\n", "output t: width"),
+        ("version = 1\nname = \"x\"\n[video]\nsubtitles = true\n", "needs a [transcript]"),
         ("version = 1\nname = \"x\"\n[video]\ncolour = 1\n", "colour"),
         ("version = 1\nname = \"x\"\nvidoe = 1\n", "vidoe"),
         ("version = 9\nname = \"x\"\n", "version 9"),
-        ("name = \"x\"\n", "version = 1"),
+        ("name = \"x\"\n", "version = 2"),
         ("version = 1\nname = \"x\"\n", "asks for nothing"),
         ("version = 1\nname = \"x\"\n[video]\n[map]\ncommand = \"cp a b\"\n", "{input}"),
         ("version = 1\nname = \"x\"\n[video]\n[video.encode]\ncrf = 60\n", "crf"),
         ("version = 1\nname = \"x\"\nsegment_duration = \"0s\"\n[video]\n", "0s"),
-        ("version = 1\nname = \"x\"\n[transcript]\nbeam_size = 0\n", "transcript.beam_size"),
-        ("version = 1\nname = \"x\"\n[transcript]\nbeam_size = 9\n", "transcript.beam_size"),
+        ("version = 1\nname = \"x\"\n[transcript]\nbeam_size = 0\n", "output transcript: beam_size"),
+        ("version = 1\nname = \"x\"\n[transcript]\nbeam_size = 9\n", "output transcript: beam_size"),
         ("version = 1\nname = \"x\"\n[video]\n[video.encode]\npreset = \"a b\"\n", "preset"),
     ];
     for (text, expected) in cases {
-        let said = Recipe::from_toml(text).unwrap_err().to_string();
-        assert!(said.contains(expected), "{text:?} said {said:?}");
-        assert!(!said.contains('\n'), "{said:?}");
+        let message = Recipe::from_toml(text).unwrap_err().to_string();
+        assert!(message.contains(expected), "{text:?}: {message:?}");
+        assert!(!message.contains('\n'), "{message:?}");
     }
-    let said = Recipe::from_yaml("version: 1\nname: x\nvideo:\n  colour: 1\n").unwrap_err().to_string();
-    assert!(said.contains("colour"), "{said}");
+    let message = Recipe::from_yaml("version: 1\nname: x\nvideo:\n  colour: 1\n").unwrap_err().to_string();
+    assert!(message.contains("colour"), "{message}");
 }
 
 #[test]
@@ -44,7 +53,17 @@ fn the_reference_in_the_readme_is_of_this_file() {
     let (_, block) = section.split_once("```toml\n").unwrap();
     let (block, _) = block.split_once("```").unwrap();
     let recipe = Recipe::from_toml(block).unwrap();
-    assert!(!format!("{recipe:?}").contains("None"), "a key is not in the README: {recipe:?}");
+    // every key of every kind is there at least once
+    let shown = format!("{recipe:?}");
+    for (kind, keys) in [
+        ("TranscriptRecipe", vec!["beam_size: Some"]),
+        ("VideoRecipe", vec!["map: Some(Map", "map: Some(\"", "crf: Some", "preset: Some", "tune: Some", "max_height: Some", "pixel_format: Some", "extension: Some"]),
+        ("ThumbnailRecipe", vec!["at: Some"]),
+    ] {
+        for key in keys {
+            assert!(shown.contains(key), "{kind}: {key} is not in the README");
+        }
+    }
     let written = recipe.to_toml();
     let keys = written.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
     for key in keys {
@@ -53,6 +72,40 @@ fn the_reference_in_the_readme_is_of_this_file() {
             "{key} is not in the README"
         );
     }
+}
+
+#[test]
+fn format_1_is_read_and_converted() {
+    let old = "version = 1\nname = \"x\"\n[transcript]\nlanguage = \"de\"\n[video]\nsubtitles = true\n\
+               [thumbnail]\nwidth = 320\n[map]\ncommand = \"cp {input} {output}\"\n";
+    let recipe = Recipe::from_toml(old).unwrap();
+    assert_eq!(recipe.version, RECIPE_VERSION);
+    let names: Vec<&str> = recipe.outputs.keys().map(OutputId::as_str).collect();
+    assert_eq!(names, ["thumbnail", "transcript", "video"]);
+    assert!(recipe.outputs.values().all(|spec| spec.required));
+    assert_eq!(recipe.outputs[&output_id("video")].needs, [output_id("transcript")]);
+    assert_eq!(recipe.video().unwrap().map.as_ref().unwrap().command, "cp {input} {output}");
+    assert_eq!(recipe.transcript().unwrap().language, "de");
+    assert_eq!(Recipe::from_toml(&recipe.to_toml()).unwrap(), recipe);
+    let json = "{\"version\":1,\"name\":\"x\",\"video\":{}}";
+    assert_eq!(Recipe::from_json(json).unwrap().outputs, Recipe::built_in("rejoin").unwrap().outputs);
+}
+
+#[test]
+fn a_newer_recipe_is_distinguished_before_its_keys_are_read() {
+    let newer = Recipe::from_json("{\"version\":3,\"dances\":[]}").unwrap_err();
+    assert!(matches!(newer, DomainError::Version { found: 3, .. }), "{newer}");
+}
+
+#[test]
+fn another_setting_is_another_specification() {
+    let recipe = Recipe::built_in("standard").unwrap();
+    let mut other = recipe.clone();
+    other.transcripts_mut().for_each(|transcript| transcript.language = "de".into());
+    let specs = |recipe: &Recipe| recipe.new_outputs().into_iter().map(|o| (o.id, o.spec)).collect::<BTreeMap<_, _>>();
+    let (before, after) = (specs(&recipe), specs(&other));
+    let changed: Vec<&str> = before.iter().filter(|(id, spec)| after[*id] != **spec).map(|(id, _)| id.as_str()).collect();
+    assert_eq!(changed, ["transcript"]);
 }
 
 #[test]

@@ -43,10 +43,10 @@ impl Default for TranscriptRecipe {
 impl TranscriptRecipe {
     pub(super) fn check(&self) -> Result<(), DomainError> {
         if self.model.is_empty() || self.language.is_empty() {
-            return Err(invalid("transcript.model and transcript.language may not be empty"));
+            return Err(invalid("model and language may not be empty"));
         }
         if self.beam_size.is_some_and(|size| !(1..=8).contains(&size)) {
-            return Err(invalid("transcript.beam_size is not between 1 and 8"));
+            return Err(invalid("beam_size is not between 1 and 8"));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::map::reads_and_writes;
+use super::map::{MapRecipe, reads_and_writes};
 use super::{Span, invalid};
 use crate::error::DomainError;
 
@@ -20,6 +20,9 @@ pub struct VideoRecipe {
     pub encode: EncodeRecipe,
     /// The sound.
     pub sound: SoundRecipe,
+    /// The user's own program on every segment; absent for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub map: Option<MapRecipe>,
 }
 
 impl Default for VideoRecipe {
@@ -30,6 +33,7 @@ impl Default for VideoRecipe {
             subtitles: false,
             encode: EncodeRecipe::default(),
             sound: SoundRecipe::default(),
+            map: None,
         }
     }
 }
@@ -38,10 +42,15 @@ impl VideoRecipe {
     pub(super) fn check(&self) -> Result<(), DomainError> {
         self.encode.check()?;
         if !(8..=1024).contains(&self.sound.kbps) {
-            return Err(invalid("video.sound.kbps is not between 8 and 1024"));
+            return Err(invalid("sound.kbps is not between 8 and 1024"));
         }
         if self.sound.map.as_ref().is_some_and(|map| !reads_and_writes(map)) {
-            return Err(invalid("video.sound.map must name {input} and {output}"));
+            return Err(invalid("sound.map must name {input} and {output}"));
+        }
+        let Some(map) = &self.map else { return Ok(()) };
+        map.check()?;
+        if self.mode == VideoMode::Encode {
+            return Err(invalid("map takes the place of mode = \"encode\"; let the command encode"));
         }
         Ok(())
     }
@@ -127,10 +136,10 @@ impl EncodeRecipe {
     fn check(&self) -> Result<(), DomainError> {
         let most = if self.codec == VideoCodec::Av1 { 63 } else { 51 };
         if self.crf.is_some_and(|crf| crf > most) {
-            return Err(invalid(format!("video.encode.crf is above {most}")));
+            return Err(invalid(format!("encode.crf is above {most}")));
         }
         if self.max_height.is_some_and(|h| !(16..=16384).contains(&h)) {
-            return Err(invalid("video.encode.max_height is not between 16 and 16384"));
+            return Err(invalid("encode.max_height is not between 16 and 16384"));
         }
         let word = |s: &String| {
             !s.is_empty()
@@ -140,7 +149,7 @@ impl EncodeRecipe {
         let texts = [("preset", &self.preset), ("tune", &self.tune), ("pixel_format", &self.pixel_format)];
         for (name, text) in texts {
             if text.as_ref().is_some_and(|t| !word(t)) {
-                return Err(invalid(format!("video.encode.{name} is not a plain word")));
+                return Err(invalid(format!("encode.{name} is not a plain word")));
             }
         }
         Ok(())

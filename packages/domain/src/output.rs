@@ -1,0 +1,256 @@
+//! One output of a job and its state machine.
+//!
+//! ```text
+//! created ─seal─▶ mapping ─all tasks done─▶ assembling ─commit─▶ publishing ─▶ completed
+//!    │               │                          │
+//!    └───────────────┴──────────────────────────┴──▶ failed | cancelled
+//! ```
+//! `publishing` is the point of no return: the index is chosen, and what is left is to copy its
+//! files to their public names, which is idempotent.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{OutputId, TaskId};
+use crate::plan::PlanHash;
+
+/// State of an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputState {
+    /// Known; its plan is not sealed yet.
+    Created,
+    /// The plan is sealed and its tasks are running or waiting.
+    Mapping,
+    /// Every task is done; the parts are being assembled.
+    Assembling,
+    /// The index is committed; its files are being copied to their public names.
+    Publishing,
+    /// Published.
+    Completed,
+    /// Ended with a cause.
+    Failed,
+    /// Ended because a user asked for it.
+    Cancelled,
+}
+
+impl OutputState {
+    /// Every state.
+    pub const ALL: [OutputState; 7] = [
+        OutputState::Created,
+        OutputState::Mapping,
+        OutputState::Assembling,
+        OutputState::Publishing,
+        OutputState::Completed,
+        OutputState::Failed,
+        OutputState::Cancelled,
+    ];
+
+    /// The name in tables, logs and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OutputState::Created => "created",
+            OutputState::Mapping => "mapping",
+            OutputState::Assembling => "assembling",
+            OutputState::Publishing => "publishing",
+            OutputState::Completed => "completed",
+            OutputState::Failed => "failed",
+            OutputState::Cancelled => "cancelled",
+        }
+    }
+
+    /// The state of that name.
+    pub fn parse(name: &str) -> Option<OutputState> {
+        OutputState::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+
+    /// Whether nothing happens to the output any more unless a user retries it.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, OutputState::Completed | OutputState::Failed | OutputState::Cancelled)
+    }
+
+    /// Whether the output failed or was cancelled.
+    pub fn is_unsuccessful(self) -> bool {
+        matches!(self, OutputState::Failed | OutputState::Cancelled)
+    }
+
+    /// Whether an output may go from here to `next`.
+    ///
+    /// A failed or cancelled output can be retried: back to `created`, or to `mapping` when its
+    /// plan is sealed.
+    pub fn may_become(self, next: OutputState) -> bool {
+        use OutputState::{Assembling, Cancelled, Completed, Created, Failed, Mapping, Publishing};
+        matches!(
+            (self, next),
+            (Created, Mapping)
+                | (Mapping, Assembling)
+                | (Assembling, Publishing)
+                | (Publishing, Completed)
+                | (Created | Mapping | Assembling, Failed | Cancelled)
+                | (Failed | Cancelled, Created | Mapping)
+        )
+    }
+}
+
+impl std::fmt::Display for OutputState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a need holds up until the needed output is completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    /// The plan: the output is planned from the needed one.
+    Plan,
+    /// The assembly: the output is mapped in parallel with the needed one and reads it at the end.
+    Assembly,
+}
+
+/// That an output reads another output of its job.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Need {
+    /// The output that is read.
+    pub output: OutputId,
+    /// What waits for it.
+    pub gate: Gate,
+}
+
+/// Whose fault a failure is; it becomes the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// The request: a recipe, a flag, a model name. Exit code 2.
+    Usage,
+    /// The source. Exit code 3.
+    Source,
+    /// The machine: a program, a disk, a permission. Exit code 4.
+    Environment,
+    /// A bug in Segue. Exit code 5.
+    Internal,
+}
+
+/// Why an output failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Whose fault.
+    pub kind: FaultKind,
+    /// One line: what was wrong and what to do.
+    pub cause: String,
+    /// The task that failed, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
+    /// The last lines that the program at fault wrote to stderr, at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stderr_tail: Vec<String>,
+}
+
+/// The plan that an output was sealed with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedPlan {
+    /// Hash of the document.
+    pub hash: PlanHash,
+    /// Where the document is stored.
+    pub key: String,
+    /// Number of its tasks; may be 0.
+    pub tasks: u64,
+}
+
+/// The index that was committed for an output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommittedIndex {
+    /// Key of the document among the attempt's files.
+    pub key: String,
+    /// BLAKE3 of its bytes, hex.
+    pub hash: String,
+}
+
+/// What is asked of a new output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewOutput {
+    /// Its name.
+    pub id: OutputId,
+    /// What it makes: `transcript`, `video`, …
+    pub kind: String,
+    /// Outputs of the job that it reads.
+    pub needs: Vec<Need>,
+    /// Whether the job fails with it.
+    pub required: bool,
+    /// Larger is planned and sent first; 0 by default.
+    pub priority: i32,
+    /// BLAKE3 of its specification, hex: the same name with another specification is a conflict.
+    pub spec: String,
+}
+
+/// An output as the job document has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputRecord {
+    /// What was asked for.
+    pub asked: NewOutput,
+    /// Its state.
+    pub state: OutputState,
+    /// How often it was retried by hand; failures are counted anew for each retry.
+    pub retries: u32,
+    /// The sealed plan, from `mapping` on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<SealedPlan>,
+    /// The committed index, from `publishing` on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<CommittedIndex>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// When its state last changed, milliseconds since 1970 by the ledger's clock.
+    pub updated_at_ms: i64,
+}
+
+impl OutputRecord {
+    /// An output that was just asked for.
+    pub fn new(asked: NewOutput, now_ms: i64) -> OutputRecord {
+        OutputRecord {
+            asked,
+            state: OutputState::Created,
+            retries: 0,
+            plan: None,
+            index: None,
+            failure: None,
+            updated_at_ms: now_ms,
+        }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &OutputId {
+        &self.asked.id
+    }
+
+    /// Whether the plan is sealed and `completed` of its tasks are all of them.
+    pub fn is_mapped(&self, completed: u64) -> bool {
+        self.plan.as_ref().is_some_and(|plan| completed >= plan.tasks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_output_can_end_and_a_published_one_cannot_fail() {
+        for state in OutputState::ALL {
+            assert_eq!(OutputState::parse(state.as_str()), Some(state));
+            let can_fail = state.may_become(OutputState::Failed);
+            assert_eq!(
+                can_fail,
+                matches!(state, OutputState::Created | OutputState::Mapping | OutputState::Assembling)
+            );
+            assert!(!state.may_become(state), "{state} to itself");
+        }
+        assert!(!OutputState::Completed.may_become(OutputState::Created));
+        assert!(!OutputState::Publishing.may_become(OutputState::Cancelled));
+        assert!(!OutputState::Created.may_become(OutputState::Assembling));
+    }
+}

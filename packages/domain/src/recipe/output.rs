@@ -1,0 +1,152 @@
+//! One output of a recipe: what it makes, what it needs, and whether the job depends on it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{ThumbnailRecipe, TranscriptRecipe, VideoRecipe, invalid};
+use crate::error::DomainError;
+use crate::id::OutputId;
+use crate::output::Gate;
+
+/// What one output is to be: a table `[outputs.NAME]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+pub struct OutputSpec {
+    /// Whether the job fails with it; `true` by default.
+    pub required: bool,
+    /// Outputs of the recipe that it reads.
+    pub needs: Vec<OutputId>,
+    /// Larger is planned and sent first; 0 by default.
+    pub priority: i32,
+    /// What it makes.
+    pub make: OutputMake,
+}
+
+/// What an output makes, by its `kind`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OutputMake {
+    /// `transcript`: words with times, subtitles and text.
+    Transcript(TranscriptRecipe),
+    /// `video`: the joined video, or the joined sound of a source without a picture.
+    Video(VideoRecipe),
+    /// `thumbnail`: one still picture.
+    Thumbnail(ThumbnailRecipe),
+}
+
+impl OutputMake {
+    /// The name of the kind in recipes.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            OutputMake::Transcript(_) => "transcript",
+            OutputMake::Video(_) => "video",
+            OutputMake::Thumbnail(_) => "thumbnail",
+        }
+    }
+
+    /// Whether the plan or only the assembly waits for what the output needs.
+    pub fn gate(&self) -> Gate {
+        match self {
+            OutputMake::Video(_) | OutputMake::Transcript(_) | OutputMake::Thumbnail(_) => Gate::Assembly,
+        }
+    }
+
+    fn parse(kind: &str, settings: Value) -> Result<OutputMake, DomainError> {
+        let text = |e: serde_json::Error| invalid(e.to_string());
+        Ok(match kind {
+            "transcript" => OutputMake::Transcript(serde_json::from_value(settings).map_err(text)?),
+            "video" => OutputMake::Video(serde_json::from_value(settings).map_err(text)?),
+            "thumbnail" => OutputMake::Thumbnail(serde_json::from_value(settings).map_err(text)?),
+            other => {
+                return Err(invalid(format!(
+                    "there is no kind of output {other:?}; this build makes transcript, video and thumbnail"
+                )));
+            }
+        })
+    }
+
+    fn settings(&self) -> serde_json::Result<Value> {
+        match self {
+            OutputMake::Transcript(transcript) => serde_json::to_value(transcript),
+            OutputMake::Video(video) => serde_json::to_value(video),
+            OutputMake::Thumbnail(thumbnail) => serde_json::to_value(thumbnail),
+        }
+    }
+}
+
+impl OutputSpec {
+    /// A required output that needs nothing.
+    pub fn new(make: OutputMake) -> OutputSpec {
+        OutputSpec { required: true, needs: Vec::new(), priority: 0, make }
+    }
+
+    /// The transcript's settings, where it makes one.
+    pub fn transcript(&self) -> Option<&TranscriptRecipe> {
+        match &self.make {
+            OutputMake::Transcript(transcript) => Some(transcript),
+            _ => None,
+        }
+    }
+
+    /// The video's settings, where it makes one.
+    pub fn video(&self) -> Option<&VideoRecipe> {
+        match &self.make {
+            OutputMake::Video(video) => Some(video),
+            _ => None,
+        }
+    }
+
+    /// The thumbnail's settings, where it makes one.
+    pub fn thumbnail(&self) -> Option<&ThumbnailRecipe> {
+        match &self.make {
+            OutputMake::Thumbnail(thumbnail) => Some(thumbnail),
+            _ => None,
+        }
+    }
+}
+
+fn take<T: serde::de::DeserializeOwned>(
+    table: &mut Map<String, Value>,
+    key: &str,
+    default: T,
+) -> Result<T, DomainError> {
+    let Some(value) = table.remove(key) else { return Ok(default) };
+    serde_json::from_value(value).map_err(|e| invalid(format!("{key}: {e}")))
+}
+
+impl TryFrom<Value> for OutputSpec {
+    type Error = DomainError;
+
+    fn try_from(value: Value) -> Result<OutputSpec, DomainError> {
+        let Value::Object(mut table) = value else { return Err(invalid("an output is a table")) };
+        let kind: Option<String> = take(&mut table, "kind", None)?;
+        let kind = kind.ok_or_else(|| {
+            invalid("an output needs a kind: transcript, video or thumbnail")
+        })?;
+        let required = take(&mut table, "required", true)?;
+        let needs = take(&mut table, "needs", Vec::new())?;
+        let priority = take(&mut table, "priority", 0)?;
+        let make = OutputMake::parse(&kind, Value::Object(table))?;
+        Ok(OutputSpec { required, needs, priority, make })
+    }
+}
+
+impl From<OutputSpec> for Value {
+    fn from(spec: OutputSpec) -> Value {
+        let settings = spec.make.settings().expect("settings have no key that is not a string");
+        let mut table = Map::new();
+        table.insert("kind".into(), spec.make.kind().into());
+        if !spec.required {
+            table.insert("required".into(), false.into());
+        }
+        if !spec.needs.is_empty() {
+            table.insert("needs".into(), spec.needs.iter().map(|need| Value::from(need.as_str())).collect());
+        }
+        if spec.priority != 0 {
+            table.insert("priority".into(), spec.priority.into());
+        }
+        if let Value::Object(settings) = settings {
+            table.extend(settings);
+        }
+        Value::Object(table)
+    }
+}
