@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use segue_adapter_local::LocalBackend;
 use segue_domain::Key;
-use segue_ports::{MediaStore, PortErrorKind, PutMode, PutResult, QueueName, WorkQueue};
+use segue_ports::{MediaStore, PortErrorKind, PutMode, PutResult, Lane, Resource, WorkQueue};
 
 const TOO_MUCH: usize = 4 << 20;
 
@@ -39,18 +39,18 @@ async fn a_full_disk_is_said_and_survived() {
     let body = ["x".repeat(100_000)];
     let mut sent = 0;
     let error = loop {
-        match queue.send(QueueName::Map, &body, Duration::ZERO).await {
+        match queue.send(Lane::Task(Resource::Cpu), &body, Duration::ZERO).await {
             Ok(()) => sent += 1,
             Err(error) => break error,
         }
     };
     assert_eq!(error.kind, PortErrorKind::Environment, "{error}");
     assert!(error.message.contains("full"), "{error}");
-    assert_eq!(queue.depth(QueueName::Map).await.unwrap().waiting, sent, "what was sent is there");
+    assert_eq!(queue.depth(Lane::Task(Resource::Cpu)).await.unwrap().waiting, sent, "what was sent is there");
 
     store.delete(&ballast).await.unwrap();
-    queue.send(QueueName::Map, &body, Duration::ZERO).await.unwrap();
-    assert_eq!(queue.depth(QueueName::Map).await.unwrap().waiting, sent + 1);
+    queue.send(Lane::Task(Resource::Cpu), &body, Duration::ZERO).await.unwrap();
+    assert_eq!(queue.depth(Lane::Task(Resource::Cpu)).await.unwrap().waiting, sent + 1);
     let small = Key::segment(&"j".parse().unwrap(), "small.bin").unwrap();
     assert_eq!(store.put_bytes(&small, "x".into(), PutMode::CreateOnce).await.unwrap(), PutResult::Written);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use segue_adapter_local::{LocalBackend, SCHEMA_VERSION};
 use segue_domain::{JobId, Key};
 use segue_ports::{
-    JobLedger, MediaStore, NewJob, PortError, PortErrorKind, PutMode, PutResult, QueueName, WorkQueue,
+    JobLedger, MediaStore, NewJob, PortError, PortErrorKind, PutMode, PutResult, Lane, Resource, WorkQueue,
 };
 
 fn refused(state: &Path) -> PortError {
@@ -107,24 +107,24 @@ fn a_folder_that_is_a_file_is_refused() {
 async fn what_was_sent_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let backend = LocalBackend::open(folder.path()).unwrap();
-    backend.queue.send(QueueName::Chunk, &["a".into(), "b".into()], Duration::ZERO).await.unwrap();
+    backend.queue.send(Lane::Plan, &["a".into(), "b".into()], Duration::ZERO).await.unwrap();
     let hidden = Duration::from_secs(3600);
-    let first = backend.queue.receive(QueueName::Chunk, 1, hidden, Duration::ZERO).await.unwrap();
-    backend.queue.dead_letter(QueueName::Chunk, &first[0].receipt, "not ours").await.unwrap();
-    let second = backend.queue.receive(QueueName::Chunk, 1, hidden, Duration::ZERO).await.unwrap();
+    let first = backend.queue.receive(Lane::Plan, 1, hidden, Duration::ZERO).await.unwrap();
+    backend.queue.dead_letter(Lane::Plan, &first[0].receipt, "not ours").await.unwrap();
+    let second = backend.queue.receive(Lane::Plan, 1, hidden, Duration::ZERO).await.unwrap();
     assert_eq!(second.len(), 1);
     let held = backend.queue.clone();
     drop(backend);
-    assert!(held.ack(QueueName::Map, &second[0].receipt).await.is_ok_and(|acked| !acked));
+    assert!(held.ack(Lane::Task(Resource::Cpu), &second[0].receipt).await.is_ok_and(|acked| !acked));
     drop(held);
 
     let backend = LocalBackend::open(folder.path()).unwrap();
-    let early = backend.queue.ack(QueueName::Chunk, &second[0].receipt).await.unwrap();
+    let early = backend.queue.ack(Lane::Plan, &second[0].receipt).await.unwrap();
     assert!(!early, "a receipt of one that is gone, before the next delivery");
-    let again = backend.queue.receive(QueueName::Chunk, 9, hidden, Duration::ZERO).await.unwrap();
+    let again = backend.queue.receive(Lane::Plan, 9, hidden, Duration::ZERO).await.unwrap();
     assert_eq!(again.len(), 1, "a clean end frees as a kill does");
-    assert!(!backend.queue.ack(QueueName::Chunk, &second[0].receipt).await.unwrap());
-    let dead = backend.queue.dead_letters(QueueName::Chunk, 0, 10).await.unwrap();
+    assert!(!backend.queue.ack(Lane::Plan, &second[0].receipt).await.unwrap());
+    let dead = backend.queue.dead_letters(Lane::Plan, 0, 10).await.unwrap();
     assert_eq!((dead.len(), dead[0].body.as_str(), dead[0].reason.as_str()), (1, "a", "not ours"));
 }
 

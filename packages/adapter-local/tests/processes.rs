@@ -13,12 +13,12 @@ use segue_adapter_local::LocalBackend;
 use segue_domain::{Completion, JobId, Key, TaskId, Term};
 use segue_ports::{
     Acquired, CompletionLedger, JobFilter, JobLedger, Lease, LeaseLedger, LeaseName, MediaStore, NewJob,
-    PutMode, PutResult, QueueName, Recorded, WorkQueue,
+    PutMode, PutResult, Lane, Resource, Recorded, WorkQueue,
 };
 
 const STATE: &str = "SEGUE_TEST_STATE";
 const LONG: Duration = Duration::from_secs(3600);
-const QUEUE: QueueName = QueueName::Map;
+const QUEUE: Lane = Lane::Task(Resource::Cpu);
 
 /// Starts one of the children below and waits until it has something in hand.
 fn start(child: &str, state: &Path) -> Child {

@@ -11,7 +11,7 @@ use segue_domain::{Completion, HolderId, JobId, JobRecord, TaskId};
 use segue_ports::conformance::{self, Capabilities, Subject};
 use segue_ports::{
     Acquired, CompletionLedger, CreatedJob, Delivery, JobChange, JobFilter, JobLedger, JobPage, Lease,
-    LeaseLedger, LeaseName, Ledger, NewJob, PortError, QueueDepth, QueueName, Receipt, Recorded, WorkQueue,
+    LeaseLedger, LeaseName, Ledger, NewJob, PortError, QueueDepth, Lane, Receipt, Recorded, WorkQueue,
 };
 use tempfile::TempDir;
 
@@ -110,13 +110,13 @@ impl LeaseLedger for Two {
 
 #[async_trait]
 impl WorkQueue for Two {
-    async fn send(&self, queue: QueueName, bodies: &[String], delay: Duration) -> Result<(), PortError> {
+    async fn send(&self, queue: Lane, bodies: &[String], delay: Duration) -> Result<(), PortError> {
         self.next().queue.send(queue, bodies, delay).await
     }
 
     async fn receive(
         &self,
-        queue: QueueName,
+        queue: Lane,
         max: usize,
         visibility: Duration,
         wait: Duration,
@@ -126,27 +126,27 @@ impl WorkQueue for Two {
 
     async fn extend(
         &self,
-        queue: QueueName,
+        queue: Lane,
         receipt: &Receipt,
         visibility: Duration,
     ) -> Result<bool, PortError> {
         self.next().queue.extend(queue, receipt, visibility).await
     }
 
-    async fn ack(&self, queue: QueueName, receipt: &Receipt) -> Result<bool, PortError> {
+    async fn ack(&self, queue: Lane, receipt: &Receipt) -> Result<bool, PortError> {
         self.next().queue.ack(queue, receipt).await
     }
 
     async fn dead_letter(
         &self,
-        queue: QueueName,
+        queue: Lane,
         receipt: &Receipt,
         reason: &str,
     ) -> Result<bool, PortError> {
         self.next().queue.dead_letter(queue, receipt, reason).await
     }
 
-    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError> {
+    async fn depth(&self, queue: Lane) -> Result<QueueDepth, PortError> {
         self.next().queue.depth(queue).await
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use segue_domain::{JobId, JobState, Key, Manifest, TaskId};
-use segue_ports::{CompletionLedger, JobLedger, MediaStore, QueueName, WorkQueue};
+use segue_ports::{CompletionLedger, JobLedger, MediaStore, Lane, WorkQueue};
 
 use crate::fleet::Fleet;
 
@@ -126,7 +126,7 @@ pub async fn left(fleet: &Fleet) -> Result<Vec<String>> {
         let page = fleet.backend.store.list(prefix, None, 100).await?;
         left.extend(page.objects.into_iter().map(|object| object.key));
     }
-    for queue in QueueName::ALL {
+    for queue in Lane::ALL {
         let depth = fleet.backend.queue.depth(queue).await?;
         if (depth.waiting, depth.in_flight, depth.dead) != (0, 0, 0) {
             left.push(format!("{queue} queue: {depth:?}"));

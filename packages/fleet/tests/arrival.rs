@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use segue_domain::{JobId, JobState, Key};
 use segue_fleet::{Fleet, Tuning, clip, oracle};
-use segue_ports::{JobLedger, MediaStore, QueueName, WorkQueue};
+use segue_ports::{JobLedger, MediaStore, Lane, WorkQueue};
 use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -103,7 +103,7 @@ async fn an_upload_in_parts_and_repeated_notices_are_one_job() {
     let bucket = &fleet.deployment.settings.buckets.input;
     let notice = |sequencer: &str| notice(bucket, "2.1", "input/parts/source.mp4", sequencer);
     let again = [notice("0055AED6DCD90281E5"), notice("0055AED6DCD90281E5"), notice("00")];
-    fleet.backend.queue.send(QueueName::Chunk, &again, Duration::ZERO).await.unwrap();
+    fleet.backend.queue.send(Lane::Plan, &again, Duration::ZERO).await.unwrap();
     oracle::quiet(&fleet, PATIENCE).await.unwrap();
     let after = fleet.backend.ledger.job(&job).await.unwrap().unwrap();
     assert_eq!((after.state, after.plan), (JobState::Completed, plan));
@@ -127,14 +127,14 @@ async fn what_cannot_be_meant_so_is_kept_with_its_reason_and_holds_nothing_up() 
     ];
     let newer =
         [notice("3.0", "input/new/source.mp4"), r#"{"version":99,"message":{"kind":"dance"}}"#.to_owned()];
-    fleet.backend.queue.send(QueueName::Chunk, &odd, Duration::ZERO).await.unwrap();
-    fleet.backend.queue.send(QueueName::Chunk, &newer, Duration::ZERO).await.unwrap();
+    fleet.backend.queue.send(Lane::Plan, &odd, Duration::ZERO).await.unwrap();
+    fleet.backend.queue.send(Lane::Plan, &newer, Duration::ZERO).await.unwrap();
     fleet.put("input/fine/source.mp4", &clip).await.unwrap();
     done(&fleet, &"fine".parse().unwrap()).await;
 
     let begun = std::time::Instant::now();
     let depth = loop {
-        let depth = fleet.backend.queue.depth(QueueName::Chunk).await.unwrap();
+        let depth = fleet.backend.queue.depth(Lane::Plan).await.unwrap();
         if depth.dead == odd.len() as u64 || begun.elapsed() > PATIENCE {
             break depth;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use segue_domain::{JobId, JobState, Key, TaskId};
 use segue_fleet::{Fleet, Tuning, Weather, clip, oracle};
-use segue_ports::{CompletionLedger, JobLedger, MediaStore, QueueName, WorkQueue};
+use segue_ports::{CompletionLedger, JobLedger, MediaStore, Lane, Resource, WorkQueue};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -94,7 +94,7 @@ async fn a_job_whose_source_is_gone_says_so_and_goes_on_when_it_is_back() {
 async fn each_task_once(fleet: &Fleet, job: &JobId, started: std::time::Instant) {
     let queue = &fleet.backend.queue;
     let is_quiet = async || {
-        let depth = queue.depth(QueueName::Chunk).await.unwrap();
+        let depth = queue.depth(Lane::Plan).await.unwrap();
         let planned = fleet.backend.ledger.job(job).await.unwrap().is_some_and(|job| job.plan.is_some());
         planned && (depth.waiting, depth.in_flight) == (0, 0)
     };
@@ -105,18 +105,18 @@ async fn each_task_once(fleet: &Fleet, job: &JobId, started: std::time::Instant)
     let mut bodies = std::collections::BTreeSet::new();
     loop {
         let got =
-            queue.receive(QueueName::Map, 10, Duration::from_secs(60), Duration::from_secs(1)).await.unwrap();
+            queue.receive(Lane::Task(Resource::Cpu), 10, Duration::from_secs(60), Duration::from_secs(1)).await.unwrap();
         if got.is_empty() {
             break;
         }
         for delivery in got {
-            queue.ack(QueueName::Map, &delivery.receipt).await.unwrap();
+            queue.ack(Lane::Task(Resource::Cpu), &delivery.receipt).await.unwrap();
             bodies.insert(delivery.body);
         }
     }
     let bodies: Vec<String> = bodies.into_iter().collect();
     assert_eq!(bodies.len(), 3, "{bodies:?}");
-    queue.send(QueueName::Map, &bodies, Duration::ZERO).await.unwrap();
+    queue.send(Lane::Task(Resource::Cpu), &bodies, Duration::ZERO).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +162,7 @@ async fn who_is_asked_to_end_gives_back_what_it_holds_and_nothing_recorded_is_do
     let (status, took) = first.drain().await.unwrap();
     assert!(status.success() && took < Duration::from_secs(30), "{status} after {took:?}: {}", first.words());
     // the message is there at once, though it could have been hidden for a minute
-    let depth = fleet.backend.queue.depth(QueueName::Map).await.unwrap();
+    let depth = fleet.backend.queue.depth(Lane::Task(Resource::Cpu)).await.unwrap();
     assert!(depth.waiting >= 1 && depth.in_flight == 0, "{depth:?}");
     let freed = std::time::Instant::now();
     std::fs::write(&let_go, "").unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use segue_domain::{JobId, Key, Message};
 use segue_fleet::{Fleet, Tuning, clip, oracle};
-use segue_ports::{MediaStore, PutMode, QueueName, WorkQueue};
+use segue_ports::{MediaStore, PutMode, Lane, WorkQueue};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_lost_doubled_or_left_is_seen() {
@@ -36,7 +36,7 @@ async fn what_is_lost_doubled_or_left_is_seen() {
     fleet.backend.store.delete(&orphan).await.unwrap();
 
     let body = Message::Reassemble { job: job.clone() }.encode();
-    fleet.backend.queue.send(QueueName::Reassemble, &[body], Duration::ZERO).await.unwrap();
+    fleet.backend.queue.send(Lane::Assemble, &[body], Duration::ZERO).await.unwrap();
     assert!(oracle::quiet(&fleet, Duration::from_secs(1)).await.is_err(), "a message");
 
     fleet.backend.store.delete(&"jobs/seen/final.mp4".parse().unwrap()).await.unwrap();

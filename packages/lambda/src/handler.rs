@@ -78,7 +78,7 @@ mod tests {
     use segue_adapter_aws::S3Notices;
     use segue_domain::JobState;
     use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
-    use segue_ports::{JobFilter, JobLedger, NoReport, QueueName, WorkQueue};
+    use segue_ports::{JobFilter, JobLedger, NoReport, Lane, WorkQueue};
     use serde_json::json;
 
     struct World {
@@ -106,7 +106,7 @@ mod tests {
         }
 
         async fn asked(&self) -> u64 {
-            self.queue.depth(QueueName::Chunk).await.unwrap().waiting
+            self.queue.depth(Lane::Plan).await.unwrap().waiting
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use segue_adapter_aws::{AwsBackend, AwsSettings};
 use segue_domain::{JobId, Key};
-use segue_ports::{JobLedger, MediaStore, PutMode, QueueName, WorkQueue};
+use segue_ports::{JobLedger, MediaStore, PutMode, Lane, WorkQueue};
 
 /// How long it may take from an upload to its job.
 const NOTICED: Duration = Duration::from_secs(120);
@@ -47,6 +47,6 @@ async fn an_upload_becomes_a_job() {
         .unwrap();
     assert!(is_made(&backend, &last).await);
     assert!(backend.ledger.job(&"cut".parse().unwrap()).await.unwrap().is_none());
-    let depth = backend.queue.depth(QueueName::Chunk).await.unwrap();
+    let depth = backend.queue.depth(Lane::Plan).await.unwrap();
     assert_eq!((depth.waiting, depth.dead), (3, 0), "one message for each upload");
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use segue_adapter_aws::testing::{emulator, provision};
 use segue_domain::JobState;
-use segue_ports::{JobLedger, QueueName, WorkQueue};
+use segue_ports::{JobLedger, Lane, WorkQueue};
 use serde_json::{Value, json};
 
 /// How long one call may take.
@@ -205,7 +205,7 @@ async fn uploads_become_jobs() {
     assert!(backend.ledger.job(&"three".parse().unwrap()).await.unwrap().is_none());
 
     // and a chunker was asked for each; the same once more may be asked for
-    let depth = backend.queue.depth(QueueName::Chunk).await.unwrap();
+    let depth = backend.queue.depth(Lane::Plan).await.unwrap();
     assert!((2..=3).contains(&depth.waiting), "{depth:?}");
 
     // what S3 itself brings and cannot be taken is an error, so that it is not lost

@@ -10,7 +10,7 @@ use segue_domain::{
     JobId, JobRecord, JobState, Key, Message, Plan, PlanHash, Recipe, SealedPlan, TaskId, Term,
 };
 use segue_ports::{
-    EngineError, Event, JobChange, LeaseName, PlanRequest, Planner, PutMode, QueueName, Run, Stage, mutant,
+    EngineError, Event, JobChange, LeaseName, PlanRequest, Planner, PutMode, Lane, Resource, Run, Stage, mutant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let chunker = Chunker { deps: deps.clone(), planner, config: config.clone(), shutdown: shutdown.clone() };
-    serve(&deps, &config, QueueName::Chunk, shutdown, |message| chunker.handle(message)).await;
+    serve(&deps, &config, Lane::Plan, shutdown, |message| chunker.handle(message)).await;
     Ok(())
 }
 
@@ -59,7 +59,7 @@ pub async fn run_with_intake(
         let (deps, intake, wait) = (&deps, &intake, config.visibility);
         async move { take_in(deps, intake, &text, wait).await }
     };
-    serve_all(&deps, &config, QueueName::Chunk, shutdown, handle, foreign).await;
+    serve_all(&deps, &config, Lane::Plan, shutdown, handle, foreign).await;
     Ok(())
 }
 
@@ -218,7 +218,7 @@ pub(crate) async fn send_missing(deps: &Deps, plan: &Plan) -> anyhow::Result<()>
         .map(|task| Message::Task { job: plan.job.clone(), task: task.id.clone() }.encode())
         .collect();
     for batch in missing.chunks(SEND_BATCH) {
-        deps.queue.send(QueueName::Map, batch, Duration::ZERO).await?;
+        deps.queue.send(Lane::Task(Resource::Cpu), batch, Duration::ZERO).await?;
     }
     Ok(())
 }
@@ -228,7 +228,7 @@ pub(crate) async fn resend(deps: &Deps, job: &JobId, state: JobState) -> anyhow:
     match state {
         JobState::Created => {
             let body = Message::Chunk { job: job.clone() }.encode();
-            deps.queue.send(QueueName::Chunk, &[body], Duration::ZERO).await?;
+            deps.queue.send(Lane::Plan, &[body], Duration::ZERO).await?;
         }
         JobState::Mapping => {
             let Some(record) = deps.ledger.job(job).await? else { return Ok(()) };

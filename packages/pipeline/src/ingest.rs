@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_domain::{JobState, Key, Message};
-use segue_ports::{ArrivalNotice, NewJob, PortError, PortErrorKind, QueueName, ReadArrivals, WorkQueue};
+use segue_ports::{ArrivalNotice, NewJob, PortError, PortErrorKind, Lane, ReadArrivals, WorkQueue};
 use tokio_util::sync::CancellationToken;
 
 use crate::deps::{Deps, RoleConfig};
@@ -62,7 +62,7 @@ pub async fn ingest(deps: &Deps, recipe: &str, source: &Key) -> Result<Ingested,
         return Ok(Ingested::Known(job.state));
     }
     let body = Message::Chunk { job: id.clone() }.encode();
-    deps.queue.send(QueueName::Chunk, &[body], Duration::ZERO).await?;
+    deps.queue.send(Lane::Plan, &[body], Duration::ZERO).await?;
     tracing::info!(job = %id, source = %source_key, created = created.created, "a source has arrived");
     Ok(if created.created { Ingested::Created } else { Ingested::Asked })
 }
@@ -122,6 +122,6 @@ pub async fn run(
         let (deps, intake, wait) = (&deps, &intake, config.visibility);
         async move { take_in(deps, intake, &text, wait).await }
     };
-    serve_all(&from, &config, QueueName::Chunk, shutdown, handle, foreign).await;
+    serve_all(&from, &config, Lane::Plan, shutdown, handle, foreign).await;
     Ok(())
 }

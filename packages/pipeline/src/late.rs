@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use segue_domain::{JobId, Message, Task, TaskId, TaskKind};
-use segue_ports::{PortError, QueueName};
+use segue_ports::{PortError, Lane, Resource};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -149,13 +149,13 @@ impl Watched {
             return Ok(Look::On);
         }
         let (job, task) = (&self.job, &self.task.id);
-        if self.may_give_back && self.deps.queue.depth(QueueName::Map).await?.waiting > 0 {
+        if self.may_give_back && self.deps.queue.depth(Lane::Task(Resource::Cpu)).await?.waiting > 0 {
             tracing::info!(%job, %task, "late, given back");
             return Ok(Look::End);
         }
         tracing::info!(%job, %task, "late, a spare is asked for");
         let body = Message::Task { job: job.clone(), task: spare }.encode();
-        self.deps.queue.send(QueueName::Map, &[body], Duration::ZERO).await?;
+        self.deps.queue.send(Lane::Task(Resource::Cpu), &[body], Duration::ZERO).await?;
         Ok(Look::Asked)
     }
 

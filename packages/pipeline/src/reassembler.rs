@@ -13,7 +13,7 @@ use segue_domain::{
     Term,
 };
 use segue_ports::{
-    EngineError, Event, JobChange, LeaseName, Part, PutMode, QueueName, ReduceRequest, Reduced, Reducer, Run,
+    EngineError, Event, JobChange, LeaseName, Part, PutMode, Lane, ReduceRequest, Reduced, Reducer, Run,
     mutant,
 };
 use tokio_util::sync::CancellationToken;
@@ -44,7 +44,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let role =
         Reassembler { deps: deps.clone(), reducer, config: config.clone(), shutdown: shutdown.clone() };
-    serve(&deps, &config, QueueName::Reassemble, shutdown, |message| role.handle(message)).await;
+    serve(&deps, &config, Lane::Assemble, shutdown, |message| role.handle(message)).await;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_domain::{DomainError, Message};
-use segue_ports::{Delivery, PortError, QueueName, Receipt, WorkQueue, mutant};
+use segue_ports::{Delivery, PortError, Lane, Receipt, WorkQueue, mutant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +29,7 @@ pub enum Outcome {
 pub async fn serve<H, F>(
     deps: &Deps,
     config: &RoleConfig,
-    queue: QueueName,
+    queue: Lane,
     shutdown: CancellationToken,
     handle: H,
 ) where
@@ -45,7 +45,7 @@ pub async fn serve<H, F>(
 pub async fn serve_all<H, F, G, A>(
     deps: &Deps,
     config: &RoleConfig,
-    queue: QueueName,
+    queue: Lane,
     shutdown: CancellationToken,
     handle: H,
     foreign: G,
@@ -102,7 +102,7 @@ pub async fn serve_all<H, F, G, A>(
 async fn attend<H, F, G, A>(
     deps: &Deps,
     config: &RoleConfig,
-    queue: QueueName,
+    queue: Lane,
     delivery: Delivery,
     handle: &H,
     foreign: &G,
@@ -140,7 +140,7 @@ async fn attend<H, F, G, A>(
 
 async fn settle(
     deps: &Deps,
-    queue: QueueName,
+    queue: Lane,
     receipt: &Receipt,
     outcome: &Outcome,
 ) -> Result<(), PortError> {
@@ -158,7 +158,7 @@ struct Hidden {
 }
 
 impl Hidden {
-    fn keep(queue: &Arc<dyn WorkQueue>, name: QueueName, receipt: &Receipt, visibility: Duration) -> Hidden {
+    fn keep(queue: &Arc<dyn WorkQueue>, name: Lane, receipt: &Receipt, visibility: Duration) -> Hidden {
         let (queue, receipt) = (Arc::clone(queue), receipt.clone());
         let heartbeat = tokio::spawn(async move {
             loop {

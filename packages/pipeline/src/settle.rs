@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState, Key, Message, Plan, TaskId};
 use segue_ports::{
-    EngineError, Event, Inputs, JobChange, Lease, PortError, PortErrorKind, QueueName, Source, mutant,
+    EngineError, Event, Inputs, JobChange, Lease, PortError, PortErrorKind, Lane, Source, mutant,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ pub async fn reassemble_if_all_in(deps: &Deps, job: &JobId) -> anyhow::Result<()
     let waiting = matches!(record.state, JobState::Mapping | JobState::Reassembling);
     if waiting && record.all_tasks_in() {
         let body = Message::Reassemble { job: job.clone() }.encode();
-        deps.queue.send(QueueName::Reassemble, &[body], Duration::ZERO).await?;
+        deps.queue.send(Lane::Assemble, &[body], Duration::ZERO).await?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use segue_domain::{JobRecord, JobState, Message};
-use segue_ports::{NewJob, PortError, QueueName};
+use segue_ports::{NewJob, PortError, Lane};
 
 use crate::deps::Deps;
 
@@ -17,7 +17,7 @@ pub async fn submit(deps: &Deps, job: NewJob) -> Result<JobRecord, PortError> {
     let created = deps.ledger.create_job(job).await?;
     if created.job.state == JobState::Created {
         let body = Message::Chunk { job: created.job.id.clone() }.encode();
-        deps.queue.send(QueueName::Chunk, &[body], Duration::ZERO).await?;
+        deps.queue.send(Lane::Plan, &[body], Duration::ZERO).await?;
     }
     Ok(created.job)
 }

@@ -11,7 +11,7 @@ use segue_domain::{
     TaskKind, Term,
 };
 use segue_ports::{
-    EngineError, LeaseName, MapEngine, NoReport, ProducedFile, PutMode, QueueName, Recorded, Reporter, Run,
+    EngineError, LeaseName, MapEngine, NoReport, ProducedFile, PutMode, Lane, Resource, Recorded, Reporter, Run,
     TaskRequest, TaskResult, mutant,
 };
 use tokio::time::Instant;
@@ -57,7 +57,7 @@ pub async fn run(
         last_plan: Mutex::new(None),
         pace: Pace::default(),
     };
-    serve(&deps, &config, QueueName::Map, shutdown, |message| worker.handle(message)).await;
+    serve(&deps, &config, Lane::Task(Resource::Cpu), shutdown, |message| worker.handle(message)).await;
     Ok(())
 }
 

@@ -1,23 +1,25 @@
-//! What the roles need from those that know media and speech.
+//! Engines: the interface through which roles plan, run tasks and assemble.
 //!
-//! Engines see files and folders of this machine; keys, queues and ledgers are the roles'.
+//! Engines see files and folders of this machine; keys, queues and ledgers belong to the roles.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use segue_domain::{Failure, FaultKind, JobId, OutputKind, Plan, Recipe, Task, TaskKind};
+use segue_domain::{
+    Failure, FaultKind, FileKind, JobId, OutputId, OutputIndex, Plan, Recipe, Task, TaskKind,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::report::Reporter;
 use crate::source::Source;
 
-/// Why an engine gave up.
+/// Why an engine failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct EngineError {
-    /// Whose fault; [`EngineError::cancelled`] says when it was nobody's.
+    /// Whose fault it is, unless it was cancelled.
     pub kind: FaultKind,
     /// One line: what was wrong and what to do.
     pub message: String,
@@ -27,10 +29,13 @@ pub struct EngineError {
     pub retryable: bool,
     /// Whether it stopped because it was asked to.
     pub cancelled: bool,
+    /// Whether it met a document of a newer build: the work is left to a newer worker, and is not
+    /// counted as failed.
+    pub newer: bool,
 }
 
 impl EngineError {
-    /// An error that another attempt does not mend.
+    /// An error that another attempt does not repair.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> EngineError {
         EngineError {
             kind,
@@ -38,7 +43,13 @@ impl EngineError {
             stderr_tail: Vec::new(),
             retryable: false,
             cancelled: false,
+            newer: false,
         }
+    }
+
+    /// A document of a newer build.
+    pub fn newer(message: impl Into<String>) -> EngineError {
+        EngineError { newer: true, retryable: true, ..EngineError::new(FaultKind::Environment, message) }
     }
 
     /// It stopped because it was asked to.
@@ -57,13 +68,12 @@ impl EngineError {
     }
 }
 
-/// What every piece of work is given.
+/// The context of one piece of work.
 #[derive(Clone)]
-pub struct Run {
+pub struct WorkContext {
     /// The job.
     pub job: JobId,
-    /// Set when the work is to stop: the lease is lost, the job is cancelled, or the
-    /// process ends.
+    /// Set when the work is to stop: the lease is lost, the output has ended, or the process ends.
     pub cancel: CancellationToken,
     /// Takes progress.
     pub reporter: Arc<dyn Reporter>,
@@ -87,75 +97,87 @@ pub struct ProducedFile {
 pub struct Inputs {
     /// The source.
     pub source: Source,
-    /// The chunker's files by the names in [`Plan::files`].
+    /// The planner's files by the names in [`Plan::files`].
     pub files: BTreeMap<String, Source>,
 }
 
 /// A request for a plan.
 #[derive(Clone)]
 pub struct PlanRequest {
-    /// What every piece of work is given.
-    pub run: Run,
+    /// The context.
+    pub run: WorkContext,
     /// The source.
     pub source: Source,
     /// Its key, for the plan.
     pub source_key: String,
-    /// What is wanted.
+    /// The recipe of the job.
     pub recipe: Recipe,
+    /// The outputs of the recipe to plan, those of higher priority first.
+    pub outputs: Vec<OutputId>,
+    /// Indexes of the completed outputs that these were asked to be planned from.
+    pub needs: BTreeMap<OutputId, OutputIndex>,
 }
 
-/// A plan and the files that go with it.
+/// The plan of one output and the files that go with it.
 #[derive(Debug, Clone)]
-pub struct Planned {
-    /// The plan; [`Plan::files`] is filled in by the role.
+pub struct PlannedOutput {
+    /// The plan; [`Plan::files`] and [`Plan::needs`] are filled in by the role.
     pub plan: Plan,
     /// Files for the workers.
     pub files: Vec<ProducedFile>,
-    /// What the user should know.
+}
+
+/// The plans of several outputs of one job.
+#[derive(Debug, Clone, Default)]
+pub struct Planned {
+    /// For each output that was asked for, its plan or why it has none.
+    pub outputs: BTreeMap<OutputId, Result<PlannedOutput, EngineError>>,
+    /// Messages for the user.
     pub warnings: Vec<String>,
 }
 
 /// Derives plans.
 #[async_trait]
 pub trait Planner: Send + Sync {
-    /// A plan for the source. The same source, recipe and tools give the same plan.
+    /// Plans for the source, from one look at it. The same source, recipe and tools give the same plan for
+    /// an output, whichever others are planned with it. An error is that of all of them.
     async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError>;
 }
 
-/// A task to do.
+/// A task to run.
 #[derive(Clone)]
 pub struct TaskRequest {
-    /// What every piece of work is given.
-    pub run: Run,
+    /// The context.
+    pub run: WorkContext,
     /// The plan.
     pub plan: Arc<Plan>,
     /// The task.
     pub task: Task,
-    /// What it reads.
+    /// The files it reads.
     pub inputs: Inputs,
 }
 
-/// What a task came to.
+/// Result of a task.
 #[derive(Debug, Clone, Default)]
 pub struct TaskResult {
-    /// What it made.
+    /// The files it made.
     pub files: Vec<ProducedFile>,
-    /// Small facts for the reduce; large ones go into a file.
+    /// Small facts for the assembly; large ones go into a file.
     pub facts: serde_json::Value,
 }
 
-/// Does the tasks of some kinds.
+/// Runs tasks of some kinds.
 #[async_trait]
 pub trait MapEngine: Send + Sync {
-    /// The kinds it does.
+    /// The kinds it runs.
     fn kinds(&self) -> &[TaskKind];
 
-    /// Does a task, any number of times, anywhere. It reports progress of
+    /// Runs a task, any number of times, anywhere. It reports progress of
     /// [`Stage::Task`](crate::Stage) in the task's own unit, [`Task::work_ms`] in all.
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError>;
 }
 
-/// A finished task, for the reduce.
+/// A finished task, for the assembly.
 #[derive(Debug, Clone)]
 pub struct Part {
     /// The task.
@@ -166,30 +188,41 @@ pub struct Part {
     pub facts: serde_json::Value,
 }
 
-/// A request to join.
+/// A request to assemble an output.
 #[derive(Clone)]
-pub struct ReduceRequest {
-    /// What every piece of work is given.
-    pub run: Run,
+pub struct AssembleRequest {
+    /// The context.
+    pub run: WorkContext,
     /// The plan.
     pub plan: Arc<Plan>,
     /// Its hash, for the certificate.
     pub plan_hash: String,
-    /// What it reads.
+    /// The files it reads.
     pub inputs: Inputs,
     /// Every task of the plan, in the plan's order.
     pub parts: Vec<Part>,
+    /// The published outputs that this one needs.
+    pub needs: BTreeMap<OutputId, NeededOutput>,
+}
+
+/// A published output that another one reads.
+#[derive(Debug, Clone)]
+pub struct NeededOutput {
+    /// Its index.
+    pub index: OutputIndex,
+    /// Its files by their public names, to be read in part.
+    pub files: BTreeMap<String, Source>,
 }
 
 /// A file to publish.
 #[derive(Debug, Clone)]
-pub struct ReducedFile {
+pub struct AssembledFile {
     /// Public name, e.g. `final.mp4`.
     pub name: String,
     /// Where it lies.
     pub path: PathBuf,
     /// What it is for.
-    pub kind: OutputKind,
+    pub kind: FileKind,
     /// Media type.
     pub media_type: String,
     /// Size in bytes.
@@ -200,20 +233,21 @@ pub struct ReducedFile {
     pub made: String,
 }
 
-/// What a join came to. A join that fails its certificate is an error, not a result.
+/// Result of an assembly. One that fails its certificate is an error, not a result.
 #[derive(Debug, Clone, Default)]
-pub struct Reduced {
+pub struct Assembled {
     /// The files to publish, the certificate among them.
-    pub files: Vec<ReducedFile>,
-    /// What the user should know.
+    pub files: Vec<AssembledFile>,
+    /// Notes for the user.
     pub notes: Vec<String>,
     /// Names and versions of the programs that made it.
     pub tools: BTreeMap<String, String>,
 }
 
-/// Joins the parts of a job.
+/// Assembles the parts of an output.
 #[async_trait]
-pub trait Reducer: Send + Sync {
-    /// Joins, proves, and says what to publish.
-    async fn reduce(&self, request: ReduceRequest) -> Result<Reduced, EngineError>;
+pub trait Assembler: Send + Sync {
+    /// Assembles, certifies, and returns what to publish. An output without tasks has no parts and no
+    /// files; the role does not ask for it.
+    async fn assemble(&self, request: AssembleRequest) -> Result<Assembled, EngineError>;
 }

@@ -1,5 +1,7 @@
 //! What can go wrong between a role and an adapter.
 
+use segue_domain::DomainError;
+
 /// What kind of trouble it is; the caller decides by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PortErrorKind {
@@ -13,6 +15,8 @@ pub enum PortErrorKind {
     Environment,
     /// The data at the other end is not what this build writes.
     Corrupt,
+    /// A document of a newer build: to be left to a newer worker, and never counted as a failure.
+    Newer,
     /// The caller broke the contract.
     Misuse,
 }
@@ -43,6 +47,15 @@ impl PortError {
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> PortError {
         PortError { kind, message: format!("{message}: {source}"), source: Some(Box::new(source)) }
+    }
+
+    /// A document of the domain that cannot be read: of a newer build, or corrupt.
+    pub fn document(doing: impl std::fmt::Display, error: DomainError) -> PortError {
+        let kind = match error {
+            DomainError::Version { .. } => PortErrorKind::Newer,
+            _ => PortErrorKind::Corrupt,
+        };
+        PortError::with(kind, doing, error)
     }
 
     /// An I/O error; a full disk and a missing permission are told apart.

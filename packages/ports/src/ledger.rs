@@ -1,4 +1,4 @@
-//! The ledger: what is true of jobs, plans, completions and leases.
+//! Ledger: the authoritative record of jobs, their outputs, completions and leases.
 //!
 //! Every change is a conditional write that names what it expects. The protocol and why it
 //! holds is written down in `packages/pipeline/design.md`.
@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_domain::{Completion, Failure, HolderId, JobId, JobRecord, JobState, SealedPlan, TaskId, Term};
+use segue_domain::{
+    AssetId, CommittedIndex, Completion, Failure, HolderId, JobId, JobRecord, JobState, NewOutput, OutboxEntry,
+    OutputId, OutputRef, SealedPlan, TaskId, Term,
+};
 
 use crate::error::PortError;
 
@@ -15,18 +18,24 @@ use crate::error::PortError;
 pub struct NewJob {
     /// Its id, chosen by the caller so that a repeat is the same job.
     pub id: JobId,
+    /// The asset it is applied to.
+    pub asset: AssetId,
     /// Key of the source.
     pub source_key: String,
     /// The recipe document, JSON.
     pub recipe: String,
+    /// The outputs of the recipe.
+    pub outputs: Vec<NewOutput>,
+    /// How long the upload of the source is awaited; absent where the source is there.
+    pub awaiting: Option<Duration>,
 }
 
-/// What became of a creation.
+/// Result of a creation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreatedJob {
     /// Whether this call created it.
     pub created: bool,
-    /// The job as it stands now.
+    /// The job as it is now.
     pub job: JobRecord,
 }
 
@@ -48,58 +57,97 @@ pub struct JobPage {
     pub next: Option<String>,
 }
 
-/// A change of a job's state, with what comes with it.
+/// A change of one output's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JobChange {
-    /// `created` → `mapping`: the plan is sealed.
-    Seal(SealedPlan),
-    /// `mapping` → `reassembling`: refused while a task is not in.
-    Reassemble,
-    /// `reassembling` → `publishing`: this manifest and no other.
-    Commit {
-        /// Key of the manifest among the attempt's files.
-        manifest_key: String,
-    },
+pub enum OutputChange {
+    /// `mapping` → `assembling`: refused while a task is not completed or a need is not met.
+    Assemble,
+    /// `assembling` → `publishing`: this index and no other.
+    Commit(CommittedIndex),
     /// `publishing` → `completed`.
     Complete,
-    /// Any living state before `publishing` → `failed`.
+    /// Any state before `publishing` → `failed`.
     Fail(Failure),
-    /// Any living state before `publishing` → `cancelled`.
+    /// Any state before `publishing` → `cancelled`.
     Cancel,
-    /// `failed` or `cancelled` → `mapping` when a plan is sealed, else `created`. Failure
-    /// and counts of failures are forgotten; completions stay.
+    /// `failed` or `cancelled` → `mapping` when a plan is sealed, else `created`. The failure
+    /// and counts of failures are reset; completions stay.
     Retry,
 }
 
-/// What became of a recorded completion.
+/// A change of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobChange {
+    /// `created` → `mapping` of every output named here, or of none: refused while what gates the
+    /// plan of one of them is not completed.
+    Seal(Vec<(OutputId, SealedPlan)>),
+    /// A change of one output.
+    Output {
+        /// The output.
+        output: OutputId,
+        /// The change.
+        change: OutputChange,
+        /// Notices that become durable with the change.
+        outbox: Vec<OutboxEntry>,
+    },
+    /// Adds outputs. One whose name and specification are there already is left alone; the same name
+    /// with another specification refuses the whole. Those added after the job has ended are optional.
+    Add {
+        /// The outputs.
+        outputs: Vec<NewOutput>,
+        /// The recipe of the job with these outputs.
+        recipe: String,
+        /// The revision of the job that the recipe was made from.
+        revision: u64,
+    },
+    /// Cancels every output that is not published or being published.
+    Cancel,
+    /// The upload of the source is confirmed: refused unless it is awaited.
+    Confirm,
+    /// Fails every output because the upload was not confirmed: refused unless it is awaited and its
+    /// time is over by the ledger's clock.
+    Expire,
+    /// Begins the deletion from any state: from then on every other change is refused. The leases of
+    /// the job end with it, or right after it.
+    Delete,
+}
+
+impl JobChange {
+    /// A change of one output without notices.
+    pub fn output(output: &OutputId, change: OutputChange) -> JobChange {
+        JobChange::Output { output: output.clone(), change, outbox: Vec::new() }
+    }
+}
+
+/// Result of recording a completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
     /// It is the task's completion, and it is counted.
     Created,
     /// The task had one; that one stands and nothing changed.
     Existed,
-    /// The lease was taken over or given back: nothing was written.
+    /// The lease was taken over or released: nothing was written.
     Stale,
 }
 
-/// What a lease is for: `chunk/JOB`, `task/JOB/TASK`, `reassemble/JOB`, `sweep`.
+/// What a lease is for: `plan/JOB`, `task/JOB/OUTPUT/TASK`, `assemble/JOB/OUTPUT`, `sweep`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaseName(String);
 
 impl LeaseName {
-    /// The right to plan a job.
-    pub fn chunk(job: &JobId) -> LeaseName {
-        LeaseName(format!("chunk/{job}"))
+    /// The right to plan outputs of a job.
+    pub fn plan(job: &JobId) -> LeaseName {
+        LeaseName(format!("plan/{job}"))
     }
 
-    /// The right to do a task.
-    pub fn task(job: &JobId, task: &TaskId) -> LeaseName {
-        LeaseName(format!("task/{job}/{task}"))
+    /// The right to run a task.
+    pub fn task(job: &JobId, output: &OutputId, task: &TaskId) -> LeaseName {
+        LeaseName(format!("task/{job}/{output}/{task}"))
     }
 
-    /// The right to join a job.
-    pub fn reassemble(job: &JobId) -> LeaseName {
-        LeaseName(format!("reassemble/{job}"))
+    /// The right to assemble and publish an output.
+    pub fn assemble(job: &JobId, output: &OutputId) -> LeaseName {
+        LeaseName(format!("assemble/{job}/{output}"))
     }
 
     /// The right to sweep.
@@ -118,48 +166,62 @@ impl LeaseName {
     }
 
     /// Whether it belongs to that job.
-    pub fn is_of(&self, job: &JobId) -> bool {
+    pub fn belongs_to(&self, job: &JobId) -> bool {
         self.job() == Some(job.as_str())
     }
 }
 
-/// The right to do something, for a while.
+/// An exclusive, expiring right to one piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// What for.
     pub name: LeaseName,
-    /// Who holds it.
+    /// The holder.
     pub holder: HolderId,
     /// Grows with each acquisition of the name, for ever, also when the job was deleted and
     /// made again in between; the first is 1.
     pub term: Term,
 }
 
-/// What became of an attempt to get a lease.
+/// Result of an attempt to acquire a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acquired {
     /// It is held now.
     Held(Lease),
-    /// Somebody holds it, for about this long still if they do not renew.
+    /// Another holder has it, for about this long if it is not renewed.
     Busy(Duration),
 }
 
-/// Jobs and their states.
+/// Jobs and the states of their outputs.
 #[async_trait]
 pub trait JobLedger: Send + Sync {
-    /// Creates the job in state `created`, unless one of that id is there.
+    /// Creates the job with every output in `created`, unless one of that id is there, also one that is
+    /// being deleted.
+    /// [`PortErrorKind::Misuse`](crate::PortErrorKind) for outputs that cannot stand together
+    /// ([`JobRecord::check_outputs`]).
     async fn create_job(&self, job: NewJob) -> Result<CreatedJob, PortError>;
 
-    /// The job, or `None`.
+    /// The job, or `None`. One that is being deleted is there until [`delete_job`](Self::delete_job).
+    /// [`PortErrorKind::Newer`](crate::PortErrorKind) when its document was written by a newer build.
     async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError>;
 
-    /// A page of jobs, at most `max`, from where an earlier page said.
+    /// A page of jobs, at most `max`, from where an earlier page ended. Documents of a newer build are
+    /// left out.
     async fn jobs(&self, filter: JobFilter, from: Option<&str>, max: usize) -> Result<JobPage, PortError>;
 
-    /// Makes a change if the job's state allows it and, where a lease is given, if that
-    /// lease still has its term: one atomic step ([`JobChange::applied_to`] is the rule).
-    /// Returns the job after the change, or `None` when it was refused; a repeat of a
-    /// change that took effect is refused, and so is a change of a job that is not there.
+    /// A page of jobs that the sweeper has to look at ([`JobRecord::is_open_job`]), whatever their state:
+    /// those that last changed before `updated_before_ms`. Documents of a newer build are left out.
+    async fn open_jobs(
+        &self,
+        updated_before_ms: i64,
+        from: Option<&str>,
+        max: usize,
+    ) -> Result<JobPage, PortError>;
+
+    /// Makes a change if the job allows it and, where a lease is given, if that lease still has its
+    /// term: one atomic step ([`JobChange::applied_to`] is the rule). Returns the job after the
+    /// change, or `None` when it was refused; a repeat of a change that took effect is refused, and so
+    /// is a change of a job that is not there. Notices of the change are durable with it.
     async fn change(
         &self,
         id: &JobId,
@@ -167,49 +229,64 @@ pub trait JobLedger: Send + Sync {
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError>;
 
-    /// Removes the job that was read, with its completions and counts, and ends its leases.
-    /// False, and nothing changes, when it is in another state by now, or when a later job
-    /// of that id is there (another [`epoch`](JobRecord::epoch)); so a request may come as
-    /// late as it likes. True when no job of that id is there, also for a repeat. A later
-    /// job of that id starts afresh, but its terms go on growing.
+    /// Removes the job that was read, with its completions and counts. False, and nothing changes,
+    /// when it is not being deleted ([`JobChange::Delete`]), or when a later job of that id is there
+    /// (another [`epoch`](JobRecord::epoch)); so a request may come as late as it likes. True when
+    /// no job of that id is there, also for a repeat. A later job of that id starts afresh, but its
+    /// terms go on growing.
     async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError>;
 }
 
-/// Completions and failures of tasks.
+/// Notices that were recorded with changes, to be delivered.
+#[async_trait]
+pub trait OutboxLedger: Send + Sync {
+    /// At most `max` notices that were not removed, oldest first where the ledger has an order.
+    async fn outbox(&self, max: usize) -> Result<Vec<OutboxEntry>, PortError>;
+
+    /// Removes a notice that was delivered; fine when it is not there.
+    async fn remove_from_outbox(&self, id: &str) -> Result<(), PortError>;
+}
+
+/// Completions and failures of the tasks of an output.
 #[async_trait]
 pub trait CompletionLedger: Send + Sync {
-    /// Creates the completion if the task has none and `lease` still has its term, and
-    /// counts it for the job only if it was created: one transaction, whatever the job's
-    /// state, also before its plan is sealed. A lease that ran out and that nobody took
-    /// over still has its term. [`Recorded::Existed`] is said to a stale lease as well,
-    /// so that whoever asks learns that the task is done.
+    /// Creates the completion if the task has none and `lease` still has its term, and counts it
+    /// for the output only if it was created: one transaction, whatever the output's state, also
+    /// before its plan is sealed. It does not touch the job's document. A lease that expired and was not
+    /// taken over still has its term. [`Recorded::Existed`] is returned to a stale lease as well,
+    /// so that the caller learns that the task is done.
     /// [`PortErrorKind::Misuse`](crate::PortErrorKind) when the lease is not the task's, nor
     /// that of a spare attempt at it ([`TaskId::spare`]), or the completion names another term.
     async fn record(&self, completion: &Completion, lease: &Lease) -> Result<Recorded, PortError>;
 
-    /// The task's completion, or `None`.
-    async fn completion(&self, job: &JobId, task: &TaskId) -> Result<Option<Completion>, PortError>;
+    /// Number of completions of the output; never falls in one life of its job.
+    async fn completed(&self, output: &OutputRef) -> Result<u64, PortError>;
 
-    /// Completions of a job in order of their task ids, at most `max`, those after `after`.
+    /// The task's completion, or `None`.
+    async fn completion(&self, output: &OutputRef, task: &TaskId) -> Result<Option<Completion>, PortError>;
+
+    /// Completions of an output in order of their task ids, at most `max`, those after `after`.
     async fn completions(
         &self,
-        job: &JobId,
+        output: &OutputRef,
         after: Option<&TaskId>,
         max: usize,
     ) -> Result<Vec<Completion>, PortError>;
 
-    /// Counts a failed attempt and says how many there are now; a repeat counts again.
-    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when the job is not there.
-    async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError>;
+    /// Counts a failed attempt and returns how many there are now; a repeat counts again. A retry of
+    /// the output begins at zero.
+    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when the output in this life of its job is not
+    /// there.
+    async fn count_failure(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError>;
 
-    /// How many were counted: 0 where none was, also when the job is not there.
-    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError>;
+    /// How many were counted: 0 where none was, also when the output is not there.
+    async fn failures(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError>;
 }
 
 /// Leases with terms, by the ledger's own clock.
 #[async_trait]
 pub trait LeaseLedger: Send + Sync {
-    /// Takes the lease for `ttl` if nobody holds it or its time is over. The term is one
+    /// Takes the lease for `ttl` if it is free or expired. The term is one
     /// more than the last, also when the same holder takes it again. A holder does not
     /// get a lease that it holds already.
     async fn acquire(
@@ -219,15 +296,15 @@ pub trait LeaseLedger: Send + Sync {
         ttl: Duration,
     ) -> Result<Acquired, PortError>;
 
-    /// Holds it for `ttl` from now on. False when the term is over: taken over or given
-    /// back. A lease that ran out and that nobody took over is renewed.
+    /// Extends it to `ttl` from now. False when the term is over: taken over or released. A lease that
+    /// expired and was not taken over is renewed.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError>;
 
-    /// Gives it back; nothing happens when the term is over. The term stays known.
+    /// Releases it; nothing happens when the term is over. The term stays known.
     async fn release(&self, lease: &Lease) -> Result<(), PortError>;
 }
 
 /// The whole ledger.
-pub trait Ledger: JobLedger + CompletionLedger + LeaseLedger {}
+pub trait Ledger: JobLedger + CompletionLedger + LeaseLedger + OutboxLedger {}
 
-impl<T: JobLedger + CompletionLedger + LeaseLedger> Ledger for T {}
+impl<T: JobLedger + CompletionLedger + LeaseLedger + OutboxLedger> Ledger for T {}

@@ -25,16 +25,16 @@ pub mod store;
 pub use clock::{Clock, SystemClock};
 pub use dead::{DeadLetters, DeadMessage};
 pub use engine::{
-    EngineError, Inputs, MapEngine, Part, PlanRequest, Planned, Planner, ProducedFile, ReduceRequest,
-    Reduced, ReducedFile, Reducer, Run, TaskRequest, TaskResult,
+    AssembleRequest, Assembled, AssembledFile, Assembler, EngineError, Inputs, MapEngine, NeededOutput, Part,
+    PlanRequest, Planned, PlannedOutput, Planner, ProducedFile, TaskRequest, TaskResult, WorkContext,
 };
 pub use error::{PortError, PortErrorKind};
 pub use ledger::{
     Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
-    LeaseName, Ledger, NewJob, Recorded,
+    LeaseName, Ledger, NewJob, OutboxLedger, OutputChange, Recorded,
 };
 pub use notice::{ArrivalNotice, ReadArrivals};
-pub use queue::{Delivery, QueueDepth, QueueName, Receipt, WorkQueue};
+pub use queue::{Delivery, Lane, QueueDepth, Receipt, Resource, WorkQueue};
 pub use report::{Event, NoReport, Reporter, Stage};
 pub use source::{FetchRanges, Source};
 pub use store::{MediaStore, Object, ObjectPage, PutMode, PutResult};

@@ -1,4 +1,4 @@
-//! The work queue: at least once, in no order, with a memory of its own.
+//! Work queue: at-least-once delivery, unordered, in lanes.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,39 +7,75 @@ use async_trait::async_trait;
 
 use crate::error::PortError;
 
-/// Which queue.
+/// What a machine has to have for a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum QueueName {
-    /// Jobs to plan.
-    Chunk,
-    /// Tasks to do.
-    Map,
-    /// Jobs to join.
-    Reassemble,
+pub enum Resource {
+    /// Processor cores alone.
+    Cpu,
+    /// A graphics processor.
+    Gpu,
+    /// The network beyond the store.
+    Net,
 }
 
-impl QueueName {
-    /// Every queue.
-    pub const ALL: [QueueName; 3] = [QueueName::Chunk, QueueName::Map, QueueName::Reassemble];
+/// A queue of its own for one kind of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// Jobs to plan.
+    Plan,
+    /// Tasks to run, by what they need.
+    Task(Resource),
+    /// Outputs to assemble.
+    Assemble,
+    /// Notices of sources that arrived, and sources to fetch.
+    Ingest,
+    /// Callbacks and events to deliver.
+    Notify,
+    /// Study material to make.
+    Study,
+}
 
-    /// The name in tables and logs.
+impl Lane {
+    /// Every lane.
+    pub const ALL: [Lane; 8] = [
+        Lane::Plan,
+        Lane::Task(Resource::Cpu),
+        Lane::Task(Resource::Gpu),
+        Lane::Task(Resource::Net),
+        Lane::Assemble,
+        Lane::Ingest,
+        Lane::Notify,
+        Lane::Study,
+    ];
+
+    /// The name in tables, settings and logs.
     pub fn as_str(self) -> &'static str {
         match self {
-            QueueName::Chunk => "chunk",
-            QueueName::Map => "map",
-            QueueName::Reassemble => "reassemble",
+            Lane::Plan => "plan",
+            Lane::Task(Resource::Cpu) => "task-cpu",
+            Lane::Task(Resource::Gpu) => "task-gpu",
+            Lane::Task(Resource::Net) => "task-net",
+            Lane::Assemble => "assemble",
+            Lane::Ingest => "ingest",
+            Lane::Notify => "notify",
+            Lane::Study => "study",
         }
+    }
+
+    /// The lane of that name.
+    pub fn parse(name: &str) -> Option<Lane> {
+        Lane::ALL.into_iter().find(|lane| lane.as_str() == name)
     }
 }
 
-impl fmt::Display for QueueName {
+impl fmt::Display for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-/// The right to say something of one delivery. A later delivery of the same message has
-/// another receipt, and the older one is then void.
+/// Handle of one delivery. A later delivery of the same message has another receipt, which makes the
+/// older one void.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Receipt(pub String);
 
@@ -67,20 +103,21 @@ pub struct QueueDepth {
 
 /// A queue that delivers at least once and in no order.
 ///
-/// Nobody may rely on a message being delivered only once, or on a message at all: what
-/// is to be done stands in the ledger, and the sweeper sends again what was lost.
+/// A message may be delivered more than once, and it may be lost: the ledger knows what has to be done,
+/// and the sweeper sends lost messages again. Lanes need no set-up; where a deployment has no queue for
+/// a lane, sending to it is [`PortErrorKind::Environment`](crate::PortErrorKind).
 #[async_trait]
 pub trait WorkQueue: Send + Sync {
     /// Sends every body, to be delivered after `delay`. Durable on return. A repeat sends
     /// again. On an error any part of them may have been sent.
-    async fn send(&self, queue: QueueName, bodies: &[String], delay: Duration) -> Result<(), PortError>;
+    async fn send(&self, lane: Lane, bodies: &[String], delay: Duration) -> Result<(), PortError>;
 
     /// Up to `max` messages, hidden from others for `visibility`. Waits up to `wait` for
     /// the first and returns empty-handed after that. When the future is dropped, nothing
     /// is lost, but a message may stay hidden for its visibility.
     async fn receive(
         &self,
-        queue: QueueName,
+        lane: Lane,
         max: usize,
         visibility: Duration,
         wait: Duration,
@@ -91,19 +128,19 @@ pub trait WorkQueue: Send + Sync {
     /// aside. A receipt whose visibility ran out is good until the next delivery.
     async fn extend(
         &self,
-        queue: QueueName,
+        lane: Lane,
         receipt: &Receipt,
         visibility: Duration,
     ) -> Result<bool, PortError>;
 
     /// Removes the message. False, and nothing happens, when the receipt is void.
-    async fn ack(&self, queue: QueueName, receipt: &Receipt) -> Result<bool, PortError>;
+    async fn ack(&self, lane: Lane, receipt: &Receipt) -> Result<bool, PortError>;
 
     /// Puts the message aside with the reason, to be looked at by a person. False, and
     /// nothing happens, when the receipt is void.
-    async fn dead_letter(&self, queue: QueueName, receipt: &Receipt, reason: &str)
+    async fn dead_letter(&self, lane: Lane, receipt: &Receipt, reason: &str)
     -> Result<bool, PortError>;
 
     /// How much is on the queue; may be a little old.
-    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError>;
+    async fn depth(&self, lane: Lane) -> Result<QueueDepth, PortError>;
 }

@@ -1,6 +1,6 @@
 //! Progress, as events. Only a program knows what a progress bar is.
 
-use segue_domain::{JobId, JobState, TaskKind};
+use segue_domain::{JobId, JobState, OutputId, OutputState, TaskKind};
 use serde::{Deserialize, Serialize};
 
 /// A part of the way that a user waits for.
@@ -29,6 +29,15 @@ pub enum Event {
         job: JobId,
         /// Its state.
         state: JobState,
+    },
+    /// An output is in a new state.
+    Output {
+        /// The job.
+        job: JobId,
+        /// The output.
+        output: OutputId,
+        /// Its state.
+        state: OutputState,
     },
     /// A stage is known to take `total` units of work, of which `done` are done already.
     StageStarted {

@@ -14,7 +14,7 @@ use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
 use segue_ports::{
     Acquired, CompletionLedger, CreatedJob, DeadLetters, DeadMessage, Delivery, JobChange, JobFilter,
     JobLedger, JobPage, Lease, LeaseLedger, LeaseName, Ledger, MediaStore, NewJob, Object, ObjectPage,
-    PortError, PutMode, PutResult, QueueDepth, QueueName, Receipt, Recorded, WorkQueue,
+    PortError, PutMode, PutResult, QueueDepth, Lane, Receipt, Recorded, WorkQueue,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,13 +164,13 @@ impl LeaseLedger for Broken {
 
 #[async_trait]
 impl WorkQueue for Broken {
-    async fn send(&self, queue: QueueName, bodies: &[String], delay: Duration) -> Result<(), PortError> {
+    async fn send(&self, queue: Lane, bodies: &[String], delay: Duration) -> Result<(), PortError> {
         self.queue.send(queue, bodies, delay).await
     }
 
     async fn receive(
         &self,
-        queue: QueueName,
+        queue: Lane,
         max: usize,
         visibility: Duration,
         wait: Duration,
@@ -186,47 +186,47 @@ impl WorkQueue for Broken {
 
     async fn extend(
         &self,
-        queue: QueueName,
+        queue: Lane,
         receipt: &Receipt,
         visibility: Duration,
     ) -> Result<bool, PortError> {
         self.queue.extend(queue, receipt, visibility).await
     }
 
-    async fn ack(&self, queue: QueueName, receipt: &Receipt) -> Result<bool, PortError> {
+    async fn ack(&self, queue: Lane, receipt: &Receipt) -> Result<bool, PortError> {
         Ok(self.queue.ack(queue, receipt).await? || self.is(Fault::BelievesEveryReceipt))
     }
 
     async fn dead_letter(
         &self,
-        queue: QueueName,
+        queue: Lane,
         receipt: &Receipt,
         reason: &str,
     ) -> Result<bool, PortError> {
         self.queue.dead_letter(queue, receipt, reason).await
     }
 
-    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError> {
+    async fn depth(&self, queue: Lane) -> Result<QueueDepth, PortError> {
         self.queue.depth(queue).await
     }
 }
 
 #[async_trait]
 impl DeadLetters for Broken {
-    async fn list(&self, queue: QueueName, max: usize) -> Result<Vec<DeadMessage>, PortError> {
+    async fn list(&self, queue: Lane, max: usize) -> Result<Vec<DeadMessage>, PortError> {
         let mut found = self.queue.list(queue, max).await?;
         if self.is(Fault::LosesWhatIsLookedAt) {
             self.queue.purge(queue).await?;
         }
         if self.is(Fault::MixesQueues) {
-            for other in QueueName::ALL.into_iter().filter(|other| *other != queue) {
+            for other in Lane::ALL.into_iter().filter(|other| *other != queue) {
                 found.extend(self.queue.list(other, max).await?);
             }
         }
         Ok(found)
     }
 
-    async fn redrive(&self, queue: QueueName, max: usize) -> Result<usize, PortError> {
+    async fn redrive(&self, queue: Lane, max: usize) -> Result<usize, PortError> {
         if self.is(Fault::KeepsWhatItSends) {
             let letters = self.queue.list(queue, max).await?;
             let bodies: Vec<String> = letters.into_iter().map(|letter| letter.body).collect();
@@ -236,7 +236,7 @@ impl DeadLetters for Broken {
         self.queue.redrive(queue, max).await
     }
 
-    async fn purge(&self, queue: QueueName) -> Result<usize, PortError> {
+    async fn purge(&self, queue: Lane) -> Result<usize, PortError> {
         if self.is(Fault::PurgesTheQueue) {
             for delivery in self.queue.receive(queue, 1000, Duration::from_secs(60), Duration::ZERO).await? {
                 self.queue.ack(queue, &delivery.receipt).await?;

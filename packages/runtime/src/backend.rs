@@ -11,7 +11,7 @@ use segue_domain::{Failure, Key};
 use segue_pipeline::Deps;
 #[cfg(feature = "aws")]
 use segue_ports::PortErrorKind;
-use segue_ports::{DeadLetters, MediaStore, QueueName, ReadArrivals, Reporter, WorkQueue};
+use segue_ports::{DeadLetters, MediaStore, Lane, Resource, ReadArrivals, Reporter, WorkQueue};
 
 use crate::failure;
 #[cfg(feature = "aws")]
@@ -99,7 +99,7 @@ pub struct DeadLane {
     /// Its name for people.
     pub name: &'static str,
     /// Its name for `letters`.
-    pub queue: QueueName,
+    pub queue: Lane,
     /// What was put aside.
     pub letters: Arc<dyn DeadLetters>,
 }
@@ -229,8 +229,8 @@ impl Backend {
     pub fn dead_letters(&self) -> Vec<DeadLane> {
         let of = |letters: Arc<dyn DeadLetters>| {
             let lane =
-                |queue: QueueName| DeadLane { name: queue.as_str(), queue, letters: Arc::clone(&letters) };
-            QueueName::ALL.map(lane).to_vec()
+                |queue: Lane| DeadLane { name: queue.as_str(), queue, letters: Arc::clone(&letters) };
+            Lane::ALL.map(lane).to_vec()
         };
         match self {
             Backend::Local(local) => of(local.queue.clone()),
@@ -238,12 +238,12 @@ impl Backend {
             Backend::Aws(aws) => {
                 let mut lanes = of(aws.0.queue.clone());
                 if let Some(gpu) = &aws.0.gpu_queue {
-                    lanes.push(DeadLane { name: "map-gpu", queue: QueueName::Map, letters: gpu.clone() });
+                    lanes.push(DeadLane { name: "map-gpu", queue: Lane::Task(Resource::Cpu), letters: gpu.clone() });
                 }
                 if let Some(notices) = &aws.0.notices {
                     lanes.push(DeadLane {
                         name: "ingest",
-                        queue: QueueName::Chunk,
+                        queue: Lane::Plan,
                         letters: notices.clone(),
                     });
                 }

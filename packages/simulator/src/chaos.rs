@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_domain::Message;
-use segue_ports::QueueName;
+use segue_ports::Lane;
 use tokio::time::Instant;
 
 use crate::event::Event;
@@ -84,14 +84,14 @@ fn disturb(world: &World, state: &mut State, event: Event) -> bool {
     };
     let mut rng = Rng::new(dice);
     if matches!(event, Event::Foreign(_) | Event::Stray(_)) {
-        let queue = rng.pick(&QueueName::ALL);
+        let queue = rng.pick(&Lane::ALL);
         let body =
             if matches!(event, Event::Foreign(_)) { foreign(&mut rng) } else { stray(world, &mut rng) };
         state.lanes.lane(queue).send(body, Duration::ZERO);
         world.bells[queue as usize].notify_waiters();
         return true;
     }
-    let all: Vec<(QueueName, u64)> = state
+    let all: Vec<(Lane, u64)> = state
         .lanes
         .all()
         .flat_map(|(queue, lane)| lane.messages.iter().filter(|m| !m.forgotten).map(move |m| (queue, m.id)))

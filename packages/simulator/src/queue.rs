@@ -1,6 +1,6 @@
 //! The simulated queue: at least once, in any order, and sometimes not at all.
 
-use segue_ports::{Delivery, QueueName, Receipt};
+use segue_ports::{Delivery, Lane, Receipt};
 use tokio::time::{Duration, Instant};
 
 use crate::rng::Rng;
@@ -36,13 +36,13 @@ pub struct Lanes([Lane; 3]);
 
 impl Lanes {
     /// One of them.
-    pub fn lane(&mut self, queue: QueueName) -> &mut Lane {
+    pub fn lane(&mut self, queue: Lane) -> &mut Lane {
         &mut self.0[queue as usize]
     }
 
     /// All of them with their names.
-    pub fn all(&self) -> impl Iterator<Item = (QueueName, &Lane)> {
-        QueueName::ALL.into_iter().zip(&self.0)
+    pub fn all(&self) -> impl Iterator<Item = (Lane, &Lane)> {
+        Lane::ALL.into_iter().zip(&self.0)
     }
 }
 

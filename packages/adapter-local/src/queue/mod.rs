@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_ports::{DeadLetters, DeadMessage, Delivery, PortError, QueueDepth, QueueName, Receipt, WorkQueue};
+use segue_ports::{DeadLetters, DeadMessage, Delivery, PortError, QueueDepth, Lane, Receipt, WorkQueue};
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{Instance, now_ms};
@@ -39,7 +39,7 @@ impl LocalQueue {
     /// A database that cannot be read.
     pub async fn dead_letters(
         &self,
-        queue: QueueName,
+        queue: Lane,
         after: i64,
         max: usize,
     ) -> Result<Vec<DeadLetter>, PortError> {
@@ -48,7 +48,7 @@ impl LocalQueue {
 
     async fn take(
         &self,
-        queue: QueueName,
+        queue: Lane,
         max: usize,
         visibility: Duration,
         look_for_dead: bool,
@@ -76,7 +76,7 @@ impl LocalQueue {
 
 #[async_trait]
 impl WorkQueue for LocalQueue {
-    async fn send(&self, queue: QueueName, bodies: &[String], delay: Duration) -> Result<(), PortError> {
+    async fn send(&self, queue: Lane, bodies: &[String], delay: Duration) -> Result<(), PortError> {
         let bodies = bodies.to_vec();
         self.shared.db.call(move |db| writing(db, |t| rows::insert(t, queue, &bodies, delay))).await?;
         self.shared.bell.notify_waiters();
@@ -85,7 +85,7 @@ impl WorkQueue for LocalQueue {
 
     async fn receive(
         &self,
-        queue: QueueName,
+        queue: Lane,
         max: usize,
         visibility: Duration,
         wait: Duration,
@@ -118,7 +118,7 @@ impl WorkQueue for LocalQueue {
 
     async fn extend(
         &self,
-        queue: QueueName,
+        queue: Lane,
         receipt: &Receipt,
         visibility: Duration,
     ) -> Result<bool, PortError> {
@@ -129,14 +129,14 @@ impl WorkQueue for LocalQueue {
         Ok(extended)
     }
 
-    async fn ack(&self, queue: QueueName, receipt: &Receipt) -> Result<bool, PortError> {
+    async fn ack(&self, queue: Lane, receipt: &Receipt) -> Result<bool, PortError> {
         let receipt = receipt.clone();
         self.shared.db.call(move |db| rows::remove(db, queue, &receipt)).await
     }
 
     async fn dead_letter(
         &self,
-        queue: QueueName,
+        queue: Lane,
         receipt: &Receipt,
         reason: &str,
     ) -> Result<bool, PortError> {
@@ -144,14 +144,14 @@ impl WorkQueue for LocalQueue {
         self.shared.db.call(move |db| rows::put_aside(db, queue, &receipt, &reason)).await
     }
 
-    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError> {
+    async fn depth(&self, queue: Lane) -> Result<QueueDepth, PortError> {
         self.shared.db.call(move |db| rows::depth(db, queue)).await
     }
 }
 
 #[async_trait]
 impl DeadLetters for LocalQueue {
-    async fn list(&self, queue: QueueName, max: usize) -> Result<Vec<DeadMessage>, PortError> {
+    async fn list(&self, queue: Lane, max: usize) -> Result<Vec<DeadMessage>, PortError> {
         let letters = self.dead_letters(queue, 0, max).await?;
         let told = |letter: DeadLetter| DeadMessage {
             id: letter.number.to_string(),
@@ -161,13 +161,13 @@ impl DeadLetters for LocalQueue {
         Ok(letters.into_iter().map(told).collect())
     }
 
-    async fn redrive(&self, queue: QueueName, max: usize) -> Result<usize, PortError> {
+    async fn redrive(&self, queue: Lane, max: usize) -> Result<usize, PortError> {
         let sent = self.shared.db.call(move |db| rows::redrive(db, queue, max)).await?;
         self.shared.bell.notify_waiters();
         Ok(sent)
     }
 
-    async fn purge(&self, queue: QueueName) -> Result<usize, PortError> {
+    async fn purge(&self, queue: Lane) -> Result<usize, PortError> {
         self.shared.db.call(move |db| rows::purge(db, queue)).await
     }
 }

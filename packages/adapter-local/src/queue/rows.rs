@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, params};
 use segue_domain::HolderId;
-use segue_ports::{Delivery, PortError, QueueDepth, QueueName, Receipt};
+use segue_ports::{Delivery, PortError, QueueDepth, Lane, Receipt};
 
 use crate::backend::{ms, now_ms};
 use crate::db::writing;
@@ -47,7 +47,7 @@ fn format(id: i64, deliveries: i64) -> Receipt {
 
 pub fn insert(
     transaction: &Transaction<'_>,
-    queue: QueueName,
+    queue: Lane,
     bodies: &[String],
     delay: Duration,
 ) -> Result<(), PortError> {
@@ -63,7 +63,7 @@ pub fn insert(
 /// Looks first and locks only when there is something: a waiting receiver costs reads.
 pub fn take(
     connection: &mut Connection,
-    queue: QueueName,
+    queue: Lane,
     max: usize,
     visibility: Duration,
     owner: &HolderId,
@@ -98,7 +98,7 @@ pub fn take(
 /// Hides the message for `visibility` from now on.
 pub fn show_again(
     connection: &mut Connection,
-    queue: QueueName,
+    queue: Lane,
     receipt: &Receipt,
     visibility: Duration,
 ) -> Result<bool, PortError> {
@@ -114,14 +114,14 @@ pub fn show_again(
     })
 }
 
-pub fn remove(connection: &mut Connection, queue: QueueName, receipt: &Receipt) -> Result<bool, PortError> {
+pub fn remove(connection: &mut Connection, queue: Lane, receipt: &Receipt) -> Result<bool, PortError> {
     let Some((id, deliveries)) = parse(receipt) else { return Ok(false) };
     writing(connection, |transaction| remove_row(transaction, queue, id, deliveries))
 }
 
 fn remove_row(
     transaction: &Transaction<'_>,
-    queue: QueueName,
+    queue: Lane,
     id: i64,
     deliveries: i64,
 ) -> Result<bool, PortError> {
@@ -132,7 +132,7 @@ fn remove_row(
 
 pub fn put_aside(
     connection: &mut Connection,
-    queue: QueueName,
+    queue: Lane,
     receipt: &Receipt,
     reason: &str,
 ) -> Result<bool, PortError> {
@@ -148,7 +148,7 @@ pub fn put_aside(
     })
 }
 
-pub fn depth(connection: &Connection, queue: QueueName) -> Result<QueueDepth, PortError> {
+pub fn depth(connection: &Connection, queue: Lane) -> Result<QueueDepth, PortError> {
     let sql = "SELECT count(*), count(*) FILTER (WHERE owner IS NOT NULL AND visible_at_ms > ?2),
                (SELECT count(*) FROM dead_letters WHERE queue = ?1) FROM messages WHERE queue = ?1";
     let (all, in_flight, dead): (u32, u32, u32) = connection
@@ -159,7 +159,7 @@ pub fn depth(connection: &Connection, queue: QueueName) -> Result<QueueDepth, Po
 
 pub fn dead_letters(
     connection: &Connection,
-    queue: QueueName,
+    queue: Lane,
     after: i64,
     max: usize,
 ) -> Result<Vec<DeadLetter>, PortError> {
@@ -180,7 +180,7 @@ pub fn dead_letters(
 }
 
 /// Sends the oldest letters again, as new messages; how many.
-pub fn redrive(connection: &mut Connection, queue: QueueName, max: usize) -> Result<usize, PortError> {
+pub fn redrive(connection: &mut Connection, queue: Lane, max: usize) -> Result<usize, PortError> {
     let max = i64::try_from(max).unwrap_or(i64::MAX);
     writing(connection, |transaction| {
         let send = "INSERT INTO messages (queue, body, visible_at_ms)
@@ -193,7 +193,7 @@ pub fn redrive(connection: &mut Connection, queue: QueueName, max: usize) -> Res
 }
 
 /// Forgets every letter of the queue; how many there were.
-pub fn purge(connection: &mut Connection, queue: QueueName) -> Result<usize, PortError> {
+pub fn purge(connection: &mut Connection, queue: Lane) -> Result<usize, PortError> {
     let sql = "DELETE FROM dead_letters WHERE queue = ?1";
     writing(connection, |transaction| transaction.execute(sql, [queue.as_str()]).map_err(error::sql))
 }

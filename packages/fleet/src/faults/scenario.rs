@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use nix::sys::signal::Signal;
 use segue_domain::{JobId, JobState, Message};
-use segue_ports::{JobLedger, QueueName, WorkQueue};
+use segue_ports::{JobLedger, Lane, WorkQueue};
 
 use super::Crew;
 use crate::fleet::Fleet;
@@ -156,7 +156,7 @@ async fn ask_twice(fleet: &Fleet, jobs: &[JobId]) -> Result<u64> {
                 fleet
                     .backend
                     .queue
-                    .send(QueueName::Reassemble, &[body.clone(), body], Duration::ZERO)
+                    .send(Lane::Assemble, &[body.clone(), body], Duration::ZERO)
                     .await?;
                 asked += 2;
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use segue_domain::{JobState, Message};
-use segue_ports::{QueueName, WorkQueue};
+use segue_ports::{Lane, Resource, WorkQueue};
 
 use crate::engines::Script;
 use crate::world::{Running, World, drain};
@@ -51,7 +51,7 @@ async fn the_queue_forgets_everything_and_the_sweeper_drives_on() {
         for role in roles {
             role.kill().await;
         }
-        for queue in QueueName::ALL {
+        for queue in Lane::ALL {
             tokio::time::sleep(Duration::from_secs(120)).await;
             loop {
                 let got =
@@ -87,9 +87,9 @@ async fn every_message_comes_many_times_and_counts_once() {
         }));
         for message in bodies {
             let queue = match message {
-                Message::Chunk { .. } => QueueName::Chunk,
-                Message::Task { .. } => QueueName::Map,
-                Message::Reassemble { .. } => QueueName::Reassemble,
+                Message::Chunk { .. } => Lane::Plan,
+                Message::Task { .. } => Lane::Task(Resource::Cpu),
+                Message::Reassemble { .. } => Lane::Assemble,
             };
             world.queue.send(queue, &[message.encode()], Duration::ZERO).await.unwrap();
         }
@@ -110,16 +110,16 @@ async fn foreign_texts_are_put_aside_and_newer_ones_are_left() {
     let roles = world.start_all();
     let newer = r#"{"version":2,"message":{"kind":"dance"}}"#.to_owned();
     let texts = ["nonsense".to_owned(), "{}".to_owned(), newer.clone()];
-    world.queue.send(QueueName::Map, &texts, Duration::ZERO).await.unwrap();
+    world.queue.send(Lane::Task(Resource::Cpu), &texts, Duration::ZERO).await.unwrap();
     world.submit().await;
     world.ended().await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
     drain(roles).await;
     world.check_published(4).await;
-    assert_eq!(world.queue.dead_letters(QueueName::Map).len(), 2);
+    assert_eq!(world.queue.dead_letters(Lane::Task(Resource::Cpu)).len(), 2);
     tokio::time::sleep(Duration::from_secs(120)).await;
     let left =
-        world.queue.receive(QueueName::Map, 10, Duration::from_secs(60), Duration::ZERO).await.unwrap();
+        world.queue.receive(Lane::Task(Resource::Cpu), 10, Duration::from_secs(60), Duration::ZERO).await.unwrap();
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].body, newer);
 }
@@ -152,7 +152,7 @@ async fn tasks_that_take_longer_than_a_sweep_do_not_fill_the_queue() {
     let roles = world.start_all();
     let mut most = 0;
     while !world.record().await.state.is_terminal() {
-        let depth = world.queue.depth(QueueName::Map).await.unwrap();
+        let depth = world.queue.depth(Lane::Task(Resource::Cpu)).await.unwrap();
         most = most.max(depth.waiting + depth.in_flight);
         tokio::time::sleep(Duration::from_secs(10)).await;
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use segue_domain::{FaultKind, JobState};
-use segue_ports::{JobChange, JobLedger, QueueName, WorkQueue};
+use segue_ports::{JobChange, JobLedger, Lane, Resource, WorkQueue};
 
 use crate::engines::Script;
 use crate::world::{World, drain};
@@ -64,7 +64,7 @@ async fn a_broken_source_fails_the_job_at_once_with_its_cause() {
     let failure = record.failure.unwrap();
     assert_eq!((failure.kind, failure.cause.as_str()), (FaultKind::Source, "the picture is broken"));
     assert_eq!(failure.task.unwrap().as_str(), "carry-00001");
-    for queue in QueueName::ALL {
+    for queue in Lane::ALL {
         assert_eq!(world.queue.depth(queue).await.unwrap().dead, 0, "a bad source is not poison");
     }
 }
@@ -86,7 +86,7 @@ async fn bad_luck_is_tried_again_and_poison_is_put_aside() {
     let record = world.ended().await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(record.failure.unwrap().cause, "out of luck (tried 3 times)");
-    let dead = world.queue.dead_letters(QueueName::Map);
+    let dead = world.queue.dead_letters(Lane::Task(Resource::Cpu));
     assert_eq!(dead.len(), 1);
     assert!(dead[0].body.contains("carry-00001"), "{dead:?}");
 
@@ -126,7 +126,7 @@ async fn a_deleted_job_is_forgotten() {
     assert!(world.ledger.delete_job(&world.record().await).await.unwrap());
     tokio::time::sleep(Duration::from_secs(3600)).await;
     drain(roles).await;
-    for queue in QueueName::ALL {
+    for queue in Lane::ALL {
         let depth = world.queue.depth(queue).await.unwrap();
         assert_eq!((depth.waiting, depth.in_flight), (0, 0), "{queue} queue");
     }

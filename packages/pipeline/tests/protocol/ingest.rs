@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use segue_domain::{JobState, Key};
 use segue_pipeline::ingest::{Ingested, ingest};
-use segue_ports::{JobChange, JobLedger, MediaStore, PutMode, QueueName, WorkQueue};
+use segue_ports::{JobChange, JobLedger, MediaStore, PutMode, Lane, WorkQueue};
 
 use crate::engines::Script;
 use crate::world::{Running, World, drain};
@@ -26,7 +26,7 @@ async fn put(world: &World, ext: &str) -> Key {
 }
 
 async fn tell(world: &World, texts: &[String]) {
-    world.queue.send(QueueName::Chunk, texts, Duration::ZERO).await.unwrap();
+    world.queue.send(Lane::Plan, texts, Duration::ZERO).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,7 +54,7 @@ async fn what_is_odd_goes_to_a_person_and_holds_nothing_up() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     world.ended().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let dead = world.queue.depth(QueueName::Chunk).await.unwrap().dead;
+    let dead = world.queue.depth(Lane::Plan).await.unwrap().dead;
     drain(roles).await;
     assert_eq!(dead, 2);
     world.check_published(3).await;
@@ -66,7 +66,7 @@ async fn a_newer_notice_stays_for_a_newer_build() {
     tell(&world, &["newer".into()]).await;
     tokio::time::sleep(Duration::from_secs(7200)).await;
     drain(roles).await;
-    let depth = world.queue.depth(QueueName::Chunk).await.unwrap();
+    let depth = world.queue.depth(Lane::Plan).await.unwrap();
     assert_eq!((depth.waiting + depth.in_flight, depth.dead), (1, 0));
 }
 
@@ -81,7 +81,7 @@ async fn a_job_that_is_there_keeps_its_recipe_its_source_and_its_end() {
     assert_eq!(world.record().await.recipe, "first");
     world.ledger.change(&world.job, JobChange::Cancel, None).await.unwrap().unwrap();
     assert_eq!(ingest(&deps, "first", &mp4).await.unwrap(), Ingested::Known(JobState::Cancelled));
-    assert_eq!(world.queue.depth(QueueName::Chunk).await.unwrap().waiting, 2);
+    assert_eq!(world.queue.depth(Lane::Plan).await.unwrap().waiting, 2);
     let part = Key::published(&world.job, "final.mp4").unwrap();
     assert!(ingest(&deps, "first", &part).await.is_err(), "what is published is no source");
 }

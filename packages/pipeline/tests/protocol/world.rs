@@ -10,7 +10,7 @@ use segue_pipeline::{Deps, RoleConfig, chunker, reassembler, submit, sweeper, wo
 use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore, TokioClock};
 use segue_ports::{
     ArrivalNotice, CompletionLedger, JobLedger, Ledger, MapEngine, MediaStore, NewJob, NoReport, PutMode,
-    QueueName, ReadArrivals, WorkQueue,
+    Lane, ReadArrivals, WorkQueue,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -135,7 +135,7 @@ impl World {
 
     /// What must not be left once all is quiet.
     pub async fn check_nothing_left(&self) {
-        for queue in QueueName::ALL {
+        for queue in Lane::ALL {
             let depth = self.queue.depth(queue).await.unwrap();
             assert_eq!((depth.waiting, depth.in_flight, depth.dead), (0, 0, 0), "{queue} queue");
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Capabilities, Subject, all_at_once, run_clauses};
 use crate::dead::{DeadLetters, DeadMessage};
-use crate::queue::{Delivery, QueueName, WorkQueue};
+use crate::queue::{Delivery, Lane, Resource, WorkQueue};
 
 /// Runs every clause, each on empty queues without dead letters.
 pub async fn run<F, Fut>(factory: F, caps: Capabilities)
@@ -37,7 +37,7 @@ pub struct Port {
     pub letters: Arc<dyn DeadLetters>,
 }
 
-const QUEUE: QueueName = QueueName::Map;
+const QUEUE: Lane = Lane::Task(Resource::Cpu);
 const REASON: &str = "not ours";
 
 /// More than a page of any service.
@@ -49,7 +49,7 @@ fn bodies(n: usize) -> Vec<String> {
 
 impl Port {
     /// Sends messages and puts every one aside.
-    async fn put_aside(&self, queue: QueueName, bodies: &[String], caps: &Capabilities) {
+    async fn put_aside(&self, queue: Lane, bodies: &[String], caps: &Capabilities) {
         self.queue.send(queue, bodies, Duration::ZERO).await.unwrap();
         for _ in bodies {
             let taken = self.take(queue, caps).await;
@@ -57,14 +57,14 @@ impl Port {
         }
     }
 
-    async fn take(&self, queue: QueueName, caps: &Capabilities) -> Delivery {
+    async fn take(&self, queue: Lane, caps: &Capabilities) -> Delivery {
         let mut got = self.queue.receive(queue, 1, caps.long(), caps.long()).await.unwrap();
         assert_eq!(got.len(), 1, "nothing was delivered");
         got.remove(0)
     }
 
     /// Everything that can be received, acknowledged; in order.
-    async fn drain(&self, queue: QueueName, caps: &Capabilities) -> Vec<String> {
+    async fn drain(&self, queue: Lane, caps: &Capabilities) -> Vec<String> {
         let mut all = Vec::new();
         loop {
             let got = self.queue.receive(queue, 10, caps.long(), caps.short / 2).await.unwrap();
@@ -79,13 +79,13 @@ impl Port {
         }
     }
 
-    async fn list(&self, queue: QueueName) -> Vec<DeadMessage> {
+    async fn list(&self, queue: Lane) -> Vec<DeadMessage> {
         let mut all = self.letters.list(queue, 1000).await.unwrap();
         all.sort_by(|a, b| a.body.cmp(&b.body));
         all
     }
 
-    async fn dead(&self, queue: QueueName) -> u64 {
+    async fn dead(&self, queue: Lane) -> u64 {
         self.queue.depth(queue).await.unwrap().dead
     }
 }
@@ -203,12 +203,12 @@ pub async fn what_waits_is_none_of_them(port: Arc<Port>, caps: &Capabilities) {
 /// What lies aside of one queue is nothing to another.
 pub async fn queues_are_apart(port: Arc<Port>, caps: &Capabilities) {
     port.put_aside(QUEUE, &["mine".to_owned()], caps).await;
-    port.put_aside(QueueName::Chunk, &["theirs".to_owned()], caps).await;
+    port.put_aside(Lane::Plan, &["theirs".to_owned()], caps).await;
     assert_eq!(told(&port.list(QUEUE).await), ["mine"]);
     assert_eq!(port.letters.purge(QUEUE).await.unwrap(), 1);
-    assert_eq!(port.letters.redrive(QueueName::Chunk, 10).await.unwrap(), 1, "another queue's are gone");
+    assert_eq!(port.letters.redrive(Lane::Plan, 10).await.unwrap(), 1, "another queue's are gone");
     assert_eq!(port.drain(QUEUE, caps).await, [""; 0]);
-    assert_eq!(port.drain(QueueName::Chunk, caps).await, ["theirs"]);
+    assert_eq!(port.drain(Lane::Plan, caps).await, ["theirs"]);
 }
 
 /// What was sent again and is still poison lies there once, and can be sent again.

@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_domain::{Completion, Epoch, HolderId, JobId, JobRecord, JobState, TaskId, Term};
+use segue_domain::{
+    Completion, Epoch, HolderId, JobId, JobRecord, OutboxEntry, OutputRef, TaskId, Term,
+};
 
 use crate::clock::Clock;
 use crate::error::{PortError, PortErrorKind};
 use crate::ledger::{
     Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
-    LeaseName, NewJob, Recorded,
+    LeaseName, NewJob, OutboxLedger, OutputChange, Recorded,
 };
 use crate::memory::TokioClock;
 use crate::mutant;
@@ -27,9 +29,11 @@ struct State {
     /// Jobs that were made so far.
     made: u64,
     jobs: BTreeMap<JobId, JobRecord>,
-    completions: BTreeMap<(JobId, TaskId), Completion>,
-    failures: HashMap<(JobId, TaskId), u32>,
+    completions: BTreeMap<(OutputRef, TaskId), Completion>,
+    counts: HashMap<OutputRef, u64>,
+    failures: HashMap<(OutputRef, TaskId), u32>,
     leases: HashMap<LeaseName, HeldLease>,
+    outbox: BTreeMap<String, OutboxEntry>,
 }
 
 /// The last lease of a name; it stays known when it is over, for its term.
@@ -53,45 +57,55 @@ impl State {
             .is_some_and(|held| held.term == lease.term && held.holder.as_ref() == Some(&lease.holder))
     }
 
-    fn create(&mut self, new: NewJob, now_ms: i64) -> CreatedJob {
+    fn create(&mut self, new: NewJob, now_ms: i64) -> Result<CreatedJob, PortError> {
         if let Some(job) = self.jobs.get(&new.id) {
-            return CreatedJob { created: false, job: job.clone() };
+            return Ok(CreatedJob { created: false, job: job.clone() });
         }
         self.made += 1;
         let epoch: Epoch = self.made.to_string().parse().expect("a number is a plain id");
-        let job = JobRecord {
-            id: new.id,
-            epoch,
-            state: JobState::Created,
-            source_key: new.source_key,
-            recipe: new.recipe,
-            plan: None,
-            completed_tasks: 0,
-            manifest_key: None,
-            failure: None,
-            created_at_ms: now_ms,
-            updated_at_ms: now_ms,
-        };
+        let job = new.into_record(epoch, now_ms)?;
         self.jobs.insert(job.id.clone(), job.clone());
-        CreatedJob { created: true, job }
+        Ok(CreatedJob { created: true, job })
     }
 
-    fn record(&mut self, completion: &Completion, lease: &Lease, now_ms: i64) -> Recorded {
-        let name = (completion.job.clone(), completion.task.clone());
+    /// Whether the output is there in that life of its job.
+    fn has(&self, output: &OutputRef) -> bool {
+        let job = self.jobs.get(&output.job).filter(|job| job.epoch == output.epoch);
+        job.is_some_and(|job| job.output(&output.output).is_some())
+    }
+
+    fn record(&mut self, completion: &Completion, lease: &Lease) -> Recorded {
+        let name = (completion.output.clone(), completion.task.clone());
         if self.completions.contains_key(&name) && !mutant!("completion-overwritten") {
-            if let Some(job) = self.jobs.get_mut(&completion.job).filter(|_| mutant!("count-apart")) {
-                job.completed_tasks += 1;
+            if mutant!("count-apart") {
+                *self.counts.entry(completion.output.clone()).or_default() += 1;
             }
             return Recorded::Existed;
         }
         if !self.has_its_term(lease) && !mutant!("record-unfenced") {
             return Recorded::Stale;
         }
-        let Some(job) = self.jobs.get_mut(&completion.job) else { return Recorded::Stale };
-        job.completed_tasks += 1;
-        job.updated_at_ms = now_ms.max(job.updated_at_ms);
+        if !self.has(&completion.output) {
+            return Recorded::Stale;
+        }
+        *self.counts.entry(completion.output.clone()).or_default() += 1;
         self.completions.insert(name, completion.clone());
         Recorded::Created
+    }
+
+    fn end_leases(&mut self, job: &JobId) {
+        for (_, held) in self.leases.iter_mut().filter(|(name, _)| name.belongs_to(job)) {
+            held.holder = None;
+        }
+    }
+
+    fn page(&self, from: Option<&str>, max: usize, wanted: impl Fn(&JobRecord) -> bool) -> JobPage {
+        let wanted = |job: &&JobRecord| from.is_none_or(|from| job.id.as_str() > from) && wanted(job);
+        let mut jobs: Vec<JobRecord> = self.jobs.values().filter(wanted).take(max + 1).cloned().collect();
+        let more = jobs.len() > max;
+        jobs.truncate(max);
+        let next = jobs.last().filter(|_| more).map(|job| job.id.to_string());
+        JobPage { jobs, next }
     }
 }
 
@@ -128,7 +142,7 @@ impl Default for MemoryLedger {
 #[async_trait]
 impl JobLedger for MemoryLedger {
     async fn create_job(&self, job: NewJob) -> Result<CreatedJob, PortError> {
-        Ok(self.locked().create(job, self.clock.now_ms()))
+        self.locked().create(job, self.clock.now_ms())
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError> {
@@ -136,17 +150,25 @@ impl JobLedger for MemoryLedger {
     }
 
     async fn jobs(&self, filter: JobFilter, from: Option<&str>, max: usize) -> Result<JobPage, PortError> {
-        let state = self.locked();
-        let wanted = |job: &&JobRecord| {
-            from.is_none_or(|from| job.id.as_str() > from)
-                && filter.state.is_none_or(|state| job.state == state)
+        let wanted = |job: &JobRecord| {
+            filter.state.is_none_or(|state| job.state() == state)
                 && filter.updated_before_ms.is_none_or(|before| job.updated_at_ms < before)
         };
-        let mut jobs: Vec<JobRecord> = state.jobs.values().filter(wanted).take(max + 1).cloned().collect();
-        let more = jobs.len() > max;
-        jobs.truncate(max);
-        let next = jobs.last().filter(|_| more).map(|job| job.id.to_string());
-        Ok(JobPage { jobs, next })
+        Ok(self.locked().page(from, max, wanted))
+    }
+
+    async fn open_jobs(
+        &self,
+        updated_before_ms: i64,
+        from: Option<&str>,
+        max: usize,
+    ) -> Result<JobPage, PortError> {
+        let is_open = |job: &JobRecord| match mutant!("sweeper-reads-job-state") {
+            true => !job.state().is_terminal(),
+            false => job.is_open_job(),
+        };
+        let wanted = |job: &JobRecord| is_open(job) && job.updated_at_ms < updated_before_ms;
+        Ok(self.locked().page(from, max, wanted))
     }
 
     async fn change(
@@ -161,11 +183,20 @@ impl JobLedger for MemoryLedger {
             return Ok(None);
         }
         let now_ms = self.clock.now_ms();
-        let Some(after) = state.jobs.get(id).and_then(|job| change.applied_to(job, now_ms)) else {
-            return Ok(None);
-        };
-        if change == JobChange::Retry && !mutant!("retry-keeps-failures") {
-            state.failures.retain(|(job, _), _| job != id);
+        let Some(job) = state.jobs.get(id) else { return Ok(None) };
+        let completed = change.counted_output().map(|output| job.output_ref(output));
+        let completed = completed.and_then(|output| state.counts.get(&output)).copied().unwrap_or(0);
+        let Some(after) = change.applied_to(job, completed, now_ms) else { return Ok(None) };
+        match change {
+            JobChange::Output { output, change: OutputChange::Retry, .. } if !mutant!("retry-keeps-failures") => {
+                let output = after.output_ref(&output);
+                state.failures.retain(|(of, _), _| *of != output);
+            }
+            JobChange::Output { outbox, .. } => {
+                state.outbox.extend(outbox.into_iter().map(|entry| (entry.id.clone(), entry)));
+            }
+            JobChange::Delete if !mutant!("delete-keeps-leases") => state.end_leases(id),
+            _ => {}
         }
         state.jobs.insert(id.clone(), after.clone());
         Ok(Some(after))
@@ -174,17 +205,28 @@ impl JobLedger for MemoryLedger {
     async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
         let mut state = self.locked();
         let id = &read.id;
-        let Some(stands) = state.jobs.get(id) else { return Ok(true) };
-        if (&stands.epoch, stands.state) != (&read.epoch, read.state) && !mutant!("delete-unfenced") {
+        let Some(now) = state.jobs.get(id) else { return Ok(true) };
+        if (now.epoch != read.epoch || !now.deleting) && !mutant!("delete-unfenced") {
             return Ok(false);
         }
         state.jobs.remove(id);
-        state.completions.retain(|(job, _), _| job != id);
-        state.failures.retain(|(job, _), _| job != id);
-        for (_, held) in state.leases.iter_mut().filter(|(name, _)| name.is_of(id)) {
-            held.holder = None;
-        }
+        state.completions.retain(|(output, _), _| output.job != *id);
+        state.failures.retain(|(output, _), _| output.job != *id);
+        state.counts.retain(|output, _| output.job != *id);
+        state.end_leases(id);
         Ok(true)
+    }
+}
+
+#[async_trait]
+impl OutboxLedger for MemoryLedger {
+    async fn outbox(&self, max: usize) -> Result<Vec<OutboxEntry>, PortError> {
+        Ok(self.locked().outbox.values().take(max).cloned().collect())
+    }
+
+    async fn remove_from_outbox(&self, id: &str) -> Result<(), PortError> {
+        self.locked().outbox.remove(id);
+        Ok(())
     }
 }
 
@@ -192,36 +234,40 @@ impl JobLedger for MemoryLedger {
 impl CompletionLedger for MemoryLedger {
     async fn record(&self, completion: &Completion, lease: &Lease) -> Result<Recorded, PortError> {
         lease.check_is_for(completion)?;
-        Ok(self.locked().record(completion, lease, self.clock.now_ms()))
+        Ok(self.locked().record(completion, lease))
     }
 
-    async fn completion(&self, job: &JobId, task: &TaskId) -> Result<Option<Completion>, PortError> {
-        Ok(self.locked().completions.get(&(job.clone(), task.clone())).cloned())
+    async fn completed(&self, output: &OutputRef) -> Result<u64, PortError> {
+        Ok(self.locked().counts.get(output).copied().unwrap_or(0))
+    }
+
+    async fn completion(&self, output: &OutputRef, task: &TaskId) -> Result<Option<Completion>, PortError> {
+        Ok(self.locked().completions.get(&(output.clone(), task.clone())).cloned())
     }
 
     async fn completions(
         &self,
-        job: &JobId,
+        output: &OutputRef,
         after: Option<&TaskId>,
         max: usize,
     ) -> Result<Vec<Completion>, PortError> {
         let state = self.locked();
-        let of_job = state.completions.values().filter(|completion| completion.job == *job);
-        Ok(of_job.filter(|c| after.is_none_or(|after| c.task > *after)).take(max).cloned().collect())
+        let of_output = state.completions.values().filter(|completion| completion.output == *output);
+        Ok(of_output.filter(|c| after.is_none_or(|after| c.task > *after)).take(max).cloned().collect())
     }
 
-    async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
+    async fn count_failure(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError> {
         let mut state = self.locked();
-        if !state.jobs.contains_key(job) {
-            return Err(PortError::new(PortErrorKind::NotFound, format!("job {job} is not in the ledger")));
+        if !state.has(output) {
+            return Err(PortError::new(PortErrorKind::NotFound, format!("{output} is not in the ledger")));
         }
-        let count = state.failures.entry((job.clone(), task.clone())).or_default();
+        let count = state.failures.entry((output.clone(), task.clone())).or_default();
         *count += 1;
         Ok(*count)
     }
 
-    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
-        Ok(self.locked().failures.get(&(job.clone(), task.clone())).copied().unwrap_or(0))
+    async fn failures(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError> {
+        Ok(self.locked().failures.get(&(output.clone(), task.clone())).copied().unwrap_or(0))
     }
 }
 

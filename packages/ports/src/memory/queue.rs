@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::dead::{DeadLetters, DeadMessage};
 use crate::error::PortError;
-use crate::queue::{Delivery, QueueDepth, QueueName, Receipt, WorkQueue};
+use crate::queue::{Delivery, Lane, QueueDepth, Receipt, WorkQueue};
 
 /// A message that was put aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +26,13 @@ pub struct DeadLetter {
 /// Queues that live as long as the process.
 #[derive(Debug, Default)]
 pub struct MemoryQueue {
-    lanes: Mutex<HashMap<QueueName, Lane>>,
+    lanes: Mutex<HashMap<Lane, Messages>>,
     /// Rung when a message may have become visible sooner than was known.
     bell: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Lane {
+struct Messages {
     last_id: u64,
     messages: Vec<Message>,
     dead: Vec<DeadLetter>,
@@ -53,7 +53,7 @@ impl Message {
     }
 }
 
-impl Lane {
+impl Messages {
     fn add(&mut self, body: String, visible_at: Instant) {
         self.last_id += 1;
         self.messages.push(Message { id: self.last_id, body, visible_at, deliveries: 0 });
@@ -86,18 +86,18 @@ impl MemoryQueue {
     }
 
     /// What was put aside.
-    pub fn dead_letters(&self, queue: QueueName) -> Vec<DeadLetter> {
+    pub fn dead_letters(&self, queue: Lane) -> Vec<DeadLetter> {
         self.locked().entry(queue).or_default().dead.clone()
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<QueueName, Lane>> {
+    fn locked(&self) -> MutexGuard<'_, HashMap<Lane, Messages>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl WorkQueue for MemoryQueue {
-    async fn send(&self, queue: QueueName, bodies: &[String], delay: Duration) -> Result<(), PortError> {
+    async fn send(&self, queue: Lane, bodies: &[String], delay: Duration) -> Result<(), PortError> {
         let visible_at = Instant::now() + delay;
         let mut lanes = self.locked();
         let lane = lanes.entry(queue).or_default();
@@ -111,7 +111,7 @@ impl WorkQueue for MemoryQueue {
 
     async fn receive(
         &self,
-        queue: QueueName,
+        queue: Lane,
         max: usize,
         visibility: Duration,
         wait: Duration,
@@ -137,7 +137,7 @@ impl WorkQueue for MemoryQueue {
 
     async fn extend(
         &self,
-        queue: QueueName,
+        queue: Lane,
         receipt: &Receipt,
         visibility: Duration,
     ) -> Result<bool, PortError> {
@@ -150,7 +150,7 @@ impl WorkQueue for MemoryQueue {
         Ok(true)
     }
 
-    async fn ack(&self, queue: QueueName, receipt: &Receipt) -> Result<bool, PortError> {
+    async fn ack(&self, queue: Lane, receipt: &Receipt) -> Result<bool, PortError> {
         let mut lanes = self.locked();
         let lane = lanes.entry(queue).or_default();
         let place = lane.place_of(receipt);
@@ -159,7 +159,7 @@ impl WorkQueue for MemoryQueue {
 
     async fn dead_letter(
         &self,
-        queue: QueueName,
+        queue: Lane,
         receipt: &Receipt,
         reason: &str,
     ) -> Result<bool, PortError> {
@@ -171,7 +171,7 @@ impl WorkQueue for MemoryQueue {
         Ok(true)
     }
 
-    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError> {
+    async fn depth(&self, queue: Lane) -> Result<QueueDepth, PortError> {
         let now = Instant::now();
         let mut lanes = self.locked();
         let lane = lanes.entry(queue).or_default();
@@ -186,7 +186,7 @@ impl WorkQueue for MemoryQueue {
 
 #[async_trait]
 impl DeadLetters for MemoryQueue {
-    async fn list(&self, queue: QueueName, max: usize) -> Result<Vec<DeadMessage>, PortError> {
+    async fn list(&self, queue: Lane, max: usize) -> Result<Vec<DeadMessage>, PortError> {
         let told = |DeadLetter { id, body, reason }: DeadLetter| DeadMessage {
             id: id.to_string(),
             body,
@@ -195,7 +195,7 @@ impl DeadLetters for MemoryQueue {
         Ok(self.dead_letters(queue).into_iter().take(max).map(told).collect())
     }
 
-    async fn redrive(&self, queue: QueueName, max: usize) -> Result<usize, PortError> {
+    async fn redrive(&self, queue: Lane, max: usize) -> Result<usize, PortError> {
         let mut lanes = self.locked();
         let lane = lanes.entry(queue).or_default();
         let count = max.min(lane.dead.len());
@@ -208,7 +208,7 @@ impl DeadLetters for MemoryQueue {
         Ok(count)
     }
 
-    async fn purge(&self, queue: QueueName) -> Result<usize, PortError> {
+    async fn purge(&self, queue: Lane) -> Result<usize, PortError> {
         Ok(self.locked().entry(queue).or_default().dead.drain(..).count())
     }
 }

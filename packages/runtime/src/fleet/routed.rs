@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use segue_domain::{Message, TaskId, TaskKind};
-use segue_ports::{Delivery, PortError, QueueDepth, QueueName, Receipt, WorkQueue};
+use segue_ports::{Delivery, PortError, QueueDepth, Lane, Resource, Receipt, WorkQueue};
 
 /// Sends each task to the queue of its kind, and receives from one of them.
 pub struct Routed {
@@ -38,8 +38,8 @@ impl Routed {
 
 #[async_trait]
 impl WorkQueue for Routed {
-    async fn send(&self, queue: QueueName, bodies: &[String], delay: Duration) -> Result<(), PortError> {
-        if queue != QueueName::Map {
+    async fn send(&self, queue: Lane, bodies: &[String], delay: Duration) -> Result<(), PortError> {
+        if queue != Lane::Task(Resource::Cpu) {
             return self.plain.send(queue, bodies, delay).await;
         }
         let (gpu, plain): (Vec<String>, Vec<String>) =
@@ -55,7 +55,7 @@ impl WorkQueue for Routed {
 
     async fn receive(
         &self,
-        queue: QueueName,
+        queue: Lane,
         max: usize,
         visibility: Duration,
         wait: Duration,
@@ -65,27 +65,27 @@ impl WorkQueue for Routed {
 
     async fn extend(
         &self,
-        queue: QueueName,
+        queue: Lane,
         receipt: &Receipt,
         visibility: Duration,
     ) -> Result<bool, PortError> {
         self.own.extend(queue, receipt, visibility).await
     }
 
-    async fn ack(&self, queue: QueueName, receipt: &Receipt) -> Result<bool, PortError> {
+    async fn ack(&self, queue: Lane, receipt: &Receipt) -> Result<bool, PortError> {
         self.own.ack(queue, receipt).await
     }
 
     async fn dead_letter(
         &self,
-        queue: QueueName,
+        queue: Lane,
         receipt: &Receipt,
         reason: &str,
     ) -> Result<bool, PortError> {
         self.own.dead_letter(queue, receipt, reason).await
     }
 
-    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError> {
+    async fn depth(&self, queue: Lane) -> Result<QueueDepth, PortError> {
         self.own.depth(queue).await
     }
 }
@@ -106,19 +106,19 @@ mod tests {
         };
         let task = |id: &str| Message::Task { job: "j".parse().unwrap(), task: id.parse().unwrap() }.encode();
         let spares = ["spare_carry-00000", "spare_transcribe-00000", "spare2_transcribe-00000"].map(task);
-        queue.send(QueueName::Map, &spares, Duration::ZERO).await.unwrap();
-        let got = queue.receive(QueueName::Map, 10, Duration::from_secs(9), Duration::ZERO).await.unwrap();
+        queue.send(Lane::Task(Resource::Cpu), &spares, Duration::ZERO).await.unwrap();
+        let got = queue.receive(Lane::Task(Resource::Cpu), 10, Duration::from_secs(9), Duration::ZERO).await.unwrap();
         assert_eq!(got.iter().map(|d| d.body.as_str()).collect::<Vec<_>>(), [&spares[1], &spares[2]]);
         for delivery in got {
-            queue.ack(QueueName::Map, &delivery.receipt).await.unwrap();
+            queue.ack(Lane::Task(Resource::Cpu), &delivery.receipt).await.unwrap();
         }
         let bodies = [task("carry-00000"), task("transcribe-00000"), task("odd"), "no message".to_owned()];
-        queue.send(QueueName::Map, &bodies, Duration::ZERO).await.unwrap();
+        queue.send(Lane::Task(Resource::Cpu), &bodies, Duration::ZERO).await.unwrap();
         let chunk = Message::Chunk { job: "j".parse().unwrap() }.encode();
-        queue.send(QueueName::Chunk, &[chunk], Duration::ZERO).await.unwrap();
-        assert_eq!(plain.depth(QueueName::Map).await.unwrap().waiting, 4);
-        assert_eq!(plain.depth(QueueName::Chunk).await.unwrap().waiting, 1);
-        let got = queue.receive(QueueName::Map, 10, Duration::from_secs(9), Duration::ZERO).await.unwrap();
+        queue.send(Lane::Plan, &[chunk], Duration::ZERO).await.unwrap();
+        assert_eq!(plain.depth(Lane::Task(Resource::Cpu)).await.unwrap().waiting, 4);
+        assert_eq!(plain.depth(Lane::Plan).await.unwrap().waiting, 1);
+        let got = queue.receive(Lane::Task(Resource::Cpu), 10, Duration::from_secs(9), Duration::ZERO).await.unwrap();
         assert_eq!(got.iter().map(|d| d.body.as_str()).collect::<Vec<_>>(), [bodies[1].as_str()]);
     }
 }

@@ -1,7 +1,7 @@
 //! Judging what is sent, acknowledged and put aside.
 
 use segue_domain::{JobId, JobState, Message};
-use segue_ports::QueueName;
+use segue_ports::{Lane, Resource};
 use tokio::time::Instant;
 
 use crate::oracle::Invariant;
@@ -11,7 +11,7 @@ use crate::world::{State, World};
 
 impl World {
     /// Judges that a message was sent.
-    pub fn judge_send(&self, state: &mut State, queue: QueueName, body: &str) {
+    pub fn judge_send(&self, state: &mut State, queue: Lane, body: &str) {
         let body = as_old(body);
         let Ok(message) = Message::decode(&body) else {
             let what = format!("a role sent {body}");
@@ -34,7 +34,7 @@ impl World {
     }
 
     /// Judges that a message is being acknowledged.
-    pub fn judge_ack(&self, state: &mut State, queue: QueueName, sent: &Sent) {
+    pub fn judge_ack(&self, state: &mut State, queue: Lane, sent: &Sent) {
         let body = as_old(&sent.body);
         let Ok(message) = Message::decode(&body) else {
             let what = format!("a text that is not ours was acknowledged: {body}");
@@ -79,7 +79,7 @@ impl World {
             (Message::Reassemble { .. }, JobState::Mapping | JobState::Reassembling) => {
                 let all_in = job.plan.as_ref().is_some_and(|plan| job.completed_tasks >= plan.tasks);
                 // whoever has the last task recorded and not acknowledged yet asks again
-                let map = &state.lanes.lane(QueueName::Map).messages;
+                let map = &state.lanes.lane(Lane::Task(Resource::Cpu)).messages;
                 let asks =
                     map.iter().any(|m| Message::decode(&as_old(&m.body)).is_ok_and(|m| m.job() == &job.id));
                 (all_in && !asks).then(|| "it is not joined".into())
@@ -92,9 +92,9 @@ impl World {
     /// all is in.
     fn is_last(&self, state: &mut State, sent: &Sent, job: &JobId) -> bool {
         let of_job = |body: &str| Message::decode(&as_old(body)).is_ok_and(|other| other.job() == job);
-        let map = state.lanes.lane(QueueName::Map);
+        let map = state.lanes.lane(Lane::Task(Resource::Cpu));
         let here = map.messages.iter().any(|m| m.id != sent.id && of_job(&m.body));
-        !here && !state.lanes.lane(QueueName::Reassemble).has_another(0, of_job)
+        !here && !state.lanes.lane(Lane::Assemble).has_another(0, of_job)
     }
 
     /// A task of a sealed plan that was never sent.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use segue_domain::{Completion, Failure, FaultKind, JobId, Key, Message, PlanHash, SealedPlan, TaskId, Term};
-use segue_ports::{JobChange, LeaseName, NewJob, QueueName};
+use segue_ports::{JobChange, LeaseName, NewJob, Lane, Resource};
 use tokio_util::sync::CancellationToken;
 
 use crate::history;
@@ -117,7 +117,7 @@ fn a_broken_invariant_is_named() {
         (Invariant::AckLast, |world, state| {
             created(state);
             let body = Message::Chunk { job: job() }.encode();
-            world.judge_ack(state, QueueName::Chunk, &message(body));
+            world.judge_ack(state, Lane::Plan, &message(body));
         }),
         (Invariant::GoodMessage, |world, state| {
             let body = Message::Chunk { job: job() }.encode();
@@ -125,7 +125,7 @@ fn a_broken_invariant_is_named() {
         }),
         (Invariant::Bounded, |world, state| {
             let body = Message::Chunk { job: job() }.encode();
-            (0..100).for_each(|_| world.judge_send(state, QueueName::Chunk, &body));
+            (0..100).for_each(|_| world.judge_send(state, Lane::Plan, &body));
         }),
         (Invariant::Unwanted, |world, state| {
             created(state);
@@ -236,7 +236,7 @@ fn what_is_left_over_is_noticed() {
     assert_eq!(left(|_| {}), None);
     assert!(left(|state| state.objects.put("work/j0/carry-00000/1/part.txt", Bytes::new())).is_some());
     assert!(left(|state| state.objects.put("segments/j0/1/plan.json", Bytes::new())).is_some());
-    assert!(left(|state| state.lanes.lane(QueueName::Map).send("x".into(), Duration::ZERO)).is_some());
+    assert!(left(|state| state.lanes.lane(Lane::Task(Resource::Cpu)).send("x".into(), Duration::ZERO)).is_some());
     let late = i64::MAX;
     let holder = Some(by().holder);
     let held = crate::model::LastLease { term: 1, holder, until_ms: late };

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_ports::{Delivery, PortError, QueueDepth, QueueName, Receipt, WorkQueue};
+use segue_ports::{Delivery, PortError, QueueDepth, Lane, Receipt, WorkQueue};
 use tokio::time::Instant;
 
 use crate::fault::FaultKind;
@@ -31,7 +31,7 @@ impl Port {
     /// for its visibility and was delivered once more.
     async fn receive_late(
         &self,
-        queue: QueueName,
+        queue: Lane,
         max: usize,
         visibility: Duration,
         mut rng: Rng,
@@ -57,7 +57,7 @@ impl Port {
 
 #[async_trait]
 impl WorkQueue for Port {
-    async fn send(&self, queue: QueueName, bodies: &[String], delay: Duration) -> Result<(), PortError> {
+    async fn send(&self, queue: Lane, bodies: &[String], delay: Duration) -> Result<(), PortError> {
         let delay = self.true_time(delay);
         let newer = self.process().version > 1;
         let bodies: Vec<String> =
@@ -77,7 +77,7 @@ impl WorkQueue for Port {
 
     async fn receive(
         &self,
-        queue: QueueName,
+        queue: Lane,
         max: usize,
         visibility: Duration,
         wait: Duration,
@@ -128,7 +128,7 @@ impl WorkQueue for Port {
 
     async fn extend(
         &self,
-        queue: QueueName,
+        queue: Lane,
         receipt: &Receipt,
         visibility: Duration,
     ) -> Result<bool, PortError> {
@@ -143,7 +143,7 @@ impl WorkQueue for Port {
         .await
     }
 
-    async fn ack(&self, queue: QueueName, receipt: &Receipt) -> Result<bool, PortError> {
+    async fn ack(&self, queue: Lane, receipt: &Receipt) -> Result<bool, PortError> {
         let receipt = receipt.clone();
         self.call(Op::Ack, format!("{queue} {}", receipt.0), move |state, world, _| {
             let Some(message) = state.lanes.lane(queue).of(&receipt).cloned() else { return Ok(false) };
@@ -156,7 +156,7 @@ impl WorkQueue for Port {
 
     async fn dead_letter(
         &self,
-        queue: QueueName,
+        queue: Lane,
         receipt: &Receipt,
         reason: &str,
     ) -> Result<bool, PortError> {
@@ -171,7 +171,7 @@ impl WorkQueue for Port {
         .await
     }
 
-    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError> {
+    async fn depth(&self, queue: Lane) -> Result<QueueDepth, PortError> {
         self.call(Op::Depth, queue.to_string(), move |state, _, _| {
             let now = Instant::now();
             let known = state.lanes.lane(queue).messages.iter().filter(|message| !message.forgotten);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_ports::{QueueName, WorkQueue};
+use segue_ports::{Lane, Resource, WorkQueue};
 use tokio_util::sync::CancellationToken;
 
 use super::Port;
@@ -24,16 +24,16 @@ fn what_a_late_receive_takes_nobody_gets() {
     runtime.unwrap().block_on(async {
         let world = Arc::new(World::new(params, PathBuf::new()));
         let port = Port::new(&world, &Arc::new(Life::new(0, "w0", 0, CancellationToken::new())));
-        world.lock().lanes.lane(QueueName::Map).send("x".into(), Duration::ZERO);
+        world.lock().lanes.lane(Lane::Task(Resource::Cpu)).send("x".into(), Duration::ZERO);
         let visibility = Duration::from_secs(60);
-        let answer = port.receive(QueueName::Map, 1, visibility, Duration::ZERO).await;
+        let answer = port.receive(Lane::Task(Resource::Cpu), 1, visibility, Duration::ZERO).await;
         assert!(answer.is_err(), "the caller has given up");
         while world.lock().late > 0 {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        let deliveries = world.lock().lanes.lane(QueueName::Map).messages[0].deliveries;
+        let deliveries = world.lock().lanes.lane(Lane::Task(Resource::Cpu)).messages[0].deliveries;
         assert_eq!(deliveries, 1, "the request took the message all the same");
-        let again = port.receive(QueueName::Map, 1, visibility, Duration::from_secs(90)).await.unwrap();
+        let again = port.receive(Lane::Task(Resource::Cpu), 1, visibility, Duration::from_secs(90)).await.unwrap();
         assert_eq!(again[0].deliveries, 2, "it comes again when its visibility is over");
     });
 }

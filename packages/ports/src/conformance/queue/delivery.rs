@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Port, QUEUE, bodies, is_quiet, send, take};
 use crate::conformance::{Capabilities, all_at_once};
-use crate::queue::{QueueDepth, QueueName};
+use crate::queue::{QueueDepth, Lane};
 
 async fn drain(queue: &Port, caps: &Capabilities, max: usize) -> Vec<String> {
     let mut all = Vec::new();
@@ -106,10 +106,10 @@ pub async fn receivers_never_share_a_delivery(queue: Port, caps: &Capabilities) 
 
 /// A message is on the queue that it was sent to.
 pub async fn queues_are_apart(queue: Port, caps: &Capabilities) {
-    for name in QueueName::ALL {
+    for name in Lane::ALL {
         queue.send(name, &[name.to_string()], Duration::ZERO).await.unwrap();
     }
-    for name in QueueName::ALL {
+    for name in Lane::ALL {
         let got = queue.receive(name, 10, caps.long(), caps.settle).await.unwrap();
         let got: Vec<String> = got.into_iter().map(|d| d.body).collect();
         assert_eq!(got, [name.to_string()]);

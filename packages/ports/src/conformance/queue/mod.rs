@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Capabilities, Subject, run_clauses};
-use crate::queue::{Delivery, QueueName, WorkQueue};
+use crate::queue::{Delivery, Lane, Resource, WorkQueue};
 
 pub mod delivery;
 pub mod receipts;
@@ -39,7 +39,7 @@ where
     );
 }
 
-const QUEUE: QueueName = QueueName::Map;
+const QUEUE: Lane = Lane::Task(Resource::Cpu);
 
 fn bodies(n: usize) -> Vec<String> {
     (0..n).map(|n| format!("message {n:04}")).collect()

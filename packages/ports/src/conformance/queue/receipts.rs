@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Port, QUEUE, bodies, is_quiet, send, take};
 use crate::conformance::Capabilities;
-use crate::queue::QueueName;
+use crate::queue::Lane;
 
 /// A receiver that died loses nothing.
 pub async fn what_is_not_acknowledged_comes_again(queue: Port, caps: &Capabilities) {
@@ -108,13 +108,13 @@ pub async fn a_receipt_is_of_its_queue(queue: Port, caps: &Capabilities) {
         return;
     }
     send(&queue, &bodies(1)).await;
-    queue.send(QueueName::Chunk, &bodies(1), Duration::ZERO).await.unwrap();
+    queue.send(Lane::Plan, &bodies(1), Duration::ZERO).await.unwrap();
     let mine = take(&queue, caps, caps.long()).await;
-    assert!(!queue.ack(QueueName::Chunk, &mine.receipt).await.unwrap());
+    assert!(!queue.ack(Lane::Plan, &mine.receipt).await.unwrap());
     for nonsense in ["", "0", "1-0", "-", "x-y", "1-1-1", "' OR 1=1 --"] {
         let receipt = crate::queue::Receipt(nonsense.to_owned());
         assert!(!queue.ack(QUEUE, &receipt).await.unwrap(), "{nonsense:?} was a receipt");
     }
     assert!(queue.ack(QUEUE, &mine.receipt).await.unwrap());
-    assert_eq!(queue.receive(QueueName::Chunk, 1, caps.long(), caps.settle).await.unwrap().len(), 1);
+    assert_eq!(queue.receive(Lane::Plan, 1, caps.long(), caps.settle).await.unwrap().len(), 1);
 }
