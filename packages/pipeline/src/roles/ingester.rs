@@ -1,34 +1,35 @@
-//! Ingest: a source has arrived, and becomes a job.
+//! The ingester: creates a job for each source that arrives.
 //!
-//! Whoever brings a source need not ask for anything: that it lies under `input/JOB/` is the
-//! request. A notice of it may come twice, late, before an older one, or for a job that was
-//! made beforehand with a recipe of its own; the job is made once, whatever comes.
+//! A source under `input/JOB/` is a request in itself. A notice of it may come twice, late, before an
+//! older one, or for a job that was created before with a recipe of its own; the job is created once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_domain::{JobState, Key, Message};
-use segue_ports::{ArrivalNotice, NewJob, PortError, PortErrorKind, Lane, ReadArrivals, WorkQueue};
+use segue_domain::{JobState, Key, OutputState, Recipe};
+use segue_ports::{ArrivalNotice, Lane, PortError, PortErrorKind, ReadArrivals, WorkQueue};
 use tokio_util::sync::CancellationToken;
 
-use crate::deps::{Deps, RoleConfig};
+use crate::config::{Deps, RoleConfig};
 use crate::receive::{Outcome, serve_all};
+use crate::submit::new_job;
+use crate::wake::ask_for_plan;
 
 /// How sources become jobs in a deployment.
 #[derive(Clone)]
 pub struct Intake {
-    /// Reads what the store says.
+    /// Reads the store's notices.
     pub reader: Arc<dyn ReadArrivals>,
-    /// The recipe of a job that nobody made beforehand, JSON.
-    pub recipe: String,
+    /// The recipe of a job that was not created before its source arrived.
+    pub recipe: Recipe,
 }
 
-/// What became of an arrived source.
+/// Result of the arrival of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ingested {
-    /// It made a job, which a chunker was asked to plan.
+    /// It made a job, which a planner was asked to plan.
     Created,
-    /// The job was there and is not planned yet; a chunker was asked again.
+    /// The job was there and is not planned yet; a planner was asked again.
     Asked,
     /// The job is past that, in this state; nothing was done.
     Known(JobState),
@@ -45,24 +46,22 @@ pub enum Ingested {
 /// # Errors
 /// The ledger's and the queue's; the notice is to be handled again. `Misuse` for a key that is
 /// no source's.
-pub async fn ingest(deps: &Deps, recipe: &str, source: &Key) -> Result<Ingested, PortError> {
+pub async fn ingest(deps: &Deps, recipe: &Recipe, source: &Key) -> Result<Ingested, PortError> {
     if !matches!(source, Key::Source { .. }) {
         return Err(PortError::new(PortErrorKind::Misuse, format!("{source} is no source")));
     }
     let (id, source_key) = (source.job().clone(), source.to_string());
-    let new = NewJob { id: id.clone(), source_key: source_key.clone(), recipe: recipe.to_owned() };
-    let created = deps.ledger.create_job(new).await?;
+    let created = deps.ledger.create_job(new_job(&id, source_key.clone(), recipe)).await?;
     let job = created.job;
     if job.source_key != source_key {
         tracing::warn!(job = %id, source = %source_key, has = %job.source_key, "a second source is left alone");
         return Ok(Ingested::OtherSource);
     }
-    if job.state != JobState::Created {
-        tracing::info!(job = %id, state = %job.state, "a notice of a source that is known");
-        return Ok(Ingested::Known(job.state));
+    if !job.open_outputs().any(|output| output.state == OutputState::Created) {
+        tracing::info!(job = %id, state = %job.state(), "a notice of a source that is known");
+        return Ok(Ingested::Known(job.state()));
     }
-    let body = Message::Chunk { job: id.clone() }.encode();
-    deps.queue.send(Lane::Plan, &[body], Duration::ZERO).await?;
+    ask_for_plan(deps, &id).await?;
     tracing::info!(job = %id, source = %source_key, created = created.created, "a source has arrived");
     Ok(if created.created { Ingested::Created } else { Ingested::Asked })
 }
@@ -75,7 +74,7 @@ pub async fn ingest(deps: &Deps, recipe: &str, source: &Key) -> Result<Ingested,
 /// As [`ingest`]: some of the sources may be taken in, and a repeat takes in the others.
 pub async fn ingest_notice(
     deps: &Deps,
-    recipe: &str,
+    recipe: &Recipe,
     notice: &ArrivalNotice,
     wait: Duration,
 ) -> Result<Outcome, PortError> {
@@ -103,8 +102,8 @@ pub(crate) async fn take_in(
     Ok(ingest_notice(deps, &intake.recipe, &intake.reader.read(text), wait).await?)
 }
 
-/// Takes sources in until `shutdown`, from notices on a queue of their own: the one that
-/// `notices` has for chunkers. Jobs and their messages go to `deps`.
+/// Takes sources in until `shutdown`, from notices on the lane of ingesters of
+/// `notices`. Jobs and their messages go to `deps`.
 ///
 /// # Errors
 /// None that end the role: what fails is logged and comes again.
@@ -122,6 +121,6 @@ pub async fn run(
         let (deps, intake, wait) = (&deps, &intake, config.visibility);
         async move { take_in(deps, intake, &text, wait).await }
     };
-    serve_all(&from, &config, Lane::Plan, shutdown, handle, foreign).await;
+    serve_all(&from, &config, Lane::Ingest, shutdown, handle, foreign).await;
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! Attempts that take much longer than such tasks usually take, and what a fleet does then.
+//! Stragglers: attempts that take much longer than such tasks usually take.
 //!
-//! The worker at it notices first: it knows since when it is at it and what its tasks usually
-//! take for the work that was predicted. While other tasks wait, a first attempt gives its task
-//! back: one bad machine then costs a few tasks' time and not ten. When nothing waits, others
-//! are idle, so it asks for a *spare* attempt and goes on: the first of them to record wins,
-//! and the others hear of it at their next look and stop. A spare that is late by the same rule
-//! asks for a second one, which is the last.
+//! The worker of the attempt notices: it knows when it started and what its tasks usually take for
+//! their predicted work. While other tasks wait, a first attempt returns its task to the queue: a
+//! slow machine then costs a few tasks' time. When nothing waits, other workers are idle, so it asks for
+//! a *spare* attempt and continues: the first of them to record wins, and the others see the completion
+//! at their next look and stop. A spare that is late by the same rule asks for a second one, which is the
+//! last.
 //!
 //! None of this is needed for a job to end, and none of it can break one: a spare attempt has a
 //! lease, terms and keys of its own, its completion is created once like every other, and a
@@ -15,13 +15,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use segue_domain::{JobId, Message, Task, TaskId, TaskKind};
-use segue_ports::{PortError, Lane, Resource};
+use segue_domain::{Message, OutputRef, Task, TaskId, TaskKind};
+use segue_ports::PortError;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::deps::{Deps, LateRule};
+use crate::config::{Deps, LateRule};
 
 /// Tasks of a kind from which a worker says what such tasks usually take.
 const REMEMBERED: usize = 15;
@@ -81,7 +81,7 @@ impl Drop for Watch {
 /// An attempt that is looked after.
 pub(crate) struct Watched {
     pub(crate) deps: Deps,
-    pub(crate) job: JobId,
+    pub(crate) output: OutputRef,
     pub(crate) task: Task,
     /// Tasks of its plan.
     pub(crate) tasks: u64,
@@ -120,7 +120,7 @@ impl Watched {
                     Ok(Look::Asked) => company = Company { has_any: true, has_asked: true },
                     Ok(Look::End) => return self.cancel.cancel(),
                     // it looks again
-                    Err(error) => tracing::warn!(job = %self.job, %error, "an attempt is not looked after"),
+                    Err(error) => tracing::warn!(output = %self.output, %error, "an attempt is not looked after"),
                 }
             }
         }))
@@ -139,7 +139,7 @@ impl Watched {
     }
 
     async fn look_at_others(&self) -> Result<Look, PortError> {
-        let done = self.deps.ledger.completion(&self.job, &self.task.id).await?;
+        let done = self.deps.ledger.completion(&self.output, &self.task.id).await?;
         Ok(if done.is_some() { Look::End } else { Look::On })
     }
 
@@ -148,14 +148,15 @@ impl Watched {
         if !self.is_late(started, quiet).await? {
             return Ok(Look::On);
         }
-        let (job, task) = (&self.job, &self.task.id);
-        if self.may_give_back && self.deps.queue.depth(Lane::Task(Resource::Cpu)).await?.waiting > 0 {
-            tracing::info!(%job, %task, "late, given back");
+        let (output, task) = (&self.output, &self.task.id);
+        let lane = self.deps.lane_of(self.task.kind);
+        if self.may_give_back && self.deps.queue.depth(lane).await?.waiting > 0 {
+            tracing::info!(%output, %task, "late, returned to the queue");
             return Ok(Look::End);
         }
-        tracing::info!(%job, %task, "late, a spare is asked for");
-        let body = Message::Task { job: job.clone(), task: spare }.encode();
-        self.deps.queue.send(Lane::Task(Resource::Cpu), &[body], Duration::ZERO).await?;
+        tracing::info!(%output, %task, "late, a spare is asked for");
+        let body = Message::Task { job: output.job.clone(), output: output.output.clone(), task: spare };
+        self.deps.queue.send(lane, &[body.encode()], Duration::ZERO).await?;
         Ok(Look::Asked)
     }
 
@@ -165,11 +166,11 @@ impl Watched {
         if let Some(usual) = self.usual {
             return Ok(self.rule.is_late(took, usual));
         }
-        let Some(job) = self.deps.ledger.job(&self.job).await? else { return Ok(false) };
-        if job.completed_tasks != quiet.done {
-            *quiet = Quiet { done: job.completed_tasks, since: Instant::now() };
+        let done = self.deps.ledger.completed(&self.output).await?;
+        if done != quiet.done {
+            *quiet = Quiet { done, since: Instant::now() };
         }
-        let most_are_in = job.completed_tasks * 2 >= self.tasks;
+        let most_are_in = done * 2 >= self.tasks;
         Ok(self.rule.is_last_and_late(took, quiet.since.elapsed(), most_are_in))
     }
 }
@@ -190,7 +191,7 @@ struct Company {
     has_asked: bool,
 }
 
-/// How many tasks of the job are in, and since when that is so.
+/// How many tasks of the output are completed, and since when.
 struct Quiet {
     done: u64,
     since: Instant,
@@ -201,7 +202,7 @@ mod tests {
     use super::*;
 
     fn task(work_ms: u64) -> Task {
-        let (id, kind) = (TaskId::of(TaskKind::Carry, 0), TaskKind::Carry);
+        let (id, kind) = (TaskId::of(TaskKind::Digest, 0), TaskKind::Digest);
         Task { id, kind, segment: Some(0), work_ms, attempts: None }
     }
 

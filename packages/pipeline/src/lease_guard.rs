@@ -1,38 +1,49 @@
-//! Working under a lease: only while it is trusted, and not a moment longer.
+//! A lease that is renewed in the background, and the signal that it was lost.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_domain::{JobId, Term};
+use segue_domain::{Epoch, JobId, OutputRef, Term};
 use segue_ports::{Acquired, Lease, LeaseName, Ledger, PortError, mutant};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::deps::RoleConfig;
+use crate::config::RoleConfig;
 
-/// A lease that is renewed in the background until it is dropped or given back.
+/// What work is for: it is cancelled when this has ended.
+#[derive(Debug, Clone)]
+pub enum WorkFor {
+    /// Nothing that can end.
+    Nothing,
+    /// One life of a job: until it is deleted.
+    Job(JobId, Epoch),
+    /// An output: until it has ended or its job is deleted.
+    Output(OutputRef),
+}
+
+/// A lease that is renewed in the background until it is dropped or released.
 ///
-/// It is trusted from when the attempt to get it *started*, for four fifths of its time:
-/// a slow answer shortens the trust and never lengthens it. [`Held::lost`] is cancelled
-/// when trust ends, when the term is over, or when the job does not want the work any more.
-pub struct Held {
+/// It is trusted from when the attempt to acquire it *started*, for four fifths of its time:
+/// a slow answer shortens the trust and never lengthens it. [`LeaseGuard::lost`] is cancelled
+/// when trust ends, when the term is over, or when the work's output has ended.
+pub struct LeaseGuard {
     lease: Lease,
     ledger: Arc<dyn Ledger>,
     lost: CancellationToken,
     heartbeat: JoinHandle<()>,
 }
 
-/// What became of an attempt to hold.
+/// Result of an attempt to acquire a lease.
 pub enum Hold {
-    /// Held, and renewed from here on.
-    Held(Held),
-    /// Somebody else's for about this long.
+    /// Acquired, and renewed from here on.
+    Held(LeaseGuard),
+    /// Another holder has it, for about this long.
     Busy(Duration),
 }
 
-impl Held {
-    /// Tries to hold `name`. `parent` ends the work from outside.
+impl LeaseGuard {
+    /// Tries to acquire `name` for work on `work_for`. `parent` cancels the work from outside.
     ///
     /// # Errors
     /// The ledger's.
@@ -40,7 +51,7 @@ impl Held {
         ledger: &Arc<dyn Ledger>,
         config: &RoleConfig,
         name: LeaseName,
-        job: Option<&JobId>,
+        work_for: WorkFor,
         parent: &CancellationToken,
     ) -> Result<Hold, PortError> {
         let started = Instant::now();
@@ -53,12 +64,12 @@ impl Held {
         let beat = Beat {
             ledger: Arc::clone(ledger),
             lease: lease.clone(),
-            job: job.cloned(),
+            work_for,
             ttl: config.lease_ttl,
             lost: lost.clone(),
         };
         let heartbeat = tokio::spawn(beat.run(started));
-        Ok(Hold::Held(Held { lease, ledger: Arc::clone(ledger), lost, heartbeat }))
+        Ok(Hold::Held(LeaseGuard { lease, ledger: Arc::clone(ledger), lost, heartbeat }))
     }
 
     /// The lease, to fence a commit with.
@@ -76,17 +87,16 @@ impl Held {
         &self.lost
     }
 
-    /// Gives the lease back so that the next holder need not wait. A failure to do so is
-    /// only a delay.
+    /// Releases the lease so that the next holder need not wait. A failure to do so is only a delay.
     pub async fn release(self) {
         self.heartbeat.abort();
         if let Err(error) = self.ledger.release(&self.lease).await {
-            tracing::warn!(lease = self.lease.name.as_str(), %error, "lease not given back, it will run out");
+            tracing::warn!(lease = self.lease.name.as_str(), %error, "lease not released, it will expire");
         }
     }
 }
 
-impl Drop for Held {
+impl Drop for LeaseGuard {
     fn drop(&mut self) {
         self.heartbeat.abort();
         self.lost.cancel();
@@ -96,7 +106,7 @@ impl Drop for Held {
 struct Beat {
     ledger: Arc<dyn Ledger>,
     lease: Lease,
-    job: Option<JobId>,
+    work_for: WorkFor,
     ttl: Duration,
     lost: CancellationToken,
 }
@@ -124,10 +134,10 @@ impl Beat {
                 Ok(Err(error)) => tracing::warn!(lease = self.lease.name.as_str(), %error, "renewal failed"),
                 Err(_) => return self.lose("not renewed in time"),
             }
-            // a ledger that does not answer must not keep the trust alive
-            match tokio::time::timeout_at(self.patience(trusted_until), self.unwanted()).await {
+            // a ledger that does not answer must not extend the trust
+            match tokio::time::timeout_at(self.patience(trusted_until), self.has_ended()).await {
                 Ok(false) => {}
-                Ok(true) => return self.lose("the job has ended"),
+                Ok(true) => return self.lose("its output has ended"),
                 Err(_) => return self.lose("not renewed in time"),
             }
         }
@@ -139,14 +149,21 @@ impl Beat {
         if forever { trusted_until + self.ttl * 100 } else { trusted_until }
     }
 
-    async fn unwanted(&self) -> bool {
+    async fn has_ended(&self) -> bool {
         if mutant!("ended-job-works-on") {
             return false;
         }
-        let Some(job) = &self.job else { return false };
+        let (job, epoch, output) = match &self.work_for {
+            WorkFor::Nothing => return false,
+            WorkFor::Job(job, epoch) => (job, epoch, None),
+            WorkFor::Output(output) => (&output.job, &output.epoch, Some(&output.output)),
+        };
         match self.ledger.job(job).await {
             Ok(None) => true,
-            Ok(Some(record)) => record.state.is_terminal(),
+            Ok(Some(record)) if record.epoch != *epoch || record.deleting => true,
+            Ok(Some(record)) if mutant!("lease-lost-by-job-state") => record.state().is_terminal(),
+            Ok(Some(record)) => output
+                .is_some_and(|output| record.output(output).is_none_or(|output| output.state.is_terminal())),
             Err(_) => false,
         }
     }

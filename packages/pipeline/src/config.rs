@@ -1,31 +1,42 @@
-//! What every role is given.
+//! What a role is given: its ports, and how it behaves.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_domain::HolderId;
-use segue_ports::{Ledger, MediaStore, Reporter, WorkQueue};
+use segue_domain::{HolderId, TaskKind};
+use segue_ports::{Lane, Ledger, MediaStore, Reporter, Resource, StoreDocuments, WorkQueue};
 
-/// The world of a role.
+/// The ports of a role.
 #[derive(Clone)]
 pub struct Deps {
-    /// What is true.
+    /// Jobs, completions and leases.
     pub ledger: Arc<dyn Ledger>,
-    /// What may be to do.
+    /// Messages between roles.
     pub queue: Arc<dyn WorkQueue>,
-    /// The bytes.
+    /// Sources, results of attempts, and what is published.
     pub store: Arc<dyn MediaStore>,
+    /// Compare-and-swap of small documents in the same store.
+    pub documents: Arc<dyn StoreDocuments>,
     /// Takes progress.
     pub reporter: Arc<dyn Reporter>,
+    /// Kinds of tasks that go to the lane of workers with a GPU.
+    pub gpu_tasks: Arc<[TaskKind]>,
+}
+
+impl Deps {
+    /// The lane of tasks of a kind.
+    pub fn lane_of(&self, kind: TaskKind) -> Lane {
+        Lane::Task(if self.gpu_tasks.contains(&kind) { Resource::Gpu } else { Resource::Cpu })
+    }
 }
 
 /// When an attempt is late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LateRule {
-    /// So many hundredths of what such tasks usually take.
+    /// Hundredths of the usual time of such tasks.
     pub percent: u32,
-    /// And not before this.
+    /// Shortest time after which an attempt can be late.
     pub at_least: Duration,
 }
 
@@ -39,33 +50,35 @@ impl LateRule {
 /// How a role behaves.
 #[derive(Debug, Clone)]
 pub struct RoleConfig {
-    /// Who it is in leases.
+    /// The name under which it holds leases.
     pub holder: HolderId,
     /// How long a lease lasts without renewal. It is renewed each fifth of it and
     /// trusted for four fifths.
     pub lease_ttl: Duration,
     /// How long a message is hidden without a heartbeat.
     pub visibility: Duration,
-    /// How long one look at a queue waits.
+    /// How long one receive waits for a message.
     pub poll_wait: Duration,
-    /// How long a look at a queue that has begun is waited for when the role ends, so that what
-    /// it brings is given back; zero where leaving it loses nothing.
+    /// How long a receive that has begun is waited for when the role ends, so that its message is
+    /// returned to the queue; zero where dropping it loses nothing.
     pub poll_grace: Duration,
     /// Folder in which each piece of work gets a folder of its own.
     pub scratch_root: PathBuf,
     /// Threads for one piece of work.
     pub threads: usize,
-    /// Failed attempts after which a task is poison and its job fails.
+    /// Which tasks a worker takes.
+    pub resource: Resource,
+    /// Failed attempts after which a task is dead-lettered and its output fails.
     pub max_attempts: u32,
-    /// Attempts at a task of a job from which no worker came back after which it is taken to kill
-    /// its workers, and its job fails.
+    /// Killed attempts (started − survived) after which a task is taken to kill its workers, and its
+    /// output fails.
     pub max_begun: u32,
     /// First wait after a failed attempt; doubles with each.
     pub backoff: Duration,
-    /// When a worker's attempt is late and gives its task back or asks for a spare attempt;
-    /// never, where it is absent: workers that share one machine would only slow each other.
+    /// When a worker's attempt is late and returns its task or asks for a spare attempt; absent for
+    /// never: workers that share one machine would only slow each other down.
     pub late: Option<LateRule>,
-    /// How often the sweeper looks, and how long a job stands still before it is driven on.
+    /// How often the sweeper runs, and how long an output is unchanged before it is resumed.
     pub sweep_every: Duration,
 }
 
@@ -80,6 +93,7 @@ impl RoleConfig {
             poll_grace: Duration::ZERO,
             scratch_root,
             threads: 1,
+            resource: Resource::Cpu,
             max_attempts: 3,
             max_begun: 10,
             backoff: Duration::from_secs(1),
