@@ -9,20 +9,20 @@ use segue_media::SpeechSound;
 use segue_ports::{EngineError, Event, MapEngine, ProducedFile, Stage, TaskRequest, TaskResult};
 use segue_speech::{Progress, SAMPLE_RATE, SampleRange, SoundSource, SpeechError};
 
-use super::kit::Kit;
-use super::notes::{Notes, internal};
-use super::speech_output::SPEECH_FILE;
-use super::{errors, source};
+use crate::context::EngineContext;
+use crate::media_plan::{MediaPlan, internal};
+use crate::outputs::transcript::SPEECH_FILE;
+use crate::{errors, source};
 
 /// Transcribes segments.
 pub struct TranscribeEngine {
-    kit: Arc<Kit>,
+    context: Arc<EngineContext>,
 }
 
 impl TranscribeEngine {
     /// An engine with these models.
-    pub fn new(kit: Arc<Kit>) -> TranscribeEngine {
-        TranscribeEngine { kit }
+    pub fn new(context: Arc<EngineContext>) -> TranscribeEngine {
+        TranscribeEngine { context }
     }
 }
 
@@ -33,8 +33,8 @@ impl MapEngine for TranscribeEngine {
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
-        let notes = self.kit.notes(&request.plan)?;
-        let kit = Arc::clone(&self.kit);
+        let notes = self.context.media_plan(&request.plan)?;
+        let context = Arc::clone(&self.context);
         let cancel = request.run.cancel.clone();
         let stream = notes.speech_stream.ok_or_else(|| internal("a transcript of a source without sound"))?;
         let sound = match &notes.speech_file {
@@ -46,36 +46,32 @@ impl MapEngine for TranscribeEngine {
             }
             None => {
                 let (source, scratch) = (source::of(&request.inputs.source), &request.run.scratch);
-                let limits = kit.limits(&cancel);
-                SpeechSound::open(&kit.tools, source, &notes.facts, stream, scratch, &limits).await
+                let limits = context.limits(&cancel);
+                SpeechSound::open(&context.tools, source, &notes.facts, stream, scratch, &limits).await
             }
         }
         .map_err(errors::media)?;
-        let heard = tokio::task::spawn_blocking(move || hear(&kit, &request, &notes, sound));
+        let heard = tokio::task::spawn_blocking(move || hear(&context, &request, &notes, sound));
         let result = heard.await.map_err(|e| internal(format!("transcription ended badly: {e}")))?;
         if cancel.is_cancelled() { Err(EngineError::cancelled()) } else { result }
     }
 }
 
 fn hear(
-    kit: &Kit,
+    context: &EngineContext,
     request: &TaskRequest,
-    notes: &Notes,
+    notes: &MediaPlan,
     sound: SpeechSound,
 ) -> Result<TaskResult, EngineError> {
     let run = &request.run;
-    let recipe = request
-        .plan
-        .recipe
-        .transcript
-        .as_ref()
-        .ok_or_else(|| internal("a transcript that no recipe asks for"))?;
+    let recipe = request.plan.spec.transcript();
+    let recipe = recipe.ok_or_else(|| internal("a transcription of something that is no transcript"))?;
     let index = request.task.segment.ok_or_else(|| internal("a transcript of no segment"))?;
-    let speaker = kit.speaker(recipe)?;
+    let model = context.model(recipe)?;
     let offset_ms = sound.start_offset_ms();
     let first_sample_us = notes.facts.start_time_us + offset_ms * 1000;
     let range = range_of(&request.plan, index, first_sample_us, sound.len_samples());
-    let listener = speaker.transcriber.listen(Arc::new(Heard(sound)));
+    let listener = model.transcriber.listen(Arc::new(Heard(sound)));
     let total = range.len().max(1);
     let reported = std::sync::Mutex::new(0u64);
     let progress = |progress: Progress| {
@@ -87,13 +83,13 @@ fn hear(
             *before = done;
         }
     };
-    let part = speaker
+    let part = model
         .transcriber
-        .transcribe(&listener, range, kit.speech.side_by_side, offset_ms, &progress, &run.cancel)
+        .transcribe(&listener, range, context.speech.side_by_side, offset_ms, &progress, &run.cancel)
         .map_err(errors::speech)?;
     let words: usize = part.utterances.iter().map(|u| u.words.len()).sum();
     let facts = serde_json::json!({
-        "from_sample": range.start, "to_sample": range.end, "words": words, "engine": speaker.engine,
+        "from_sample": range.start, "to_sample": range.end, "words": words, "engine": model.engine,
     });
     let path = run.scratch.join(SPEECH_FILE);
     write_json(&path, &part)?;

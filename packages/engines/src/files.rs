@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use segue_domain::OutputKind;
+use segue_domain::FileKind;
 use segue_media::sha256_file;
-use segue_ports::{EngineError, ReducedFile};
+use segue_ports::{EngineError, AssembledFile};
 
 use super::errors;
 
@@ -12,12 +12,12 @@ use super::errors;
 pub fn finished(
     name: &str,
     path: PathBuf,
-    kind: OutputKind,
+    kind: FileKind,
     media_type: &str,
     made: impl Into<String>,
-) -> Result<ReducedFile, EngineError> {
+) -> Result<AssembledFile, EngineError> {
     let (bytes, sha256) = sha256_file(&path).map_err(errors::media)?;
-    Ok(ReducedFile {
+    Ok(AssembledFile {
         name: name.to_owned(),
         path,
         kind,

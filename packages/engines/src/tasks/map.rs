@@ -14,19 +14,19 @@ use segue_media::{Limits, OpenIndex, PicturePlan, PictureSegment, lossless_part}
 use segue_ports::{EngineError, MapEngine, ProducedFile, TaskRequest, TaskResult};
 
 use super::encode::stream_of;
-use super::kit::Kit;
-use super::notes::internal;
-use super::{errors, picture};
+use crate::context::EngineContext;
+use crate::media_plan::internal;
+use crate::{errors, picture};
 
 /// Runs the user's program.
 pub struct CustomMapEngine {
-    kit: Arc<Kit>,
+    context: Arc<EngineContext>,
 }
 
 impl CustomMapEngine {
     /// An engine with these tools.
-    pub fn new(kit: Arc<Kit>) -> CustomMapEngine {
-        CustomMapEngine { kit }
+    pub fn new(context: Arc<EngineContext>) -> CustomMapEngine {
+        CustomMapEngine { context }
     }
 }
 
@@ -37,18 +37,19 @@ impl MapEngine for CustomMapEngine {
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
-        let notes = self.kit.notes(&request.plan)?;
+        let notes = self.context.media_plan(&request.plan)?;
         let plan = notes.picture()?;
-        let recipe =
-            request.plan.recipe.map.as_ref().ok_or_else(|| internal("a map that no recipe asks for"))?;
+        let video = request.plan.spec.video();
+        let recipe = video.and_then(|video| video.map.as_ref());
+        let recipe = recipe.ok_or_else(|| internal("a map step that is not in the recipe"))?;
         let segment = picture::segment(plan, &request)?.clone();
         let cut = self.cut(&request, plan, &segment).await?;
         let fitting = cut.extension().unwrap_or_default();
         let extension = recipe.extension.as_deref().map_or(fitting, OsStr::new);
         let output = request.run.scratch.join("output").with_extension(extension);
         self.run_command(&request, recipe, plan, &segment, &cut, &output).await.map_err(worth_another_try)?;
-        let limits = self.kit.limits(&request.run.cancel);
-        let output = indexed(&self.kit.tools, &output, &limits).await;
+        let limits = self.context.limits(&request.run.cancel);
+        let output = indexed(&self.context.tools, &output, &limits).await;
         let output = output
             .map_err(|error| errors::media(error.context(format!("part {}", segment.index))))
             .map_err(worth_another_try)?;
@@ -72,7 +73,7 @@ impl CustomMapEngine {
         let copied = plan.all_closed();
         let extension = part_extension(plan, !copied);
         let input = request.run.scratch.join("input").with_extension(extension);
-        let limits = self.kit.limits(&request.run.cancel);
+        let limits = self.context.limits(&request.run.cancel);
         picture::fetch_index(plan, &request.inputs).await?;
         let (owned_plan, owned_segment) = (plan.clone(), segment.clone());
         let (inputs, out) = (request.inputs.clone(), input.clone());
@@ -100,10 +101,10 @@ impl CustomMapEngine {
         out: &Path,
         limits: &Limits,
     ) -> Result<(), EngineError> {
-        let notes = self.kit.notes(&request.plan)?;
+        let notes = self.context.media_plan(&request.plan)?;
         let stream = stream_of(&notes, plan)?;
         let threads = request.run.threads as u32;
-        lossless_part(&self.kit.tools, open, plan, stream, segment, out, threads, limits)
+        lossless_part(&self.context.tools, open, plan, stream, segment, out, threads, limits)
             .await
             .map(drop)
             .map_err(errors::media)
@@ -131,7 +132,7 @@ impl CustomMapEngine {
             job: request.run.job.as_str(),
         };
         let time = Duration::from_millis(recipe.timeout.millis());
-        let limits = Limits { time, ..self.kit.limits(&request.run.cancel) };
+        let limits = Limits { time, ..self.context.limits(&request.run.cancel) };
         command.run(&task, &limits).await.map_err(errors::media)
     }
 }

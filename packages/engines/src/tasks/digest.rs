@@ -1,7 +1,8 @@
-//! The map task of a copy without a map step. It writes nothing: the join takes the packets from
-//! where they lie. Where a muxer will join, the packets are read and their digest taken, which
-//! the certificate holds against the result; where the join moves the source's bytes as they
-//! are, the certificate compares the result with the source itself, and they are not read here.
+//! Task of a copied picture: hashes the packets of a segment and writes nothing.
+//!
+//! The join reads the packets from the source. Where a muxer joins, their hashes are compared with those of
+//! the result by the certificate; where the join copies the source's bytes unchanged, the certificate
+//! compares the result with the source itself, and the packets are not read here.
 
 use std::sync::Arc;
 
@@ -11,40 +12,36 @@ use segue_media::part::owned;
 use segue_media::{digest_part, may_be_carried};
 use segue_ports::{EngineError, MapEngine, TaskRequest, TaskResult};
 
-use super::kit::Kit;
-use super::notes::internal;
-use super::{errors, picture};
+use crate::context::EngineContext;
+use crate::media_plan::internal;
+use crate::{errors, picture};
 
-/// Reads segments.
-pub struct CarryEngine {
-    kit: Arc<Kit>,
+/// Hashes segments.
+pub struct DigestEngine {
+    context: Arc<EngineContext>,
 }
 
-impl CarryEngine {
-    /// An engine that shares this kit.
-    pub fn new(kit: Arc<Kit>) -> CarryEngine {
-        CarryEngine { kit }
+impl DigestEngine {
+    /// An engine that shares this context.
+    pub fn new(context: Arc<EngineContext>) -> DigestEngine {
+        DigestEngine { context }
     }
 }
 
 #[async_trait]
-impl MapEngine for CarryEngine {
+impl MapEngine for DigestEngine {
     fn kinds(&self) -> &[TaskKind] {
-        &[TaskKind::Carry]
+        &[TaskKind::Digest]
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
-        let notes = self.kit.notes(&request.plan)?;
+        let notes = self.context.media_plan(&request.plan)?;
         if notes.picture.is_none() {
-            // sound alone goes around the segments; the join carries it
+            // sound alone is not cut; the join copies it
             return Ok(TaskResult::default());
         }
-        let untouched = request
-            .plan
-            .recipe
-            .video
-            .as_ref()
-            .is_some_and(|video| !video.subtitles && !video.sound.is_made());
+        let video = request.plan.spec.video();
+        let untouched = video.is_some_and(|video| !video.subtitles && !video.sound.is_made());
         if untouched && may_be_carried(&notes.facts, notes.picture()?) {
             let ledger = owned(picture::segment(notes.picture()?, &request)?);
             return Ok(TaskResult { files: Vec::new(), facts: picture::facts(&ledger)? });

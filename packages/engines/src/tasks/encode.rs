@@ -11,23 +11,23 @@ use segue_media::{PicturePlan, StreamFacts};
 use segue_ports::{EngineError, Event, MapEngine, ProducedFile, Stage, TaskRequest, TaskResult};
 use tokio::sync::OnceCell;
 
-use super::kit::Kit;
-use super::notes::{Notes, internal};
-use super::{errors, picture};
+use crate::context::EngineContext;
+use crate::media_plan::{MediaPlan, internal};
+use crate::{errors, picture};
 
 /// Name of the file that holds a segment's pictures.
 pub const PART_FILE: &str = "part.mp4";
 
 /// Encodes segments.
 pub struct EncodeEngine {
-    kit: Arc<Kit>,
+    context: Arc<EngineContext>,
     chosen: Mutex<Vec<(VideoCodec, Arc<OnceCell<PictureEncoder>>)>>,
 }
 
 impl EncodeEngine {
     /// An engine with these tools.
-    pub fn new(kit: Arc<Kit>) -> EncodeEngine {
-        EncodeEngine { kit, chosen: Mutex::default() }
+    pub fn new(context: Arc<EngineContext>) -> EncodeEngine {
+        EncodeEngine { context, chosen: Mutex::default() }
     }
 
     /// The encoder for a codec; ffmpeg is asked once.
@@ -41,7 +41,7 @@ impl EncodeEngine {
                 cell
             })
         };
-        let encoder = cell.get_or_try_init(|| choose_encoder(&self.kit.tools, codec, stream)).await;
+        let encoder = cell.get_or_try_init(|| choose_encoder(&self.context.tools, codec, stream)).await;
         encoder.copied().map_err(errors::media)
     }
 }
@@ -53,15 +53,11 @@ impl MapEngine for EncodeEngine {
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
-        self.kit.check_same_tools(&request.plan)?;
-        let notes = self.kit.notes(&request.plan)?;
+        self.context.check_same_tools(&request.plan)?;
+        let notes = self.context.media_plan(&request.plan)?;
         let plan = notes.picture()?.clone();
-        let video = request
-            .plan
-            .recipe
-            .video
-            .as_ref()
-            .ok_or_else(|| internal("an encoding that no recipe asks for"))?;
+        let video =
+            request.plan.spec.video().ok_or_else(|| internal("an encoding of something that is no video"))?;
         let segment = picture::segment(&plan, &request)?.clone();
         let stream = stream_of(&notes, &plan)?;
         let encoder = self.encoder(video.encode.codec, stream).await?;
@@ -93,8 +89,8 @@ impl MapEngine for EncodeEngine {
                 before = done;
             }
         };
-        let limits = self.kit.limits(&request.run.cancel);
-        let made = encode_segment(&self.kit.tools, Arc::new(open), &what, &limits, on_frames).await;
+        let limits = self.context.limits(&request.run.cancel);
+        let made = encode_segment(&self.context.tools, Arc::new(open), &what, &limits, on_frames).await;
         made.map_err(errors::media)?;
         let ledger = picture::ledger_of_file(out.clone(), segment).await?;
         let files = vec![ProducedFile { name: PART_FILE.to_owned(), path: out }];
@@ -103,7 +99,7 @@ impl MapEngine for EncodeEngine {
 }
 
 /// The facts of the picture's stream.
-pub fn stream_of<'a>(notes: &'a Notes, plan: &PicturePlan) -> Result<&'a StreamFacts, EngineError> {
+pub fn stream_of<'a>(notes: &'a MediaPlan, plan: &PicturePlan) -> Result<&'a StreamFacts, EngineError> {
     let stream = notes.facts.streams.iter().find(|stream| stream.index == plan.stream);
     stream.ok_or_else(|| {
         EngineError::new(FaultKind::Internal, "the plan's picture is not a stream of the source")

@@ -21,7 +21,7 @@ pub fn sound_ms(whole_ms: u64) -> u64 {
 }
 
 /// Reading packets: about a gigabyte a second.
-pub fn carry_ms(bytes: u64) -> u64 {
+pub fn digest_ms(bytes: u64) -> u64 {
     bytes / 1_000_000
 }
 

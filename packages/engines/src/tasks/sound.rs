@@ -10,9 +10,9 @@ use segue_media::{AudioCodec, AudioInput, AudioSettings, SoundMap, StreamKind, e
 use segue_ports::{EngineError, MapEngine, Part, ProducedFile, TaskRequest, TaskResult};
 use serde::{Deserialize, Serialize};
 
-use super::kit::Kit;
-use super::notes::internal;
-use super::{errors, source};
+use crate::context::EngineContext;
+use crate::media_plan::internal;
+use crate::{errors, source};
 
 /// One encoded stream, as it stands in a completion's facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,13 +31,13 @@ struct EncodedSound {
 
 /// Encodes sound.
 pub struct SoundEngine {
-    kit: Arc<Kit>,
+    context: Arc<EngineContext>,
 }
 
 impl SoundEngine {
     /// An engine with these tools.
-    pub fn new(kit: Arc<Kit>) -> SoundEngine {
-        SoundEngine { kit }
+    pub fn new(context: Arc<EngineContext>) -> SoundEngine {
+        SoundEngine { context }
     }
 }
 
@@ -48,9 +48,9 @@ impl MapEngine for SoundEngine {
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
-        let notes = self.kit.notes(&request.plan)?;
+        let notes = self.context.media_plan(&request.plan)?;
         let video =
-            request.plan.recipe.video.as_ref().ok_or_else(|| internal("sound that no recipe asks for"))?;
+            request.plan.spec.video().ok_or_else(|| internal("sound of something that is no video"))?;
         let codec = match video.sound.codec {
             SoundCodec::Opus => AudioCodec::Opus,
             SoundCodec::Copy if video.sound.map.is_none() => {
@@ -59,7 +59,7 @@ impl MapEngine for SoundEngine {
             SoundCodec::Aac | SoundCodec::Copy => AudioCodec::Aac,
         };
         let settings = AudioSettings { codec, bitrate: Some(video.sound.kbps * 1000), channels: None };
-        let limits = self.kit.limits(&request.run.cancel);
+        let limits = self.context.limits(&request.run.cancel);
         let (mut files, mut sounds) = (Vec::new(), Vec::new());
         for stream in notes.facts.of(StreamKind::Audio).filter(|stream| stream.codec.is_some()) {
             let name = format!("sound-{}.m4a", stream.index);
@@ -69,7 +69,7 @@ impl MapEngine for SoundEngine {
                 .await
                 .map_err(errors::media)?;
             let source = request.inputs.source.path();
-            let tools = &self.kit.tools;
+            let tools = &self.context.tools;
             let input = match &video.sound.map {
                 None => encode_audio(tools, source, &notes.facts, stream, &settings, &out, &limits).await,
                 Some(command) => {
@@ -90,7 +90,7 @@ impl MapEngine for SoundEngine {
 
 /// The longest that the user's program may run.
 fn time_limit(request: &TaskRequest) -> Duration {
-    let map = request.plan.recipe.map.as_ref();
+    let map = request.plan.spec.video().and_then(|video| video.map.as_ref());
     Duration::from_millis(map.map_or_else(default_map_timeout, |map| map.timeout).millis())
 }
 

@@ -7,7 +7,7 @@ use segue_media::part::ledger_of;
 use segue_media::{OpenIndex, PartLedger, PicturePlan, PictureSegment, TrackPlace, open_track};
 use segue_ports::{EngineError, Inputs, Source, TaskRequest};
 
-use super::notes::internal;
+use crate::media_plan::internal;
 use super::{errors, source};
 
 /// What holds the indexed packets.

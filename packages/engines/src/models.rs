@@ -5,13 +5,31 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use segue_domain::recipe::TranscriptRecipe;
-use segue_domain::{Failure, Recipe};
+use segue_domain::{Failure, FaultKind, OutputSpec, Recipe};
 use segue_speech::{Checksum, KNOWN_MODELS, KnownModel, ModelUse};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use crate::failure;
-use crate::settings::default_model_dir;
+/// Where models lie unless a setting names another folder.
+///
+/// # Errors
+/// An environment failure when this user has no home folder.
+pub fn default_model_dir() -> Result<PathBuf, Failure> {
+    use etcetera::BaseStrategy;
+    let base = etcetera::choose_base_strategy().map_err(|error| {
+        environment(format!("no home folder ({error}); set SEGUE_MODEL_DIR to a folder for models"))
+    })?;
+    Ok(base.data_dir().join("segue").join("models"))
+}
+
+fn usage(cause: impl Into<String>) -> Failure {
+    Failure::new(FaultKind::Usage, cause)
+}
+
+fn environment(cause: impl Into<String>) -> Failure {
+    Failure::new(FaultKind::Environment, cause)
+}
+
 
 /// A folder of models.
 #[derive(Debug, Clone)]
@@ -72,7 +90,7 @@ impl ModelShelf {
         match KnownModel::find(name).filter(|model| model.used_for == ModelUse::Transcription) {
             Some(model) => self.present(model),
             None if Path::new(name).is_file() => Ok(name.into()),
-            None => Err(failure::usage(format!(
+            None => Err(usage(format!(
                 "there is no model {name:?}: known are {}, and there is no file of that name",
                 names(ModelUse::Transcription).join(", ")
             ))),
@@ -92,7 +110,7 @@ impl ModelShelf {
         if path.is_file() {
             return Ok(path);
         }
-        Err(failure::environment(format!(
+        Err(environment(format!(
             "model {} is not in {}; fetch it with: {}",
             model.name,
             self.dir.display(),
@@ -107,17 +125,24 @@ impl ModelShelf {
         format!("segue models fetch {name}{dir}")
     }
 
-    /// Whether the transcript that a recipe wants can be made with what is here.
+    /// Whether the transcripts of a recipe can be made with the models here.
     ///
     /// # Errors
     /// An unknown or missing model, or a language that the model does not know.
     pub fn check(&self, recipe: &Recipe) -> Result<(), Failure> {
-        let Some(TranscriptRecipe { model, language, .. }) = &recipe.transcript else {
-            return Ok(());
-        };
+        let mut transcripts = recipe.outputs.values().filter_map(OutputSpec::transcript);
+        transcripts.try_for_each(|transcript| self.check_transcript(transcript))
+    }
+
+    /// The same for one transcript.
+    ///
+    /// # Errors
+    /// As [`ModelShelf::check`].
+    pub fn check_transcript(&self, recipe: &TranscriptRecipe) -> Result<(), Failure> {
+        let TranscriptRecipe { model, language, .. } = recipe;
         let english_only = KnownModel::find(model).is_some_and(|known| !known.multilingual);
         if english_only && language != "auto" && language != "en" {
-            return Err(failure::usage(format!(
+            return Err(usage(format!(
                 "model {model} knows English only, not {language:?}; take --model {}",
                 model.trim_end_matches(".en")
             )));
@@ -134,7 +159,7 @@ impl ModelShelf {
 pub fn find(name: &str) -> Result<&'static KnownModel, Failure> {
     KnownModel::find(name).ok_or_else(|| {
         let known: Vec<_> = KNOWN_MODELS.iter().map(|model| model.name).collect();
-        failure::usage(format!("there is no model {name:?}: known are {}", known.join(", ")))
+        usage(format!("there is no model {name:?}: known are {}", known.join(", ")))
     })
 }
 
@@ -151,7 +176,7 @@ pub fn voice_activity_model() -> Result<&'static KnownModel, Failure> {
     KNOWN_MODELS
         .iter()
         .find(|model| model.used_for == ModelUse::VoiceActivity)
-        .ok_or_else(|| failure::internal("no voice activity model is known"))
+        .ok_or_else(|| Failure::new(FaultKind::Internal, "no voice activity model is known"))
 }
 
 /// Whether the file at `path` is the whole of `model`, byte for byte as far as is known.
@@ -159,7 +184,7 @@ pub fn voice_activity_model() -> Result<&'static KnownModel, Failure> {
 /// # Errors
 /// A file that cannot be read or is not the model.
 pub fn check_file(model: &KnownModel, path: &Path) -> Result<(), Failure> {
-    let wrong = |what: String| failure::environment(format!("{}: {what}", path.display()));
+    let wrong = |what: String| environment(format!("{}: {what}", path.display()));
     let measured = match model.checksum {
         Checksum::Sha256(_) => measure::<Sha256>(path),
         Checksum::UpstreamSha1(_) => measure::<Sha1>(path),
@@ -208,7 +233,6 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use segue_domain::FaultKind;
 
     #[test]
     fn an_unknown_model_and_a_missing_one_are_told_apart() {
@@ -231,11 +255,11 @@ mod tests {
     #[test]
     fn an_english_model_is_not_asked_for_german() {
         let mut recipe = Recipe::built_in("transcript").unwrap();
-        recipe.transcript.as_mut().unwrap().language = "de".into();
+        recipe.transcripts_mut().for_each(|transcript| transcript.language = "de".into());
         let failure = ModelShelf::new("/nowhere").check(&recipe).unwrap_err();
         assert_eq!(failure.kind, FaultKind::Usage);
         assert!(failure.cause.contains("--model base"), "{}", failure.cause);
-        recipe.transcript.as_mut().unwrap().model = "base".into();
+        recipe.transcripts_mut().for_each(|transcript| transcript.model = "base".into());
         let missing = ModelShelf::new("/nowhere").check(&recipe).unwrap_err();
         assert_eq!(missing.kind, FaultKind::Environment, "{}", missing.cause);
         assert!(ModelShelf::new("/nowhere").check(&Recipe::built_in("rejoin").unwrap()).is_ok());

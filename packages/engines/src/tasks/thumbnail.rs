@@ -7,20 +7,20 @@ use segue_domain::TaskKind;
 use segue_media::thumbnail::thumbnail;
 use segue_ports::{EngineError, MapEngine, ProducedFile, TaskRequest, TaskResult};
 
-use super::kit::Kit;
-use super::notes::internal;
-use super::video_output::THUMBNAIL_FILE;
-use super::{errors, source};
+use crate::context::EngineContext;
+use crate::media_plan::internal;
+use crate::outputs::thumbnail::THUMBNAIL_FILE;
+use crate::{errors, source};
 
 /// Makes still pictures.
 pub struct ThumbnailEngine {
-    kit: Arc<Kit>,
+    context: Arc<EngineContext>,
 }
 
 impl ThumbnailEngine {
     /// An engine with these tools.
-    pub fn new(kit: Arc<Kit>) -> ThumbnailEngine {
-        ThumbnailEngine { kit }
+    pub fn new(context: Arc<EngineContext>) -> ThumbnailEngine {
+        ThumbnailEngine { context }
     }
 }
 
@@ -31,13 +31,13 @@ impl MapEngine for ThumbnailEngine {
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
-        let notes = self.kit.notes(&request.plan)?;
-        let recipe = &request.plan.recipe.thumbnail;
-        let recipe = recipe.as_ref().ok_or_else(|| internal("a thumbnail that no recipe asks for"))?;
+        let notes = self.context.media_plan(&request.plan)?;
+        let recipe = request.plan.spec.thumbnail();
+        let recipe = recipe.ok_or_else(|| internal("a thumbnail of something that is none"))?;
         let path = request.run.scratch.join(THUMBNAIL_FILE);
-        let limits = self.kit.limits(&request.run.cancel);
+        let limits = self.context.limits(&request.run.cancel);
         let at_us = recipe.at.map(|at| at.micros());
-        let (source, tools) = (source::of(&request.inputs.source), &self.kit.tools);
+        let (source, tools) = (source::of(&request.inputs.source), &self.context.tools);
         let made = thumbnail(tools, source, &notes.facts, at_us, recipe.width, &path, &limits).await;
         if !made.map_err(errors::media)? {
             return Err(internal("a thumbnail of a source without a picture"));

@@ -1,65 +1,225 @@
-//! The reduce step of picture and sound: join, prove, and say how it was made.
+//! The output `video`: the joined video, or the joined sound of a source without a picture.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use segue_domain::recipe::Container;
-use segue_domain::{FaultKind, OutputKind, TaskKind};
+use segue_domain::recipe::{Container, VideoMode, VideoRecipe};
+use segue_domain::transcript::Transcript;
+use segue_domain::{FaultKind, FileKind, Segment, Task, TaskKind};
+use segue_media::encode::plan_on_grid;
 use segue_media::{
     AddedSubtitle, Certificate, CertifyRequest, FinalContainer, JoinParts, JoinReport, JoinRequest,
-    OpenIndex, PartLedger, PicturePlan, certify, join,
+    OpenIndex, PartLedger, PicturePlan, TrackPlace, certify, join, open_index,
 };
-use segue_ports::{EngineError, Event, Part, ReduceRequest, ReducedFile, Stage};
+use segue_ports::{AssembleRequest, AssembledFile, EngineError, Event, Part, ProducedFile, Stage};
 
-use super::kit::Kit;
-use super::notes::{Notes, internal};
-use super::{errors, files, picture, sound};
+use super::transcript::{TRANSCRIPT_FILE, srt_of};
+use super::{OutputRequest, Tasks, own_attempts, public_name, segments_in_time, source_error, task};
+use crate::context::EngineContext;
+use crate::media_plan::{MediaPlan, internal};
+use crate::tasks::sound;
+use crate::{errors, files, picture, source, work};
 
-/// Name of the still picture.
-pub const THUMBNAIL_FILE: &str = "thumbnail.jpg";
+/// The cuts of the source's picture, made once for all videos of a job.
+#[derive(Default)]
+pub struct PictureCuts {
+    made: Option<Option<PicturePlan>>,
+    /// Whether a plan has the track file already.
+    is_taken: bool,
+}
+
+impl PictureCuts {
+    async fn get(
+        &mut self,
+        context: &EngineContext,
+        source: &segue_media::Source,
+        request: &OutputRequest<'_>,
+    ) -> Result<Option<PicturePlan>, EngineError> {
+        if let Some(made) = &self.made {
+            return Ok(made.clone());
+        }
+        let (scratch, limits) = (&request.run.scratch, context.limits(&request.run.cancel));
+        let cuts = segue_media::plan_cuts(
+            &context.tools,
+            source,
+            scratch,
+            request.segment_us,
+            request.facts,
+            &limits,
+        );
+        let made = cuts.await.map_err(errors::media)?;
+        self.made = Some(made.clone());
+        Ok(made)
+    }
+
+    /// The track file as a file of one more plan, which consumes it.
+    fn track_file(
+        &mut self,
+        picture: &PicturePlan,
+        request: &OutputRequest<'_>,
+    ) -> Result<Option<ProducedFile>, EngineError> {
+        let TrackPlace::TrackFile { file_name, .. } = &picture.track else { return Ok(None) };
+        let scratch = &request.run.scratch;
+        let mut path = scratch.join(file_name);
+        if std::mem::replace(&mut self.is_taken, true) {
+            path = files::borrow(&path, scratch.join(format!("{}-{file_name}", request.output)))?;
+        }
+        Ok(Some(ProducedFile { name: file_name.clone(), path }))
+    }
+}
+
+/// Plans the tasks of the picture's segments and of the sound.
+///
+/// # Errors
+/// A source that cannot be cut; a map command for a source without a moving picture.
+pub async fn plan(
+    context: &EngineContext,
+    source: &segue_media::Source,
+    request: &OutputRequest<'_>,
+    recipe: &VideoRecipe,
+    cuts: &mut PictureCuts,
+) -> Result<Tasks, EngineError> {
+    let facts = request.facts;
+    if recipe.map.is_some() && facts.primary_video().is_none() {
+        let why = "the source has no moving picture to run the map command on; leave out --map or the map section";
+        return Err(source_error(why));
+    }
+    let mut picture = cuts.get(context, source, request).await?;
+    if let (Some(cut), VideoMode::Encode) = (&picture, recipe.mode) {
+        // the encoder's keyframes are on a grid that does not depend on the segments; cuts on it cost
+        // no keyframe
+        let open = open_index(cut, source, &request.run.scratch).map_err(errors::media)?;
+        let on_grid = plan_on_grid(cut, &open, &recipe.encode, request.segment_us);
+        picture = Some(on_grid.map_err(errors::media)?);
+    }
+    let mut media = MediaPlan::new(facts.clone(), picture, None);
+    media.warnings = request.warnings.to_vec();
+    if let Some(lost) = media.picture.as_ref().and_then(|picture| picture.lost.as_ref()) {
+        let lost = lost.samples;
+        media.warnings.push(format!("the source is cut off: its last {lost} pictures are missing"));
+    }
+    let (timebase, segments) = segments(request, &media);
+    let files = match &media.picture {
+        Some(picture) => cuts.track_file(picture, request)?.into_iter().collect(),
+        None => Vec::new(),
+    };
+    let tasks = tasks(request, recipe, &media, timebase, &segments);
+    Ok(Tasks { media, timebase, segments, tasks, files, reason: None })
+}
+
+/// The picture's segments, or equal stretches of time where there is none to cut.
+fn segments(request: &OutputRequest<'_>, media: &MediaPlan) -> (segue_domain::Timebase, Vec<Segment>) {
+    let Some(picture) = &media.picture else {
+        return (segue_domain::Timebase::MICROS, segments_in_time(request.facts, request.segment_us));
+    };
+    let segment = |s: &segue_media::PictureSegment| Segment {
+        index: s.index,
+        range: s.range,
+        frames: s.frames,
+        bytes: s.bytes,
+    };
+    (picture.timebase, picture.segments.iter().map(segment).collect())
+}
+
+/// The tasks, the longest kinds first.
+fn tasks(
+    request: &OutputRequest<'_>,
+    recipe: &VideoRecipe,
+    media: &MediaPlan,
+    timebase: segue_domain::Timebase,
+    segments: &[Segment],
+) -> Vec<Task> {
+    let facts = request.facts;
+    let mut tasks = Vec::new();
+    let own = Some(own_attempts(request.spec));
+    if recipe.sound.is_made() && facts.primary_audio().is_some() {
+        let whole_ms = (facts.duration_us.unwrap_or(0) / 1000).max(0) as u64;
+        let attempts = recipe.sound.map.as_ref().and(own);
+        tasks.push(Task { attempts, ..task(TaskKind::Sound, None, work::sound_ms(whole_ms)) });
+    }
+    let stream = facts.primary_video();
+    let pixels = stream.map_or(0, |s| u64::from(s.width) * u64::from(s.height));
+    let of_segment = |segment: &Segment| match (&recipe.map, recipe.mode) {
+        (Some(_), _) => Task {
+            attempts: own,
+            ..task(TaskKind::Map, Some(segment.index), work::map_ms(timebase, segment))
+        },
+        (None, VideoMode::Copy) => {
+            task(TaskKind::Digest, Some(segment.index), work::digest_ms(segment.bytes))
+        }
+        (None, VideoMode::Encode) => {
+            task(TaskKind::Encode, Some(segment.index), work::encode_ms(pixels, segment.frames))
+        }
+    };
+    match &media.picture {
+        None => tasks.push(task(TaskKind::Digest, None, work::digest_ms(facts.size_bytes))),
+        Some(_) => tasks.extend(segments.iter().map(of_segment)),
+    }
+    tasks
+}
 
 /// A joined file with its proof.
 pub struct VideoOutput {
     /// The file to publish.
-    pub file: ReducedFile,
+    pub file: AssembledFile,
     /// The proof; it has passed.
     pub certificate: Certificate,
     /// What the user should know.
     pub notes: Vec<String>,
 }
 
-/// Joins and proves.
+/// Joins and certifies.
 ///
 /// # Errors
-/// A join whose certificate fails; the message says where.
-pub async fn reduce(
-    kit: &Kit,
-    request: &ReduceRequest,
-    notes: &Notes,
-    subtitles: Option<AddedSubtitle>,
+/// A join whose certificate fails; the message tells where.
+pub async fn assemble(
+    context: &EngineContext,
+    request: &AssembleRequest,
+    notes: &MediaPlan,
 ) -> Result<VideoOutput, EngineError> {
+    source::whole(&request.inputs.source).await?;
+    let recipe = request.plan.spec.video().ok_or_else(|| internal("a join of something that is no video"))?;
+    let subtitles = if recipe.subtitles { subtitle_track(request).await? } else { None };
     let opened = open(request, notes).await?;
-    let joining = Joining { kit, request, notes, picture: notes.picture.as_ref().zip(opened.as_ref()) };
+    let joining = Joining { context, request, recipe, notes, picture: notes.picture.as_ref().zip(opened.as_ref()) };
     let mapped = joining.mapped_files()?;
     let (report, certificate, refused) = joining.join_proven(mapped.as_deref(), subtitles).await?;
     let extension = report.container.extension();
-    let file = ReducedFile {
-        name: format!("final.{extension}"),
+    let file = AssembledFile {
+        name: public_name(&request.plan, &format!("final.{extension}")),
         path: report.path.clone(),
-        kind: OutputKind::Media,
+        kind: FileKind::Media,
         media_type: media_type(report.container, notes).to_owned(),
         // from the same reading as the proof
         bytes: certificate.result_bytes,
         sha256: certificate.result_sha256.clone(),
-        made: made(request, notes, &report, &refused),
+        made: made(request, recipe, notes, &report, &refused),
     };
-    Ok(VideoOutput { file, certificate, notes: said(&report) })
+    Ok(VideoOutput { file, certificate, notes: join_notes(&report) })
+}
+
+/// The transcript that the video needs, as a track; `None` where it has no words.
+async fn subtitle_track(request: &AssembleRequest) -> Result<Option<AddedSubtitle>, EngineError> {
+    let is_transcript = |name: &str| Path::new(name).file_name().is_some_and(|name| name == TRANSCRIPT_FILE);
+    let found = request.needs.values().flat_map(|need| &need.files).find(|(name, _)| is_transcript(name));
+    let Some((_, file)) = found else { return Ok(None) };
+    let path = source::whole(file).await?;
+    let bytes = std::fs::read(path).map_err(|e| errors::io(path.display(), &e))?;
+    let transcript: Transcript = serde_json::from_slice(&bytes)
+        .map_err(|e| internal(format!("the needed transcript cannot be read: {e}")))?;
+    let Some(srt) = srt_of(&transcript) else { return Ok(None) };
+    let path = request.run.scratch.join("track.srt");
+    std::fs::write(&path, srt).map_err(|e| errors::io(path.display(), &e))?;
+    let language = isolang::Language::from_639_1(&transcript.language);
+    let title = language.map(|language| language.to_name().to_owned());
+    Ok(Some(AddedSubtitle { path, language: language.map(|l| l.to_639_3().to_owned()), title }))
 }
 
 struct Joining<'a> {
-    kit: &'a Kit,
-    request: &'a ReduceRequest,
-    notes: &'a Notes,
+    context: &'a EngineContext,
+    request: &'a AssembleRequest,
+    recipe: &'a VideoRecipe,
+    notes: &'a MediaPlan,
     picture: Option<(&'a PicturePlan, &'a OpenIndex)>,
 }
 
@@ -87,7 +247,7 @@ impl Joining<'_> {
             return Ok(Vec::new());
         }
         let pictures =
-            |part: &&Part| matches!(part.task.kind, TaskKind::Carry | TaskKind::Map | TaskKind::Encode);
+            |part: &&Part| matches!(part.task.kind, TaskKind::Digest | TaskKind::Map | TaskKind::Encode);
         let mut ledgers: Vec<PartLedger> = self
             .request
             .parts
@@ -106,14 +266,7 @@ impl Joining<'_> {
         mapped: Option<&[PathBuf]>,
         subtitles: Option<AddedSubtitle>,
     ) -> Result<(JoinReport, Certificate, Vec<String>), EngineError> {
-        let recipe = self
-            .request
-            .plan
-            .recipe
-            .video
-            .as_ref()
-            .ok_or_else(|| internal("a join that no recipe asks for"))?;
-        let mut container = wanted(recipe.container);
+        let mut container = wanted(self.recipe.container);
         let mut refused = Vec::new();
         let mut first_error = None;
         loop {
@@ -139,7 +292,7 @@ impl Joining<'_> {
             let error = failed(certificate.failures, self.notes.facts.container);
             std::fs::remove_file(&report.path).map_err(|e| errors::io(report.path.display(), &e))?;
             let first = first_error.take().unwrap_or(error);
-            container = match (recipe.container, report.container) {
+            container = match (self.recipe.container, report.container) {
                 (Container::Auto, FinalContainer::Mp4) => Some(FinalContainer::Mov),
                 (Container::Auto, FinalContainer::Mov) => Some(FinalContainer::Mkv),
                 _ => return Err(first),
@@ -161,7 +314,7 @@ impl Joining<'_> {
         };
         let codec = match mapped.and_then(<[_]>::first) {
             Some(first) => {
-                let facts = self.kit.probe(first).await?;
+                let facts = self.context.probe(first).await?;
                 facts.primary_video().and_then(|stream| stream.codec.clone())
             }
             None => None,
@@ -195,7 +348,7 @@ impl Joining<'_> {
             stem: "final",
             progress: &progress,
         };
-        join(&self.kit.tools, &what, &self.kit.limits(&run.cancel)).await.map_err(errors::media)
+        join(&self.context.tools, &what, &self.context.limits(&run.cancel)).await.map_err(errors::media)
     }
 
     async fn certify(&self, joined: &JoinReport) -> Result<Certificate, EngineError> {
@@ -211,8 +364,8 @@ impl Joining<'_> {
             joined,
             work: &work,
         };
-        let limits = self.kit.limits(&run.cancel);
-        certify(&self.kit.tools, &about, &limits).await.map_err(errors::media)
+        let limits = self.context.limits(&run.cancel);
+        certify(&self.context.tools, &about, &limits).await.map_err(errors::media)
     }
 }
 
@@ -232,7 +385,7 @@ fn failed(failures: Vec<String>, source: segue_media::Container) -> EngineError 
     EngineError { stderr_tail: failures, ..EngineError::new(kind, why) }
 }
 
-async fn open(request: &ReduceRequest, notes: &Notes) -> Result<Option<OpenIndex>, EngineError> {
+async fn open(request: &AssembleRequest, notes: &MediaPlan) -> Result<Option<OpenIndex>, EngineError> {
     let Some(plan) = notes.picture.clone() else { return Ok(None) };
     let inputs = request.inputs.clone();
     tokio::task::spawn_blocking(move || picture::open(&plan, &inputs).map(Some))
@@ -241,7 +394,7 @@ async fn open(request: &ReduceRequest, notes: &Notes) -> Result<Option<OpenIndex
 }
 
 /// Reports that a stage starts with so many units, or that it has ended.
-fn stage(request: &ReduceRequest, stage: Stage, starts: Option<(u64, &str)>) {
+fn stage(request: &AssembleRequest, stage: Stage, starts: Option<(u64, &str)>) {
     let job = request.run.job.clone();
     request.run.reporter.report(match starts {
         Some((total, unit)) => Event::StageStarted { job, stage, total, done: 0, unit: unit.to_owned() },
@@ -258,7 +411,7 @@ fn wanted(container: Container) -> Option<FinalContainer> {
     }
 }
 
-fn media_type(container: FinalContainer, notes: &Notes) -> &'static str {
+fn media_type(container: FinalContainer, notes: &MediaPlan) -> &'static str {
     match (container, notes.facts.primary_video().is_some()) {
         (FinalContainer::Mp4, true) => "video/mp4",
         (FinalContainer::Mp4, false) => "audio/mp4",
@@ -268,10 +421,16 @@ fn media_type(container: FinalContainer, notes: &Notes) -> &'static str {
     }
 }
 
-fn made(request: &ReduceRequest, notes: &Notes, report: &JoinReport, refused: &[String]) -> String {
+fn made(
+    request: &AssembleRequest,
+    recipe: &VideoRecipe,
+    notes: &MediaPlan,
+    report: &JoinReport,
+    refused: &[String],
+) -> String {
     let segments = request.plan.segments.len();
-    let how = match (&notes.picture, &request.plan.recipe.map) {
-        (None, _) => "sound carried whole".to_owned(),
+    let how = match (&notes.picture, &recipe.map) {
+        (None, _) => "sound copied whole".to_owned(),
         (Some(_), Some(map)) => {
             format!("{segments} segments cut, mapped by {:?}, and joined by an index", map.command)
         }
@@ -288,7 +447,7 @@ fn made(request: &ReduceRequest, notes: &Notes, report: &JoinReport, refused: &[
     format!("{how}; in {container} because: {}", reasons.join("; "))
 }
 
-fn said(report: &JoinReport) -> Vec<String> {
+fn join_notes(report: &JoinReport) -> Vec<String> {
     let dropped =
         report.dropped.iter().map(|d| format!("stream {} ({}) is not kept: {}", d.index, d.what, d.reason));
     let converted = report.kept.iter().filter_map(|kept| {
@@ -296,13 +455,4 @@ fn said(report: &JoinReport) -> Vec<String> {
         Some(format!("stream {} was converted to {codec}, which the container holds", kept.source))
     });
     dropped.chain(converted).collect()
-}
-
-/// A still picture that a task made, as a file to publish.
-pub fn still(parts: &[Part], folder: &Path) -> Result<Option<ReducedFile>, EngineError> {
-    let name = THUMBNAIL_FILE;
-    let Some(path) = parts.iter().find_map(|part| part.files.get(name)) else { return Ok(None) };
-    let own = files::borrow(path, folder.join(name))?;
-    files::finished(name, own, OutputKind::Thumbnail, "image/jpeg", "one frame that stands for the whole")
-        .map(Some)
 }

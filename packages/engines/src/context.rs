@@ -14,19 +14,19 @@ use segue_speech::{
 use tokio_util::sync::CancellationToken;
 
 use super::errors;
-use super::notes::Notes;
+use crate::media_plan::MediaPlan;
 use crate::models::ModelShelf;
 
 /// The tools and models of this process.
-pub struct Kit {
+pub struct EngineContext {
     /// ffmpeg and ffprobe.
     pub tools: Tools,
     /// The models.
     pub models: ModelShelf,
     /// Windows that are heard side by side, and threads for each.
     pub speech: SpeechShare,
-    speaker: Mutex<Option<(SpeakerKey, Arc<Speaker>)>>,
-    notes: Mutex<Option<(Weak<Plan>, Arc<Notes>)>>,
+    model: Mutex<Option<(LoadedModelKey, Arc<LoadedModel>)>>,
+    media_plan: Mutex<Option<(Weak<Plan>, Arc<MediaPlan>)>>,
 }
 
 /// How much of the machine speech may use.
@@ -39,23 +39,23 @@ pub struct SpeechShare {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct SpeakerKey {
+struct LoadedModelKey {
     model: String,
     options: DecodeOptions,
 }
 
 /// Loaded weights, ready to transcribe.
-pub struct Speaker {
+pub struct LoadedModel {
     /// Hears windows.
     pub transcriber: Transcriber,
     /// Name of the engine, for the transcript.
     pub engine: String,
 }
 
-impl Kit {
-    /// A kit with nothing loaded yet.
-    pub fn new(tools: Tools, models: ModelShelf, speech: SpeechShare) -> Kit {
-        Kit { tools, models, speech, speaker: Mutex::default(), notes: Mutex::default() }
+impl EngineContext {
+    /// A context with nothing loaded yet.
+    pub fn new(tools: Tools, models: ModelShelf, speech: SpeechShare) -> EngineContext {
+        EngineContext { tools, models, speech, model: Mutex::default(), media_plan: Mutex::default() }
     }
 
     /// What the source is.
@@ -63,18 +63,18 @@ impl Kit {
         segue_media::probe(&self.tools, source).await.map_err(errors::media)
     }
 
-    /// The planner's notes in a plan; those of the last plan are kept, for they grow with the
-    /// number of segments and every task wants them.
-    pub fn notes(&self, plan: &Arc<Plan>) -> Result<Arc<Notes>, EngineError> {
-        let known = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    /// The engines' part of a plan. That of the last plan is cached: it grows with the number of
+    /// segments, and every task reads it.
+    pub fn media_plan(&self, plan: &Arc<Plan>) -> Result<Arc<MediaPlan>, EngineError> {
+        let known = self.media_plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((_, notes)) =
             known.filter(|(of, _)| of.as_ptr() == Arc::as_ptr(plan) && of.strong_count() > 0)
         {
             return Ok(notes);
         }
-        let notes = Arc::new(Notes::read(plan)?);
+        let notes = Arc::new(MediaPlan::read(plan)?);
         let kept = (Arc::downgrade(plan), Arc::clone(&notes));
-        *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        *self.media_plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         Ok(notes)
     }
 
@@ -105,20 +105,20 @@ impl Kit {
     }
 
     /// The weights that a transcript asks for, kept until it is others. Blocks while they are read.
-    pub fn speaker(&self, recipe: &TranscriptRecipe) -> Result<Arc<Speaker>, EngineError> {
-        let key = SpeakerKey { model: recipe.model.clone(), options: decoding(recipe) };
-        let mut kept = self.speaker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((_, speaker)) = kept.as_ref().filter(|(k, _)| *k == key) {
-            return Ok(Arc::clone(speaker));
+    pub fn model(&self, recipe: &TranscriptRecipe) -> Result<Arc<LoadedModel>, EngineError> {
+        let key = LoadedModelKey { model: recipe.model.clone(), options: decoding(recipe) };
+        let mut kept = self.model.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, model)) = kept.as_ref().filter(|(k, _)| *k == key) {
+            return Ok(Arc::clone(model));
         }
         // the old weights go first: two models at once may not fit
         *kept = None;
-        let speaker = Arc::new(self.load(&key)?);
-        *kept = Some((key, Arc::clone(&speaker)));
-        Ok(speaker)
+        let model = Arc::new(self.load(&key)?);
+        *kept = Some((key, Arc::clone(&model)));
+        Ok(model)
     }
 
-    fn load(&self, key: &SpeakerKey) -> Result<Speaker, EngineError> {
+    fn load(&self, key: &LoadedModelKey) -> Result<LoadedModel, EngineError> {
         let config = WhisperConfig {
             weights: self.models.transcription(&key.model).map_err(errors::failure)?,
             model: key.model.clone(),
@@ -133,7 +133,7 @@ impl Kit {
         let options = key.options.clone();
         let transcriber = Transcriber::new(engine, Arc::new(vad), WindowRules::default(), options)
             .map_err(errors::speech)?;
-        Ok(Speaker { transcriber, engine: name })
+        Ok(LoadedModel { transcriber, engine: name })
     }
 }
 
