@@ -60,12 +60,14 @@ pub enum Command {
     Status(StatusArgs),
     /// Follow a job of a backend until it ends
     Watch(JobArgs),
-    /// Drive a failed or cancelled job of a backend on; what is done stays done
-    Retry(JobArgs),
-    /// End a job of a backend
-    Cancel(JobArgs),
-    /// Remove a job of a backend, with its source and all that was made of it
-    Delete(JobArgs),
+    /// Add the outputs of a recipe to a job; outputs that it has already are not repeated
+    Add(AddArgs),
+    /// Retry the failed or cancelled outputs of a job; finished tasks are not repeated
+    Retry(OutputArgs),
+    /// Cancel the outputs of a job that are not published
+    Cancel(OutputArgs),
+    /// Delete a job with its source and everything that was made from it
+    Delete(DeleteArgs),
     /// Messages of a backend that were put aside
     Dlq(DlqArgs),
     /// Say whether the `segue worker` that touches a health file is well
@@ -314,6 +316,43 @@ pub struct JobArgs {
     pub json: bool,
 }
 
+/// `segue retry` and `segue cancel`
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    #[command(flatten)]
+    pub job: JobArgs,
+
+    /// Only the output of this name; without it every output that the command applies to
+    #[arg(long, value_name = "NAME")]
+    pub output: Option<String>,
+}
+
+/// `segue add`
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    #[command(flatten)]
+    pub job: JobArgs,
+
+    /// A built-in recipe or a recipe file; its outputs are added
+    #[arg(long, value_name = "RECIPE")]
+    pub recipe: String,
+
+    /// Follow the job until its outputs have ended
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `segue delete`
+#[derive(Debug, Args)]
+pub struct DeleteArgs {
+    #[command(flatten)]
+    pub job: JobArgs,
+
+    /// Keep the source
+    #[arg(long)]
+    pub keep_source: bool,
+}
+
 /// `segue status`
 #[derive(Debug, Args)]
 pub struct StatusArgs {
@@ -323,8 +362,8 @@ pub struct StatusArgs {
     #[command(flatten)]
     pub backend: BackendFlags,
 
-    /// Only jobs in this state: created, mapping, reassembling, publishing, completed, failed,
-    /// cancelled
+    /// Only jobs in this state: awaiting, created, mapping, assembling, publishing, completed,
+    /// failed, cancelled, deleting
     #[arg(long, value_name = "STATE", conflicts_with = "job")]
     pub state: Option<String>,
 
@@ -439,9 +478,10 @@ impl Cli {
             Command::Status(StatusArgs { backend, .. })
             | Command::Dlq(DlqArgs { backend, .. })
             | Command::Watch(JobArgs { backend, .. })
-            | Command::Retry(JobArgs { backend, .. })
-            | Command::Cancel(JobArgs { backend, .. })
-            | Command::Delete(JobArgs { backend, .. }) => given(&[("backend", &backend.backend)]),
+            | Command::Add(AddArgs { job: JobArgs { backend, .. }, .. })
+            | Command::Retry(OutputArgs { job: JobArgs { backend, .. }, .. })
+            | Command::Cancel(OutputArgs { job: JobArgs { backend, .. }, .. })
+            | Command::Delete(DeleteArgs { job: JobArgs { backend, .. }, .. }) => given(&[("backend", &backend.backend)]),
             Command::Plan(args) => args.common.flags(&[("recipe", &args.recipe)]),
             Command::Models(ModelsArgs { model_dir, .. }) | Command::Doctor(DoctorArgs { model_dir, .. }) => {
                 given(&[("model_dir", model_dir)])

@@ -52,6 +52,7 @@ fn start(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Submit(args) => runtime.block_on(jobs::submit(args, &settings)),
         Command::Status(args) => runtime.block_on(jobs::status(args, &settings)),
         Command::Watch(args) => runtime.block_on(jobs::watch(args, &settings)),
+        Command::Add(args) => runtime.block_on(jobs::add(args, &settings)),
         Command::Retry(args) => runtime.block_on(jobs::retry(args, &settings)),
         Command::Cancel(args) => runtime.block_on(jobs::cancel(args, &settings)),
         Command::Delete(args) => runtime.block_on(jobs::delete(args, &settings)),

@@ -76,7 +76,7 @@ pub fn recipe_of(flags: &RecipeFlags, settings: &Settings, own: OwnPrograms) -> 
         map_sound: own.sound,
     };
     let recipe = resolve(&settings.recipe, &overrides)?;
-    if recipe.transcript.is_none() {
+    if recipe.transcript().is_none() {
         for (flag, given) in [("--model", &flags.model), ("--language", &flags.language)] {
             if given.is_some() {
                 return Err(failure::usage(format!(
@@ -90,7 +90,8 @@ pub fn recipe_of(flags: &RecipeFlags, settings: &Settings, own: OwnPrograms) -> 
 }
 
 fn say_finished(finished: &Finished, mode: ProgressMode) {
-    let Finished { job, out_dir, manifest, already, resumed, took, media_ms } = finished;
+    let Finished { job, out_dir, manifest, already, resumed, took, failed } = finished;
+    let media_ms = manifest.duration_ms;
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match mode {
         ProgressMode::None => return,
@@ -104,6 +105,7 @@ fn say_finished(finished: &Finished, mode: ProgressMode) {
                 "took_ms": took_ms,
                 "media_ms": media_ms,
                 "manifest": manifest,
+                "failed": failed.iter().map(|(output, failure)| serde_json::json!({ "output": output, "failure": failure })).collect::<Vec<_>>(),
             }));
         }
         ProgressMode::Auto | ProgressMode::Plain => {}
@@ -114,15 +116,20 @@ fn say_finished(finished: &Finished, mode: ProgressMode) {
             out_dir.display()
         ));
     }
-    for made in &manifest.outputs {
+    for made in manifest.files() {
         let path = out_dir.join(&made.name);
         output::line(format_args!("{:>9}  {}", output::bytes(made.bytes), path.display()));
     }
     output::line(format_args!("{:>9}  {}", "", out_dir.join("manifest.json").display()));
-    for note in &manifest.notes {
+    for note in manifest.notes() {
         output::line(format_args!("note: {}", output::one_line(note)));
     }
-    output::line(summary(took_ms, *media_ms, manifest.segments));
+    for (output, failure) in failed {
+        let cause = output::one_line(&failure.cause);
+        output::line(format_args!("optional output {output} failed: {cause}"));
+    }
+    let segments = manifest.outputs.values().map(|output| output.segments).max().unwrap_or(0);
+    output::line(summary(took_ms, media_ms, segments));
 }
 
 fn summary(took_ms: u64, media_ms: Option<u64>, segments: u32) -> String {
@@ -142,7 +149,7 @@ fn say_interrupted(state: &Path, mode: ProgressMode) {
         print_event(&serde_json::json!({ "event": "interrupted", "state": state }));
     }
     output::note(format_args!(
-        "interrupted; what is done is kept in {}: give the same command again to go on",
+        "interrupted; finished work is kept in {}: give the same command again to continue",
         state.display()
     ));
 }

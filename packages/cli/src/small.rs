@@ -54,8 +54,8 @@ pub fn status(dir: &Path, json: bool) -> Result<ExitCode, Failure> {
     match marker.record {
         None => output::line("state   not finished: give its command again to go on"),
         Some(record) => {
-            output::line(format_args!("state   {}", record.state));
-            if let Some(failure) = record.failure {
+            output::line(format_args!("state   {}", record.state()));
+            if let Some(failure) = record.failure() {
                 output::line(format_args!("cause   {}", output::one_line(&failure.cause)));
                 for line in &failure.stderr_tail {
                     output::line(format_args!("  | {}", output::one_line(line)));

@@ -5,7 +5,7 @@ use segue_media::{MediaError, MediaErrorKind};
 use segue_ports::{EngineError, PortError, PortErrorKind};
 
 fn failure(kind: FaultKind, cause: impl Into<String>) -> Failure {
-    Failure { kind, cause: cause.into(), task: None, stderr_tail: Vec::new() }
+    Failure::new(kind, cause)
 }
 
 /// The request was wrong.
@@ -43,9 +43,11 @@ pub fn io(doing: impl std::fmt::Display, error: &std::io::Error) -> Failure {
 /// An adapter's error as the end of a run.
 pub fn port(error: &PortError) -> Failure {
     match error.kind {
-        PortErrorKind::Transient | PortErrorKind::Denied | PortErrorKind::Environment => {
-            environment(error.to_string())
-        }
+        PortErrorKind::Transient
+        | PortErrorKind::Denied
+        | PortErrorKind::Environment
+        | PortErrorKind::Newer
+        | PortErrorKind::Replaced => environment(error.to_string()),
         PortErrorKind::NotFound | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
             internal(error.to_string())
         }

@@ -7,14 +7,12 @@
 
 pub mod backend;
 pub mod doctor;
-pub mod engines;
 pub mod environment;
 pub mod failure;
 pub mod fetch;
 pub mod fleet;
 pub mod jobs;
 pub mod memory;
-pub mod models;
 pub mod preview;
 pub mod programs;
 pub mod recipe;
@@ -25,6 +23,7 @@ pub mod telemetry;
 pub mod wiring;
 
 pub use backend::BackendUrl;
-pub use run::{Engines, Finished, Outcome, RunRequest, run_embedded};
+pub use segue_engines::{Engines, models};
+pub use run::{Finished, Outcome, RunRequest, run_embedded};
 pub use segue_media::{Verdict, VerifyReport};
 pub use settings::{ProgressMode, Settings, Sources};

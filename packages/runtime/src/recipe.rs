@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use segue_domain::recipe::{BUILT_IN, MapRecipe, Span};
+use segue_domain::recipe::{BUILT_IN, MapRecipe, Span, VideoRecipe};
 use segue_domain::{Failure, Recipe};
 
 use crate::failure;
@@ -35,7 +35,7 @@ pub fn resolve(name: &str, overrides: &Overrides) -> Result<Recipe, Failure> {
     if let Some(duration) = overrides.segment_duration {
         recipe.segment_duration = duration;
     }
-    if let Some(transcript) = &mut recipe.transcript {
+    for transcript in recipe.transcripts_mut() {
         if let Some(model) = &overrides.model {
             transcript.model.clone_from(model);
         }
@@ -44,21 +44,29 @@ pub fn resolve(name: &str, overrides: &Overrides) -> Result<Recipe, Failure> {
         }
     }
     if let Some(command) = &overrides.map {
-        match &mut recipe.map {
-            Some(map) => map.command.clone_from(command),
-            None => recipe.map = Some(map_of(command)?),
+        for video in videos(&mut recipe, name, "--map")? {
+            match &mut video.map {
+                Some(map) => map.command.clone_from(command),
+                None => video.map = Some(map_of(command)?),
+            }
         }
     }
     if let Some(command) = &overrides.map_sound {
-        let Some(video) = &mut recipe.video else {
-            return Err(failure::usage(format!(
-                "recipe {name}: --map-sound needs a [video] to put the sound into"
-            )));
-        };
-        video.sound.map = Some(command.clone());
+        for video in videos(&mut recipe, name, "--map-sound")? {
+            video.sound.map = Some(command.clone());
+        }
     }
     recipe.check().map_err(|error| failure::usage(format!("recipe {name}: {error}")))?;
     Ok(recipe)
+}
+
+/// The videos of a recipe, which `flag` changes.
+fn videos<'a>(recipe: &'a mut Recipe, name: &str, flag: &str) -> Result<Vec<&'a mut VideoRecipe>, Failure> {
+    let videos: Vec<&mut VideoRecipe> = recipe.videos_mut().collect();
+    if videos.is_empty() {
+        return Err(failure::usage(format!("recipe {name}: {flag} needs an output of kind video")));
+    }
+    Ok(videos)
 }
 
 /// A map step with the defaults that the recipe document has.
@@ -106,9 +114,9 @@ mod tests {
         };
         let recipe = resolve("standard", &overrides).unwrap();
         assert_eq!(recipe.segment_duration.millis(), 2000);
-        let transcript = recipe.transcript.unwrap();
+        let transcript = recipe.transcript().unwrap();
         assert_eq!((transcript.model.as_str(), transcript.language.as_str()), ("tiny", "de"));
-        let map = recipe.map.unwrap();
+        let map = recipe.video().unwrap().map.as_ref().unwrap();
         assert_eq!((map.command.as_str(), map.attempts), ("cp {input} {output}", 3));
         assert_eq!(
             resolve("standard", &Overrides::default()).unwrap(),
@@ -130,7 +138,8 @@ mod tests {
         let mapped =
             "version = 1\nname = \"m\"\n[video]\n[map]\ncommand = \"a {input} {output}\"\nattempts = 7\n";
         let overrides = Overrides { map: Some("b {input} {output}".into()), ..Overrides::default() };
-        let map = resolve(&file("mine.toml", mapped), &overrides).unwrap().map.unwrap();
+        let recipe = resolve(&file("mine.toml", mapped), &overrides).unwrap();
+        let map = recipe.video().unwrap().map.as_ref().unwrap();
         assert_eq!((map.command.as_str(), map.attempts), ("b {input} {output}", 7));
     }
 
@@ -147,7 +156,7 @@ mod tests {
             (path.display().to_string(), Overrides::default(), "colour"),
             (bytes.display().to_string(), Overrides::default(), "not text"),
             ("rejoin".to_owned(), map("cat"), "{input}"),
-            ("transcript".to_owned(), map("cp {input} {output}"), "[video]"),
+            ("transcript".to_owned(), map("cp {input} {output}"), "kind video"),
             ("mp4".to_owned(), map("cp {input} {output}"), "let the command encode"),
         ];
         for (name, overrides, expected) in cases {

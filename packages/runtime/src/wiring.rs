@@ -7,11 +7,9 @@ use segue_domain::Failure;
 use segue_media::{Limits, VerifyReport};
 use tokio_util::sync::CancellationToken;
 
-use crate::engines::{Kit, SpeechShare};
+use segue_engines::{EngineContext, Engines, ModelShelf, SpeechShare};
 use crate::failure;
-use crate::models::ModelShelf;
 use crate::programs::tools;
-use crate::run::Engines;
 use crate::settings::Settings;
 
 /// The engines that these settings ask for.
@@ -21,8 +19,8 @@ use crate::settings::Settings;
 pub async fn engines(settings: &Settings) -> Result<Engines, Failure> {
     let workers = settings.workers.max(1);
     let speech = SpeechShare { side_by_side: workers, threads: (settings.threads / workers).max(1) };
-    let kit = Kit::new(tools(settings).await?, ModelShelf::new(&settings.model_dir), speech);
-    Ok(crate::engines::all(Arc::new(kit)))
+    let context = EngineContext::new(tools(settings).await?, ModelShelf::new(&settings.model_dir), speech);
+    Ok(segue_engines::all(Arc::new(context)))
 }
 
 /// Compares `joined` with `source`: every frame, every sample, every time.

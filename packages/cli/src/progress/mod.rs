@@ -50,7 +50,7 @@ impl Screen {
 pub fn name_of(stage: Stage) -> &'static str {
     match stage {
         Stage::Plan => "plan",
-        Stage::Task(TaskKind::Carry) => "read",
+        Stage::Task(TaskKind::Digest) => "read",
         Stage::Task(TaskKind::Map) => "map",
         Stage::Task(TaskKind::Encode) => "encode",
         Stage::Task(TaskKind::Sound) => "sound",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use segue_domain::JobState;
 use segue_ports::{Event, Reporter, Stage};
 
 use super::{name_of, rate};
@@ -15,6 +16,7 @@ const QUIET: Duration = Duration::from_secs(5);
 /// Plain lines on stdout.
 pub struct PlainLines {
     stages: Mutex<BTreeMap<Stage, Shown>>,
+    state: Mutex<Option<JobState>>,
 }
 
 struct Shown {
@@ -30,14 +32,18 @@ struct Shown {
 impl PlainLines {
     /// Nothing shown yet.
     pub fn new() -> PlainLines {
-        PlainLines { stages: Mutex::default() }
+        PlainLines { stages: Mutex::default(), state: Mutex::default() }
     }
 
     /// The line that is due after an event, if one is.
     fn line_after(&self, event: Event, now: Instant) -> Option<String> {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::State { state, .. } => Some(format!("job {state}")),
+            Event::State { state, .. } => {
+                let before = self.state.lock().unwrap_or_else(PoisonError::into_inner).replace(state);
+                (before != Some(state)).then(|| format!("job {state}"))
+            }
+            Event::Output { output, state, .. } => Some(format!("output {output} {state}")),
             Event::Warning { message, .. } => Some(format!("note: {}", output::one_line(&message))),
             Event::StageStarted { stage, total, done, unit, .. } => {
                 let shown = Shown {
@@ -50,7 +56,7 @@ impl PlainLines {
                     ended: total > 0 && done >= total,
                 };
                 let before = stages.insert(stage, shown);
-                let word = if done > 0 { "goes on" } else { "begins" };
+                let word = if done > 0 { "continues" } else { "begins" };
                 let percent = percent(done, total);
                 before.is_none().then(|| format!("{:<10} {word} at {percent}%", name_of(stage)))
             }

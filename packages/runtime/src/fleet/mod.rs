@@ -9,7 +9,6 @@ mod cache;
 pub mod health;
 mod ranged;
 mod roster;
-mod routed;
 mod scratch;
 
 use std::path::PathBuf;
@@ -18,22 +17,21 @@ use std::time::Duration;
 
 use segue_domain::recipe::Span;
 use segue_domain::{Failure, HolderId, Recipe};
-use segue_pipeline::ingest::{self, Intake};
-use segue_pipeline::{Deps, LateRule, RoleConfig, chunker, reassembler, sweeper, worker};
-use segue_ports::{NoReport, SystemClock};
+use segue_engines::Engines;
+use segue_pipeline::ingester::{self, Intake};
+use segue_pipeline::{Deps, LateRule, RoleConfig, assembler, planner, sweeper, worker};
+use segue_ports::{NoReport, Resource, SystemClock};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use cache::SourceCache;
 pub use ranged::{RangedFile, Version, Versions};
 pub use roster::{RoleName, Roster};
-pub use routed::Routed;
 pub use scratch::Scratch;
 
 use crate::backend::{Backend, BackendUrl};
 use crate::failure;
 use crate::recipe::{Overrides, resolve};
-use crate::run::{Engines, recipe_document};
 use crate::settings::{Late, Settings};
 
 /// How long a process may take to give back what it holds: a spot instance has two minutes, a
@@ -166,36 +164,36 @@ fn start(
     let store = backend.cached_store(scratch.path().join("sources"), config.source_cache_bytes);
     let over = |deps: Deps| Deps { store: Arc::clone(&store), ..deps };
     let deps = over(backend.deps(Arc::new(NoReport)));
-    let recipe = recipe_document(&config.recipe)?;
-    let intake = |reader| Intake { reader, recipe: recipe.clone() };
+    let intake = |reader| Intake { reader, recipe: config.recipe.clone() };
     let mut tasks = JoinSet::new();
     for (role, count) in config.roster.iter() {
         for number in 0..count {
             let own = role_config(config, role, number, &process, scratch)?;
             let (deps, stop) = (deps.clone(), stop.clone());
             match role {
-                RoleName::Chunker => {
-                    let planner = Arc::clone(&engines.planner);
+                RoleName::Planner => {
+                    let engine = Arc::clone(&engines.planner);
                     match backend.arrivals() {
                         Some(reader) => {
-                            tasks.spawn(chunker::run_with_intake(deps, planner, intake(reader), own, stop))
+                            tasks.spawn(planner::run_with_intake(deps, engine, intake(reader), own, stop))
                         }
-                        None => tasks.spawn(chunker::run(deps, planner, own, stop)),
+                        None => tasks.spawn(planner::run(deps, engine, own, stop)),
                     };
                 }
                 RoleName::Worker => {
                     tasks.spawn(worker::run(deps, engines.map.clone(), own, stop));
                 }
                 RoleName::GpuWorker => {
-                    let deps = backend.gpu_deps(Arc::new(NoReport)).map(over).ok_or_else(|| {
-                        failure::usage(
+                    if !backend.has_gpu_lane() {
+                        return Err(failure::usage(
                             "a gpu-worker takes tasks from a queue of their own: aws:// with MAP_GPU_QUEUE_URL",
-                        )
-                    })?;
+                        ));
+                    }
+                    let own = RoleConfig { resource: Resource::Gpu, ..own };
                     tasks.spawn(worker::run(deps, engines.map.clone(), own, stop));
                 }
-                RoleName::Reassembler => {
-                    tasks.spawn(reassembler::run(deps, Arc::clone(&engines.reducer), own, stop));
+                RoleName::Assembler => {
+                    tasks.spawn(assembler::run(deps, Arc::clone(&engines.assembler), own, stop));
                 }
                 RoleName::Sweeper => {
                     tasks.spawn(sweeper::run(deps, Arc::new(SystemClock), own, stop));
@@ -208,7 +206,7 @@ fn start(
                              without one the chunker takes them from its own queue",
                         )
                     })?;
-                    tasks.spawn(ingest::run(deps, notices, intake(reader), own, stop));
+                    tasks.spawn(ingester::run(deps, notices, intake(reader), own, stop));
                 }
             }
         }

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState, Key, Manifest};
-use segue_pipeline::{Deps, progress, submit};
-use segue_ports::{Event, NewJob, Reporter};
+use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState, Key, Manifest, OutputId, OutputState};
+use segue_engines::Engines;
+use segue_pipeline::{Deps, new_job, progress, submit};
+use segue_ports::{Event, Reporter};
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::{deliver, lost};
 use super::disk::{check_space, remove_tree};
-use super::identity::{SourceFile, recipe_document};
-use super::length::Overheard;
+use super::identity::SourceFile;
 use super::out_dir::{Marker, OutDir};
-use super::roles::{Crew, Engines, Roles};
+use super::roles::{Crew, Roles};
 use super::watch::{self, End};
 use super::{Finished, Outcome, RunRequest};
 use crate::backend::Backend;
@@ -42,7 +42,7 @@ impl EmbeddedJob {
         let ended = self.drive(engines, &shutdown).await;
         let own_state = self.request.state.is_some();
         match ended {
-            Ok(Ended::Delivered(manifest, media_ms)) => {
+            Ok(Ended::Delivered(manifest, failed)) => {
                 let finished = Finished {
                     job: self.job,
                     out_dir: self.out.path().to_owned(),
@@ -50,7 +50,7 @@ impl EmbeddedJob {
                     already: false,
                     resumed: self.resumed,
                     took: self.started.elapsed(),
-                    media_ms,
+                    failed,
                 };
                 if own_state {
                     remove_tree(&self.state)?;
@@ -110,11 +110,8 @@ impl EmbeddedJob {
         let backend = Backend::open_folder(&self.state).await?;
         let deps = backend.deps(Arc::clone(&self.reporter));
         self.submit(&backend, &deps).await?;
-        let overheard = Overheard::new(Arc::clone(&engines.planner));
-        let engines = Engines { planner: overheard.clone(), ..engines };
         if self.resumed {
-            overheard.read(&deps, &self.job).await;
-            // only a display; a job that was published already has no plan any more
+            // only a display; an output that was published already has no plan any more
             if let Err(error) = progress::announce(&deps, &self.job).await {
                 tracing::info!(error = format!("{error:#}"), "nothing to show of what is done");
             }
@@ -138,18 +135,20 @@ impl EmbeddedJob {
             record => record?,
         };
         match record {
-            Some(record) if record.state == JobState::Completed => {
+            Some(record) if record.state() == JobState::Completed => {
                 let (dir, state, fsync) = (self.out.path(), self.out.state(), self.request.fsync);
                 match deliver(&deps, &self.job, dir, &state, fsync).await {
-                    Ok(manifest) => Ok(Ended::Delivered(manifest, overheard.media_ms())),
+                    Ok(manifest) => Ok(Ended::Delivered(manifest, self.failed_outputs(&record, &backend))),
                     Err(failure) => Ok(Ended::Kept(failure)),
                 }
             }
             Some(mut record) => {
-                let failure =
-                    record.failure.take().unwrap_or_else(|| failure::usage("the job was cancelled"));
-                let failure = self.in_words_of_the_user(failure, &backend);
-                record.failure = Some(failure.clone());
+                for output in &mut record.outputs {
+                    let failure = output.failure.take();
+                    output.failure = failure.map(|failure| self.in_words_of_the_user(failure, &backend));
+                }
+                let failure = record.failure().cloned();
+                let failure = failure.unwrap_or_else(|| failure::usage("the job was cancelled"));
                 Ok(Ended::Failed(failure, Some(Box::new(record))))
             }
             None => Ok(Ended::Interrupted),
@@ -161,10 +160,21 @@ impl EmbeddedJob {
         let backend = Backend::open_folder(&self.state).await?;
         let deps = backend.deps(Arc::clone(&self.reporter));
         let record = deps.ledger.job(&self.job).await.map_err(|error| failure::port(&error))?;
-        match record.filter(|r| matches!(r.state, JobState::Publishing | JobState::Completed)) {
+        match record {
             Some(record) => lost(&deps, &record, &self.out.state()).await,
             None => Ok(None),
         }
+    }
+
+    /// The optional outputs that failed, in the words of the user.
+    fn failed_outputs(&self, record: &JobRecord, backend: &Backend) -> Vec<(OutputId, Failure)> {
+        let failed = record.outputs.iter().filter(|output| output.state == OutputState::Failed);
+        failed
+            .filter_map(|output| {
+                let failure = self.in_words_of_the_user(output.failure.clone()?, backend);
+                Some((output.id().clone(), failure))
+            })
+            .collect()
     }
 
     fn source_key(&self) -> Key {
@@ -187,17 +197,13 @@ impl EmbeddedJob {
     async fn submit(&self, backend: &Backend, deps: &Deps) -> Result<(), Failure> {
         let key = self.source_key();
         backend.adopt(&key, &self.source.path).await?;
-        let new = NewJob {
-            id: self.job.clone(),
-            source_key: key.to_string(),
-            recipe: recipe_document(&self.request.recipe)?,
-        };
+        let new = new_job(&self.job, key.to_string(), &self.request.recipe);
         submit(deps, new).await.map(|_| ()).map_err(|error| failure::port(&error))
     }
 }
 
 enum Ended {
-    Delivered(Manifest, Option<u64>),
+    Delivered(Manifest, Vec<(OutputId, Failure)>),
     /// Nobody said that the job failed: the state of one that was gone on with stays, also with
     /// results that could not be delivered, and the same command goes on.
     Kept(Failure),

@@ -4,7 +4,6 @@ mod deliver;
 mod disk;
 mod identity;
 mod job;
-mod length;
 mod lock;
 mod out_dir;
 mod published;
@@ -15,14 +14,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use segue_domain::{Failure, JobId, Manifest, Recipe};
+use segue_domain::{Failure, JobId, Manifest, OutputId, Recipe};
+use segue_engines::Engines;
 use segue_ports::Reporter;
 use tokio_util::sync::CancellationToken;
 
 pub use disk::free_bytes;
-pub use identity::{SourceFile, job_id, recipe_document};
+pub use identity::{SourceFile, job_id};
 pub use out_dir::{Marker, read_marker};
-pub use roles::Engines;
 
 use crate::backend::BackendUrl;
 use disk::{absolute, remove_tree};
@@ -65,8 +64,8 @@ pub struct Finished {
     pub resumed: bool,
     /// Time this process took.
     pub took: Duration,
-    /// Length of the source in milliseconds, where it is known.
-    pub media_ms: Option<u64>,
+    /// Optional outputs that failed, and why.
+    pub failed: Vec<(OutputId, Failure)>,
 }
 
 /// How a run ended that did not fail.
@@ -153,7 +152,7 @@ fn already(
         already: true,
         resumed: false,
         took: started.elapsed(),
-        media_ms: None,
+        failed: Vec::new(),
     };
     Ok(Outcome::Finished(Box::new(finished)))
 }

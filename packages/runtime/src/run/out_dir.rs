@@ -22,7 +22,7 @@ const MARKER: &str = "job.json";
 const MARKER_VERSION: u32 = 1;
 
 /// Files of these names are ours or in the way.
-const PUBLIC: [&str; 10] = [
+const PUBLIC: [&str; 12] = [
     "final.mp4",
     "final.mov",
     "final.mkv",
@@ -31,7 +31,9 @@ const PUBLIC: [&str; 10] = [
     "transcript.vtt",
     "transcript.txt",
     "thumbnail.jpg",
-    "certificate.json",
+    "video.certificate.json",
+    "transcript.certificate.json",
+    "thumbnail.certificate.json",
     MANIFEST,
 ];
 
@@ -251,7 +253,7 @@ impl OutDir {
     /// A folder that cannot be written.
     pub fn abandon(self, marker: Marker, record: Option<JobRecord>) -> Result<(), Failure> {
         let worth_keeping =
-            |record: &JobRecord| record.failure.as_ref().is_some_and(|f| !f.stderr_tail.is_empty());
+            |record: &JobRecord| record.failure().is_some_and(|f| !f.stderr_tail.is_empty());
         match record.filter(worth_keeping) {
             Some(record) => {
                 self.clear()?;
