@@ -75,7 +75,7 @@ fn hear(
     let offset_ms = sound.start_offset_ms();
     let first_sample_us = notes.facts.start_time_us + offset_ms * 1000;
     let range = range_of(&request.plan, index, first_sample_us, sound.len_samples());
-    let listener = speaker.transcriber.listen(Arc::new(Heard(sound)));
+    let frames = speaker.transcriber.frames(Arc::new(Heard(sound)));
     let total = range.len().max(1);
     let reported = std::sync::Mutex::new(0u64);
     let progress = |progress: Progress| {
@@ -89,7 +89,7 @@ fn hear(
     };
     let part = speaker
         .transcriber
-        .transcribe(&listener, range, kit.speech.side_by_side, offset_ms, &progress, &run.cancel)
+        .transcribe(&frames, range, kit.speech.side_by_side, offset_ms, &progress, &run.cancel)
         .map_err(errors::speech)?;
     let words: usize = part.utterances.iter().map(|u| u.words.len()).sum();
     let facts = serde_json::json!({

@@ -1,21 +1,21 @@
-//! The reduce step: the parts of all tasks become one transcript.
+//! Joining the parts of all tasks into one transcript.
 
 use segue_domain::transcript::{TRANSCRIPT_VERSION, Transcript};
 
+use super::part::{PART_VERSION, SpeechPart};
 use crate::error::{Result, SpeechError};
-use crate::transcribe::{PART_VERSION, SpeechPart};
 
-/// Joins `parts`, in any order, into the transcript of the whole.
+/// Joins `parts`, given in any order, into the transcript of the whole sound.
 ///
-/// Their ranges must partition the sound. Since a window is heard as a whole by the one task
-/// in whose range it starts, no word is in two parts and joining is putting in order; times
-/// are then made to run forward only.
+/// Their ranges must partition the sound. One task, in whose range it starts, decodes a whole
+/// window, so that no word is in two parts: joining sorts the parts, and then makes word times
+/// monotonic.
 pub fn stitch(mut parts: Vec<SpeechPart>, engine: &str, model: &str) -> Result<Transcript> {
     parts.sort_by_key(|part| (part.range.start, part.range.end));
     for part in &parts {
         if part.version != PART_VERSION {
             return Err(SpeechError::usage(format!(
-                "speech part {} has version {}, this build reads {PART_VERSION}; run the job with one version",
+                "speech part {} has version {}, this build reads {PART_VERSION}; use one Segue version for the whole job",
                 part.range, part.version
             )));
         }
@@ -23,7 +23,7 @@ pub fn stitch(mut parts: Vec<SpeechPart>, engine: &str, model: &str) -> Result<T
     for pair in parts.windows(2) {
         if pair[0].range.end != pair[1].range.start {
             return Err(SpeechError::internal(format!(
-                "speech parts {} and {} do not meet; run the missing task",
+                "speech parts {} and {} are not adjacent; run the missing task",
                 pair[0].range, pair[1].range
             )));
         }
@@ -79,10 +79,10 @@ mod tests {
     }
 
     #[test]
-    fn parts_in_any_order_become_one_whose_times_run_forward() {
+    fn parts_in_any_order_are_joined_with_monotonic_times() {
         let first = part(0, 10, &[("one", 0, 500)]);
         let second = part(10, 20, &[("two", 480, 900), ("three", 900, 950)]);
-        let joined = stitch(vec![second, first], "e", "m").expect("they meet");
+        let joined = stitch(vec![second, first], "e", "m").expect("adjacent parts");
         let times: Vec<(i64, i64)> =
             joined.segments.iter().flat_map(|u| &u.words).map(|w| (w.start_ms, w.end_ms)).collect();
         assert_eq!(times, [(0, 500), (500, 900), (900, 950)]);
@@ -92,13 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_doubled_part_is_an_error() {
+    fn a_missing_or_duplicate_part_is_an_error() {
         let parts = || vec![part(0, 10, &[]), part(10, 20, &[]), part(20, 30, &[])];
         let mut missing = parts();
         missing.remove(1);
-        let mut doubled = parts();
-        doubled.push(part(10, 20, &[]));
-        for parts in [missing, doubled] {
+        let mut duplicate = parts();
+        duplicate.push(part(10, 20, &[]));
+        for parts in [missing, duplicate] {
             let error = stitch(parts, "e", "m").expect_err("refused");
             assert_eq!(error.kind(), SpeechErrorKind::Internal);
         }

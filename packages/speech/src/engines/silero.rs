@@ -1,26 +1,15 @@
-//! Voice activity: how likely it is that somebody speaks, frame by frame.
-//!
-//! A port, so that the window rules can be tested with a voice whose pauses are known, and
-//! Silero as the implementation, which whisper.cpp carries.
+//! Silero voice activity detection, run by whisper.cpp.
 
 use std::path::Path;
 use std::sync::Mutex;
 
 use whisper_rs::{WhisperVadContext, WhisperVadContextParams};
 
+use super::logs;
+use super::voice_activity::{FRAME, VoiceActivity};
 use crate::error::{Result, SpeechError};
 
-/// Samples in a frame of voice activity: 32 ms, Silero's step.
-pub const FRAME: i64 = 512;
-
-/// Tells speech from everything else.
-pub trait VoiceActivity: Send + Sync {
-    /// The probability of speech in each whole frame of `samples`, from a fresh state: the
-    /// same samples give the same answer whatever was heard before.
-    fn probabilities(&self, samples: &[f32]) -> Result<Vec<f32>>;
-}
-
-/// Silero VAD on one thread per call, with as many states as calls at once.
+/// Silero VAD: one thread per call, and a context for each concurrent call.
 pub struct SileroVad {
     path: String,
     idle: Mutex<Vec<WhisperVadContext>>,
@@ -29,7 +18,7 @@ pub struct SileroVad {
 impl SileroVad {
     /// Loads the weights at `path` (`ggml-silero-*.bin`).
     pub fn load(path: &Path) -> Result<SileroVad> {
-        crate::whisper::quiet_logs();
+        logs::route_to_tracing();
         let path = path
             .to_str()
             .ok_or_else(|| SpeechError::environment(format!("{}: the path is not UTF-8", path.display())))?;
@@ -61,7 +50,7 @@ impl VoiceActivity for SileroVad {
 fn open(path: &str) -> Result<WhisperVadContext> {
     if !Path::new(path).is_file() {
         return Err(SpeechError::environment(format!(
-            "{path}: no voice activity model there; fetch it with `segue models fetch`"
+            "{path}: voice activity model not found; fetch it with `segue models fetch`"
         )));
     }
     let mut params = WhisperVadContextParams::default();

@@ -1,36 +1,36 @@
-//! A transcript as subtitles: what is shown when, by the usual rules of the trade.
+//! Subtitle cues of a transcript, by common subtitling rules.
 //!
-//! All cuts between cues are chosen together, by dynamic programming over the words: cues
-//! that fit two lines, end where a sentence or a pause ends, and stay long enough to read.
+//! Dynamic programming over the words chooses all cuts between cues together: cues fit two
+//! lines, end where a sentence or a pause ends, and stay long enough to read.
 
 use segue_domain::transcript::Transcript;
 use serde::{Deserialize, Serialize};
 
-/// A text on the screen.
+/// A subtitle cue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cue {
-    /// When it appears, milliseconds on the source's clock.
+    /// Start, milliseconds on the source's clock.
     pub start_ms: i64,
-    /// When it goes; after `start_ms`, and not after the next cue's start.
+    /// End, milliseconds; after `start_ms`, and not after the next cue's start.
     pub end_ms: i64,
     /// One or more lines, none empty.
     pub lines: Vec<String>,
 }
 
-/// The rules of the trade.
+/// Subtitling rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CueRules {
-    /// Longest line, in columns: a wide character takes two.
+    /// Longest line, in columns; a wide character takes two.
     pub line_columns: usize,
-    /// Most lines at once.
+    /// Most lines per cue.
     pub lines: usize,
-    /// A cue stays at least so long where the next one leaves room.
+    /// Shortest duration, as far as the next cue permits.
     pub shortest_ms: i64,
-    /// And at most so long.
+    /// Longest duration.
     pub longest_ms: i64,
-    /// How long it may stay after the last word.
+    /// Time that a cue stays after its last word.
     pub linger_ms: i64,
-    /// A pause that no cue spans.
+    /// Shortest pause that no cue spans.
     pub pause_ms: i64,
 }
 
@@ -47,7 +47,7 @@ impl Default for CueRules {
     }
 }
 
-/// A word as it stands in a line.
+/// A word with the space before it.
 struct Piece<'a> {
     text: &'a str,
     spaced: bool,
@@ -59,7 +59,7 @@ struct Piece<'a> {
 /// The cues of `transcript`, in order and without overlap.
 pub fn cues(transcript: &Transcript, rules: &CueRules) -> Vec<Cue> {
     let pieces = pieces(transcript);
-    let bounds = choose(&pieces, rules);
+    let bounds = cue_bounds(&pieces, rules);
     let mut cues: Vec<Cue> = bounds
         .windows(2)
         .map(|pair| {
@@ -68,7 +68,7 @@ pub fn cues(transcript: &Transcript, rules: &CueRules) -> Vec<Cue> {
             Cue { start_ms: first.start_ms.max(0), end_ms: last.end_ms.max(0), lines: lines(group, rules) }
         })
         .collect();
-    settle_times(&mut cues, rules);
+    extend_cues(&mut cues, rules);
     cues
 }
 
@@ -94,13 +94,13 @@ fn pieces(transcript: &Transcript) -> Vec<Piece<'_>> {
 }
 
 /// Indices at which cues begin, and the number of pieces.
-fn choose(pieces: &[Piece<'_>], rules: &CueRules) -> Vec<usize> {
+fn cue_bounds(pieces: &[Piece<'_>], rules: &CueRules) -> Vec<usize> {
     let mut best = vec![(f32::INFINITY, 0usize); pieces.len() + 1];
     best[0] = (0.0, 0);
     for to in 1..=pieces.len() {
         for from in (0..to).rev() {
             let group = &pieces[from..to];
-            if from + 1 < to && !may_stand_together(group, rules) {
+            if from + 1 < to && !fits_one_cue(group, rules) {
                 break;
             }
             let cost = best[from].0 + cue_cost(group, pieces.get(to), rules);
@@ -117,15 +117,15 @@ fn choose(pieces: &[Piece<'_>], rules: &CueRules) -> Vec<usize> {
     bounds
 }
 
-fn may_stand_together(group: &[Piece<'_>], rules: &CueRules) -> bool {
+fn fits_one_cue(group: &[Piece<'_>], rules: &CueRules) -> bool {
     let (first, last) = (&group[0], &group[group.len() - 1]);
     last.end_ms - first.start_ms <= rules.longest_ms
         && group[1].start_ms - first.end_ms < rules.pause_ms
         && lines(group, rules).len() <= rules.lines
 }
 
-/// The price of one cue: one for itself, more for ending badly, for spanning the end of a
-/// sentence, and for going before it can be read.
+/// The cost of one cue: 1, plus penalties for ending within a sentence, for spanning the end of
+/// a sentence, and for a duration too short to read.
 fn cue_cost(group: &[Piece<'_>], next: Option<&Piece<'_>>, rules: &CueRules) -> f32 {
     let (first, last) = (&group[0], &group[group.len() - 1]);
     let room = next.map_or(i64::MAX, |next| next.start_ms) - first.start_ms.min(last.end_ms);
@@ -137,11 +137,11 @@ fn cue_cost(group: &[Piece<'_>], next: Option<&Piece<'_>>, rules: &CueRules) -> 
         Some(pause) if pause >= 300 => 0.8,
         Some(_) => 2.0,
     };
-    let hurried = if room < rules.shortest_ms { 2.0 } else { 0.0 };
-    1.0 + ends + hurried + 0.7 * spanned as f32
+    let too_short = if room < rules.shortest_ms { 2.0 } else { 0.0 };
+    1.0 + ends + too_short + 0.7 * spanned as f32
 }
 
-/// Fits pieces into lines: as few as they need, of about the same length.
+/// Breaks pieces into as few lines as possible; two lines get about the same length.
 fn lines(group: &[Piece<'_>], rules: &CueRules) -> Vec<String> {
     let needed = fill(group, rules.line_columns).len();
     if needed != 2 {
@@ -175,8 +175,8 @@ fn columns(text: &str) -> usize {
         .sum()
 }
 
-/// Lets cues linger and stay long enough, as far as the next one leaves room.
-fn settle_times(cues: &mut [Cue], rules: &CueRules) {
+/// Extends cues to `linger_ms` and `shortest_ms`, as far as the next cue permits.
+fn extend_cues(cues: &mut [Cue], rules: &CueRules) {
     let starts: Vec<i64> = cues.iter().map(|cue| cue.start_ms).collect();
     let mut earliest = 0;
     for (index, cue) in cues.iter_mut().enumerate() {
@@ -197,15 +197,15 @@ mod tests {
 
     use super::*;
 
-    /// A transcript of sentences of words, each so long and after such a pause.
+    /// A transcript of sentences of words `(text, pause before it in ms, duration in ms)`.
     fn transcript(sentences: &[Vec<(String, i64, i64)>]) -> Transcript {
         let mut at = 0;
         let mut segments = Vec::new();
         for sentence in sentences {
             let mut words = Vec::new();
-            for (text, pause_ms, long_ms) in sentence {
+            for (text, pause_ms, duration_ms) in sentence {
                 let start_ms = at + pause_ms;
-                at = start_ms + long_ms;
+                at = start_ms + duration_ms;
                 words.push(Word { text: text.clone(), start_ms, end_ms: at, probability: 1.0 });
             }
             let text: Vec<&str> = words.iter().map(|w| w.text.as_str()).collect();
@@ -233,13 +233,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cues_hold_every_word_once_and_keep_the_rules(sentences in any_sentences()) {
+        fn cues_contain_every_word_once_and_follow_the_rules(sentences in any_sentences()) {
             let transcript = transcript(&sentences);
             let rules = CueRules::default();
             let cues = cues(&transcript, &rules);
             let shown: Vec<&str> = cues.iter().flat_map(|c| &c.lines).flat_map(|l| l.split(' ')).collect();
-            let said: Vec<&str> = sentences.iter().flatten().map(|(text, ..)| text.as_str()).collect();
-            prop_assert_eq!(shown, said);
+            let spoken: Vec<&str> = sentences.iter().flatten().map(|(text, ..)| text.as_str()).collect();
+            prop_assert_eq!(shown, spoken);
             for cue in &cues {
                 prop_assert!(cue.lines.len() <= rules.lines, "{cue:?}");
                 prop_assert!(cue.lines.iter().all(|l| l.chars().count() <= rules.line_columns), "{cue:?}");
@@ -254,12 +254,12 @@ mod tests {
     }
 
     #[test]
-    fn cues_end_with_sentences_and_stay_to_be_read() {
-        let say = |text: &str| text.split(' ').map(|w| (w.to_owned(), 20, 200)).collect::<Vec<_>>();
+    fn cues_end_with_sentences_and_last_long_enough_to_read() {
+        let sentence = |text: &str| text.split(' ').map(|w| (w.to_owned(), 20, 200)).collect::<Vec<_>>();
         let mut next =
-            say("He was not an ill-disposed young man, unless to be rather cold-hearted is to be so.");
+            sentence("He was not an ill-disposed young man, unless to be rather cold-hearted is to be so.");
         next[0].1 = 2_000;
-        let cues = cues(&transcript(&[say("Fail better."), next]), &CueRules::default());
+        let cues = cues(&transcript(&[sentence("Fail better."), next]), &CueRules::default());
         assert_eq!(cues[0].lines, ["Fail better."]);
         assert_eq!((cues[0].start_ms, cues[0].end_ms), (20, 1_020));
         assert_eq!(cues[1].lines, ["He was not an ill-disposed young man,"]);

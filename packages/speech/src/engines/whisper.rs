@@ -1,34 +1,34 @@
-//! The speech engine of whisper.cpp: one set of weights, one decoding state per worker.
+//! Speech engine on whisper.cpp: one set of weights, one decoding state per worker.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, Once};
+use std::sync::{Condvar, Mutex};
 
 use tokio_util::sync::CancellationToken;
 use whisper_rs::{
     DtwMode, DtwParameters, WhisperContext, WhisperContextParameters, WhisperState, get_lang_id,
 };
 
-use crate::engine::{DecodeOptions, Hearing, Search, SpeechEngine};
+use super::speech_engine::{DecodeOptions, DecodedWindow, Search, SpeechEngine};
+use super::{logs, whisper_decode};
 use crate::error::{Result, SpeechError};
 use crate::models::{KNOWN_MODELS, KnownModel};
-use crate::whisper_decode;
 
-/// How to load the engine.
+/// Engine settings.
 #[derive(Debug, Clone)]
 pub struct WhisperConfig {
     /// The weights, `ggml-*.bin`.
     pub weights: PathBuf,
-    /// Name of the weights for the transcript, e.g. `base.en`.
+    /// Model name for the transcript, e.g. `base.en`.
     pub model: String,
-    /// Windows decoded side by side.
+    /// Windows decoded concurrently.
     pub workers: usize,
     /// Threads of each worker.
     pub threads_per_worker: usize,
-    /// Whether a graphics device may be used, where the build has one.
+    /// Whether to use a GPU, where the build supports one.
     pub use_gpu: bool,
 }
 
-/// Decoder layers whose attention times the words of weights that we do not know.
+/// Decoder layers whose attention times the words when the model is not a known one.
 const LAST_LAYERS: i32 = 2;
 
 /// whisper.cpp through whisper-rs.
@@ -36,31 +36,25 @@ pub struct WhisperCpp {
     context: WhisperContext,
     model: String,
     threads: usize,
-    /// A place for each worker, with the state that it used last where that may be used again.
+    /// One slot per free worker, with its last decoding state where that can be reused.
     idle: Mutex<Vec<Option<WhisperState>>>,
     returned: Condvar,
-}
-
-/// Sends what whisper.cpp and ggml print to `tracing` instead of stderr.
-pub(crate) fn quiet_logs() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(whisper_rs::install_logging_hooks);
 }
 
 impl WhisperCpp {
     /// Loads the weights.
     pub fn load(config: &WhisperConfig) -> Result<WhisperCpp> {
-        quiet_logs();
+        logs::route_to_tracing();
         if config.workers == 0 || config.threads_per_worker == 0 {
             return Err(SpeechError::usage("the speech engine needs at least one worker and thread"));
         }
-        let mode = match known(config).and_then(KnownModel::alignment_heads) {
+        let mode = match known_model(config).and_then(KnownModel::alignment_heads) {
             Some(model_preset) => DtwMode::ModelPreset { model_preset },
             None => DtwMode::TopMost { n_top: LAST_LAYERS },
         };
         let mut params = WhisperContextParameters::default();
         params.use_gpu(config.use_gpu);
-        // Words are timed by the decoder's attention, which flash attention never writes down.
+        // word times come from the decoder's attention weights, which flash attention does not store
         params.flash_attn(false);
         params.dtw_parameters(DtwParameters { mode, ..DtwParameters::default() });
         let context = load_weights(&config.weights, params)?;
@@ -73,46 +67,46 @@ impl WhisperCpp {
         })
     }
 
-    fn take(&self) -> Option<WhisperState> {
+    fn acquire(&self) -> Option<WhisperState> {
         let mut idle = self.idle.lock().unwrap_or_else(|e| e.into_inner());
         loop {
             match idle.pop() {
-                Some(place) => return place,
+                Some(slot) => return slot,
                 None => idle = self.returned.wait(idle).unwrap_or_else(|e| e.into_inner()),
             }
         }
     }
 
-    fn give_back(&self, place: Option<WhisperState>) {
-        self.idle.lock().unwrap_or_else(|e| e.into_inner()).push(place);
+    fn release(&self, slot: Option<WhisperState>) {
+        self.idle.lock().unwrap_or_else(|e| e.into_inner()).push(slot);
         self.returned.notify_one();
     }
 
-    /// Decodes with a state: the one in a worker's place, or a new one.
+    /// Runs `decode` with a decoding state: the one in the worker's slot, or a new one.
     ///
-    /// whisper.cpp draws the candidates of a beam search by chance (`whisper_sample_token_topk`), and one
-    /// of its generators goes on from call to call: what a used state hears depends on what it heard
-    /// before. A new state throws the same dice for the same sound; it costs some milliseconds, and its
-    /// memory, hundreds of megabytes, is not held while its worker waits for sound.
-    fn decode<T>(
+    /// whisper.cpp samples the candidates of a beam search at random (`whisper_sample_token_topk`), and
+    /// the state of a random generator survives the call, so that a reused state makes the result depend
+    /// on earlier windows. A new state starts from the same seed; creating it takes some milliseconds, and
+    /// its hundreds of megabytes are not allocated while the worker waits for sound.
+    fn with_state<T>(
         &self,
-        place: &mut Option<WhisperState>,
+        slot: &mut Option<WhisperState>,
         search: Search,
-        by: impl FnOnce(&mut WhisperState) -> Result<T>,
+        decode: impl FnOnce(&mut WhisperState) -> Result<T>,
     ) -> Result<T> {
         if search != Search::Greedy {
-            *place = None;
-            return by(&mut self.new_state()?);
+            *slot = None;
+            return decode(&mut self.new_state()?);
         }
-        match place {
-            Some(state) => by(state),
-            None => by(place.insert(self.new_state()?)),
+        match slot {
+            Some(state) => decode(state),
+            None => decode(slot.insert(self.new_state()?)),
         }
     }
 
     fn new_state(&self) -> Result<WhisperState> {
         self.context.create_state().map_err(|e| {
-            SpeechError::environment("no memory for a decoding state; use fewer workers").caused_by(e)
+            SpeechError::environment("not enough memory for a decoding state; use fewer workers").caused_by(e)
         })
     }
 }
@@ -131,19 +125,19 @@ impl SpeechEngine for WhisperCpp {
         if let Search::Beam { width } = options.search
             && !(1..=8).contains(&width)
         {
-            return Err(SpeechError::usage(format!("beam width {width}: give 1 to 8")));
+            return Err(SpeechError::usage(format!("beam width {width} is not in 1 to 8")));
         }
         if language == "auto" {
             return Ok(());
         }
         if get_lang_id(language).is_none() {
             return Err(SpeechError::usage(format!(
-                "language {language:?} is not known to whisper; give auto or a code such as en"
+                "whisper does not know language {language:?}; use auto or a code such as en"
             )));
         }
         if !self.context.is_multilingual() && language != "en" {
             return Err(SpeechError::usage(format!(
-                "model {} knows English only, not {language}; choose a model without .en",
+                "model {} supports English only, not {language}; choose a model without .en",
                 self.model
             )));
         }
@@ -155,10 +149,10 @@ impl SpeechEngine for WhisperCpp {
         samples: &[f32],
         options: &DecodeOptions,
         cancel: &CancellationToken,
-    ) -> Result<Hearing> {
+    ) -> Result<DecodedWindow> {
         self.check(options)?;
-        let mut place = self.take();
-        let setting = whisper_decode::Setting {
+        let mut slot = self.acquire();
+        let context = whisper_decode::DecodeContext {
             options,
             threads: self.threads,
             multilingual: self.context.is_multilingual(),
@@ -166,14 +160,15 @@ impl SpeechEngine for WhisperCpp {
             first_timestamp: self.context.token_beg(),
             audio_context: self.context.model_n_audio_ctx(),
         };
-        let by = |state: &mut WhisperState| whisper_decode::hear(state, samples, &setting, cancel);
-        let heard = self.decode(&mut place, options.search, by);
-        self.give_back(place);
-        heard
+        let decode =
+            |state: &mut WhisperState| whisper_decode::decode_window(state, samples, &context, cancel);
+        let decoded = self.with_state(&mut slot, options.search, decode);
+        self.release(slot);
+        decoded
     }
 }
 
-fn known(config: &WhisperConfig) -> Option<&'static KnownModel> {
+fn known_model(config: &WhisperConfig) -> Option<&'static KnownModel> {
     let file = config.weights.file_name()?.to_str()?;
     KnownModel::find(&config.model).or_else(|| KNOWN_MODELS.iter().find(|m| m.file_name == file))
 }
@@ -181,7 +176,7 @@ fn known(config: &WhisperConfig) -> Option<&'static KnownModel> {
 fn load_weights(path: &Path, params: WhisperContextParameters<'_>) -> Result<WhisperContext> {
     if !path.is_file() {
         return Err(SpeechError::environment(format!(
-            "{}: no speech model there; fetch it with `segue models fetch`",
+            "{}: speech model not found; fetch it with `segue models fetch`",
             path.display()
         )));
     }

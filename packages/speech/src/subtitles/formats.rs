@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use segue_domain::transcript::Transcript;
 
-use crate::cues::Cue;
+use super::cues::Cue;
 
-/// The cues as a SubRip file.
+/// Formats cues as a SubRip file.
 pub fn to_srt(cues: &[Cue]) -> String {
     let mut out = String::new();
     for (index, cue) in cues.iter().enumerate() {
@@ -17,7 +17,7 @@ pub fn to_srt(cues: &[Cue]) -> String {
     out
 }
 
-/// The cues as a WebVTT file.
+/// Formats cues as a WebVTT file.
 pub fn to_vtt(cues: &[Cue]) -> String {
     let mut out = String::from("WEBVTT\n\n");
     for cue in cues {
@@ -28,7 +28,7 @@ pub fn to_vtt(cues: &[Cue]) -> String {
     out
 }
 
-/// The text alone, an utterance a line.
+/// The plain text, one utterance per line.
 pub fn to_txt(transcript: &Transcript) -> String {
     transcript.segments.iter().map(|utterance| format!("{}\n", utterance.text)).collect()
 }
@@ -55,8 +55,8 @@ mod tests {
         seconds * 1000 + ms.parse::<i64>().expect("digits")
     }
 
-    /// A reader as simple as players are: blocks between empty lines, times, text.
-    fn read_back(file: &str) -> Vec<Cue> {
+    /// A parser as simple as those of players: blocks between empty lines, times, text.
+    fn parse(file: &str) -> Vec<Cue> {
         let unescape = |line: &str| line.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
         file.split("\n\n")
             .filter_map(|block| {
@@ -82,24 +82,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn vtt_reads_back(cues in any_cues()) {
-            prop_assert_eq!(read_back(&to_vtt(&cues)), cues);
+        fn vtt_round_trips(cues in any_cues()) {
+            prop_assert_eq!(parse(&to_vtt(&cues)), cues);
         }
 
         #[test]
-        fn srt_reads_back(mut cues in any_cues()) {
+        fn srt_round_trips(mut cues in any_cues()) {
             let file = to_srt(&cues);
             for line in cues.iter_mut().flat_map(|cue| &mut cue.lines) {
                 *line = line.replace("-->", "→");
             }
-            let read: Vec<Vec<String>> = read_back(&file).into_iter().map(|cue| cue.lines).collect();
-            // The reader above unescapes; SRT has no escapes and these lines hold none.
+            let read: Vec<Vec<String>> = parse(&file).into_iter().map(|cue| cue.lines).collect();
+            // SRT has no escapes, and the generated lines contain none
             prop_assert_eq!(read, cues.into_iter().map(|cue| cue.lines).collect::<Vec<_>>());
         }
     }
 
     #[test]
-    fn an_arrow_in_the_text_is_no_time() {
+    fn an_arrow_in_the_text_is_escaped() {
         let cue = Cue { start_ms: 0, end_ms: 3_661_001, lines: vec!["a --> b & <i>".into()] };
         assert_eq!(
             to_vtt(std::slice::from_ref(&cue)),

@@ -1,47 +1,29 @@
-//! The map task: the windows that start in a range, heard one by one, as utterances.
+//! Transcription task: decodes the windows that start in a range, concurrently.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use segue_domain::transcript::{Utterance, Word};
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{DecodeOptions, SpeechEngine};
+use super::decode_window::{WindowText, decode_window};
+use super::part::{PART_VERSION, SpeechPart};
+use crate::engines::{DecodeOptions, SpeechEngine, VoiceActivity};
 use crate::error::{Result, SpeechError};
-use crate::hear::{WindowText, hear_window};
-use crate::listen::Listener;
 use crate::sound::{SampleRange, SoundSource};
-use crate::vad::VoiceActivity;
-use crate::window::{Blocks, Window, WindowRules};
+use crate::windows::{Blocks, FrameCache, Window, WindowRules};
 
-/// Version of the part document this code writes.
-pub const PART_VERSION: u32 = 1;
-
-/// What one map task heard: the document that crosses to the reduce step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SpeechPart {
-    /// Document version, [`PART_VERSION`].
-    pub version: u32,
-    /// The range whose windows these are.
-    pub range: SampleRange,
-    /// Language of the text; `None` when nobody spoke.
-    pub language: Option<String>,
-    /// In order, on the clock of the source.
-    pub utterances: Vec<Utterance>,
-}
-
-/// How far a task has come.
+/// Progress of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Samples of the range whose windows are done.
+    /// Samples of the range whose windows are decoded.
     pub done: i64,
     /// Samples of the range.
     pub total: i64,
 }
 
-/// Everything a transcription needs besides the sound.
+/// Engine, voice activity detector and options of a transcription.
 #[derive(Clone)]
 pub struct Transcriber {
     engine: Arc<dyn SpeechEngine>,
@@ -51,7 +33,7 @@ pub struct Transcriber {
 }
 
 impl Transcriber {
-    /// Refuses options that the engine cannot serve.
+    /// Returns a `Usage` error for rules or options that are invalid or that the engine does not support.
     pub fn new(
         engine: Arc<dyn SpeechEngine>,
         vad: Arc<dyn VoiceActivity>,
@@ -63,38 +45,38 @@ impl Transcriber {
         Ok(Transcriber { engine, vad, rules, options })
     }
 
-    /// A listener to `source`; several ranges of one sound share what it heard.
-    pub fn listen(&self, source: Arc<dyn SoundSource>) -> Listener {
-        Listener::new(source, Arc::clone(&self.vad))
+    /// The frames of `source`; reuse them for several ranges of one sound.
+    pub fn frames(&self, source: Arc<dyn SoundSource>) -> FrameCache {
+        FrameCache::new(source, Arc::clone(&self.vad))
     }
 
-    /// Transcribes the windows that start in `range`, `side_by_side` at a time.
+    /// Transcribes the windows that start in `range`, `workers` of them at a time.
     ///
     /// `offset_ms` is the source's time of the sound's first sample. The result depends on
     /// the sound, the range and the options only.
     pub fn transcribe(
         &self,
-        listener: &Listener,
+        frames: &FrameCache,
         range: SampleRange,
-        side_by_side: usize,
+        workers: usize,
         offset_ms: i64,
         progress: &(dyn Fn(Progress) + Sync),
         cancel: &CancellationToken,
     ) -> Result<SpeechPart> {
-        let feed = Mutex::new(Feed {
-            blocks: Blocks::new(listener, &self.rules, range)?,
+        let queue = Mutex::new(WindowQueue {
+            blocks: Blocks::new(frames, &self.rules, range)?,
             ready: VecDeque::new(),
-            given: 0,
+            next_index: 0,
         });
-        let heard: Mutex<BTreeMap<usize, WindowText>> = Mutex::default();
+        let texts: Mutex<BTreeMap<usize, WindowText>> = Mutex::default();
         let done = Mutex::new(0);
-        let one = || -> Result<bool> {
-            let next = lock(&feed).next()?;
+        let decode_next = || -> Result<bool> {
+            let next = lock(&queue).next()?;
             let Some((index, window)) = next else { return Ok(false) };
-            let text = hear_window(self.engine.as_ref(), &self.options, listener, &window, cancel)?;
-            lock(&heard).insert(index, text);
+            let text = decode_window(self.engine.as_ref(), &self.options, frames, &window, cancel)?;
+            lock(&texts).insert(index, text);
             let mut done = lock(&done);
-            *done += window.owns.intersect(range).len();
+            *done += window.range.intersect(range).len();
             progress(Progress { done: *done, total: range.len() });
             Ok(true)
         };
@@ -104,16 +86,16 @@ impl Transcriber {
                 if cancel.is_cancelled() {
                     return Err(SpeechError::cancelled());
                 }
-                if !one().inspect_err(|_| failed.store(true, Ordering::Relaxed))? {
+                if !decode_next().inspect_err(|_| failed.store(true, Ordering::Relaxed))? {
                     break;
                 }
             }
             Ok(())
         };
         std::thread::scope(|scope| -> Result<()> {
-            // with no room for another thread it takes longer, and comes to the same
+            // if a thread cannot be started, the others decode its windows
             let start = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
-            let others: Vec<_> = (1..side_by_side.max(1)).filter_map(start).collect();
+            let others: Vec<_> = (1..workers.max(1)).filter_map(start).collect();
             others.into_iter().fold(work(), |result, other| {
                 let other = other.join();
                 result.and(
@@ -121,26 +103,26 @@ impl Transcriber {
                 )
             })
         })?;
-        let texts = heard.into_inner().unwrap_or_else(|e| e.into_inner());
+        let texts = texts.into_inner().unwrap_or_else(|e| e.into_inner());
         Ok(assemble(range, offset_ms, texts.into_values()))
     }
 }
 
-/// Hands out windows in order; whoever finds none ready listens to the next block.
-struct Feed<'a> {
+/// Hands out windows in order; computes the next block when none is ready.
+struct WindowQueue<'a> {
     blocks: Blocks<'a>,
     ready: VecDeque<Window>,
-    given: usize,
+    next_index: usize,
 }
 
-impl Feed<'_> {
+impl WindowQueue<'_> {
     fn next(&mut self) -> Result<Option<(usize, Window)>> {
         while self.ready.is_empty() {
             let Some(block) = self.blocks.next_block()? else { return Ok(None) };
             self.ready.extend(block);
         }
-        self.given += 1;
-        Ok(self.ready.pop_front().map(|window| (self.given, window)))
+        self.next_index += 1;
+        Ok(self.ready.pop_front().map(|window| (self.next_index, window)))
     }
 }
 
