@@ -69,7 +69,7 @@ mod tests {
                 probability: 1.0,
             })
             .collect();
-        let utterance = Utterance { start_ms: 0, end_ms: 0, text: "said".into(), words, no_speech: 0.0 };
+        let utterance = Utterance { start_ms: 0, end_ms: 0, text: "words".into(), words, no_speech: 0.0 };
         SpeechPart {
             version: PART_VERSION,
             range: SampleRange::new(start, end),
