@@ -19,9 +19,9 @@ fn known_words_are_heard_in_order_and_in_time() {
     let (source, words) = speech();
     for duration in ["1000h", "2s"] {
         let sandbox = Sandbox::new();
-        let words = transcribed(&sandbox, &source, &["--segment-duration", duration]);
+        let found = transcribed(&sandbox, &source, &["--segment-duration", duration]);
         for word in words {
-            assert!(words.iter().any(|w| w == word), "{word:?} is missing with {duration}: {words:?}");
+            assert!(found.iter().any(|w| w == word), "{word:?} is missing with {duration}: {found:?}");
         }
         let transcript = sandbox.document("transcript.json");
         assert_eq!(
