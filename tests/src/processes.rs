@@ -3,8 +3,9 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// Name of the environment variable with the mark, which child processes inherit.
-pub const MARK: &str = "SEGUE_TEST_MARK";
+/// Name of the variable that carries the mark. A program inherits it, and Segue passes it on to every
+/// program that it starts.
+pub const MARK: &str = "SEGUE_MARK";
 
 /// How long processes may run after the program that started them has ended.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(3);

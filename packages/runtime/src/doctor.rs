@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use segue_domain::{Failure, FaultKind};
 use segue_media::Tools;
-use segue_media::process::{Invocation, Limits, output};
+use segue_process::{Invocation, Limits, SandboxMode, Support, output};
 use segue_speech::KnownModel;
 use serde::Serialize;
 
@@ -67,6 +67,7 @@ pub async fn examine(settings: &Settings) -> Vec<Check> {
         }
     }
     checks.extend(models(settings));
+    checks.push(sandbox(segue_process::support(), settings.children.mode));
     checks.push(space(Path::new(".")));
     let share = format!("{} for {} workers", settings.threads, settings.workers);
     checks.push(Check::ok("threads", share));
@@ -149,6 +150,37 @@ fn whole(name: &str, model: Option<&'static KnownModel>, path: &Path, mend: Stri
     }
 }
 
+/// What the kernel offers to sandbox the programs that parse media.
+fn sandbox(support: Support, mode: SandboxMode) -> Check {
+    let name = "sandbox";
+    let abi = support.landlock_abi.unwrap_or_default();
+    let missing = match (mode, support.missing()) {
+        (SandboxMode::Off, _) => {
+            let found = "switched off: ffmpeg and map commands can reach all that this user can";
+            return Check::bad(name, Health::Limited, found, "set SEGUE_SANDBOX=best");
+        }
+        (_, None) => {
+            let (network, signals) = (abi >= 4, abi >= 6);
+            let more = match (network, signals) {
+                (true, true) => "files, network, signals",
+                (true, false) => "files, network",
+                _ => "files",
+            };
+            let found = format!("Landlock ABI {abi} ({more}), seccomp, limits on memory and time");
+            return Check::ok(name, found);
+        }
+        (_, Some(missing)) => missing,
+    };
+    let rest = match (support.landlock_abi, support.seccomp) {
+        (None, true) => "ffmpeg has no network, and can read all files of this user",
+        (Some(_), false) => "ffmpeg can read declared files only, and can use sockets",
+        _ => "ffmpeg has limits on memory and time, and can reach all that this user can",
+    };
+    let health = if mode == SandboxMode::Require { Health::Missing } else { Health::Limited };
+    let found = format!("{missing}; {rest}");
+    Check::bad(name, health, found, "use Linux 5.13 or newer, and a container runtime that allows both")
+}
+
 fn space(path: &Path) -> Check {
     match free_bytes(path) {
         Ok(free) if free >= LITTLE_SPACE => Check::ok("disk", format!("{} GB free here", free >> 30)),
@@ -216,6 +248,20 @@ mod tests {
         let listing = " V....D libx264rgb   libx264 H.264 RGB\n A....D aac   AAC\n";
         assert_eq!(encoder("H.264", &["libx264"], listing).health, Health::Limited);
         assert_eq!(encoder("AAC", &["nope", "aac"], listing).health, Health::Ok);
+    }
+
+    #[test]
+    fn the_sandbox_is_described_by_what_the_kernel_has() {
+        let of = |landlock_abi, seccomp, mode| sandbox(Support { landlock_abi, seccomp }, mode);
+        let all = of(Some(7), true, SandboxMode::Best);
+        assert_eq!(all.health, Health::Ok);
+        assert!(all.found.contains("ABI 7 (files, network, signals)"), "{}", all.found);
+        assert!(of(Some(1), true, SandboxMode::Best).found.contains("ABI 1 (files)"));
+        let old = of(None, true, SandboxMode::Best);
+        assert_eq!(old.health, Health::Limited);
+        assert!(old.found.contains("no Landlock") && old.found.contains("no network"), "{}", old.found);
+        assert_eq!(of(None, true, SandboxMode::Require).health, Health::Missing);
+        assert_eq!(of(Some(7), true, SandboxMode::Off).health, Health::Limited);
     }
 
     #[tokio::test]

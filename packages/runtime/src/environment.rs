@@ -137,6 +137,37 @@ pub const VARIABLES: &[Variable] = &[
     setting("SEGUE_FFMPEG", "ffmpeg", "the ffmpeg program", "`ffmpeg` on the `PATH`"),
     setting("SEGUE_FFPROBE", "ffprobe", "the ffprobe program", "`ffprobe` on the `PATH`"),
     setting(
+        "SEGUE_SANDBOX",
+        "sandbox",
+        "whether ffmpeg, ffprobe and map commands are sandboxed: `require` starts none where the kernel lacks \
+         Landlock or seccomp, `best` uses what the kernel has, `off` sets no limits and no rules",
+        "`best`",
+    ),
+    setting(
+        "SEGUE_SANDBOX_READ",
+        "sandbox_read",
+        "further folders that sandboxed programs may read and run programs from, separated by commas",
+        "system folders, those of the program and of `PATH`, and the files of the task",
+    ),
+    setting(
+        "SEGUE_MAP_ENV",
+        "map_env",
+        "names of variables that map commands get in addition, separated by commas",
+        "`PATH`, `HOME`, `TMPDIR`, locale, time zone, GPU",
+    ),
+    setting(
+        "SEGUE_MAP_NETWORK",
+        "map_network",
+        "`true`: map commands that `segue worker` starts may use the network",
+        "`false`",
+    ),
+    setting(
+        "SEGUE_MEMORY_LIMIT",
+        "memory_limit",
+        "bytes of address space that one ffmpeg or ffprobe may have",
+        "2 GiB for ffprobe, 4 to 8 GiB for ffmpeg, at least 16 GiB where it encodes a picture",
+    ),
+    setting(
         "SEGUE_LOG",
         "log",
         "what to log on stderr, as a filter: `info`, `segue_pipeline=debug`",
@@ -144,6 +175,11 @@ pub const VARIABLES: &[Variable] = &[
     ),
     setting("SEGUE_LOG_FORMAT", "log_format", "`text` or `json`", "`text`"),
     alone("RUST_LOG", "as `SEGUE_LOG`, which wins", "not set"),
+    alone(
+        "SEGUE_MARK",
+        "any text; every program that Segue starts has it in its environment, so that its processes can be found",
+        "not set",
+    ),
     alone("TMPDIR", "folder for temporary files", "`/tmp`"),
     alone("XDG_DATA_HOME", "the user's data folder", "`~/.local/share`"),
     alone("XDG_CACHE_HOME", "the user's cache folder; versions of programs are kept there", "`~/.cache`"),

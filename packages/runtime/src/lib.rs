@@ -6,6 +6,7 @@
 //! events, and nothing of ffmpeg, whisper or a database.
 
 pub mod backend;
+pub mod children;
 pub mod doctor;
 pub mod engines;
 pub mod environment;

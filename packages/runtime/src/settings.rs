@@ -13,6 +13,7 @@ use segue_domain::recipe::Span;
 use serde::Deserialize;
 
 use crate::backend::BackendUrl;
+use crate::children;
 use crate::environment::{VARIABLES, Variable};
 use crate::failure;
 
@@ -146,6 +147,8 @@ pub struct Settings {
     pub ffmpeg: PathBuf,
     /// The ffprobe program.
     pub ffprobe: PathBuf,
+    /// What the programs that are started may use.
+    pub children: segue_process::Policy,
     /// Log filter; absent for none.
     pub log: Option<String>,
     /// How logs are written.
@@ -176,6 +179,11 @@ struct Raw {
     progress: Option<ProgressMode>,
     ffmpeg: Option<PathBuf>,
     ffprobe: Option<PathBuf>,
+    sandbox: Option<segue_process::SandboxMode>,
+    sandbox_read: Option<String>,
+    map_env: Option<String>,
+    map_network: Option<bool>,
+    memory_limit: Option<u64>,
     log: Option<String>,
     log_format: Option<LogFormat>,
 }
@@ -318,6 +326,13 @@ fn complete(raw: Raw, log: Option<String>) -> Result<Settings, Failure> {
     if let Some(language) = &raw.language {
         check_language(language)?;
     }
+    let children = children::policy(
+        raw.sandbox,
+        raw.sandbox_read.as_deref(),
+        raw.map_env.as_deref(),
+        raw.map_network,
+        raw.memory_limit,
+    );
     Ok(Settings {
         recipe: raw.recipe.unwrap_or_else(|| "standard".to_owned()),
         segment_duration: raw.segment_duration,
@@ -343,6 +358,7 @@ fn complete(raw: Raw, log: Option<String>) -> Result<Settings, Failure> {
         progress: raw.progress.unwrap_or_default(),
         ffmpeg: raw.ffmpeg.unwrap_or_else(|| "ffmpeg".into()),
         ffprobe: raw.ffprobe.unwrap_or_else(|| "ffprobe".into()),
+        children,
         log,
         log_format: raw.log_format.unwrap_or_default(),
     })

@@ -48,6 +48,11 @@ fn every_setting_of_the_table_arrives() {
         ("SEGUE_PROGRESS", "json"),
         ("SEGUE_FFMPEG", "/f"),
         ("SEGUE_FFPROBE", "/p"),
+        ("SEGUE_SANDBOX", "require"),
+        ("SEGUE_SANDBOX_READ", "/opt/models, /srv/tool"),
+        ("SEGUE_MAP_ENV", "TOKEN,LEVEL"),
+        ("SEGUE_MAP_NETWORK", "true"),
+        ("SEGUE_MEMORY_LIMIT", "1000000000"),
         ("SEGUE_LOG", "debug"),
         ("SEGUE_LOG_FORMAT", "json"),
     ];
@@ -75,6 +80,13 @@ fn every_setting_of_the_table_arrives() {
         progress: ProgressMode::Json,
         ffmpeg: "/f".into(),
         ffprobe: "/p".into(),
+        children: segue_process::Policy {
+            mode: segue_process::SandboxMode::Require,
+            map: segue_process::MapAccess::Restricted { network: true },
+            map_env: vec!["TOKEN".into(), "LEVEL".into()],
+            read: vec!["/opt/models".into(), "/srv/tool".into()],
+            memory: Some(1_000_000_000),
+        },
         log: Some("debug".into()),
         log_format: LogFormat::Json,
     };
@@ -91,7 +103,7 @@ fn rust_log_is_taken_where_segue_log_is_not_set() {
 
 #[test]
 fn a_bad_value_is_named_with_its_origin() {
-    let cases: [(Sources, &[&str]); 11] = [
+    let cases: [(Sources, &[&str]); 12] = [
         (sources("", &[("SEGUE_WORKERS", "many")], &[]), &["workers", "SEGUE_WORKERS"]),
         (sources("workers = 0", &[], &[]), &["workers", "between 1 and 256"]),
         (sources("workers = \"x\"", &[], &[]), &["workers", "segue.toml"]),
@@ -100,6 +112,7 @@ fn a_bad_value_is_named_with_its_origin() {
         (sources("workers = = 1", &[], &[]), &["segue.toml"]),
         (sources("", &[("SEGUE_SEGMENT_DURATION", "0s")], &[]), &["0s", "300s"]),
         (sources("", &[("SEGUE_PROGRESS", "loud")], &[]), &["loud", "plain"]),
+        (sources("", &[("SEGUE_SANDBOX", "strict")], &[]), &["strict", "require, best, off"]),
         (sources("", &[("SEGUE_FSYNC", "often")], &[]), &["fsync", "SEGUE_FSYNC"]),
         (sources("late = 0.5", &[], &[]), &["late", "0.5", "off"]),
         (sources("", &[("SEGUE_LANGUAGE", "English")], &[]), &["English", "en"]),

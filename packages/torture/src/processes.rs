@@ -8,8 +8,8 @@ use nix::unistd::Pid;
 
 use crate::patience::Patience;
 
-/// Name of the environment variable with the mark.
-pub const MARK: &str = "SEGUE_TORTURE_MARK";
+/// Name of the variable that carries the mark. Segue passes it on to every program that it starts.
+pub const MARK: &str = "SEGUE_MARK";
 
 /// A running process.
 #[derive(Debug, Clone, PartialEq, Eq)]

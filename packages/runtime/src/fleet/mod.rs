@@ -143,7 +143,7 @@ pub async fn work(
     }
     if drained.is_err() {
         roles.shutdown().await;
-        segue_media::process::kill_all();
+        segue_process::kill_all();
     }
     match (early, drained) {
         (Some(failure), _) => Err(failure),

@@ -1,10 +1,9 @@
-//! Children end: at their limit, when called off, and with all of their own children.
+//! Children end: at their limit, when cancelled, and with all of their own children.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use segue_media::process::{Heard, Invocation, run};
-use segue_media::{Limits, MediaErrorKind};
+use segue_process::{Heard, Invocation, Limits, ProcessErrorKind, run};
 use tokio_util::sync::CancellationToken;
 
 fn sh(line: &str) -> Invocation {
@@ -26,8 +25,8 @@ async fn the_time_limit_ends_the_whole_tree() {
         format!("trap '' INT TERM; sleep 600 & echo $! > {}; while :; do sleep 1; done", pid.display());
     let limits = Limits { time: Duration::from_millis(700), ..Limits::default() };
     let started = Instant::now();
-    let error = run(&sh(&line), &limits, |_| Heard::Progress).await.unwrap_err();
-    assert_eq!(error.kind(), MediaErrorKind::Environment);
+    let error = run(&sh(&line).writing(&pid), &limits, |_| Heard::Progress).await.unwrap_err();
+    assert_eq!(error.kind(), ProcessErrorKind::Environment);
     assert!(error.to_string().contains("time limit"), "{error}");
     assert!(error.is_retryable());
     assert!(started.elapsed() < Duration::from_secs(20));
@@ -36,7 +35,7 @@ async fn the_time_limit_ends_the_whole_tree() {
 }
 
 #[tokio::test]
-async fn silence_is_a_stall_and_talk_is_not_progress() {
+async fn silence_is_a_stall_and_output_alone_is_not_progress() {
     let limits = Limits { stall: Duration::from_millis(500), ..Limits::default() };
     let line = "while :; do echo hm; sleep 0.1; done";
     let error = run(&sh(line), &limits, |_| Heard::Noise).await.unwrap_err();
@@ -53,7 +52,7 @@ async fn silence_is_a_stall_and_talk_is_not_progress() {
 }
 
 #[tokio::test]
-async fn calling_off_is_its_own_kind_of_end() {
+async fn cancellation_has_an_error_kind_of_its_own() {
     let cancel = CancellationToken::new();
     let limits = Limits { cancel: cancel.clone(), ..Limits::default() };
     let later = async {
@@ -62,19 +61,19 @@ async fn calling_off_is_its_own_kind_of_end() {
     };
     let call = sh("sleep 600");
     let (error, ()) = tokio::join!(run(&call, &limits, |_| Heard::Progress), later);
-    assert_eq!(error.unwrap_err().kind(), MediaErrorKind::Cancelled);
+    assert_eq!(error.unwrap_err().kind(), ProcessErrorKind::Cancelled);
 }
 
 #[tokio::test]
-async fn a_failure_keeps_the_last_words_and_names_a_full_disk() {
+async fn a_failure_has_the_last_lines_of_stderr_and_names_a_full_disk() {
     let failed =
         async |line: &str| run(&sh(line), &Limits::default(), |_| Heard::Progress).await.unwrap_err();
     let error = failed("for i in $(seq 100); do echo line $i >&2; done; exit 7").await;
-    assert_eq!(error.kind(), MediaErrorKind::Source);
+    assert_eq!(error.kind(), ProcessErrorKind::Input);
     assert_eq!(error.stderr_tail().last().map(String::as_str), Some("line 100"));
     assert_eq!(error.stderr_tail().len(), 20);
     let full = failed("echo 'x: No space left on device' >&2; exit 1").await;
-    assert_eq!(full.kind(), MediaErrorKind::Environment);
+    assert_eq!(full.kind(), ProcessErrorKind::Environment);
     assert!(full.to_string().contains("No space left"), "{full}");
     for short in [
         "x264 [error]: malloc of size 1327424 failed",
@@ -82,12 +81,12 @@ async fn a_failure_keeps_the_last_words_and_names_a_full_disk() {
         "terminate called after throwing an instance of std::bad_alloc",
     ] {
         let error = failed(&format!("echo '{short}' >&2; echo 'Error submitting a frame' >&2; exit 1")).await;
-        assert_eq!(error.kind(), MediaErrorKind::Environment, "{short}: {error}");
+        assert_eq!(error.kind(), ProcessErrorKind::Environment, "{short}: {error}");
         assert!(error.is_retryable() && error.to_string().contains("fewer workers"), "{error}");
     }
     let map = "error while loading shared libraries: libgomp.so.1: failed to map segment from shared object";
     let short = failed(&format!("echo 'ffprobe: {map}' >&2; exit 127")).await;
-    assert_eq!(short.kind(), MediaErrorKind::Environment);
+    assert_eq!(short.kind(), ProcessErrorKind::Environment);
     assert!(short.to_string().contains("allow it more memory"), "{short}");
 }
 
@@ -99,18 +98,18 @@ async fn a_child_that_holds_the_pipe_does_not_hold_us() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_killed_from_outside_does_not_condemn_the_source() {
+async fn a_program_killed_from_outside_is_not_the_fault_of_its_input() {
     let failed =
         async |line: &str| run(&sh(line), &Limits::default(), |_| Heard::Progress).await.unwrap_err();
     for signal in ["KILL", "TERM", "INT", "HUP"] {
         let error = failed(&format!("echo half >&2; kill -{signal} $$; sleep 600")).await;
-        assert_eq!(error.kind(), MediaErrorKind::Environment, "{signal}: {error}");
+        assert_eq!(error.kind(), ProcessErrorKind::Environment, "{signal}: {error}");
         assert!(error.is_retryable(), "{signal}: {error}");
         assert!(error.to_string().contains("killed from outside"), "{signal}: {error}");
     }
     for crash in ["SEGV", "ABRT", "FPE"] {
         let error = failed(&format!("kill -{crash} $$; sleep 600")).await;
-        assert_eq!(error.kind(), MediaErrorKind::Source, "{crash}: {error}");
+        assert_eq!(error.kind(), ProcessErrorKind::Input, "{crash}: {error}");
         assert!(!error.is_retryable(), "{crash}: {error}");
     }
 }

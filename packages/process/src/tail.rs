@@ -1,13 +1,13 @@
-//! The last lines that a child wrote to stderr, and no more of it.
+//! The last lines that a child wrote to stderr, bounded in number and length.
 
 use std::collections::VecDeque;
 
-/// Lines kept.
+/// Lines retained.
 const LINES: usize = 20;
-/// Bytes kept of one line.
+/// Bytes retained of one line.
 const LINE_BYTES: usize = 500;
 
-/// A bounded memory of lines.
+/// The last lines of a stream of bytes.
 #[derive(Debug, Default)]
 pub struct Tail {
     lines: VecDeque<String>,
@@ -15,7 +15,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Takes the next piece of output.
+    /// Appends the next piece of output.
     pub fn push(&mut self, piece: &[u8]) {
         for &byte in piece {
             if byte == b'\n' || byte == b'\r' {
@@ -26,7 +26,7 @@ impl Tail {
         }
     }
 
-    /// The lines kept, the unfinished last one among them.
+    /// The lines retained, with the unfinished last one.
     pub fn lines(mut self) -> Vec<String> {
         self.close();
         self.lines.into()
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_the_last_lines_only() {
+    fn retains_the_last_lines_only() {
         let mut tail = Tail::default();
         for i in 0..100 {
             tail.push(format!("line {i}\r\n\n").as_bytes());
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn cuts_a_line_without_end() {
+    fn truncates_a_line_without_end() {
         let mut tail = Tail::default();
         tail.push(&vec![b'x'; 1 << 20]);
         assert_eq!(tail.lines()[0].len(), LINE_BYTES);
