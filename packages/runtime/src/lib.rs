@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod memory;
 pub mod models;
 pub mod preview;
+mod private;
 pub mod programs;
 pub mod recipe;
 pub mod run;
