@@ -57,6 +57,11 @@ impl MapCommand {
         Ok(MapCommand { words })
     }
 
+    /// The program, as the command line names it.
+    pub fn program(&self) -> &str {
+        &self.words[0]
+    }
+
     /// The program and its arguments for one part.
     pub fn arguments(&self, task: &MapTask<'_>) -> Vec<OsString> {
         self.words.iter().map(|word| fill(word, task)).collect()

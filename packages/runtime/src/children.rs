@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use segue_process::{MapAccess, Policy, SandboxMode};
+use segue_process::{MapAccess, Policy};
 
 use crate::settings::Settings;
 
@@ -17,30 +17,25 @@ pub enum MapOwner {
 
 /// Applies the settings to every program that this process starts from now on.
 pub fn apply(settings: &Settings, owner: MapOwner) {
+    let policy = policy(settings);
     let map = match owner {
         MapOwner::User => MapAccess::Open,
-        MapOwner::Submitter => settings.children.map,
+        MapOwner::Submitter => policy.map,
     };
-    segue_process::set_policy(Policy { map, ..settings.children.clone() });
+    segue_process::set_policy(Policy { map, ..policy });
 }
 
-/// The policy that these values of settings make.
-pub(crate) fn policy(
-    mode: Option<SandboxMode>,
-    read: Option<&str>,
-    map_env: Option<&str>,
-    map_network: Option<bool>,
-    memory: Option<u64>,
-) -> Policy {
+/// What the settings allow every program that Segue starts.
+pub(crate) fn policy(settings: &Settings) -> Policy {
     let list = |text: Option<&str>| -> Vec<String> {
         let items = text.unwrap_or_default().split(',').map(str::trim);
         items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
     };
     Policy {
-        mode: mode.unwrap_or_default(),
-        map: MapAccess::Restricted { network: map_network.unwrap_or_default() },
-        map_env: list(map_env),
-        read: list(read).into_iter().map(PathBuf::from).collect(),
-        memory,
+        mode: settings.sandbox,
+        map: MapAccess::Restricted { network: settings.map_network },
+        map_env: list(settings.map_env.as_deref()),
+        read: list(settings.sandbox_read.as_deref()).into_iter().map(PathBuf::from).collect(),
+        memory: settings.memory_limit,
     }
 }

@@ -12,16 +12,18 @@ use crate::failure;
 use crate::models::ModelShelf;
 use crate::programs::tools;
 use crate::run::Engines;
-use crate::settings::Settings;
+use crate::settings::{AllowMap, Settings};
 
-/// The engines that these settings ask for.
+/// The engines that these settings ask for. `allow_map` holds where no setting says which programs
+/// of recipes may run.
 ///
 /// # Errors
 /// ffmpeg that is missing or too old.
-pub async fn engines(settings: &Settings) -> Result<Engines, Failure> {
+pub async fn engines(settings: &Settings, allow_map: AllowMap) -> Result<Engines, Failure> {
     let workers = settings.workers.max(1);
     let speech = SpeechShare { side_by_side: workers, threads: (settings.threads / workers).max(1) };
-    let kit = Kit::new(tools(settings).await?, ModelShelf::new(&settings.model_dir), speech);
+    let allow_map = settings.allow_map.clone().unwrap_or(allow_map);
+    let kit = Kit::new(tools(settings).await?, ModelShelf::new(&settings.model_dir), speech, allow_map);
     Ok(crate::engines::all(Arc::new(kit)))
 }
 

@@ -108,6 +108,13 @@ const RULES: &[Rule] = &[
         reason: "one vendor each: an adapter depends neither on an engine nor on another adapter",
     },
     Rule {
+        package: "segue-backends",
+        may: &["segue-domain", "segue-ports", "segue-adapter-*"],
+        never: &[ENGINE, SCREEN],
+        itself: &[CLOUD, DATABASE],
+        reason: "the only place that names all adapters: a URL becomes ports, without engine or role",
+    },
+    Rule {
         package: "segue-runtime",
         may: &[
             "segue-domain",
@@ -116,11 +123,11 @@ const RULES: &[Rule] = &[
             "segue-media",
             "segue-process",
             "segue-speech",
-            "segue-adapter-*",
+            "segue-backends",
         ],
         never: &[SCREEN],
         itself: &[CLOUD, DATABASE],
-        reason: "the only package that combines all others; user interfaces are in the programs",
+        reason: "the only package that combines engines, roles and backends; user interfaces are in the programs",
     },
     Rule {
         package: "segue-lambda",
@@ -308,6 +315,9 @@ mod tests {
             ("segue-adapter-local", &["segue-adapter-aws"], &[], "segue-adapter-local names"),
             ("segue-cli", &["segue-media"], &[], "segue-cli names segue-media"),
             ("segue-runtime", &["segue-cli"], &[], "segue-runtime names segue-cli"),
+            ("segue-runtime", &["segue-adapter-aws"], &[], "segue-runtime names segue-adapter-aws"),
+            ("segue-backends", &["segue-media"], &[], "segue-backends names segue-media"),
+            ("segue-backends", &["segue-pipeline"], &[], "segue-backends names segue-pipeline"),
             ("segue-tests", &["segue-domain"], &[], "segue-tests names segue-domain"),
             ("segue-new", &[], &[], "segue-new has no rule"),
         ];
@@ -332,6 +342,7 @@ mod tests {
         assert!(check(&workspace("segue-domain", &[], &["serde"])).is_empty());
         assert!(check(&workspace("segue-ports", &["segue-domain"], &["tokio"])).is_empty());
         assert!(check(&workspace("segue-adapter-aws", &["segue-ports"], &["aws-sdk-s3"])).is_empty());
-        assert!(check(&workspace("segue-runtime", &["segue-adapter-aws"], &["tokio", "ureq"])).is_empty());
+        assert!(check(&workspace("segue-backends", &["segue-adapter-aws"], &["aws-sdk-s3"])).is_empty());
+        assert!(check(&workspace("segue-runtime", &["segue-backends"], &["tokio", "ureq"])).is_empty());
     }
 }

@@ -31,7 +31,7 @@ impl Place {
     }
 
     fn segue(&self, args: &[&str]) -> Ended {
-        self.sandbox.end(self.sandbox.segue(args).args(["--backend", "jobs"]))
+        self.sandbox.end(self.sandbox.segue(args).args(["--backend", "jobs"]).env("SEGUE_ALLOW_MAP", "any"))
     }
 
     fn dlq(&self, args: &[&str]) -> Value {
@@ -46,9 +46,15 @@ impl Place {
         assert_eq!(ended.code, Some(0), "{ended:#?}");
     }
 
-    /// Runs a worker until the job has ended; returns the exit code of `segue watch`.
+    /// Runs a worker until the job has ended; the exit code of `segue watch`.
     fn work(&self, job: &str) -> Option<i32> {
+        self.work_where(job, "any")
+    }
+
+    /// The same with another `SEGUE_ALLOW_MAP`.
+    fn work_where(&self, job: &str, allow_map: &str) -> Option<i32> {
         let mut worker = self.sandbox.segue(["worker", "--backend", "jobs"]);
+        worker.env("SEGUE_ALLOW_MAP", allow_map);
         let worker = worker.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let watched = self.segue(&["watch", job]);
         kill(Pid::from_raw(worker.id() as i32), Signal::SIGTERM).unwrap();
@@ -60,6 +66,20 @@ impl Place {
 
 fn counts(list: &Value) -> [usize; 3] {
     ["chunk", "map", "reassemble"].map(|queue| list[queue].as_array().expect("a list").len())
+}
+
+#[test]
+fn a_worker_runs_no_program_that_its_operator_did_not_allow() {
+    let place = Place::new();
+    let source = fixture(Fixture::Long).display().to_string();
+    let submit = ["submit", &source, "--recipe", &place.recipe, "--job", "mine", "--backend", "jobs"];
+    let refused = place.sandbox.end(&mut place.sandbox.segue(submit));
+    assert_eq!(refused.code, Some(2), "{refused:#?}");
+    assert!(refused.stderr.contains("SEGUE_ALLOW_MAP"), "{refused:#?}");
+    place.submit("mine");
+    assert_eq!(place.work_where("mine", "none"), Some(2), "the job fails, and no command ran");
+    let status = place.segue(&["status", "mine"]);
+    assert!(status.stdout.contains("SEGUE_ALLOW_MAP here is none"), "{status:#?}");
 }
 
 #[test]

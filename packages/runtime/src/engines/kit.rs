@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::errors;
 use super::notes::Notes;
 use crate::models::ModelShelf;
+use crate::settings::AllowMap;
 
 /// The tools and models of this process.
 pub struct Kit {
@@ -25,6 +26,8 @@ pub struct Kit {
     pub models: ModelShelf,
     /// Windows that are heard side by side, and threads for each.
     pub speech: SpeechShare,
+    /// Which programs of recipes may run.
+    pub allow_map: AllowMap,
     speaker: Mutex<Option<(SpeakerKey, Arc<Speaker>)>>,
     notes: Mutex<Option<(Weak<Plan>, Arc<Notes>)>>,
 }
@@ -54,8 +57,8 @@ pub struct Speaker {
 
 impl Kit {
     /// A kit with nothing loaded yet.
-    pub fn new(tools: Tools, models: ModelShelf, speech: SpeechShare) -> Kit {
-        Kit { tools, models, speech, speaker: Mutex::default(), notes: Mutex::default() }
+    pub fn new(tools: Tools, models: ModelShelf, speech: SpeechShare, allow_map: AllowMap) -> Kit {
+        Kit { tools, models, speech, allow_map, speaker: Mutex::default(), notes: Mutex::default() }
     }
 
     /// What the source is.

@@ -37,6 +37,7 @@ impl MapEngine for CustomMapEngine {
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
+        self.kit.allow_map.check(&request.plan.recipe).map_err(errors::failure)?;
         let notes = self.kit.notes(&request.plan)?;
         let plan = notes.picture()?;
         let recipe =

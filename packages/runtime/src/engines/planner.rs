@@ -31,6 +31,7 @@ impl MediaPlanner {
 impl Planner for MediaPlanner {
     async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError> {
         let PlanRequest { run, source, source_key, recipe } = request;
+        self.kit.allow_map.check(&recipe).map_err(errors::failure)?;
         self.kit.models.check(&recipe).map_err(errors::failure)?;
         let source = source::of(&source);
         source.bring_head().await.map_err(errors::media)?;

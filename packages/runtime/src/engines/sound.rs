@@ -48,6 +48,7 @@ impl MapEngine for SoundEngine {
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
+        self.kit.allow_map.check(&request.plan.recipe).map_err(errors::failure)?;
         let notes = self.kit.notes(&request.plan)?;
         let video =
             request.plan.recipe.video.as_ref().ok_or_else(|| internal("sound that no recipe asks for"))?;

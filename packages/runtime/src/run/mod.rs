@@ -24,7 +24,6 @@ pub use identity::{SourceFile, job_id, recipe_document};
 pub use out_dir::{Marker, read_marker};
 pub use roles::Engines;
 
-use crate::backend::BackendUrl;
 use disk::{absolute, remove_tree};
 use job::EmbeddedJob;
 use out_dir::{Found, OutDir};
@@ -40,7 +39,7 @@ pub struct RunRequest {
     pub recipe: Recipe,
     /// Where unfinished work is kept, in a folder for each job; absent for `.segue` in the
     /// output folder.
-    pub state: Option<BackendUrl>,
+    pub state: Option<PathBuf>,
     /// Workers at the same time.
     pub workers: usize,
     /// Threads for all workers.
@@ -113,7 +112,7 @@ pub async fn run_embedded(
     };
     let state = match &request.state {
         None => out.state(),
-        Some(url) => absolute(url.folder()?)?.join(job.as_str()),
+        Some(folder) => absolute(folder)?.join(job.as_str()),
     };
     if let Found::Published(manifest) = found {
         if request.fsync {

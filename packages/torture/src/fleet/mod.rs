@@ -128,6 +128,7 @@ impl<'a> Fleet<'a> {
         {
             command.env(name, format!("{seconds}s"));
         }
+        command.env("SEGUE_ALLOW_MAP", "any");
         command
     }
 

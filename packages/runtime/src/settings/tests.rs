@@ -1,9 +1,15 @@
-use super::*;
 use segue_domain::FaultKind;
+
+use super::*;
+
+fn text_file(name: &str, text: &str, trusted: bool) -> Vec<SettingsFile> {
+    let file = SettingsFile { name: name.to_owned(), text: text.to_owned(), trusted };
+    if text.is_empty() { Vec::new() } else { vec![file] }
+}
 
 fn sources(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Sources {
     Sources {
-        file: (!file.is_empty()).then(|| ("segue.toml".to_owned(), file.to_owned())),
+        files: text_file("segue.toml", file, true),
         environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         flags: flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect(),
     }
@@ -37,7 +43,11 @@ fn every_setting_of_the_table_arrives() {
         ("SEGUE_STATE", "/s"),
         ("SEGUE_FSYNC", "true"),
         ("SEGUE_BACKEND", "aws://"),
+        ("SEGUE_LEDGER", "dynamodb://"),
+        ("SEGUE_QUEUE", "sqs://"),
+        ("SEGUE_STORE", "/srv/media"),
         ("SEGUE_ROLES", "worker=2"),
+        ("SEGUE_ALLOW_MAP", "sox, /opt/denoise"),
         ("SEGUE_SCRATCH", "/w"),
         ("SEGUE_SOURCE_CACHE", "1000"),
         ("SEGUE_HEALTH_FILE", "/h"),
@@ -56,8 +66,7 @@ fn every_setting_of_the_table_arrives() {
         ("SEGUE_LOG", "debug"),
         ("SEGUE_LOG_FORMAT", "json"),
     ];
-    let settings = VARIABLES.iter().filter_map(Variable::key).count();
-    assert_eq!(all.len(), settings, "a setting of the table is not in this test");
+    assert_eq!(all.len(), SETTINGS.len(), "a setting of the table is not in this test");
     let expected = Settings {
         recipe: "mp4".into(),
         segment_duration: Some(Span::from_millis(1500)),
@@ -69,7 +78,11 @@ fn every_setting_of_the_table_arrives() {
         state: Some("/s".into()),
         fsync: true,
         backend: Some("aws://".into()),
+        ledger: Some("dynamodb://".into()),
+        queue: Some("sqs://".into()),
+        store: Some("/srv/media".into()),
         roles: Some("worker=2".into()),
+        allow_map: Some(AllowMap::Programs(vec!["sox".into(), "/opt/denoise".into()])),
         scratch: Some("/w".into()),
         source_cache: Some(1000),
         health_file: Some("/h".into()),
@@ -103,7 +116,7 @@ fn rust_log_is_taken_where_segue_log_is_not_set() {
 
 #[test]
 fn a_bad_value_is_named_with_its_origin() {
-    let cases: [(Sources, &[&str]); 12] = [
+    let cases: [(Sources, &[&str]); 14] = [
         (sources("", &[("SEGUE_WORKERS", "many")], &[]), &["workers", "SEGUE_WORKERS"]),
         (sources("workers = 0", &[], &[]), &["workers", "between 1 and 256"]),
         (sources("workers = \"x\"", &[], &[]), &["workers", "segue.toml"]),
@@ -114,6 +127,8 @@ fn a_bad_value_is_named_with_its_origin() {
         (sources("", &[("SEGUE_PROGRESS", "loud")], &[]), &["loud", "plain"]),
         (sources("", &[("SEGUE_SANDBOX", "strict")], &[]), &["strict", "require, best, off"]),
         (sources("", &[("SEGUE_FSYNC", "often")], &[]), &["fsync", "SEGUE_FSYNC"]),
+        (sources("", &[("SEGUE_ALLOW_MAP", "any,sox")], &[]), &["any,sox", "comma-separated"]),
+        (sources("", &[("SEGUE_ALLOW_MAP", "sox,")], &[]), &["sox,", "comma-separated"]),
         (sources("late = 0.5", &[], &[]), &["late", "0.5", "off"]),
         (sources("", &[("SEGUE_LANGUAGE", "English")], &[]), &["English", "en"]),
     ];
@@ -125,4 +140,42 @@ fn a_bad_value_is_named_with_its_origin() {
             assert!(failure.cause.contains(word), "{:?} does not say {word:?}", failure.cause);
         }
     }
+}
+
+#[test]
+fn a_file_that_only_lies_in_the_folder_sets_harmless_keys_only() {
+    let load = |text: &str, trusted| {
+        Settings::load(&Sources { files: text_file("segue.toml", text, trusted), ..Sources::default() })
+    };
+    let harmless = "workers = 3\nthreads = 3\nsegment_duration = \"2s\"\nlanguage = \"de\"\n\
+                    progress = \"plain\"\nrecipe = \"mp4\"\nmodel = \"tiny\"\n";
+    assert_eq!(load(harmless, false).unwrap(), load(harmless, true).unwrap());
+    assert_eq!(load(harmless, false).unwrap().workers, 3);
+    let dangerous = [
+        ("ffmpeg = \"./ffmpeg\"", "segue.toml here names a program; confirm with --config segue.toml"),
+        ("ffprobe = \"ffprobe\"", "segue.toml here names a program; confirm with --config segue.toml"),
+        ("recipe = \"r.toml\"", "segue.toml here names a recipe file"),
+        ("model = \"./weights.bin\"", "segue.toml here names a file of weights"),
+        ("model_dir = \"m\"", "confirm with --config segue.toml (key model_dir)"),
+        ("backend = \"/b\"", "confirm with --config segue.toml (key backend)"),
+        ("store = \"/b\"", "confirm with --config segue.toml (key store)"),
+        ("state = \"/s\"", "confirm with --config segue.toml (key state)"),
+        ("scratch = \"/s\"", "confirm with --config segue.toml (key scratch)"),
+        ("allow_map = \"any\"", "confirm with --config segue.toml (key allow_map)"),
+        ("health_file = \"/f\"", "confirm with --config segue.toml (key health_file)"),
+    ];
+    for (text, said) in dangerous {
+        let failure = load(text, false).unwrap_err();
+        assert_eq!(failure.kind, FaultKind::Usage);
+        assert!(failure.cause.contains(said), "{text}: {}", failure.cause);
+        load(text, true).unwrap();
+    }
+}
+
+#[test]
+fn a_later_file_overrides_an_earlier_one() {
+    let file = |text: &str, trusted| text_file("segue.toml", text, trusted).remove(0);
+    let files = vec![file("workers = 2\nffmpeg = \"/f\"", true), file("workers = 3", false)];
+    let settings = Settings::load(&Sources { files, ..Sources::default() }).unwrap();
+    assert_eq!((settings.workers, settings.ffmpeg), (3, "/f".into()));
 }
