@@ -30,5 +30,5 @@ pub use backend::AwsBackend;
 pub use ledger::{DynamoLedger, INDEX_BY_STATE, Tables};
 pub use notices::S3Notices;
 pub use queue::{DeadLetter, Lanes, SqsQueue};
-pub use settings::{AwsSettings, GpuLane, VARIABLES, Variable};
+pub use settings::{AwsSettings, GpuLane, Services, VARIABLES, Variable};
 pub use store::{Buckets, PresignedUpload, S3Store, UploadedPart, Version};

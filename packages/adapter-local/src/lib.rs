@@ -7,6 +7,9 @@
 //! STATE/alive/ID        locked as long as process ID lives
 //! STATE/open.lock       one process opens at a time
 //! ```
+//! A folder that is only a store ([`LocalStore::open`]) has no `segue.db`. A state folder that is
+//! made here can be entered by its owner only.
+//!
 //! Several processes may work on one state folder. The folder must lie on a local disk:
 //! neither the write-ahead log nor the locks are to be trusted over a network.
 //!
@@ -17,6 +20,7 @@ mod backend;
 mod db;
 mod error;
 mod ledger;
+mod media;
 mod queue;
 mod schema;
 mod store;

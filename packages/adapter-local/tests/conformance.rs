@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_adapter_local::LocalBackend;
+use segue_adapter_local::{LocalBackend, LocalStore};
 use segue_ports::conformance::{self, Capabilities, Subject, dead, store};
 use segue_ports::{Ledger, WorkQueue};
 use tempfile::TempDir;
@@ -45,6 +45,15 @@ async fn media() -> Subject<store::Port> {
     Subject::guarded(Arc::new(store::Port { store: backend.store, scratch }), folder)
 }
 
+/// The store without a database.
+async fn media_alone() -> Subject<store::Port> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = LocalStore::open(&folder.path().join("state")).expect("a store");
+    let scratch = folder.path().join("scratch");
+    std::fs::create_dir(&scratch).expect("a folder");
+    Subject::guarded(Arc::new(store::Port { store: Arc::new(store), scratch }), folder)
+}
+
 /// Another file system than the store's, where the machine has one: files are copied.
 async fn media_from_elsewhere() -> Subject<store::Port> {
     let (backend, folder) = open();
@@ -76,4 +85,9 @@ async fn the_store_conforms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_store_conforms_across_file_systems() {
     conformance::store::run(media_from_elsewhere, caps()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_conforms_without_a_database() {
+    conformance::store::run(media_alone, caps()).await;
 }

@@ -1,11 +1,11 @@
 //! State folders that are not as they should be: a clear word, and nothing is changed.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use segue_adapter_local::{LocalBackend, SCHEMA_VERSION};
+use segue_adapter_local::{LocalBackend, LocalStore, SCHEMA_VERSION};
 use segue_domain::{JobId, Key};
 use segue_ports::{
     JobLedger, MediaStore, NewJob, PortError, PortErrorKind, PutMode, PutResult, Lane, Resource, WorkQueue,
@@ -207,4 +207,42 @@ async fn a_file_with_two_names_is_copied() {
     fs::write(&source, "after!").unwrap();
     assert_eq!(backend.store.get_bytes(&key, 10).await.unwrap(), "before");
     assert!(!output.exists());
+}
+
+#[test]
+fn a_lock_that_is_a_link_is_refused_and_what_it_leads_to_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let (state, victim) = (root.path().join("state"), root.path().join("victim"));
+    fs::create_dir(&state).unwrap();
+    symlink(&victim, state.join("open.lock")).unwrap();
+    refused(&state);
+    LocalStore::open(&state).unwrap_err();
+    assert!(!victim.exists(), "a file was made at the end of the link");
+}
+
+#[test]
+fn a_new_state_folder_is_for_its_owner_alone_and_one_that_is_there_keeps_its_mode() {
+    let root = tempfile::tempdir().unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let (whole, media) = (root.path().join("a/whole"), root.path().join("media"));
+    drop(LocalBackend::open(&whole).unwrap());
+    drop(LocalStore::open(&media).unwrap());
+    assert_eq!((mode(&whole), mode(&media)), (0o700, 0o700));
+    fs::set_permissions(&whole, fs::Permissions::from_mode(0o770)).unwrap();
+    drop(LocalBackend::open(&whole).unwrap());
+    assert_eq!(mode(&whole), 0o770, "an operator shares it with a group");
+}
+
+#[tokio::test]
+async fn media_open_without_a_database_and_are_the_same_with_one() {
+    let state = tempfile::tempdir().unwrap();
+    let key = Key::source(&"j".parse().unwrap(), "mp4");
+    let alone = LocalStore::open(state.path()).unwrap();
+    alone.put_bytes(&key, "abc".into(), PutMode::CreateOnce).await.unwrap();
+    assert!(!state.path().join("segue.db").exists());
+    let whole = LocalBackend::open(state.path()).unwrap();
+    assert_eq!(whole.store.get_bytes(&key, 9).await.unwrap(), "abc");
+    alone.put_bytes(&key, "abcd".into(), PutMode::Replace).await.unwrap();
+    assert_eq!(whole.store.get_bytes(&key, 9).await.unwrap(), "abcd");
+    assert_eq!(fs::read_dir(state.path().join("alive")).unwrap().count(), 2, "both are alive");
 }

@@ -7,7 +7,7 @@ use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState};
 use segue_runtime::backend::Backend;
 use segue_runtime::jobs::JobStatus;
 use segue_runtime::recipe::{Overrides, resolve};
-use segue_runtime::{Settings, failure, jobs};
+use segue_runtime::{AllowMap, Settings, failure, jobs};
 use serde::Serialize;
 
 use crate::args::{
@@ -29,7 +29,7 @@ fn id_of(text: &str) -> Result<JobId, Failure> {
 fn json_line(document: &impl Serialize) {
     match serde_json::to_string(document) {
         Ok(text) => output::line(text),
-        Err(error) => output::note(format_args!("this cannot be written as JSON: {error}")),
+        Err(error) => output::note(format_args!("cannot write JSON: {error}")),
     }
 }
 
@@ -63,7 +63,7 @@ fn show_outputs(status: &JobStatus) {
     }
 }
 
-/// The exit code of a job that has ended; one that has not is none of a failure.
+/// The exit code of a job: that of its failure where it has failed or was cancelled.
 fn code_of(job: &JobRecord) -> ExitCode {
     match job.state() {
         JobState::Failed => {
@@ -86,9 +86,10 @@ async fn follow(backend: &Backend, id: &JobId, json: bool) -> Result<ExitCode, F
 
 /// `segue submit`
 pub async fn submit(args: &SubmitArgs, settings: &Settings) -> Result<ExitCode, Failure> {
-    let own = OwnPrograms { map: args.map.clone(), sound: args.map_sound.clone() };
-    let recipe = recipe_of(&args.common, &settings.of_deployment()?, own)?;
-    let wanted = args.job.as_deref().map(id_of).transpose()?;
+    let own = OwnPrograms::of(&args.job);
+    let recipe = recipe_of(&args.job.recipe.given, &settings.of_deployment()?, own)?;
+    settings.allow_map.as_ref().unwrap_or(&AllowMap::None).check(&recipe)?;
+    let wanted = args.id.as_deref().map(id_of).transpose()?;
     let source = args.source.parse()?;
     let backend = open(settings).await?;
     let job = jobs::submit(&backend, &source, &recipe, wanted.as_ref()).await?;
@@ -102,7 +103,7 @@ pub async fn submit(args: &SubmitArgs, settings: &Settings) -> Result<ExitCode, 
 /// `segue status`: of an output folder where it is one, else of a backend.
 pub async fn status(args: &StatusArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     if let Some(job) = &args.job
-        && settings.backend.is_none()
+        && !settings.names_backend()
         && (Path::new(job).is_dir() || settings.backend().is_err())
     {
         return small::status(Path::new(job), args.json);
@@ -135,7 +136,7 @@ async fn list(args: &StatusArgs, backend: &Backend) -> Result<ExitCode, Failure>
     let state = args.state.as_deref().map(|name| {
         JobState::parse(name).ok_or_else(|| {
             let known = JobState::ALL.map(JobState::as_str).join(", ");
-            failure::usage(format!("there is no state {name:?}; there are {known}"))
+            failure::usage(format!("there is no state {name:?}; known are {known}"))
         })
     });
     let found = jobs::list(backend, state.transpose()?, args.max).await?;
@@ -192,14 +193,23 @@ pub async fn delete(args: &DeleteArgs, settings: &Settings) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
+/// Messages of each queue, where no other number is given.
+const MAX_MESSAGES: usize = 100;
+
 /// `segue dlq`
 pub async fn dlq(args: &DlqArgs, settings: &Settings) -> Result<ExitCode, Failure> {
+    if let (DlqCommand::Purge, Some(_)) = (args.command, args.max) {
+        return Err(failure::usage(
+            "dlq purge deletes every message of a queue; --max is for list and redrive",
+        ));
+    }
+    let max = args.max.unwrap_or(MAX_MESSAGES);
     let backend = open(settings).await?;
     let mut found = serde_json::Map::new();
     for lane in jobs::dead_lanes(&backend, args.queue.as_deref())? {
         let (said, document) = match args.command {
             DlqCommand::List => {
-                let letters = jobs::dead_list(&lane, args.max).await?;
+                let letters = jobs::dead_list(&lane, max).await?;
                 let said = letters.iter().map(|letter| {
                     let reason = letter.reason.as_deref().unwrap_or("received too often");
                     format!("{}  {}  {}", lane.name, output::one_line(&letter.body), output::one_line(reason))
@@ -207,7 +217,7 @@ pub async fn dlq(args: &DlqArgs, settings: &Settings) -> Result<ExitCode, Failur
                 (said.collect(), serde_json::json!(letters))
             }
             DlqCommand::Redrive => {
-                let count = jobs::dead_redrive(&lane, args.max).await?;
+                let count = jobs::dead_redrive(&lane, max).await?;
                 (vec![format!("{}  {count} sent again", lane.name)], serde_json::json!(count))
             }
             DlqCommand::Purge => {

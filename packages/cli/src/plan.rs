@@ -1,4 +1,4 @@
-//! `segue plan`: what would be cut where.
+//! `segue plan`: the segments and tasks of a job.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -7,21 +7,21 @@ use segue_domain::{Failure, Plan, TaskKind};
 use segue_ports::Planned;
 use segue_runtime::preview::preview;
 use segue_runtime::run::SourceFile;
-use segue_runtime::{Settings, failure, shutdown, wiring};
+use segue_runtime::{AllowMap, Settings, failure, shutdown, wiring};
 
 use crate::args::PlanArgs;
 use crate::output;
 use crate::progress::name_of;
 use crate::run::{OwnPrograms, recipe_of};
 
-/// Longest speech window, for a prediction of how many there are.
+/// Longest speech window, for an estimate of their number.
 const WINDOW_MS: u64 = 30_000;
 
 /// Prints the plan of a source.
 pub async fn plan(args: &PlanArgs, settings: &Settings) -> Result<ExitCode, Failure> {
-    let recipe = recipe_of(&args.common, settings, OwnPrograms::default())?;
+    let recipe = recipe_of(&args.settings.given, settings, OwnPrograms::default())?;
     let source = SourceFile::look(&args.source)?;
-    let engines = wiring::engines(settings).await?;
+    let engines = wiring::engines(settings, AllowMap::Any).await?;
     let stop = shutdown::listen(|| {})?;
     let planned = match preview(&source, recipe, &engines.planner, settings.threads, stop.clone()).await {
         Err(_) if stop.is_cancelled() => return Ok(ExitCode::from(failure::EXIT_INTERRUPTED)),
@@ -69,15 +69,15 @@ fn table(plan: &Plan) -> Vec<String> {
     lines.extend(plan.reason.clone());
     if !plan.segments.is_empty() {
         lines.push(format!(
-            "{:>5}  {:>12}  {:>10}  {:>8}  {:>10}",
-            "part", "starts at", "length", "frames", "bytes"
+            "{:>7}  {:>12}  {:>10}  {:>8}  {:>10}",
+            "segment", "starts at", "length", "frames", "bytes"
         ));
     }
     for segment in &plan.segments {
         let start = plan.timebase.seconds(segment.range.start);
         let length = plan.timebase.seconds(segment.range.len());
         lines.push(format!(
-            "{:>5}  {start:>11.3}s  {length:>9.3}s  {:>8}  {:>10}",
+            "{:>7}  {start:>11.3}s  {length:>9.3}s  {:>8}  {:>10}",
             segment.index,
             segment.frames,
             output::bytes(segment.bytes)
@@ -87,7 +87,7 @@ fn table(plan: &Plan) -> Vec<String> {
     if plan.tasks.iter().any(|task| task.kind == TaskKind::Transcribe) {
         let windows = media_ms(plan).div_ceil(WINDOW_MS).max(1);
         lines.push(format!(
-            "speech windows are found during the work: {windows} or more, cut in pauses, at most 30 s each"
+            "speech windows are cut in pauses while the job runs: {windows} or more, at most 30 s each"
         ));
     }
     lines
@@ -95,7 +95,7 @@ fn table(plan: &Plan) -> Vec<String> {
 
 fn heading(plan: &Plan) -> String {
     format!(
-        "{} ({}), {} of {}, {} parts, {} tasks",
+        "{} ({}), {} of {}, {} segments, {} tasks",
         plan.output,
         plan.spec.make.kind(),
         output::duration(plan.duration_ms.unwrap_or_else(|| media_ms(plan))),

@@ -1,10 +1,10 @@
-//! The function that makes jobs of uploads.
+//! AWS Lambda function that creates jobs for uploads.
 //!
-//! S3 calls it, or a queue between them does with up to ten notices at once. It creates the
-//! job and asks a chunker for the plan; it reads no media, so it has no engine in it and does
-//! not go through the runtime.
+//! S3 calls it directly, or a queue does with up to ten notices per call. It creates the job and
+//! sends it to the chunkers; it reads no media, so it links no engine and does not use the
+//! runtime.
 //!
-//! Architecture invariant: no engine, no database and no file of this machine is known here.
+//! Architecture invariant: this crate depends on no engine, no database and no local files.
 
 mod handler;
 mod recipe;

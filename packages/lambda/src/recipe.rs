@@ -1,20 +1,20 @@
-//! The recipe of a source that arrives without a job: what the workers' settings say.
+//! The recipe of an uploaded source without a job, from the same settings as in workers.
 
 use segue_domain::Recipe;
 use segue_domain::recipe::{BUILT_IN, Span};
 
 use std::time::Duration;
 
-/// What says how a source is worked on, here as in `segue worker`.
+/// Environment variables of the recipe, as in `segue worker`.
 pub const RECIPE_VARIABLES: [&str; 4] =
     ["SEGUE_RECIPE", "SEGUE_SEGMENT_DURATION", "SEGUE_MODEL", "SEGUE_LANGUAGE"];
 
-/// The recipe as it is kept with a job, JSON. `SEGUE_RECIPE` names a built-in one or is a
-/// recipe itself, in TOML; `segment_duration` is the deployment's where `SEGUE_SEGMENT_DURATION`
-/// is not set.
+/// The recipe document of a job, JSON. `SEGUE_RECIPE` is the name of a built-in recipe, or a recipe
+/// in TOML; `segment_duration` is the deployment's default, used where `SEGUE_SEGMENT_DURATION` is
+/// not set.
 ///
 /// # Errors
-/// A name that is none, a recipe that makes no sense.
+/// An unknown name or an invalid recipe.
 pub fn recipe_document(
     get: impl Fn(&str) -> Option<String>,
     segment_duration: Option<Duration>,
@@ -45,7 +45,7 @@ fn find(named: &str) -> anyhow::Result<Recipe> {
     }
     anyhow::ensure!(
         named.contains('='),
-        "SEGUE_RECIPE is {named:?}: the built-in recipes are {}, and a recipe in TOML it is not",
+        "SEGUE_RECIPE is {named:?}: neither a built-in recipe ({}) nor a recipe in TOML",
         BUILT_IN.join(", ")
     );
     Ok(Recipe::from_toml(named)?)
@@ -55,7 +55,7 @@ fn find(named: &str) -> anyhow::Result<Recipe> {
 mod tests {
     use super::*;
 
-    fn of(variables: &[(&str, &str)], seconds: Option<u64>) -> anyhow::Result<Recipe> {
+    fn read_recipe(variables: &[(&str, &str)], seconds: Option<u64>) -> anyhow::Result<Recipe> {
         let get =
             |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
         let document = recipe_document(get, seconds.map(Duration::from_secs))?;
@@ -63,24 +63,24 @@ mod tests {
     }
 
     #[test]
-    fn the_settings_say_what_the_recipe_is() {
-        assert_eq!(of(&[], None).unwrap(), Recipe::built_in("standard").unwrap());
-        assert_eq!(of(&[("SEGUE_RECIPE", " ")], None).unwrap(), Recipe::built_in("standard").unwrap());
-        let recipe = of(&[("SEGUE_RECIPE", "transcript"), ("SEGUE_MODEL", "tiny")], Some(7)).unwrap();
+    fn settings_determine_the_recipe() {
+        assert_eq!(read_recipe(&[], None).unwrap(), Recipe::built_in("standard").unwrap());
+        assert_eq!(read_recipe(&[("SEGUE_RECIPE", " ")], None).unwrap(), Recipe::built_in("standard").unwrap());
+        let recipe = read_recipe(&[("SEGUE_RECIPE", "transcript"), ("SEGUE_MODEL", "tiny")], Some(7)).unwrap();
         assert_eq!(recipe.segment_duration.millis(), 7000);
         assert_eq!(recipe.transcript.unwrap().model, "tiny");
-        // the deployment's length is the default, not the last word
-        let recipe = of(&[("SEGUE_SEGMENT_DURATION", "2s")], Some(7)).unwrap();
+        // SEGUE_SEGMENT_DURATION overrides the deployment's default
+        let recipe = read_recipe(&[("SEGUE_SEGMENT_DURATION", "2s")], Some(7)).unwrap();
         assert_eq!(recipe.segment_duration.millis(), 2000);
     }
 
     #[test]
-    fn a_recipe_of_ones_own_is_brought_along() {
+    fn a_recipe_may_be_given_in_toml() {
         let own = "version = 1\nname = \"mine\"\n[video]\n";
-        assert_eq!(of(&[("SEGUE_RECIPE", own)], None).unwrap().name, "mine");
-        for (text, said) in [("mine", "built-in"), ("version = 1\nname = \"m\"\ncolour = 7", "colour")] {
-            let error = of(&[("SEGUE_RECIPE", text)], None).unwrap_err().to_string();
-            assert!(error.contains(said), "{text}: {error}");
+        assert_eq!(read_recipe(&[("SEGUE_RECIPE", own)], None).unwrap().name, "mine");
+        for (text, message) in [("mine", "built-in"), ("version = 1\nname = \"m\"\ncolour = 7", "colour")] {
+            let error = read_recipe(&[("SEGUE_RECIPE", text)], None).unwrap_err().to_string();
+            assert!(error.contains(message), "{text}: {error}");
         }
     }
 }

@@ -11,7 +11,7 @@ pub use segue_pipeline::control::Source;
 use segue_pipeline::{Deps, RoleConfig, new_job};
 use segue_ports::{DeadMessage, JobFilter, NoReport, PortError, PortErrorKind};
 
-use crate::backend::{Backend, DeadLane};
+use crate::backend::{self, Backend, DeadLane};
 use crate::failure;
 use crate::run::{SourceFile, job_id};
 
@@ -75,7 +75,7 @@ fn place(
         }
         SourceArg::Object { bucket, name } => {
             let in_place =
-                (backend.input_bucket() == Some(bucket.as_str())).then(|| name.parse::<Key>().ok());
+                (backend.sources.input_bucket() == Some(bucket.as_str())).then(|| name.parse::<Key>().ok());
             if let Some(key @ Key::Source { .. }) = in_place.flatten() {
                 if wanted.is_some_and(|id| id != key.job()) {
                     let id = key.job();
@@ -133,8 +133,10 @@ pub async fn submit(
     let bring = async {
         let brought = match (source, file) {
             _ if there => Ok(()),
-            (SourceArg::Object { bucket, name }, _) => backend.import(bucket, name, &key).await,
-            (_, Some(file)) => backend.adopt(&key, &file.path).await,
+            (SourceArg::Object { bucket, name }, _) => backend.sources.import(bucket, name, &key).await,
+            (_, Some(file)) => {
+                backend.sources.adopt(&key, &file.path).await.map_err(|error| failure::port(&error))
+            }
             (_, None) => Err(failure::internal("a source that is neither a file nor an object")),
         };
         brought.map_err(Trouble)
@@ -144,7 +146,7 @@ pub async fn submit(
 }
 
 fn deps(backend: &Backend) -> Deps {
-    backend.deps(Arc::new(NoReport))
+    backend::deps(backend, Arc::new(NoReport))
 }
 
 fn unknown(id: &JobId) -> Failure {
@@ -316,7 +318,7 @@ pub async fn delete(backend: &Backend, id: &JobId, source: Source) -> Result<(),
 /// # Errors
 /// A name that no queue has.
 pub fn dead_lanes(backend: &Backend, name: Option<&str>) -> Result<Vec<DeadLane>, Failure> {
-    let all = backend.dead_letters();
+    let all = backend.dead_letters.clone();
     let Some(name) = name else { return Ok(all) };
     let known = all.iter().map(|lane| lane.name).collect::<Vec<_>>().join(", ");
     let found: Vec<DeadLane> = all.into_iter().filter(|lane| lane.name == name).collect();

@@ -1,4 +1,4 @@
-//! Finds a recipe by name or file and lets flags override it.
+//! Finds a recipe by name or file and applies what overrides it.
 
 use std::path::Path;
 
@@ -10,26 +10,26 @@ use crate::failure;
 /// Largest recipe document, bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// What a flag, the environment or the settings say instead of the recipe.
+/// Values of flags, environment and settings that replace those of the recipe.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// Length of a segment.
     pub segment_duration: Option<Span>,
-    /// Speech model; without effect where the recipe wants no transcript.
+    /// Speech model; without effect where the recipe has no transcript.
     pub model: Option<String>,
     /// Language; likewise.
     pub language: Option<String>,
-    /// The user's own program on every segment.
+    /// Command to run on every segment.
     pub map: Option<String>,
-    /// The user's own program on the whole sound.
+    /// Command to run on the whole sound.
     pub map_sound: Option<String>,
 }
 
 /// The recipe of that name or in that file, overridden and checked.
 ///
 /// # Errors
-/// A name that is neither, a document that cannot be read, or a recipe that makes no
-/// sense with what overrides it.
+/// A name that is neither, a document that cannot be read, or a recipe that is not valid with what
+/// overrides it.
 pub fn resolve(name: &str, overrides: &Overrides) -> Result<Recipe, Failure> {
     let mut recipe = find(name)?;
     if let Some(duration) = overrides.segment_duration {
@@ -56,7 +56,10 @@ pub fn resolve(name: &str, overrides: &Overrides) -> Result<Recipe, Failure> {
             video.sound.map = Some(command.clone());
         }
     }
-    recipe.check().map_err(|error| failure::usage(format!("recipe {name}: {error}")))?;
+    recipe
+        .check()
+        .and_then(|()| recipe.check_unused())
+        .map_err(|error| failure::usage(format!("recipe {name}: {error}")))?;
     Ok(recipe)
 }
 
@@ -148,6 +151,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("bad.toml");
         std::fs::write(&path, "version = 1\nname = \"x\"\ncolour = 1\n[video]\n").unwrap();
+        let unused = dir.path().join("unused.toml");
+        std::fs::write(&unused, "version = 1\nname = \"x\"\n[video]\n[video.encode]\ncrf = 20\n").unwrap();
         let bytes = dir.path().join("bytes.toml");
         std::fs::write(&bytes, [0xff, 0xfe, 0]).unwrap();
         let map = |command: &str| Overrides { map: Some(command.into()), ..Overrides::default() };
@@ -155,6 +160,7 @@ mod tests {
             ("no-such".to_owned(), Overrides::default(), "standard, transcript, rejoin, mp4"),
             (path.display().to_string(), Overrides::default(), "colour"),
             (bytes.display().to_string(), Overrides::default(), "not text"),
+            (unused.display().to_string(), Overrides::default(), "video.encode.crf has no effect"),
             ("rejoin".to_owned(), map("cat"), "{input}"),
             ("transcript".to_owned(), map("cp {input} {output}"), "kind video"),
             ("mp4".to_owned(), map("cp {input} {output}"), "let the command encode"),

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use segue_domain::Key;
 use segue_ports::{MediaStore, Object, ObjectPage, PortError, PortErrorKind, PutMode, PutResult};
 
-use crate::backend::Instance;
 use crate::error::say;
+use crate::media::OpenMedia;
 
 mod folder;
 mod listing;
@@ -21,13 +21,23 @@ pub(crate) use folder::{Flush, Folder};
 /// The media of a state folder.
 #[derive(Debug)]
 pub struct LocalStore {
-    shared: Arc<Instance>,
+    shared: Arc<OpenMedia>,
     flush: Flush,
 }
 
 impl LocalStore {
-    pub(crate) fn of(shared: Arc<Instance>) -> LocalStore {
+    pub(crate) fn of(shared: Arc<OpenMedia>) -> LocalStore {
         LocalStore { shared, flush: Flush::Now }
+    }
+
+    /// Opens the media of the folder `state` alone, without its database; the folder is made if it
+    /// is not there. Temporary files of processes that died in it are removed. Blocks for a moment.
+    ///
+    /// # Errors
+    /// `Denied` and `Environment` for a folder that cannot be written.
+    pub fn open(state: &Path) -> Result<LocalStore, PortError> {
+        let (media, ()) = OpenMedia::open(state, |_| Ok(()), |(), _, _| Ok(()))?;
+        Ok(LocalStore::of(Arc::new(media)))
     }
 
     /// The same media, with files taken over as they are in memory: a power cut before the

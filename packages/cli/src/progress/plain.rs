@@ -1,4 +1,4 @@
-//! A line now and then, for logs and pipes. It goes to stdout: stderr is for what is wrong.
+//! A line every few seconds on stdout, for logs and pipes; stderr is for errors.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -30,12 +30,12 @@ struct Shown {
 }
 
 impl PlainLines {
-    /// Nothing shown yet.
+    /// A reporter without stages.
     pub fn new() -> PlainLines {
         PlainLines { stages: Mutex::default(), state: Mutex::default() }
     }
 
-    /// The line that is due after an event, if one is.
+    /// The line to print after an event, if any.
     fn line_after(&self, event: Event, now: Instant) -> Option<String> {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
@@ -56,7 +56,7 @@ impl PlainLines {
                     ended: total > 0 && done >= total,
                 };
                 let before = stages.insert(stage, shown);
-                let word = if done > 0 { "continues" } else { "begins" };
+                let word = if done > 0 { "resumes" } else { "starts" };
                 let percent = percent(done, total);
                 before.is_none().then(|| format!("{:<10} {word} at {percent}%", name_of(stage)))
             }
@@ -118,7 +118,7 @@ mod tests {
     use segue_domain::TaskKind;
 
     #[test]
-    fn lines_come_now_and_then_and_at_both_ends() {
+    fn lines_are_rate_limited_and_come_at_both_ends() {
         let lines = PlainLines::new();
         let job: segue_domain::JobId = "j".parse().unwrap();
         let stage = Stage::Task(TaskKind::Encode);
@@ -129,7 +129,7 @@ mod tests {
         let start =
             Event::StageStarted { job: job.clone(), stage, total: 100_000, done: 0, unit: "ms".into() };
 
-        assert_eq!(lines.line_after(start.clone(), at(0)).unwrap(), "encode     begins at 0%");
+        assert_eq!(lines.line_after(start.clone(), at(0)).unwrap(), "encode     starts at 0%");
         assert_eq!(lines.line_after(start, at(0)), None, "a repeat is not shown");
         assert_eq!(advance(10_000, 1), None);
         assert_eq!(advance(10_000, 10).unwrap(), "encode      20%  2.0x  about 40.0 s left");
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_that_goes_on_says_so_and_an_unknown_one_is_left_alone() {
+    fn a_stage_that_resumes_says_so_and_an_unknown_one_is_ignored() {
         let lines = PlainLines::new();
         let job: segue_domain::JobId = "j".parse().unwrap();
         let start = Event::StageStarted {
@@ -150,7 +150,7 @@ mod tests {
             done: 1,
             unit: "files".into(),
         };
-        assert_eq!(lines.line_after(start, Instant::now()).unwrap(), "join       goes on at 25%");
+        assert_eq!(lines.line_after(start, Instant::now()).unwrap(), "join       resumes at 25%");
         let ended = Event::StageEnded { job, stage: Stage::Certify };
         assert_eq!(lines.line_after(ended, Instant::now()), None);
     }

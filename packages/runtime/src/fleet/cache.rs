@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use segue_backends::Versions;
 use segue_domain::Key;
 use segue_ports::{MediaStore, Object, ObjectPage, PortError, PortErrorKind, PutMode, PutResult, Source};
 
-use super::ranged::{RangedFile, Versions};
+use super::ranged::RangedFile;
 
 /// A store that keeps what the chunker and the users brought, and passes on everything else.
 pub struct SourceCache {
@@ -162,8 +163,8 @@ mod tests {
 
     use segue_ports::memory::MemoryStore;
 
-    use super::super::ranged::Version;
     use super::*;
+    use segue_backends::Version;
 
     /// Versions by content; counts what is read of them.
     struct Counting {

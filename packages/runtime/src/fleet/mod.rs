@@ -20,19 +20,19 @@ use segue_domain::{Failure, HolderId, Recipe};
 use segue_engines::Engines;
 use segue_pipeline::ingester::{self, Intake};
 use segue_pipeline::{Deps, LateRule, RoleConfig, assembler, planner, sweeper, worker};
-use segue_ports::{NoReport, Resource, SystemClock};
+use segue_ports::{MediaStore, NoReport, Resource, SystemClock};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use cache::SourceCache;
-pub use ranged::{RangedFile, Version, Versions};
+pub use ranged::RangedFile;
 pub use roster::{RoleName, Roster};
 pub use scratch::Scratch;
 
-use crate::backend::{Backend, BackendUrl};
+use crate::backend::{self, Backend, BackendUrls};
 use crate::failure;
 use crate::recipe::{Overrides, resolve};
-use crate::settings::{Late, Settings};
+use crate::settings::{AllowMap, Late, Settings};
 
 /// How long a process may take to give back what it holds: a spot instance has two minutes, a
 /// container 30 s, and the rest is for the last words.
@@ -50,8 +50,8 @@ pub struct FleetConfig {
     pub recipe: Recipe,
     /// Threads for all roles.
     pub threads: usize,
-    /// Folder below which it makes one of its own.
-    pub scratch: PathBuf,
+    /// Folder in which it makes one of its own; absent for the default.
+    pub scratch: Option<PathBuf>,
     /// Bytes of downloaded sources that are kept.
     pub source_cache_bytes: u64,
     /// File that is touched while all is well.
@@ -82,11 +82,13 @@ impl FleetConfig {
         let span = |span: Option<Span>, default_s: u64| {
             Duration::from_millis(span.map_or(default_s * 1000, |span| span.millis()))
         };
+        let recipe = resolve(&settings.recipe, &overrides)?;
+        settings.allow_map.as_ref().unwrap_or(&AllowMap::None).check(&recipe)?;
         Ok(FleetConfig {
             roster: settings.roles.as_deref().map_or_else(|| Ok(Roster::default()), str::parse)?,
-            recipe: resolve(&settings.recipe, &overrides)?,
+            recipe,
             threads: settings.threads,
-            scratch: settings.scratch.clone().unwrap_or_else(|| std::env::temp_dir().join("segue")),
+            scratch: settings.scratch.clone(),
             source_cache_bytes: settings.source_cache.unwrap_or(20 << 30),
             health_file: settings.health_file.clone(),
             lease: span(settings.lease, 30),
@@ -103,10 +105,7 @@ fn late(settings: &Settings) -> Option<LateRule> {
     match settings.late {
         Some(Late::Off) => None,
         Some(Late::Percent(percent)) => Some(LateRule { percent, ..LateRule::OF_FLEET }),
-        None => {
-            let of_many_machines = |url: &BackendUrl| url.folder().is_err();
-            settings.backend().ok().filter(of_many_machines).map(|_| LateRule::OF_FLEET)
-        }
+        None => settings.backend().ok().filter(BackendUrls::spans_machines).map(|_| LateRule::OF_FLEET),
     }
 }
 
@@ -121,7 +120,10 @@ pub async fn work(
     config: &FleetConfig,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let scratch = Scratch::open(&config.scratch)?;
+    let scratch = match &config.scratch {
+        Some(folder) => Scratch::open(folder)?,
+        None => Scratch::open_default()?,
+    };
     let stop = CancellationToken::new();
     let mut roles = start(backend, engines, config, &scratch, &stop)?;
     let beating = config.health_file.clone().map(|path| tokio::spawn(health::beat(path, stop.clone())));
@@ -141,7 +143,7 @@ pub async fn work(
     }
     if drained.is_err() {
         roles.shutdown().await;
-        segue_media::process::kill_all();
+        segue_process::kill_all();
     }
     match (early, drained) {
         (Some(failure), _) => Err(failure),
@@ -161,9 +163,9 @@ fn start(
     stop: &CancellationToken,
 ) -> Result<JoinSet<anyhow::Result<()>>, Failure> {
     let process = uuid::Uuid::new_v4().simple().to_string();
-    let store = backend.cached_store(scratch.path().join("sources"), config.source_cache_bytes);
+    let store = cached_store(backend, scratch.path().join("sources"), config.source_cache_bytes);
     let over = |deps: Deps| Deps { store: Arc::clone(&store), ..deps };
-    let deps = over(backend.deps(Arc::new(NoReport)));
+    let deps = over(backend::deps(backend, Arc::new(NoReport)));
     let intake = |reader| Intake { reader, recipe: config.recipe.clone() };
     let mut tasks = JoinSet::new();
     for (role, count) in config.roster.iter() {
@@ -173,7 +175,7 @@ fn start(
             match role {
                 RoleName::Planner => {
                     let engine = Arc::clone(&engines.planner);
-                    match backend.arrivals() {
+                    match backend.arrivals.clone() {
                         Some(reader) => {
                             tasks.spawn(planner::run_with_intake(deps, engine, intake(reader), own, stop))
                         }
@@ -184,7 +186,7 @@ fn start(
                     tasks.spawn(worker::run(deps, engines.map.clone(), own, stop));
                 }
                 RoleName::GpuWorker => {
-                    if !backend.has_gpu_lane() {
+                    if backend.gpu_tasks.is_empty() {
                         return Err(failure::usage(
                             "a gpu-worker takes tasks from a queue of their own: aws:// with MAP_GPU_QUEUE_URL",
                         ));
@@ -199,7 +201,7 @@ fn start(
                     tasks.spawn(sweeper::run(deps, Arc::new(SystemClock), own, stop));
                 }
                 RoleName::Ingest => {
-                    let from = backend.notices().zip(backend.arrivals());
+                    let from = backend.notices.clone().zip(backend.arrivals.clone());
                     let (notices, reader) = from.ok_or_else(|| {
                         failure::usage(
                             "ingest takes notices from a queue of their own: aws:// with INGEST_QUEUE_URL; \
@@ -212,6 +214,16 @@ fn start(
         }
     }
     Ok(tasks)
+}
+
+/// The store, with downloaded sources kept in `folder`, at most `limit_bytes` of them; the store
+/// itself where a source is a file already.
+fn cached_store(backend: &Backend, folder: PathBuf, limit_bytes: u64) -> Arc<dyn MediaStore> {
+    let store = Arc::clone(&backend.store);
+    match &backend.versions {
+        Some(versions) => Arc::new(SourceCache::new(store, Arc::clone(versions), folder, limit_bytes)),
+        None => store,
+    }
 }
 
 fn role_config(

@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use rangemap::RangeSet;
+use segue_backends::{Version, Versions};
 use segue_domain::Key;
 use segue_ports::{FetchRanges, PortError, PortErrorKind};
 use tokio::sync::Notify;
@@ -20,40 +20,6 @@ use tokio::sync::Notify;
 const PIECE: u64 = 4 << 20;
 /// Requests that are on their way at the same time for one who asks.
 const AT_ONCE: usize = 8;
-
-/// One version of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
-    /// Size in bytes.
-    pub bytes: u64,
-    /// Its name.
-    pub name: String,
-    /// CRC32 of all of it, where it is known.
-    pub crc32: Option<u32>,
-}
-
-/// A store that can tell versions of an object apart, and reads ranges of them.
-#[async_trait]
-pub trait Versions: Send + Sync {
-    /// The present version, or `None`.
-    async fn version(&self, key: &Key) -> Result<Option<Version>, PortError>;
-
-    /// The bytes of a half-open range of that version; `None` when it was replaced.
-    async fn range(&self, key: &Key, version: &str, range: Range<u64>) -> Result<Option<Bytes>, PortError>;
-}
-
-#[cfg(feature = "aws")]
-#[async_trait]
-impl Versions for segue_adapter_aws::S3Store {
-    async fn version(&self, key: &Key) -> Result<Option<Version>, PortError> {
-        let found = segue_adapter_aws::S3Store::version(self, key).await?;
-        Ok(found.map(|v| Version { bytes: v.bytes, name: v.etag, crc32: v.crc32 }))
-    }
-
-    async fn range(&self, key: &Key, version: &str, range: Range<u64>) -> Result<Option<Bytes>, PortError> {
-        self.get_range_of(key, range, version).await
-    }
-}
 
 /// A file of the object's size, with holes where nothing was fetched.
 pub struct RangedFile {

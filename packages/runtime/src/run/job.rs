@@ -17,8 +17,9 @@ use super::out_dir::{Marker, OutDir};
 use super::roles::{Crew, Roles};
 use super::watch::{self, End};
 use super::{Finished, Outcome, RunRequest};
-use crate::backend::Backend;
+use crate::backend::{self, Backend};
 use crate::failure;
+use crate::private::make_folders;
 
 /// A job and the folder that is its own.
 pub(super) struct EmbeddedJob {
@@ -104,11 +105,12 @@ impl EmbeddedJob {
         }
         let scratch = self.state.join("scratch");
         remove_tree(&scratch)?;
-        std::fs::create_dir_all(&scratch)
+        make_folders(&self.state)
+            .and_then(|()| make_folders(&scratch))
             .map_err(|error| failure::io(format!("state folder {}", self.state.display()), &error))?;
         check_space(&self.state, self.source.bytes, &self.request.recipe)?;
         let backend = Backend::open_folder(&self.state).await?;
-        let deps = backend.deps(Arc::clone(&self.reporter));
+        let deps = backend::deps(&backend, Arc::clone(&self.reporter));
         self.submit(&backend, &deps).await?;
         if self.resumed {
             // only a display; an output that was published already has no plan any more
@@ -119,7 +121,7 @@ impl EmbeddedJob {
 
         let crew =
             Crew { workers: self.request.workers, threads: self.request.threads, scratch: scratch.clone() };
-        let mut roles = Roles::start(&deps, backend.results_store(), &engines, &crew)?;
+        let mut roles = Roles::start(&deps, Arc::clone(&backend.results), &engines, &crew)?;
         let end = watch::until_end(&deps, &self.job, &self.state, &mut roles, shutdown).await;
         roles.stop().await;
         let record = match end {
@@ -158,7 +160,7 @@ impl EmbeddedJob {
     /// The first result of an earlier process that a power cut took.
     async fn lost_result(&self) -> Result<Option<String>, Failure> {
         let backend = Backend::open_folder(&self.state).await?;
-        let deps = backend.deps(Arc::clone(&self.reporter));
+        let deps = backend::deps(&backend, Arc::clone(&self.reporter));
         let record = deps.ledger.job(&self.job).await.map_err(|error| failure::port(&error))?;
         match record {
             Some(record) => lost(&deps, &record, &self.out.state()).await,
@@ -183,7 +185,7 @@ impl EmbeddedJob {
 
     /// The source by the name that the user gave it.
     fn in_words_of_the_user(&self, failure: Failure, backend: &Backend) -> Failure {
-        let Some(inner) = backend.adopted_path(&self.source_key()) else { return failure };
+        let Some(inner) = backend.sources.adopted_path(&self.source_key()) else { return failure };
         let inner = inner.display().to_string();
         let outer = self.request.source.display().to_string();
         let rename = |text: &String| text.replace(&inner, &outer);
@@ -196,7 +198,8 @@ impl EmbeddedJob {
 
     async fn submit(&self, backend: &Backend, deps: &Deps) -> Result<(), Failure> {
         let key = self.source_key();
-        backend.adopt(&key, &self.source.path).await?;
+        let adopted = backend.sources.adopt(&key, &self.source.path).await;
+        adopted.map_err(|error| failure::port(&error))?;
         let new = new_job(&self.job, key.to_string(), &self.request.recipe);
         submit(deps, new).await.map(|_| ()).map_err(|error| failure::port(&error))
     }

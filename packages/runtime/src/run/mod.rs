@@ -23,7 +23,6 @@ pub use disk::free_bytes;
 pub use identity::{SourceFile, job_id};
 pub use out_dir::{Marker, read_marker};
 
-use crate::backend::BackendUrl;
 use disk::{absolute, remove_tree};
 use job::EmbeddedJob;
 use out_dir::{Found, OutDir};
@@ -39,7 +38,7 @@ pub struct RunRequest {
     pub recipe: Recipe,
     /// Where unfinished work is kept, in a folder for each job; absent for `.segue` in the
     /// output folder.
-    pub state: Option<BackendUrl>,
+    pub state: Option<PathBuf>,
     /// Workers at the same time.
     pub workers: usize,
     /// Threads for all workers.
@@ -112,7 +111,7 @@ pub async fn run_embedded(
     };
     let state = match &request.state {
         None => out.state(),
-        Some(url) => absolute(url.folder()?)?.join(job.as_str()),
+        Some(folder) => absolute(folder)?.join(job.as_str()),
     };
     if let Found::Published(manifest) = found {
         if request.fsync {

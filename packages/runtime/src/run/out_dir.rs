@@ -139,7 +139,8 @@ impl OutDir {
     pub fn find(&mut self, job: &JobId) -> Result<Found, Failure> {
         let dir = self.dir.clone();
         if let Some(marker) = self.marker()? {
-            self.made.clone_from(&marker.made);
+            // the document may be somebody else's: only this folder and those above it are ours to remove
+            self.made = marker.made.iter().filter(|made| dir.starts_with(made)).cloned().collect();
             let failed = marker.record.is_some();
             if marker.job == *job && !failed {
                 return match published(&dir, job)? {
