@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use segue_adapter_aws::{AwsBackend, AwsSettings};
 use segue_domain::{JobId, Key};
-use segue_ports::{JobLedger, MediaStore, PutMode, QueueName, WorkQueue};
+use segue_ports::{FileUse, JobLedger, MediaStore, PutOptions, QueueName, WorkQueue};
 
 /// How long it may take from an upload to its job.
 const NOTICED: Duration = Duration::from_secs(120);
@@ -33,16 +33,20 @@ async fn an_upload_becomes_a_job() {
         let id: JobId = name.parse().unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), vec![7; bytes]).unwrap();
-        backend.store.put_file(&Key::source(&id, "mp4"), file.path(), PutMode::Replace).await.unwrap();
+        backend
+            .store
+            .upload(&Key::source(&id, "mp4"), file.path(), FileUse::Consume, &PutOptions::default())
+            .await
+            .unwrap();
         assert!(is_made(&backend, &id).await, "{name}: no job after {NOTICED:?}");
     }
     // what is not a source makes none
     let other = Key::segment(&"cut".parse().unwrap(), "plan.json").unwrap();
-    backend.store.put_bytes(&other, Bytes::from_static(b"{}"), PutMode::Replace).await.unwrap();
+    backend.store.put_bytes(&other, Bytes::from_static(b"{}"), &PutOptions::default()).await.unwrap();
     let last: JobId = "last".parse().unwrap();
     backend
         .store
-        .put_bytes(&Key::source(&last, "mov"), Bytes::from_static(b"x"), PutMode::Replace)
+        .put_bytes(&Key::source(&last, "mov"), Bytes::from_static(b"x"), &PutOptions::default())
         .await
         .unwrap();
     assert!(is_made(&backend, &last).await);

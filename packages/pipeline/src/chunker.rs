@@ -10,7 +10,8 @@ use segue_domain::{
     JobId, JobRecord, JobState, Key, Message, Plan, PlanHash, Recipe, SealedPlan, TaskId, Term,
 };
 use segue_ports::{
-    EngineError, Event, JobChange, LeaseName, PlanRequest, Planner, PutMode, QueueName, Run, Stage, mutant,
+    EngineError, Event, FileUse, JobChange, LeaseName, PlanRequest, Planner, PutOptions, QueueName, Run,
+    Stage, mutant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -188,7 +189,9 @@ impl Chunker {
             let name = format!("{}/{}", attempt(held), file.name);
             let key = Key::segment(&record.id, &name)
                 .map_err(|e| EngineError::new(segue_domain::FaultKind::Internal, e.to_string()))?;
-            self.deps.store.put_file(&key, &file.path, PutMode::Replace).await.map_err(as_engine_error)?;
+            let options = PutOptions::default();
+            let stored = self.deps.store.upload(&key, &file.path, FileUse::Consume, &options).await;
+            stored.map_err(as_engine_error)?;
             plan.files.insert(file.name, key.to_string());
         }
         plan.check().map_err(|e| EngineError::new(segue_domain::FaultKind::Internal, e.to_string()))?;
@@ -198,7 +201,7 @@ impl Chunker {
     async fn seal(&self, plan: &Plan, held: &Held) -> anyhow::Result<Option<JobRecord>> {
         let (bytes, hash): (Vec<u8>, PlanHash) = plan.encode();
         let key = Key::segment(&plan.job, &format!("{}/plan.json", attempt(held)))?;
-        self.deps.store.put_bytes(&key, Bytes::from(bytes), PutMode::Replace).await?;
+        self.deps.store.put_bytes(&key, Bytes::from(bytes), &PutOptions::default()).await?;
         let sealed = SealedPlan { hash, key: key.to_string(), tasks: plan.tasks.len() as u64 };
         let changed = self.deps.ledger.change(&plan.job, JobChange::Seal(sealed), Some(held.lease())).await;
         changed.context("the plan could not be sealed")

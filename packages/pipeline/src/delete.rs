@@ -11,6 +11,7 @@ use segue_domain::{JobId, JobRecord, JobState, Key};
 use segue_ports::{PortError, mutant};
 
 use crate::deps::Deps;
+use crate::publish::keys_of;
 use crate::tidy::tidy_completed;
 
 /// Objects that are listed at once.
@@ -61,17 +62,20 @@ async fn remove(deps: &Deps, prefix: &str, job: &JobId, read: Option<&JobRecord>
     let mut from: Option<String> = None;
     loop {
         let page = deps.store.list(prefix, from.as_deref(), PAGE).await?;
-        let mut is_asked = false;
-        for object in page.objects {
-            let key: Key = object.key.parse()?;
-            let is_named_once = matches!(key, Key::Work { .. } | Key::Segment { .. });
-            if !(is_asked && is_named_once) {
+        let keys = keys_of(&page.objects)?;
+        let is_named_once = |key: &Key| matches!(key, Key::Work { .. } | Key::Segment { .. });
+        if keys.iter().all(is_named_once) {
+            if !keys.is_empty() && !is_as_read(deps, job, read).await? {
+                return Ok(false);
+            }
+            deps.store.delete_many(&keys).await?;
+        } else {
+            for key in &keys {
                 if !is_as_read(deps, job, read).await? {
                     return Ok(false);
                 }
-                is_asked = true;
+                deps.store.delete(key).await?;
             }
-            deps.store.delete(&key).await?;
         }
         match page.next {
             Some(next) => from = Some(next),

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use segue_domain::{JobRecord, JobState, Key, Manifest, TaskId};
-use segue_ports::{Event, JobChange, LeaseName, PutMode, PutResult, Stage, mutant};
+use segue_domain::{DomainError, JobRecord, JobState, Key, Manifest, TaskId};
+use segue_ports::{Event, JobChange, LeaseName, Object, PutOptions, Stage, mutant};
 use tokio_util::sync::CancellationToken;
 
 use crate::deps::{Deps, RoleConfig};
@@ -66,7 +66,7 @@ pub async fn publish_held(deps: &Deps, record: &JobRecord, held: &Held) -> anyho
         unit: "files".into(),
     });
     if mutant!("manifest-first") {
-        deps.store.promote(&manifest_key, &public_manifest, PutMode::CreateOnce).await?;
+        deps.store.promote(&manifest_key, &public_manifest, &PutOptions::default()).await?;
     }
     if mutant!("complete-before-publish") {
         deps.ledger.change(job, JobChange::Complete, Some(held.lease())).await?;
@@ -78,13 +78,14 @@ pub async fn publish_held(deps: &Deps, record: &JobRecord, held: &Held) -> anyho
                 bail!("the right to publish {job} is lost");
             }
             let to = Key::published(job, &output.name)?;
-            promote(deps, &output.work_key.parse()?, &to).await?;
+            let options = PutOptions::media_type(output.media_type.clone());
+            deps.store.promote(&output.work_key.parse()?, &to, &options).await?;
             let size = deps.store.head(&to).await?.map(|object| object.bytes);
             if size != Some(output.bytes) {
                 bail!("{to} has {size:?} bytes, the manifest says {}", output.bytes);
             }
         }
-        promote(deps, &manifest_key, &public_manifest).await?;
+        deps.store.promote(&manifest_key, &public_manifest, &PutOptions::default()).await?;
     }
     if let Some(done) = deps.ledger.change(job, JobChange::Complete, Some(held.lease())).await? {
         deps.reporter.report(Event::StageEnded { job: job.clone(), stage: Stage::Publish });
@@ -108,15 +109,6 @@ async fn is_public(deps: &Deps, public: &Key, committed: &Key) -> anyhow::Result
     Ok(manifest.is_ok_and(|manifest| manifest.term == *term) || mutant!("leftovers-published"))
 }
 
-/// Gives a file its public name. Where that is taken, it is by who published this job before, or
-/// by an earlier job of its name; in its place go the same bytes, or the right ones.
-async fn promote(deps: &Deps, from: &Key, to: &Key) -> anyhow::Result<()> {
-    if deps.store.promote(from, to, PutMode::CreateOnce).await? == PutResult::Exists {
-        deps.store.promote(from, to, PutMode::Replace).await?;
-    }
-    Ok(())
-}
-
 /// The name under which attempts at joining are stored and counted.
 pub fn joining() -> TaskId {
     "reassemble".parse().expect("a plain id")
@@ -130,12 +122,18 @@ pub async fn delete_prefix(deps: &Deps, prefix: &str) -> anyhow::Result<()> {
     let mut from: Option<String> = None;
     loop {
         let page = deps.store.list(prefix, from.as_deref(), 1000).await?;
-        for object in page.objects {
-            deps.store.delete(&object.key.parse()?).await?;
-        }
+        deps.store.delete_many(&keys_of(&page.objects)?).await?;
         match page.next {
             Some(next) => from = Some(next),
             None => return Ok(()),
         }
     }
+}
+
+/// The keys of a page of a listing.
+///
+/// # Errors
+/// What is listed is not a key of ours.
+pub fn keys_of(objects: &[Object]) -> Result<Vec<Key>, DomainError> {
+    objects.iter().map(|object| object.key.parse()).collect()
 }

@@ -13,8 +13,8 @@ use segue_domain::{
     Term,
 };
 use segue_ports::{
-    EngineError, Event, JobChange, LeaseName, Part, PutMode, QueueName, ReduceRequest, Reduced, Reducer, Run,
-    mutant,
+    EngineError, Event, FileUse, JobChange, LeaseName, Part, PutOptions, QueueName, ReduceRequest, Reduced,
+    Reducer, Run, mutant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -218,7 +218,9 @@ impl Reassembler {
         let mut outputs = Vec::with_capacity(reduced.files.len());
         for file in reduced.files {
             let key = Key::work(job, &joining(), term, &file.name).map_err(internal)?;
-            self.deps.store.put_file(&key, &file.path, PutMode::Replace).await.map_err(as_engine_error)?;
+            let options = PutOptions::media_type(file.media_type.clone());
+            let stored = self.deps.store.upload(&key, &file.path, FileUse::Consume, &options).await;
+            stored.map_err(as_engine_error)?;
             outputs.push(Output {
                 name: file.name,
                 kind: file.kind,
@@ -243,7 +245,7 @@ impl Reassembler {
         };
         let key = Key::work(job, &joining(), term, "manifest.json").map_err(internal)?;
         let bytes = Bytes::from(manifest.encode());
-        self.deps.store.put_bytes(&key, bytes, PutMode::Replace).await.map_err(as_engine_error)?;
+        self.deps.store.put_bytes(&key, bytes, &PutOptions::default()).await.map_err(as_engine_error)?;
         Ok(key.to_string())
     }
 }

@@ -237,9 +237,10 @@ pub fn source_error(key: &str, error: PortError) -> EngineError {
 /// An adapter's error seen as a failed attempt.
 pub fn as_engine_error(error: PortError) -> EngineError {
     let kind = match error.kind {
-        PortErrorKind::Environment | PortErrorKind::Denied | PortErrorKind::Transient => {
-            FaultKind::Environment
-        }
+        PortErrorKind::Environment
+        | PortErrorKind::Denied
+        | PortErrorKind::Replaced
+        | PortErrorKind::Transient => FaultKind::Environment,
         PortErrorKind::NotFound | PortErrorKind::Corrupt | PortErrorKind::Misuse => FaultKind::Internal,
     };
     EngineError { retryable: true, ..EngineError::new(kind, error.to_string()) }

@@ -13,7 +13,7 @@ use segue_domain::{HolderId, JobId, JobState, Key, TaskId};
 use segue_ports::{Acquired, LeaseName, mutant};
 
 use crate::deps::Deps;
-use crate::publish::joining;
+use crate::publish::{joining, keys_of};
 
 /// Objects that are listed at once.
 const PAGE: usize = 1000;
@@ -39,9 +39,7 @@ pub async fn tidy_completed(deps: &Deps, job: &JobId) -> anyhow::Result<()> {
             {
                 return Ok(());
             }
-            for object in page.objects {
-                deps.store.delete(&object.key.parse()?).await?;
-            }
+            deps.store.delete_many(&keys_of(&page.objects)?).await?;
             match page.next {
                 Some(next) => from = Some(next),
                 None => break,
@@ -90,9 +88,7 @@ async fn tidy_job(
 ) -> anyhow::Result<()> {
     match deps.ledger.job(job).await?.map(|job| job.state) {
         None | Some(JobState::Completed) => {
-            for key in keys {
-                deps.store.delete(&key).await?;
-            }
+            deps.store.delete_many(&keys).await?;
         }
         Some(JobState::Failed | JobState::Cancelled) => {
             let mut tasks = BTreeMap::<TaskId, Vec<Key>>::new();
@@ -132,18 +128,14 @@ async fn tidy_task(
     }
     let name = if *task == joining() { LeaseName::reassemble(job) } else { LeaseName::task(job, task) };
     if mutant!("tidy-unfenced") {
-        for key in keys {
-            deps.store.delete(&key).await?;
-        }
+        deps.store.delete_many(&keys).await?;
         return Ok(());
     }
     let Acquired::Held(lease) = deps.ledger.acquire(&name, holder, ttl).await? else { return Ok(()) };
     // from here on no earlier attempt can record or commit
     let state = deps.ledger.job(job).await?.map(|job| job.state);
     if matches!(state, Some(JobState::Failed | JobState::Cancelled)) {
-        for key in named(&keys, deps.ledger.completion(job, &done).await?) {
-            deps.store.delete(&key).await?;
-        }
+        deps.store.delete_many(&named(&keys, deps.ledger.completion(job, &done).await?)).await?;
     }
     deps.ledger.release(&lease).await?;
     Ok(())

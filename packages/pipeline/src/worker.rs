@@ -11,8 +11,8 @@ use segue_domain::{
     TaskKind, Term,
 };
 use segue_ports::{
-    EngineError, LeaseName, MapEngine, NoReport, ProducedFile, PutMode, QueueName, Recorded, Reporter, Run,
-    TaskRequest, TaskResult, mutant,
+    EngineError, FileUse, LeaseName, MapEngine, NoReport, ProducedFile, PutOptions, QueueName, Recorded,
+    Reporter, Run, TaskRequest, TaskResult, mutant,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -262,7 +262,7 @@ impl Worker {
             let bytes = std::fs::metadata(&path).map(|m| m.len()).map_err(|e| {
                 EngineError::new(FaultKind::Internal, format!("{} did not leave {name}: {e}", task.id))
             })?;
-            let stored = self.deps.store.put_file(&key, &path, PutMode::Replace).await;
+            let stored = self.deps.store.upload(&key, &path, FileUse::Consume, &PutOptions::default()).await;
             if !mutant!("store-errors-ignored") {
                 stored.map_err(as_engine_error)?;
             }

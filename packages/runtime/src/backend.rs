@@ -209,10 +209,7 @@ impl Backend {
                 local.store.clone()
             }
             #[cfg(feature = "aws")]
-            Backend::Aws(aws) => {
-                let store = aws.0.store.clone();
-                Arc::new(SourceCache::new(store.clone(), store, folder, limit_bytes))
-            }
+            Backend::Aws(aws) => Arc::new(SourceCache::new(aws.0.store.clone(), folder, limit_bytes)),
         }
     }
 
@@ -268,9 +265,9 @@ impl Backend {
     /// The store's.
     pub async fn adopt(&self, key: &Key, path: &Path) -> Result<(), Failure> {
         let adopted = match self {
-            Backend::Local(local) => local.store.adopt(key, path).await.map(drop),
+            Backend::Local(local) => local.store.adopt(key, path).await,
             #[cfg(feature = "aws")]
-            Backend::Aws(aws) => aws.0.store.adopt(key, path).await.map(drop),
+            Backend::Aws(aws) => aws.0.store.adopt(key, path).await,
         };
         adopted.map_err(|error| failure::port(&error))
     }
@@ -288,7 +285,7 @@ impl Backend {
             #[cfg(feature = "aws")]
             Backend::Aws(aws) => {
                 let imported = aws.0.store.import(bucket, name, key).await;
-                imported.map(drop).map_err(|error| match error.kind {
+                imported.map_err(|error| match error.kind {
                     PortErrorKind::NotFound | PortErrorKind::Misuse => failure::source(error.to_string()),
                     _ => failure::port(&error),
                 })

@@ -43,9 +43,10 @@ pub fn io(doing: impl std::fmt::Display, error: &std::io::Error) -> Failure {
 /// An adapter's error as the end of a run.
 pub fn port(error: &PortError) -> Failure {
     match error.kind {
-        PortErrorKind::Transient | PortErrorKind::Denied | PortErrorKind::Environment => {
-            environment(error.to_string())
-        }
+        PortErrorKind::Transient
+        | PortErrorKind::Denied
+        | PortErrorKind::Replaced
+        | PortErrorKind::Environment => environment(error.to_string()),
         PortErrorKind::NotFound | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
             internal(error.to_string())
         }

@@ -1,5 +1,6 @@
 //! Jobs that are deleted, and made again, while somebody still works on the earlier one.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -10,7 +11,9 @@ use bytes::Bytes;
 use segue_domain::{JobState, Key, TaskId, Term};
 use segue_pipeline::{Deps, delete};
 use segue_ports::memory::MemoryStore;
-use segue_ports::{JobLedger, MediaStore, Object, ObjectPage, PortError, PutMode, PutResult};
+use segue_ports::{
+    ByteStream, FileUse, JobLedger, MediaStore, ObjectInfo, ObjectPage, PortError, PutOptions, Version,
+};
 use tokio::sync::Notify;
 
 use crate::engines::Script;
@@ -33,21 +36,27 @@ enum Meddle {
 impl Meddled {
     async fn promote_late(&self) {
         if let Meddle::Promote { from, to } = &self.meddle {
-            let _ = self.inner.promote(from, to, PutMode::CreateOnce).await;
+            let _ = self.inner.promote(from, to, &PutOptions::default()).await;
         }
     }
 }
 
 #[async_trait]
 impl MediaStore for Meddled {
-    async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError> {
-        self.inner.put_bytes(key, bytes, mode).await
+    async fn put_bytes(&self, key: &Key, bytes: Bytes, options: &PutOptions) -> Result<(), PortError> {
+        self.inner.put_bytes(key, bytes, options).await
     }
-    async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
-        self.inner.put_file(key, file, mode).await
+    async fn upload(
+        &self,
+        key: &Key,
+        file: &Path,
+        file_use: FileUse,
+        options: &PutOptions,
+    ) -> Result<(), PortError> {
+        self.inner.upload(key, file, file_use, options).await
     }
-    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
-        self.inner.promote(from, to, mode).await
+    async fn promote(&self, from: &Key, to: &Key, options: &PutOptions) -> Result<(), PortError> {
+        self.inner.promote(from, to, options).await
     }
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
         self.inner.get_bytes(key, limit).await
@@ -55,7 +64,15 @@ impl MediaStore for Meddled {
     async fn get_file(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError> {
         self.inner.get_file(key, scratch).await
     }
-    async fn head(&self, key: &Key) -> Result<Option<Object>, PortError> {
+    async fn get_range(
+        &self,
+        key: &Key,
+        version: &Version,
+        range: Range<u64>,
+    ) -> Result<ByteStream, PortError> {
+        self.inner.get_range(key, version, range).await
+    }
+    async fn head(&self, key: &Key) -> Result<Option<ObjectInfo>, PortError> {
         self.inner.head(key).await
     }
     async fn list(&self, prefix: &str, from: Option<&str>, max: usize) -> Result<ObjectPage, PortError> {
@@ -73,6 +90,12 @@ impl MediaStore for Meddled {
         self.promote_late().await;
         Ok(())
     }
+    async fn delete_many(&self, keys: &[Key]) -> Result<(), PortError> {
+        for key in keys {
+            self.delete(key).await?;
+        }
+        Ok(())
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +109,7 @@ async fn nothing_stays_public_of_a_deleted_job() {
     let joining: TaskId = "reassemble".parse().unwrap();
     let from = Key::work(&world.job, &joining, Term(1), "final.txt").unwrap();
     let to = Key::published(&world.job, "final.txt").unwrap();
-    world.store.put_bytes(&from, Bytes::from_static(b"late"), PutMode::Replace).await.unwrap();
+    world.store.put_bytes(&from, Bytes::from_static(b"late"), &PutOptions::default()).await.unwrap();
     let store = Meddled { inner: Arc::clone(&world.store), meddle: Meddle::Promote { from, to } };
     let deps = Deps { store: Arc::new(store), ..world.deps() };
     assert!(delete(&deps, &world.job).await.unwrap());
@@ -121,7 +144,7 @@ async fn what_an_earlier_job_left_public_is_not_the_next_ones() {
             if left.contains(&name) {
                 let bytes =
                     if name == manifest { old.clone() } else { Bytes::from_static(b"an earlier job's") };
-                world.store.put_bytes(&key, bytes, PutMode::Replace).await.unwrap();
+                world.store.put_bytes(&key, bytes, &PutOptions::default()).await.unwrap();
             }
         }
         world.submit().await;

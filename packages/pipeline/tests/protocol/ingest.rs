@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use segue_domain::{JobState, Key};
 use segue_pipeline::ingest::{Ingested, ingest};
-use segue_ports::{JobChange, JobLedger, MediaStore, PutMode, QueueName, WorkQueue};
+use segue_ports::{JobChange, JobLedger, MediaStore, PutOptions, QueueName, WorkQueue};
 
 use crate::engines::Script;
 use crate::world::{Running, World, drain};
@@ -21,7 +21,7 @@ async fn world() -> (World, Vec<Running>) {
 
 async fn put(world: &World, ext: &str) -> Key {
     let key = Key::source(&world.job, ext);
-    world.store.put_bytes(&key, Bytes::from_static(b"source"), PutMode::Replace).await.unwrap();
+    world.store.put_bytes(&key, Bytes::from_static(b"source"), &PutOptions::default()).await.unwrap();
     key
 }
 

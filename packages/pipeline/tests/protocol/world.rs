@@ -9,7 +9,7 @@ use segue_pipeline::ingest::Intake;
 use segue_pipeline::{Deps, RoleConfig, chunker, reassembler, submit, sweeper, worker};
 use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore, TokioClock};
 use segue_ports::{
-    ArrivalNotice, CompletionLedger, JobLedger, Ledger, MapEngine, MediaStore, NewJob, NoReport, PutMode,
+    ArrivalNotice, CompletionLedger, JobLedger, Ledger, MapEngine, MediaStore, NewJob, NoReport, PutOptions,
     QueueName, ReadArrivals, WorkQueue,
 };
 use tokio::task::JoinHandle;
@@ -53,7 +53,7 @@ impl World {
 
     pub async fn submit(&self) -> JobRecord {
         let key = Key::source(&self.job, "mp4");
-        self.store.put_bytes(&key, Bytes::from_static(b"source"), PutMode::CreateOnce).await.unwrap();
+        self.store.put_bytes(&key, Bytes::from_static(b"source"), &PutOptions::default()).await.unwrap();
         let recipe = serde_json::to_string(&Recipe::built_in("rejoin").unwrap()).unwrap();
         let job = NewJob { id: self.job.clone(), source_key: key.to_string(), recipe };
         submit(&self.deps(), job).await.unwrap()
@@ -128,6 +128,9 @@ impl World {
         let text = String::from_utf8(self.store.get_bytes(&key, 1 << 20).await.unwrap().to_vec()).unwrap();
         let expected: String = (0..segments).map(|i| format!("carry-{i:05}\n")).collect();
         assert_eq!(text, expected, "every segment once, in order");
+        let published = self.store.head(&key).await.unwrap().unwrap();
+        let output = manifest.outputs.iter().find(|output| output.name == "final.txt").unwrap();
+        assert_eq!(published.media_type.as_ref(), Some(&output.media_type), "as the reducer said");
         assert_eq!(record.completed_tasks, u64::from(segments), "counted once each");
         let completions = self.ledger.completions(&self.job, None, 10_000).await.unwrap();
         assert_eq!(completions.len(), segments as usize);

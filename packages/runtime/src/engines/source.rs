@@ -7,16 +7,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use segue_domain::FaultKind;
 use segue_media::{Bring, MediaError};
-use segue_ports::{EngineError, FetchRanges, PortError, PortErrorKind, Source};
+use segue_ports::{EngineError, PortError, PortErrorKind, Prefetch, Source};
 
 /// Fetches from a store what segue-media asks for.
 #[derive(Debug)]
-struct Fetching(Arc<dyn FetchRanges>);
+struct Fetching(Arc<dyn Prefetch>);
 
 #[async_trait]
 impl Bring for Fetching {
     async fn bring(&self, ranges: &[Range<u64>]) -> segue_media::Result<()> {
-        self.0.fetch(ranges).await.map_err(|error| match error.kind {
+        self.0.prefetch(ranges).await.map_err(|error| match error.kind {
             PortErrorKind::NotFound | PortErrorKind::Denied => MediaError::source(said(&error)),
             _ => MediaError::environment(said(&error)),
         })
@@ -35,7 +35,7 @@ fn said(error: &PortError) -> String {
 
 /// The source, of which work says what it reads.
 pub fn of(source: &Source) -> segue_media::Source {
-    match source.rest() {
+    match source.remote() {
         Some(rest) => segue_media::Source::partial(source.path(), Arc::new(Fetching(Arc::clone(rest)))),
         None => segue_media::Source::whole(source.path()),
     }
@@ -43,7 +43,7 @@ pub fn of(source: &Source) -> segue_media::Source {
 
 /// The source, all of it.
 pub async fn whole(source: &Source) -> Result<&Path, EngineError> {
-    source.all().await.map_err(|error| {
+    source.prefetch_all().await.map_err(|error| {
         let kind = match error.kind {
             PortErrorKind::NotFound | PortErrorKind::Denied => FaultKind::Source,
             _ => FaultKind::Environment,

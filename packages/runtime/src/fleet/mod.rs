@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use cache::SourceCache;
-pub use ranged::{RangedFile, Version, Versions};
+pub use ranged::RangedFile;
 pub use roster::{RoleName, Roster};
 pub use routed::Routed;
 pub use scratch::Scratch;

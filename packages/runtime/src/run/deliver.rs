@@ -176,7 +176,7 @@ mod tests {
 
     use segue_domain::{JobState, Output, OutputKind, PlanHash, Term};
     use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
-    use segue_ports::{MediaStore, NoReport, PutMode};
+    use segue_ports::{MediaStore, NoReport, PutOptions};
 
     use super::*;
 
@@ -214,7 +214,7 @@ mod tests {
     async fn storing(objects: impl IntoIterator<Item = (Key, Vec<u8>)>) -> Deps {
         let store = Arc::new(MemoryStore::new());
         for (key, bytes) in objects {
-            store.put_bytes(&key, bytes.into(), PutMode::CreateOnce).await.unwrap();
+            store.put_bytes(&key, bytes.into(), &PutOptions::default()).await.unwrap();
         }
         Deps {
             ledger: Arc::new(MemoryLedger::new()),
