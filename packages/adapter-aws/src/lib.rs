@@ -31,4 +31,4 @@ pub use ledger::{DynamoLedger, INDEX_BY_STATE, Tables};
 pub use notices::S3Notices;
 pub use queue::{DeadLetter, Lanes, SqsQueue};
 pub use settings::{AwsSettings, GpuLane, Services, VARIABLES, Variable};
-pub use store::{Buckets, PresignedUpload, S3Store, UploadedPart, Version};
+pub use store::{Buckets, S3Store};

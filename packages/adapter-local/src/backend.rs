@@ -1,27 +1,30 @@
 //! Opening a state folder, and what all parts of an open one share.
 
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
+use segue_adapter_folder::{FolderStore, make_private, open_lock};
 use segue_domain::HolderId;
 use segue_ports::{Clock, PortError, SystemClock};
 use tokio::sync::Notify;
 
+use crate::alive::{Alive, Roll};
 use crate::db::Db;
 use crate::ledger::{LocalLedger, reclaim};
-use crate::media::OpenMedia;
 use crate::queue::LocalQueue;
-use crate::schema;
-use crate::store::LocalStore;
+use crate::{error, schema};
 
-/// What ledger and queue share; dropped with the last of them: what is queued is written, and only
-/// then may the holder be gone.
+/// What ledger and queue share; dropped with the last of them, in this order: what is queued is
+/// written, and only then is the holder gone.
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) db: Db,
-    pub(crate) media: Arc<OpenMedia>,
-    /// Notified when a message may have become visible sooner than was known.
+    pub(crate) roll: Roll,
+    pub(crate) holder: HolderId,
+    /// Rung when a message may have become visible sooner than was known.
     pub(crate) bell: Arc<Notify>,
+    _alive: Alive,
 }
 
 /// A state folder that this process works on.
@@ -32,31 +35,43 @@ pub struct LocalBackend {
     /// The queues.
     pub queue: Arc<LocalQueue>,
     /// The media.
-    pub store: Arc<LocalStore>,
+    pub store: Arc<FolderStore>,
     holder: HolderId,
 }
 
 impl LocalBackend {
-    /// Opens the folder, makes it if need be (only this user can enter it then), and clears up
-    /// after processes that died in it: their leases and messages are free, their temporary files
-    /// gone. Blocks for a moment; the backend lives until all its parts are dropped.
+    /// Opens the folder, makes it if need be, and clears up after those that died in it:
+    /// their leases and messages are free, their temporary files gone. Blocks for a
+    /// moment; the backend lives until all its parts are dropped.
     ///
     /// # Errors
     /// `Corrupt` for a database that is damaged, foreign or newer, `Denied` and
     /// `Environment` for a folder that cannot be written.
     pub fn open(state: &Path) -> Result<LocalBackend, PortError> {
-        let database = |state: &Path| schema::open(&state.join("segue.db"));
-        let (media, connection) = OpenMedia::open(state, database, |connection, roll, holder| {
-            reclaim(connection, roll, holder).map(drop)
-        })?;
-        let media = Arc::new(media);
+        make_private(state).map_err(|e| PortError::file("cannot make", state, e))?;
+        let state = fs::canonicalize(state).map_err(|e| PortError::file("cannot open", state, e))?;
+        let path = state.join("open.lock");
+        let gate = open_lock(&path).map_err(|e| PortError::file("cannot make", &path, e))?;
+        gate.lock().map_err(|e| PortError::file("cannot lock", &path, e))?;
+
+        let mut connection = schema::open(&state.join("segue.db"))?;
+        let roll = Roll::open(&state.join("alive"))?;
+        roll.clean()?;
+        let id = uuid::Uuid::now_v7().to_string();
+        let holder: HolderId = id.parse().map_err(|e| error::odd("a holder", e))?;
+        let alive = roll.sign_in(&holder)?;
+        reclaim(&mut connection, &roll, &holder)?;
+        let store = FolderStore::open_as(&state.join("media"), holder.as_str())?;
+        drop(gate);
+
         let (db, bell) = (Db::start(connection)?, Arc::new(Notify::new()));
-        let shared = Arc::new(Instance { db, media: Arc::clone(&media), bell });
+        let shared = Instance { db, roll, holder: holder.clone(), bell, _alive: alive };
+        let shared = Arc::new(shared);
         Ok(LocalBackend {
             ledger: Arc::new(LocalLedger::of(Arc::clone(&shared))),
             queue: Arc::new(LocalQueue::of(shared)),
-            holder: media.holder.clone(),
-            store: Arc::new(LocalStore::of(media)),
+            store: Arc::new(store),
+            holder,
         })
     }
 

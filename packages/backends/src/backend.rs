@@ -3,59 +3,57 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use segue_domain::Failure;
-use segue_ports::{DeadLetters, Ledger, MediaStore, QueueName, ReadArrivals, WorkQueue};
+use segue_domain::{Failure, TaskKind};
+use segue_ports::{DeadLetters, Lane, Ledger, MediaStore, ReadArrivals, StoreDocuments, WorkQueue};
 
 use crate::failure::internal;
 use crate::folder;
 use crate::provider::{Opened, QueuePart, StorePart, Wanted, provider_of};
 use crate::sources::Sources;
 use crate::url::BackendUrls;
-use crate::versions::Versions;
 
-/// A queue whose dead letters can be read.
+/// A lane whose dead letters can be read.
 #[derive(Clone)]
 pub struct DeadLane {
-    /// Its name for people.
-    pub name: &'static str,
-    /// Its name for `letters`.
-    pub queue: QueueName,
+    /// The lane.
+    pub lane: Lane,
     /// The dead letters.
     pub letters: Arc<dyn DeadLetters>,
 }
 
 impl DeadLane {
-    /// Every queue that `letters` keeps.
-    pub(crate) fn all(letters: Arc<dyn DeadLetters>) -> Vec<DeadLane> {
-        let lane = |queue: QueueName| DeadLane { name: queue.as_str(), queue, letters: Arc::clone(&letters) };
-        QueueName::ALL.map(lane).to_vec()
+    /// These lanes of `letters`.
+    pub(crate) fn new(letters: &Arc<dyn DeadLetters>, lanes: &[Lane]) -> Vec<DeadLane> {
+        lanes.iter().map(|lane| DeadLane { lane: *lane, letters: Arc::clone(letters) }).collect()
     }
 }
 
-/// Ledger, queue and store, and what else they can do. An absent capability is `None` or empty.
+/// Ledger, queue and store, and their optional capabilities. An absent capability is `None` or
+/// empty.
 #[derive(Clone)]
 pub struct Backend {
     /// Jobs, completions and leases.
     pub ledger: Arc<dyn Ledger>,
-    /// The queues.
+    /// The lanes.
     pub queue: Arc<dyn WorkQueue>,
-    /// The same queues for a worker with a GPU, where tasks that need one have a queue of their
-    /// own: it receives these tasks and sends all to where they belong.
-    pub gpu_queue: Option<Arc<dyn WorkQueue>>,
-    /// The queue of the store's notices of new sources, where it is one of its own.
-    pub notices: Option<Arc<dyn WorkQueue>>,
-    /// Dead letters, by queue.
+    /// Kinds of tasks for workers with a GPU, where these have a lane of their own.
+    pub gpu_tasks: Arc<[TaskKind]>,
+    /// Whether the lane of notices of new sources has a queue of its own.
+    pub has_ingest_lane: bool,
+    /// Dead letters, by lane.
     pub dead_letters: Vec<DeadLane>,
     /// The media.
     pub store: Arc<dyn MediaStore>,
+    /// Compare-and-swap of small documents in the same store.
+    pub documents: Arc<dyn StoreDocuments>,
     /// The same store without a flush of each file: for results that can be made again.
     pub results: Arc<dyn MediaStore>,
     /// Intake of sources.
     pub sources: Arc<dyn Sources>,
     /// Decodes the store's notices of new sources, where it sends such notices.
     pub arrivals: Option<Arc<dyn ReadArrivals>>,
-    /// Ranges of an object's versions, where an object is not a file of this machine.
-    pub versions: Option<Arc<dyn Versions>>,
+    /// Whether objects are files of this machine, so that a cache of sources gains nothing.
+    pub is_local: bool,
 }
 
 impl Backend {
@@ -98,19 +96,20 @@ impl Backend {
         let Opened { ledger: Some(ledger), queue: Some(queue), store: Some(store) } = opened else {
             return Err(internal("a provider left out a part of the backend"));
         };
-        let QueuePart { queue, gpu_queue, notices, dead_letters } = queue;
-        let StorePart { store, results, sources, arrivals, versions } = store;
+        let QueuePart { queue, gpu_tasks, has_ingest_lane, dead_letters } = queue;
+        let StorePart { store, documents, results, sources, arrivals, is_local } = store;
         Ok(Backend {
             ledger,
             queue,
-            gpu_queue,
-            notices,
+            gpu_tasks: gpu_tasks.into(),
+            has_ingest_lane,
             dead_letters,
             store,
+            documents,
             results,
             sources,
             arrivals,
-            versions,
+            is_local,
         })
     }
 }

@@ -24,7 +24,11 @@ pub(crate) fn internal(cause: impl Into<String>) -> Failure {
 /// (a bug in Segue).
 pub fn port(error: &PortError) -> Failure {
     let kind = match error.kind {
-        PortErrorKind::Transient | PortErrorKind::Denied | PortErrorKind::Environment => {
+        PortErrorKind::Transient
+        | PortErrorKind::Denied
+        | PortErrorKind::Environment
+        | PortErrorKind::Newer
+        | PortErrorKind::Replaced => {
             FaultKind::Environment
         }
         PortErrorKind::NotFound | PortErrorKind::Corrupt | PortErrorKind::Misuse => FaultKind::Internal,

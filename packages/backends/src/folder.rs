@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use segue_adapter_local::{LocalBackend, LocalStore};
+use segue_adapter_folder::{FolderStore, make_private};
+use segue_adapter_local::LocalBackend;
 use segue_domain::{Failure, Key};
-use segue_ports::PortError;
+use segue_ports::{DeadLetters, Lane, PortError};
 
 use crate::backend::DeadLane;
 use crate::failure::{internal, port, usage};
@@ -86,21 +87,23 @@ pub(crate) async fn open_whole(folder: &Path) -> Result<Opened, Failure> {
 }
 
 fn queue_part(local: &LocalBackend) -> QueuePart {
+    let letters: Arc<dyn DeadLetters> = local.queue.clone();
     QueuePart {
         queue: local.queue.clone(),
-        gpu_queue: None,
-        notices: None,
-        dead_letters: DeadLane::all(local.queue.clone()),
+        gpu_tasks: Vec::new(),
+        has_ingest_lane: false,
+        dead_letters: DeadLane::new(&letters, &Lane::ALL),
     }
 }
 
-fn store_part(store: Arc<LocalStore>) -> StorePart {
+fn store_part(store: Arc<FolderStore>) -> StorePart {
     StorePart {
         store: store.clone(),
+        documents: store.clone(),
         results: Arc::new(store.without_flush()),
         sources: Arc::new(FolderSources(store)),
         arrivals: None,
-        versions: None,
+        is_local: true,
     }
 }
 
@@ -108,8 +111,13 @@ async fn open_database(folder: &Path) -> Result<LocalBackend, Failure> {
     blocking(folder, LocalBackend::open).await
 }
 
-async fn open_media(folder: &Path) -> Result<LocalStore, Failure> {
-    blocking(folder, LocalStore::open).await
+/// The media of a state folder alone. It is made for its owner alone, as a state folder is.
+async fn open_media(folder: &Path) -> Result<FolderStore, Failure> {
+    blocking(folder, |folder| {
+        make_private(folder).map_err(|e| PortError::file("cannot make", folder, e))?;
+        FolderStore::open(&folder.join("media"))
+    })
+    .await
 }
 
 async fn blocking<T: Send + 'static>(
@@ -125,12 +133,12 @@ async fn blocking<T: Send + 'static>(
     })
 }
 
-struct FolderSources(Arc<LocalStore>);
+struct FolderSources(Arc<FolderStore>);
 
 #[async_trait]
 impl Sources for FolderSources {
     async fn adopt(&self, key: &Key, path: &Path) -> Result<(), PortError> {
-        self.0.adopt(key, path).await.map(drop)
+        self.0.adopt(key, path).await
     }
 
     async fn import(&self, _bucket: &str, _name: &str, _key: &Key) -> Result<(), Failure> {
@@ -148,7 +156,7 @@ impl Sources for FolderSources {
 
 #[cfg(test)]
 mod tests {
-    use segue_ports::PutMode;
+    use segue_ports::PutOptions;
 
     use super::*;
     use crate::{Backend, BackendUrls, PartUrls};
@@ -168,7 +176,7 @@ mod tests {
         let (work, media) = (folder("work"), folder("media"));
         let parts = PartUrls { backend: Some(&work), store: Some(&media), ..PartUrls::default() };
         let backend = open(parts).await;
-        backend.store.put_bytes(&key(), "abc".into(), PutMode::CreateOnce).await.unwrap();
+        backend.store.put_bytes(&key(), "abc".into(), &PutOptions::default()).await.unwrap();
         assert!(root.path().join("work/segue.db").is_file());
         assert!(!root.path().join("media/segue.db").exists());
         assert_eq!(backend.results.get_bytes(&key(), 9).await.unwrap(), "abc");
@@ -183,7 +191,7 @@ mod tests {
         let thrice =
             PartUrls { backend: None, ledger: Some(&folder), queue: Some(&folder), store: Some(&folder) };
         let backend = open(thrice).await;
-        backend.store.put_bytes(&key(), "abc".into(), PutMode::CreateOnce).await.unwrap();
+        backend.store.put_bytes(&key(), "abc".into(), &PutOptions::default()).await.unwrap();
         drop(backend);
         let again = open(PartUrls { backend: Some(&folder), ..PartUrls::default() }).await;
         assert_eq!(again.store.get_bytes(&key(), 9).await.unwrap(), "abc");

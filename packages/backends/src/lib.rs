@@ -14,17 +14,13 @@ mod backend;
 mod failure;
 mod folder;
 mod provider;
-mod routed;
 mod sources;
 mod url;
 mod variables;
-mod versions;
 
 pub use backend::{Backend, DeadLane};
 pub use failure::port;
 pub use folder::folder_of;
-pub use routed::Routed;
 pub use sources::Sources;
 pub use url::{BackendUrl, BackendUrls, Part, PartUrls};
 pub use variables::{Variable, variables};
-pub use versions::{Version, Versions};

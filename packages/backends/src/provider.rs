@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use segue_domain::Failure;
-use segue_ports::{Ledger, MediaStore, ReadArrivals, WorkQueue};
+use segue_domain::{Failure, TaskKind};
+use segue_ports::{Ledger, MediaStore, ReadArrivals, StoreDocuments, WorkQueue};
 
 use crate::backend::DeadLane;
 use crate::failure::internal;
 use crate::sources::Sources;
 use crate::url::{BackendUrl, Part};
-use crate::versions::Versions;
 
 /// A scheme of this build.
 pub(crate) struct Scheme {
@@ -54,18 +53,19 @@ pub(crate) struct Opened {
 /// A queue with its optional capabilities.
 pub(crate) struct QueuePart {
     pub queue: Arc<dyn WorkQueue>,
-    pub gpu_queue: Option<Arc<dyn WorkQueue>>,
-    pub notices: Option<Arc<dyn WorkQueue>>,
+    pub gpu_tasks: Vec<TaskKind>,
+    pub has_ingest_lane: bool,
     pub dead_letters: Vec<DeadLane>,
 }
 
 /// A store with its optional capabilities.
 pub(crate) struct StorePart {
     pub store: Arc<dyn MediaStore>,
+    pub documents: Arc<dyn StoreDocuments>,
     pub results: Arc<dyn MediaStore>,
     pub sources: Arc<dyn Sources>,
     pub arrivals: Option<Arc<dyn ReadArrivals>>,
-    pub versions: Option<Arc<dyn Versions>>,
+    pub is_local: bool,
 }
 
 /// The schemes of every provider that is compiled in.

@@ -212,23 +212,23 @@ pub async fn dlq(args: &DlqArgs, settings: &Settings) -> Result<ExitCode, Failur
                 let letters = jobs::dead_list(&lane, max).await?;
                 let said = letters.iter().map(|letter| {
                     let reason = letter.reason.as_deref().unwrap_or("received too often");
-                    format!("{}  {}  {}", lane.name, output::one_line(&letter.body), output::one_line(reason))
+                    format!("{}  {}  {}", lane.lane, output::one_line(&letter.body), output::one_line(reason))
                 });
                 (said.collect(), serde_json::json!(letters))
             }
             DlqCommand::Redrive => {
                 let count = jobs::dead_redrive(&lane, max).await?;
-                (vec![format!("{}  {count} sent again", lane.name)], serde_json::json!(count))
+                (vec![format!("{}  {count} sent again", lane.lane)], serde_json::json!(count))
             }
             DlqCommand::Purge => {
                 let count = jobs::dead_purge(&lane).await?;
-                (vec![format!("{}  {count} removed", lane.name)], serde_json::json!(count))
+                (vec![format!("{}  {count} removed", lane.lane)], serde_json::json!(count))
             }
         };
         if !args.json {
             said.iter().for_each(output::line);
         }
-        found.insert(lane.name.to_owned(), document);
+        found.insert(lane.lane.as_str().to_owned(), document);
     }
     if args.json {
         output::json(&found);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use segue_adapter_aws::{AwsBackend, AwsSettings};
 use segue_domain::{JobId, Key};
-use segue_ports::{MediaStore, PutMode};
+use segue_ports::{FileUse, MediaStore, PutOptions};
 
 use crate::fleet::{Fleet, Tuning};
 use crate::process::Process;
@@ -240,7 +240,7 @@ pub async fn download_cut_upload(dir: &Path, key: &str, segment_s: f64) -> Resul
     segments.sort();
     for path in segments {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        store.put_file(&Key::segment(job, &name)?, &path, PutMode::Replace).await?;
+        store.upload(&Key::segment(job, &name)?, &path, FileUse::Consume, &PutOptions::default()).await?;
     }
     Ok(())
 }

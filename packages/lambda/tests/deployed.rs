@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use segue_adapter_aws::{AwsBackend, AwsSettings};
 use segue_domain::{JobId, Key};
-use segue_ports::{JobLedger, MediaStore, PutMode, Lane, WorkQueue};
+use segue_ports::{FileUse, JobLedger, Lane, MediaStore, PutOptions, WorkQueue};
 
 /// Timeout from an upload to its job.
 const NOTICED: Duration = Duration::from_secs(120);
@@ -33,16 +33,17 @@ async fn an_upload_becomes_a_job() {
         let id: JobId = name.parse().unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), vec![7; bytes]).unwrap();
-        backend.store.put_file(&Key::source(&id, "mp4"), file.path(), PutMode::Replace).await.unwrap();
+        let (key, options) = (Key::source(&id, "mp4"), PutOptions::default());
+        backend.store.upload(&key, file.path(), FileUse::Consume, &options).await.unwrap();
         assert!(is_created(&backend, &id).await, "{name}: no job after {NOTICED:?}");
     }
     // an object that is not a source creates no job
-    let other = Key::segment(&"cut".parse().unwrap(), "plan.json").unwrap();
-    backend.store.put_bytes(&other, Bytes::from_static(b"{}"), PutMode::Replace).await.unwrap();
+    let other = Key::segment(&"cut".parse().unwrap(), &"video".parse().unwrap(), segue_domain::Term(1), "plan.json").unwrap();
+    backend.store.put_bytes(&other, Bytes::from_static(b"{}"), &PutOptions::default()).await.unwrap();
     let last: JobId = "last".parse().unwrap();
     backend
         .store
-        .put_bytes(&Key::source(&last, "mov"), Bytes::from_static(b"x"), PutMode::Replace)
+        .put_bytes(&Key::source(&last, "mov"), Bytes::from_static(b"x"), &PutOptions::default())
         .await
         .unwrap();
     assert!(is_created(&backend, &last).await);

@@ -1,6 +1,7 @@
 //! The suites find adapters that break their promises, each in a way that was seen
 //! somewhere in the wild.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,13 +9,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt;
 use segue_domain::{Completion, HolderId, JobId, JobRecord, Key, TaskId, Term};
-use segue_ports::conformance::{self, Capabilities, Subject, dead, store};
+use segue_ports::conformance::{self, Capabilities, Subject, dead, documents, store};
 use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
 use segue_ports::{
-    Acquired, CompletionLedger, CreatedJob, DeadLetters, DeadMessage, Delivery, JobChange, JobFilter,
-    JobLedger, JobPage, Lease, LeaseLedger, LeaseName, Ledger, MediaStore, NewJob, Object, ObjectPage,
-    PortError, PutMode, PutResult, QueueDepth, Lane, Receipt, Recorded, WorkQueue,
+    Acquired, ByteStream, CompletionLedger, CreatedJob, DeadLetters, DeadMessage, Delivery, Document,
+    DocumentWrite, Expected, FileUse, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
+    LeaseName, Ledger, MediaStore, NewJob, ObjectInfo, ObjectPage, PortError, PutOptions, QueueDepth,
+    QueueName, Receipt, Recorded, StoreDocuments, Version, WorkQueue,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +44,24 @@ enum Fault {
     PurgesTheQueue,
     /// Every letter on every queue.
     MixesQueues,
-    /// Looks whether the key is free, and writes some time later.
-    LooksThenWrites,
     /// Leaves the file where it was.
     CopiesFiles,
-    /// Publishes over what is published.
-    PromotesAgain,
+    /// Takes over files that are to be kept.
+    ConsumesFiles,
+    /// Stores bytes and forgets what they are.
+    ForgetsMediaTypes,
+    /// Publishes only where nothing is published.
+    KeepsWhatIsPublished,
+    /// Reads ranges of whatever version is there.
+    ReadsAnyVersion,
+    /// Ends a stream before the end of the range.
+    EndsEarly,
+    /// Deletes one request's worth of keys.
+    DeletesTheFirstThousand,
+    /// Compares a document's version, and writes some time later.
+    ComparesThenWrites,
+    /// Writes a document where another version is expected.
+    IgnoresTheVersion,
     /// Removes the job of that name, whichever it is.
     DeletesWhateverIsThere,
 }
@@ -164,13 +179,13 @@ impl LeaseLedger for Broken {
 
 #[async_trait]
 impl WorkQueue for Broken {
-    async fn send(&self, queue: Lane, bodies: &[String], delay: Duration) -> Result<(), PortError> {
+    async fn send(&self, queue: QueueName, bodies: &[String], delay: Duration) -> Result<(), PortError> {
         self.queue.send(queue, bodies, delay).await
     }
 
     async fn receive(
         &self,
-        queue: Lane,
+        queue: QueueName,
         max: usize,
         visibility: Duration,
         wait: Duration,
@@ -186,47 +201,47 @@ impl WorkQueue for Broken {
 
     async fn extend(
         &self,
-        queue: Lane,
+        queue: QueueName,
         receipt: &Receipt,
         visibility: Duration,
     ) -> Result<bool, PortError> {
         self.queue.extend(queue, receipt, visibility).await
     }
 
-    async fn ack(&self, queue: Lane, receipt: &Receipt) -> Result<bool, PortError> {
+    async fn ack(&self, queue: QueueName, receipt: &Receipt) -> Result<bool, PortError> {
         Ok(self.queue.ack(queue, receipt).await? || self.is(Fault::BelievesEveryReceipt))
     }
 
     async fn dead_letter(
         &self,
-        queue: Lane,
+        queue: QueueName,
         receipt: &Receipt,
         reason: &str,
     ) -> Result<bool, PortError> {
         self.queue.dead_letter(queue, receipt, reason).await
     }
 
-    async fn depth(&self, queue: Lane) -> Result<QueueDepth, PortError> {
+    async fn depth(&self, queue: QueueName) -> Result<QueueDepth, PortError> {
         self.queue.depth(queue).await
     }
 }
 
 #[async_trait]
 impl DeadLetters for Broken {
-    async fn list(&self, queue: Lane, max: usize) -> Result<Vec<DeadMessage>, PortError> {
+    async fn list(&self, queue: QueueName, max: usize) -> Result<Vec<DeadMessage>, PortError> {
         let mut found = self.queue.list(queue, max).await?;
         if self.is(Fault::LosesWhatIsLookedAt) {
             self.queue.purge(queue).await?;
         }
         if self.is(Fault::MixesQueues) {
-            for other in Lane::ALL.into_iter().filter(|other| *other != queue) {
+            for other in QueueName::ALL.into_iter().filter(|other| *other != queue) {
                 found.extend(self.queue.list(other, max).await?);
             }
         }
         Ok(found)
     }
 
-    async fn redrive(&self, queue: Lane, max: usize) -> Result<usize, PortError> {
+    async fn redrive(&self, queue: QueueName, max: usize) -> Result<usize, PortError> {
         if self.is(Fault::KeepsWhatItSends) {
             let letters = self.queue.list(queue, max).await?;
             let bodies: Vec<String> = letters.into_iter().map(|letter| letter.body).collect();
@@ -236,7 +251,7 @@ impl DeadLetters for Broken {
         self.queue.redrive(queue, max).await
     }
 
-    async fn purge(&self, queue: Lane) -> Result<usize, PortError> {
+    async fn purge(&self, queue: QueueName) -> Result<usize, PortError> {
         if self.is(Fault::PurgesTheQueue) {
             for delivery in self.queue.receive(queue, 1000, Duration::from_secs(60), Duration::ZERO).await? {
                 self.queue.ack(queue, &delivery.receipt).await?;
@@ -248,31 +263,32 @@ impl DeadLetters for Broken {
 
 #[async_trait]
 impl MediaStore for Broken {
-    async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError> {
-        if mode == PutMode::CreateOnce && self.is(Fault::LooksThenWrites) {
-            if self.store.head(key).await?.is_some() {
-                return Ok(PutResult::Exists);
-            }
-            tokio::task::yield_now().await;
-            return self.store.put_bytes(key, bytes, PutMode::Replace).await;
-        }
-        self.store.put_bytes(key, bytes, mode).await
+    async fn put_bytes(&self, key: &Key, bytes: Bytes, options: &PutOptions) -> Result<(), PortError> {
+        let forgotten = PutOptions::media_type("binary/octet-stream");
+        let options = if self.is(Fault::ForgetsMediaTypes) { &forgotten } else { options };
+        self.store.put_bytes(key, bytes, options).await
     }
 
-    async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
-        let copy = std::fs::read(file).ok().filter(|_| self.is(Fault::CopiesFiles));
-        let result = self.store.put_file(key, file, mode).await;
-        if let Some(copy) = copy {
-            std::fs::write(file, copy).expect("a copy");
-        }
-        result
+    async fn upload(
+        &self,
+        key: &Key,
+        file: &Path,
+        file_use: FileUse,
+        options: &PutOptions,
+    ) -> Result<(), PortError> {
+        let file_use = match self.fault {
+            Fault::CopiesFiles => FileUse::Keep,
+            Fault::ConsumesFiles => FileUse::Consume,
+            _ => file_use,
+        };
+        self.store.upload(key, file, file_use, options).await
     }
 
-    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
-        if self.is(Fault::PromotesAgain) && self.store.head(from).await?.is_some() {
-            self.store.delete(to).await?;
+    async fn promote(&self, from: &Key, to: &Key, options: &PutOptions) -> Result<(), PortError> {
+        if self.is(Fault::KeepsWhatIsPublished) && self.store.head(to).await?.is_some() {
+            return Ok(());
         }
-        self.store.promote(from, to, mode).await
+        self.store.promote(from, to, options).await
     }
 
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
@@ -283,7 +299,22 @@ impl MediaStore for Broken {
         self.store.get_file(key, scratch).await
     }
 
-    async fn head(&self, key: &Key) -> Result<Option<Object>, PortError> {
+    async fn get_range(
+        &self,
+        key: &Key,
+        version: &Version,
+        range: Range<u64>,
+    ) -> Result<ByteStream, PortError> {
+        let mut version = version.clone();
+        if let Some(found) = self.store.head(key).await?.filter(|_| self.is(Fault::ReadsAnyVersion)) {
+            version = found.version;
+        }
+        let stream = self.store.get_range(key, &version, range).await?;
+        let pieces = if self.is(Fault::EndsEarly) { 3 } else { usize::MAX };
+        Ok(stream.take(pieces).boxed())
+    }
+
+    async fn head(&self, key: &Key) -> Result<Option<ObjectInfo>, PortError> {
         self.store.head(key).await
     }
 
@@ -295,6 +326,42 @@ impl MediaStore for Broken {
     async fn delete(&self, key: &Key) -> Result<(), PortError> {
         self.store.delete(key).await
     }
+
+    async fn delete_many(&self, keys: &[Key]) -> Result<(), PortError> {
+        let most = if self.is(Fault::DeletesTheFirstThousand) { 1000 } else { usize::MAX };
+        self.store.delete_many(&keys[..keys.len().min(most)]).await
+    }
+}
+
+#[async_trait]
+impl StoreDocuments for Broken {
+    async fn put_document(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        expected: &Expected,
+        options: &PutOptions,
+    ) -> Result<DocumentWrite, PortError> {
+        let found = self.store.get_document(key, u64::MAX).await?.map(|found| found.version);
+        let present = found.clone().map_or(Expected::Absent, Expected::Version);
+        match self.fault {
+            Fault::IgnoresTheVersion if found.is_some() && *expected != Expected::Absent => {
+                self.store.put_document(key, bytes, &present, options).await
+            }
+            Fault::ComparesThenWrites if *expected != present => Ok(DocumentWrite::Conflict),
+            Fault::ComparesThenWrites => {
+                tokio::task::yield_now().await;
+                self.store.put_bytes(key, bytes, options).await?;
+                let found = self.store.get_document(key, u64::MAX).await?;
+                Ok(DocumentWrite::Written(found.expect("just written").version))
+            }
+            _ => self.store.put_document(key, bytes, expected, options).await,
+        }
+    }
+
+    async fn get_document(&self, key: &Key, limit: u64) -> Result<Option<Document>, PortError> {
+        self.store.get_document(key, limit).await
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -303,6 +370,7 @@ enum Suite {
     Queue,
     Dead,
     Store,
+    Documents,
 }
 
 fn broken(fault: Fault) -> Arc<Broken> {
@@ -336,6 +404,13 @@ async fn run(suite: Suite, fault: Fault) {
             };
             conformance::store::run(media, caps).await;
         }
+        Suite::Documents => {
+            let documents = || async {
+                let port = broken(fault);
+                Subject::new(Arc::new(documents::Port { documents: port.clone(), store: port }))
+            };
+            conformance::documents::run(documents, caps).await;
+        }
     }
 }
 
@@ -354,10 +429,16 @@ async fn every_broken_adapter_is_found() {
         (Suite::Dead, Fault::KeepsWhatItSends, "left: 23"),
         (Suite::Dead, Fault::PurgesTheQueue, "a message that waited is gone"),
         (Suite::Dead, Fault::MixesQueues, "theirs"),
-        (Suite::Store, Fault::LooksThenWrites, "one of many writes"),
         (Suite::Store, Fault::CopiesFiles, "left behind"),
-        (Suite::Store, Fault::PromotesAgain, "Exists"),
+        (Suite::Store, Fault::ConsumesFiles, "the file after Keep"),
+        (Suite::Store, Fault::ForgetsMediaTypes, "media type of"),
+        (Suite::Store, Fault::KeepsWhatIsPublished, "cache control of jobs/"),
+        (Suite::Store, Fault::ReadsAnyVersion, "another version is read"),
+        (Suite::Store, Fault::EndsEarly, "0..3000001"),
+        (Suite::Store, Fault::DeletesTheFirstThousand, "left by the first deletion"),
         (Suite::Store, Fault::ForgetsPages, "in pages of"),
+        (Suite::Documents, Fault::IgnoresTheVersion, "of an old version"),
+        (Suite::Documents, Fault::ComparesThenWrites, "exactly one of many writers wins"),
     ];
     for (suite, fault, expected) in cases {
         let ended = tokio::spawn(run(suite, fault)).await;

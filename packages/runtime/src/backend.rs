@@ -15,6 +15,6 @@ pub fn deps(backend: &Backend, reporter: Arc<dyn Reporter>) -> Deps {
         store: Arc::clone(&backend.store),
         documents: Arc::clone(&backend.documents),
         reporter,
-        gpu_tasks: backend.gpu_tasks.clone(),
+        gpu_tasks: Arc::clone(&backend.gpu_tasks),
     }
 }

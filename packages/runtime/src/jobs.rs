@@ -320,8 +320,8 @@ pub async fn delete(backend: &Backend, id: &JobId, source: Source) -> Result<(),
 pub fn dead_lanes(backend: &Backend, name: Option<&str>) -> Result<Vec<DeadLane>, Failure> {
     let all = backend.dead_letters.clone();
     let Some(name) = name else { return Ok(all) };
-    let known = all.iter().map(|lane| lane.name).collect::<Vec<_>>().join(", ");
-    let found: Vec<DeadLane> = all.into_iter().filter(|lane| lane.name == name).collect();
+    let known = all.iter().map(|lane| lane.lane.as_str()).collect::<Vec<_>>().join(", ");
+    let found: Vec<DeadLane> = all.into_iter().filter(|lane| lane.lane.as_str() == name).collect();
     if found.is_empty() {
         return Err(failure::usage(format!("there is no queue {name:?}; there are {known}")));
     }
@@ -333,7 +333,7 @@ pub fn dead_lanes(backend: &Backend, name: Option<&str>) -> Result<Vec<DeadLane>
 /// # Errors
 /// The backend's.
 pub async fn dead_list(lane: &DeadLane, max: usize) -> Result<Vec<DeadMessage>, Failure> {
-    lane.letters.list(lane.queue, max).await.map_err(|error| failure::port(&error))
+    lane.letters.list(lane.lane, max).await.map_err(|error| failure::port(&error))
 }
 
 /// Sends at most `max` dead letters to their queue again; how many.
@@ -341,7 +341,7 @@ pub async fn dead_list(lane: &DeadLane, max: usize) -> Result<Vec<DeadMessage>, 
 /// # Errors
 /// The backend's.
 pub async fn dead_redrive(lane: &DeadLane, max: usize) -> Result<usize, Failure> {
-    lane.letters.redrive(lane.queue, max).await.map_err(|error| failure::port(&error))
+    lane.letters.redrive(lane.lane, max).await.map_err(|error| failure::port(&error))
 }
 
 /// Removes the dead letters of a queue; how many.
@@ -349,5 +349,5 @@ pub async fn dead_redrive(lane: &DeadLane, max: usize) -> Result<usize, Failure>
 /// # Errors
 /// The backend's.
 pub async fn dead_purge(lane: &DeadLane) -> Result<usize, Failure> {
-    lane.letters.purge(lane.queue).await.map_err(|error| failure::port(&error))
+    lane.letters.purge(lane.lane).await.map_err(|error| failure::port(&error))
 }

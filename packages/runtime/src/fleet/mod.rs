@@ -201,13 +201,14 @@ fn start(
                     tasks.spawn(sweeper::run(deps, Arc::new(SystemClock), own, stop));
                 }
                 RoleName::Ingest => {
-                    let from = backend.notices.clone().zip(backend.arrivals.clone());
-                    let (notices, reader) = from.ok_or_else(|| {
+                    let reader = backend.arrivals.clone().filter(|_| backend.has_ingest_lane);
+                    let reader = reader.ok_or_else(|| {
                         failure::usage(
                             "ingest takes notices from a queue of their own: aws:// with INGEST_QUEUE_URL; \
-                             without one the chunker takes them from its own queue",
+                             without one the planner takes them from its own queue",
                         )
                     })?;
+                    let notices = Arc::clone(&deps.queue);
                     tasks.spawn(ingester::run(deps, notices, intake(reader), own, stop));
                 }
             }
@@ -220,9 +221,9 @@ fn start(
 /// itself where a source is a file already.
 fn cached_store(backend: &Backend, folder: PathBuf, limit_bytes: u64) -> Arc<dyn MediaStore> {
     let store = Arc::clone(&backend.store);
-    match &backend.versions {
-        Some(versions) => Arc::new(SourceCache::new(store, Arc::clone(versions), folder, limit_bytes)),
-        None => store,
+    match backend.is_local {
+        true => store,
+        false => Arc::new(SourceCache::new(store, folder, limit_bytes)),
     }
 }
 

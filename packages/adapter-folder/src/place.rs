@@ -1,12 +1,19 @@
-//! Giving a finished file its final name: all at once, and only if it is free.
+//! Giving a finished file its final name, all at once.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use segue_ports::{PortError, PortErrorKind, PutMode, PutResult};
+use segue_ports::{PortError, PortErrorKind};
 
-use crate::error::{self, say};
+/// What happened to a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// It was given.
+    New,
+    /// It exists and is as it was.
+    Taken,
+}
 
 /// How often a writer makes a folder again that a deleter found empty.
 const TRIES: u32 = 100;
@@ -14,7 +21,7 @@ const TRIES: u32 = 100;
 /// Flushes a folder's list of names. One that is gone has nothing to keep.
 pub fn flush_folder(path: &Path) -> Result<(), PortError> {
     match File::open(path).and_then(|folder| folder.sync_all()) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(error::file("cannot flush", path, e)),
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(PortError::file("cannot flush", path, e)),
         _ => Ok(()),
     }
 }
@@ -46,9 +53,12 @@ pub fn must_be_folder(path: &Path) -> io::Result<Result<(), PortError>> {
     }
     let path = path.display();
     Ok(Err(if what.is_symlink() {
-        say(PortErrorKind::Denied, format_args!("{path} is a link, nothing is written or deleted through it"))
+        PortError::new(
+            PortErrorKind::Denied,
+            format!("{path} is a link, nothing is written or deleted through it"),
+        )
     } else {
-        say(PortErrorKind::Misuse, format_args!("{path} is an object and cannot be a folder as well"))
+        PortError::new(PortErrorKind::Misuse, format!("{path} is an object and cannot be a folder as well"))
     }))
 }
 
@@ -60,10 +70,10 @@ fn make_folders(root: &Path, path: &Path) -> Result<Option<()>, PortError> {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => match must_be_folder(&folder) {
                 Ok(checked) => checked?,
                 Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-                Err(e) => return Err(error::file("cannot look at", &folder, e)),
+                Err(e) => return Err(PortError::file("cannot look at", &folder, e)),
             },
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(error::file("cannot make", &folder, e)),
+            Err(e) => return Err(PortError::file("cannot make", &folder, e)),
         }
     }
     Ok(Some(()))
@@ -75,7 +85,7 @@ pub fn with_folders(
     root: &Path,
     path: &Path,
     mut give: impl FnMut() -> io::Result<()>,
-) -> Result<io::Result<PutResult>, PortError> {
+) -> Result<io::Result<Named>, PortError> {
     for _ in 0..TRIES {
         if make_folders(root, path)?.is_none() {
             continue;
@@ -83,12 +93,12 @@ pub fn with_folders(
         match give() {
             Ok(()) => {
                 flush_folder(path.parent().unwrap_or(root))?;
-                return Ok(Ok(PutResult::Written));
+                return Ok(Ok(Named::New));
             }
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {
                 // the one who wrote it may have died before this
                 flush_folder(path.parent().unwrap_or(root))?;
-                return if path.is_dir() { Err(is_folder(path)) } else { Ok(Ok(PutResult::Exists)) };
+                return if path.is_dir() { Err(is_folder(path)) } else { Ok(Ok(Named::Taken)) };
             }
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) if matches!(e.kind(), ErrorKind::IsADirectory | ErrorKind::DirectoryNotEmpty) => {
@@ -101,33 +111,13 @@ pub fn with_folders(
 }
 
 fn is_folder(path: &Path) -> PortError {
-    say(PortErrorKind::Misuse, format_args!("{} is a folder and cannot be an object as well", path.display()))
+    PortError::new(
+        PortErrorKind::Misuse,
+        format!("{} is a folder and cannot be an object as well", path.display()),
+    )
 }
 
-/// Gives the finished file `made` the name `path`; what is left of `made` is the caller's.
-pub fn place(
-    root: &Path,
-    made: &Path,
-    path: &Path,
-    mode: PutMode,
-) -> Result<io::Result<PutResult>, PortError> {
-    with_folders(root, path, || match mode {
-        PutMode::CreateOnce => match fs::hard_link(made, path) {
-            Err(e) if needs_copy(&e) && e.kind() != ErrorKind::CrossesDevices => rename_if_free(made, path),
-            result => result,
-        },
-        PutMode::Replace => fs::rename(made, path),
-    })
-}
-
-/// For file systems that know no hard links.
-#[cfg(target_os = "linux")]
-fn rename_if_free(made: &Path, path: &Path) -> io::Result<()> {
-    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-    renameat2(AT_FDCWD, made, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE).map_err(io::Error::from)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn rename_if_free(_made: &Path, _path: &Path) -> io::Result<()> {
-    Err(ErrorKind::Unsupported.into())
+/// Gives the finished file `made` the name `path`, in the place of what has it.
+pub fn place(root: &Path, made: &Path, path: &Path) -> Result<io::Result<()>, PortError> {
+    Ok(with_folders(root, path, || fs::rename(made, path))?.map(drop))
 }

@@ -7,8 +7,6 @@ use std::path::Path;
 
 use segue_ports::{Object, ObjectPage, PortError};
 
-use crate::error;
-
 /// Where keys begin; nothing else in the folder is an object.
 const AREAS: [&str; 4] = ["input/", "jobs/", "segments/", "work/"];
 
@@ -74,11 +72,11 @@ impl Walk<'_> {
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Ok(Vec::new());
             }
-            Err(e) => return Err(error::file("cannot list", &path, e)),
+            Err(e) => return Err(PortError::file("cannot list", &path, e)),
         };
         let mut names = Vec::new();
         for entry in entries {
-            let entry = entry.map_err(|e| error::file("cannot list", &path, e))?;
+            let entry = entry.map_err(|e| PortError::file("cannot list", &path, e))?;
             let Ok(mut name) = entry.file_name().into_string() else { continue };
             if entry.file_type().is_ok_and(|what| what.is_dir()) {
                 name.push('/');
@@ -96,7 +94,7 @@ impl Walk<'_> {
             // a link to a folder, or deleted since
             Ok(_) => {}
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-            Err(e) => return Err(error::file("cannot look at", &path, e)),
+            Err(e) => return Err(PortError::file("cannot look at", &path, e)),
         }
         Ok(())
     }
