@@ -3,6 +3,7 @@
 //! A folder that is only a store is opened without a database.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,10 +54,9 @@ impl Provider for Folders {
     async fn open(&self, wanted: Wanted<'_>) -> Result<Opened, Failure> {
         let mut open = BTreeMap::<PathBuf, LocalBackend>::new();
         for url in [wanted.ledger, wanted.queue].into_iter().flatten() {
-            let folder = PathBuf::from(url.rest());
-            if !open.contains_key(&folder) {
-                let local = open_database(&folder).await?;
-                open.insert(folder, local);
+            if let Entry::Vacant(place) = open.entry(PathBuf::from(url.rest())) {
+                let local = open_database(place.key()).await?;
+                place.insert(local);
             }
         }
         let local = |url: &BackendUrl| open.get(Path::new(url.rest()));
