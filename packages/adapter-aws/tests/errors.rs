@@ -11,7 +11,7 @@ use segue_ports::{JobLedger, MediaStore, PortError, PortErrorKind, PutMode, Queu
 use support::{Fault, over};
 
 fn key() -> Key {
-    "work/j/t/1/a".parse().unwrap()
+    "work/j/video/t/1/a".parse().unwrap()
 }
 
 /// Every port is told the same, whatever it asked for.
