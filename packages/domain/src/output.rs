@@ -146,6 +146,13 @@ pub struct Failure {
     pub stderr_tail: Vec<String>,
 }
 
+impl Failure {
+    /// A failure with a cause and nothing else.
+    pub fn new(kind: FaultKind, cause: impl Into<String>) -> Failure {
+        Failure { kind, cause: cause.into(), task: None, stderr_tail: Vec::new() }
+    }
+}
+
 /// The plan that an output was sealed with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

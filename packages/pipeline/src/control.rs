@@ -1,96 +1,147 @@
-//! What people do to jobs: give them with their source, drive them on, end them, remove them.
+//! Commands of users: submit a job with its source, add outputs, retry, cancel, delete.
 
 use std::time::Duration;
 
-use segue_domain::{JobId, JobRecord, JobState, Key};
-use segue_ports::{JobChange, LeaseName, NewJob, PortError};
+use anyhow::bail;
+use segue_domain::{JobId, JobRecord, Key, OutputId, OutputState, Recipe};
+use segue_ports::{JobChange, LeaseName, NewJob, OutputChange, PortError, PortErrorKind};
 use tokio_util::sync::CancellationToken;
 
-use crate::chunker::resend;
-use crate::deps::{Deps, RoleConfig};
-use crate::held::{Held, Hold};
+use crate::config::{Deps, RoleConfig};
+use crate::lease_guard::{Hold, LeaseGuard, WorkFor};
 use crate::submit::submit;
+use crate::wake::{ask_for_plan, resume};
 
-/// How often a busy lease is asked for again.
+pub use crate::delete::{Source, delete};
+
+/// How long to wait before a lease that is held is tried again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Creates the job and then lets `bring` put its source there, and only then asks for the plan:
-/// the notice of the upload finds the job with its own recipe, and the lease of the planning
-/// keeps chunkers away meanwhile. A repeat is the same job; one that ended without a source
-/// begins again.
+/// How often a change is tried that others got in the way of.
+const TRIES: u32 = 16;
+
+/// Creates the job, then lets `upload` store its source, and only then asks for the plan: the notice
+/// of the upload finds the job with its own recipe, and the lease of the planning keeps planners away
+/// meanwhile. A repeat is the same job; one that ended without a source begins again.
 ///
 /// # Errors
-/// The ledger's, the queue's, and those of `bring`. The job is then there without a source; a
-/// repeat brings it.
+/// The ledger's, the queue's, and those of `upload`. The job is then there without a source; a
+/// repeat uploads it.
 pub async fn submit_with_source<E: From<PortError>>(
     deps: &Deps,
     config: &RoleConfig,
     job: NewJob,
-    bring: impl Future<Output = Result<(), E>>,
+    upload: impl Future<Output = Result<(), E>>,
 ) -> Result<JobRecord, E> {
     let source: Result<Key, _> = job.source_key.parse();
-    let source =
-        source.map_err(|e| PortError::with(segue_ports::PortErrorKind::Misuse, "the source's key", e))?;
+    let source = source.map_err(|e| PortError::with(PortErrorKind::Misuse, "the source's key", e))?;
     let created = deps.ledger.create_job(job.clone()).await?;
-    let id = created.job.id.clone();
-    let ended = matches!(created.job.state, JobState::Failed | JobState::Cancelled);
-    if created.job.state != JobState::Created && !(ended && deps.store.head(&source).await?.is_none()) {
-        return Ok(created.job);
+    let record = created.job;
+    let ended = record.outputs.iter().any(|output| output.state.is_unsuccessful());
+    let waits = record.open_outputs().any(|output| output.state == OutputState::Created);
+    if !waits && !(ended && deps.store.head(&source).await?.is_none()) {
+        return Ok(record);
     }
     let never = CancellationToken::new();
     let held = loop {
-        match Held::acquire(&deps.ledger, config, LeaseName::chunk(&id), None, &never).await? {
+        let name = LeaseName::plan(&record.id);
+        match LeaseGuard::acquire(&deps.ledger, config, name, WorkFor::Nothing, &never).await? {
             Hold::Held(held) => break held,
-            // a chunker that is about to find no source, or the same command twice
+            // a planner that is about to find no source, or the same command twice
             Hold::Busy(left) => tokio::time::sleep(left.min(ASK_AGAIN)).await,
         }
     };
-    let brought = bring.await;
+    let uploaded = upload.await;
     held.release().await;
-    brought?;
+    uploaded?;
     if ended {
-        retry(deps, &id).await?;
+        retry(deps, &record.id, None).await?;
     }
     Ok(submit(deps, job).await?)
 }
 
-/// Drives a failed or cancelled job on; `None` when it is not there or has not ended so. What
-/// is done stays done.
+/// Retries the failed and cancelled outputs of a job, or one of them; `None` when there is none to retry.
+/// Completed tasks are not repeated.
 ///
 /// # Errors
-/// The ledger's and the queue's. The job may then be driven on without a message; the sweeper
-/// sends it.
-pub async fn retry(deps: &Deps, id: &JobId) -> Result<Option<JobRecord>, PortError> {
-    let Some(job) = deps.ledger.change(id, JobChange::Retry, None).await? else { return Ok(None) };
-    if let Err(error) = resend(deps, id, job.state).await {
-        tracing::warn!(job = %id, error = format!("{error:#}"), "driven on without a message, the sweeper sends it");
+/// The ledger's. Where no message could be sent, the sweeper sends it.
+pub async fn retry(
+    deps: &Deps,
+    id: &JobId,
+    output: Option<&OutputId>,
+) -> Result<Option<JobRecord>, PortError> {
+    let Some(read) = deps.ledger.job(id).await? else { return Ok(None) };
+    let wanted = read.outputs.iter().filter(|found| {
+        found.state.is_unsuccessful() && output.is_none_or(|output| found.id() == output)
+    });
+    let mut after = None;
+    for wanted in wanted {
+        let change = JobChange::output(wanted.id(), OutputChange::Retry);
+        after = deps.ledger.change(id, change, None).await?.or(after);
     }
-    Ok(Some(job))
+    let Some(job) = &after else { return Ok(None) };
+    for output in job.open_outputs() {
+        if let Err(error) = resume(deps, job, output).await {
+            let error = format!("{error:#}");
+            tracing::warn!(job = %id, output = %output.id(), error, "retried without a message, the sweeper sends it");
+        }
+    }
+    Ok(after)
 }
 
-/// Ends a job; `None` when it is not there, has ended, or is being published.
+/// Adds the outputs of `recipe` to a job and asks for their plans; outputs that are there already are
+/// left alone, and nothing of them is repeated. Those added after the job has ended are optional.
+///
+/// # Errors
+/// No such job, or one that is being deleted; an output of the same name with another specification;
+/// the ledger's and the queue's.
+pub async fn add_outputs(deps: &Deps, id: &JobId, recipe: &Recipe) -> anyhow::Result<JobRecord> {
+    for _ in 0..TRIES {
+        let Some(job) = deps.ledger.job(id).await? else { bail!("there is no job {id}") };
+        if job.deleting {
+            bail!("job {id} is being deleted");
+        }
+        let mut merged = Recipe::from_json(&job.recipe)?;
+        for wanted in recipe.new_outputs() {
+            match job.output(&wanted.id) {
+                Some(found) if found.asked.spec != wanted.spec => bail!(
+                    "job {id} has an output {} with other settings; give the new one another name",
+                    wanted.id
+                ),
+                Some(_) => {}
+                None => {
+                    merged.outputs.insert(wanted.id.clone(), recipe.outputs[&wanted.id].clone());
+                }
+            }
+        }
+        merged.check()?;
+        let outputs: Vec<_> =
+            merged.new_outputs().into_iter().filter(|output| job.output(&output.id).is_none()).collect();
+        if outputs.is_empty() {
+            return Ok(job);
+        }
+        let change = JobChange::Add { outputs, recipe: merged.to_json(), revision: job.revision };
+        if let Some(after) = deps.ledger.change(id, change, None).await? {
+            ask_for_plan(deps, id).await?;
+            return Ok(after);
+        }
+    }
+    bail!("job {id} is being changed by many at once; try again")
+}
+
+/// Cancels every output of a job that is not published or being published, or one of them; `None`
+/// when there is none to cancel.
 ///
 /// # Errors
 /// The ledger's.
-pub async fn cancel(deps: &Deps, id: &JobId) -> Result<Option<JobRecord>, PortError> {
-    deps.ledger.change(id, JobChange::Cancel, None).await
-}
-
-/// What became of a removal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deleted {
-    /// The job, its source and everything that was made of it are gone.
-    Gone,
-    /// It is being published just now, which takes a moment; nothing was done.
-    Publishing,
-}
-
-/// Removes a job with its source and all that was made of it; fine when it is not there. What
-/// an attempt that still goes on writes is removed by the sweeper.
-///
-/// # Errors
-/// The ledger's and the store's; a repeat goes on.
-pub async fn delete(deps: &Deps, id: &JobId) -> anyhow::Result<Deleted> {
-    cancel(deps, id).await?;
-    Ok(if crate::delete::delete(deps, id).await? { Deleted::Gone } else { Deleted::Publishing })
+pub async fn cancel(
+    deps: &Deps,
+    id: &JobId,
+    output: Option<&OutputId>,
+) -> Result<Option<JobRecord>, PortError> {
+    let change = match output {
+        Some(output) => JobChange::output(output, OutputChange::Cancel),
+        None => JobChange::Cancel,
+    };
+    deps.ledger.change(id, change, None).await
 }

@@ -1,31 +1,30 @@
-//! The roles: ingest, chunker, worker, reassembler and sweeper.
+//! The roles of a pipeline: planner, worker, assembler, sweeper and ingester.
 //!
-//! Each is a loop over one queue. What is to be done stands in the ledger; a message only
-//! says where to look. Why nothing is lost is written in `design.md` beside this crate.
+//! Each is a loop over one lane of the work queue. The ledger knows what is to be done; a message
+//! only names it. Why nothing is lost is written in `design.md` beside this crate.
 //!
 //! Architecture invariant: no adapter and no engine is named here, no file format is read,
 //! and no process is started.
 
-pub mod chunker;
+mod attempts;
+mod cleanup;
+mod config;
 pub mod control;
 mod delete;
-mod deps;
-mod held;
-pub mod ingest;
-mod late;
+mod inputs;
+mod lease_guard;
 pub mod progress;
 mod publish;
-pub mod reassembler;
 mod receive;
-mod settle;
+pub mod roles;
+mod stragglers;
 mod submit;
-pub mod sweeper;
 mod task_reporter;
-mod tidy;
-pub mod worker;
+mod wake;
 
+pub use config::{Deps, LateRule, RoleConfig};
 pub use delete::delete;
-pub use deps::{Deps, LateRule, RoleConfig};
-pub use late::Pace;
 pub use receive::Outcome;
-pub use submit::submit;
+pub use roles::{assembler, ingester, planner, sweeper, worker};
+pub use stragglers::Pace;
+pub use submit::{new_job, submit};

@@ -1,58 +1,61 @@
-//! What is to do and what is done already, for a progress display.
+//! Remaining and completed work, for a progress display.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use segue_domain::{JobId, Plan, TaskId};
+use segue_domain::{JobId, OutputRef, Plan, TaskId};
 use segue_ports::{Event, Stage};
 
-use crate::deps::Deps;
-use crate::settle::load_plan;
+use crate::config::Deps;
+use crate::inputs::load_plan;
 
-/// Page of completions that is asked for at once.
+/// Page of completions that is read at once.
 pub(crate) const PAGE: usize = 500;
 
-/// The tasks of a job whose completions are recorded.
+/// The tasks of an output whose completions are recorded.
 ///
 /// # Errors
 /// The ledger's.
-pub async fn completed_tasks(deps: &Deps, job: &JobId) -> anyhow::Result<HashSet<TaskId>> {
+pub async fn completed_tasks(deps: &Deps, output: &OutputRef) -> anyhow::Result<HashSet<TaskId>> {
     let mut done = HashSet::new();
     let mut after: Option<TaskId> = None;
     loop {
-        let page = deps.ledger.completions(job, after.as_ref(), PAGE).await?;
+        let page = deps.ledger.completions(output, after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { return Ok(done) };
         after = Some(last.task.clone());
         done.extend(page.into_iter().map(|completion| completion.task));
     }
 }
 
-/// Reports each kind of task with its whole work and the part that is done. Nothing is
-/// reported while the plan is not sealed.
+/// Reports each kind of task of the sealed outputs of a job, with its whole work and the part that is
+/// done.
 ///
 /// # Errors
 /// The ledger's and the store's.
 pub async fn announce(deps: &Deps, job: &JobId) -> anyhow::Result<()> {
     let Some(record) = deps.ledger.job(job).await? else { return Ok(()) };
-    if record.plan.is_none() {
-        return Ok(());
+    let mut plans = Vec::new();
+    for output in record.outputs.iter().filter(|output| output.plan.is_some()) {
+        let plan = load_plan(deps, output).await?;
+        plans.push((plan, completed_tasks(deps, &record.output_ref(output.id())).await?));
     }
-    let plan = load_plan(deps, &record).await?;
-    let done = completed_tasks(deps, job).await?;
-    report_stages(deps, &plan, &done);
+    report_stages(deps, job, &plans);
     Ok(())
 }
 
-pub(crate) fn report_stages(deps: &Deps, plan: &Plan, done: &HashSet<TaskId>) {
+pub(crate) fn report_stages(deps: &Deps, job: &JobId, plans: &[(Arc<Plan>, HashSet<TaskId>)]) {
     let mut stages = BTreeMap::<Stage, (u64, u64)>::new();
-    for task in &plan.tasks {
-        let (total, finished) = stages.entry(Stage::Task(task.kind)).or_default();
-        *total += task.work_ms;
-        if done.contains(&task.id) {
-            *finished += task.work_ms;
+    for (plan, done) in plans {
+        for task in &plan.tasks {
+            let (total, finished) = stages.entry(Stage::Task(task.kind)).or_default();
+            *total += task.work_ms;
+            if done.contains(&task.id) {
+                *finished += task.work_ms;
+            }
         }
     }
-    for (stage, (total, finished)) in stages {
-        let job = plan.job.clone();
-        deps.reporter.report(Event::StageStarted { job, stage, total, done: finished, unit: "ms".into() });
+    for (stage, (total, done)) in stages {
+        let (job, unit) = (job.clone(), "ms".to_owned());
+        deps.reporter.report(Event::StageStarted { job, stage, total, done, unit });
     }
 }

@@ -1,47 +1,55 @@
-//! Publishing: the commit chooses one manifest, and giving its files their public names
-//! can then be done by anybody who holds the lease of the join, any number of times.
+//! Publishing: the commit chooses one index; copying its files to their public names can then be
+//! repeated by any holder of the lease of the assembly.
 
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use segue_domain::{JobRecord, JobState, Key, Manifest, TaskId};
-use segue_ports::{Event, JobChange, LeaseName, PutMode, PutResult, Stage, mutant};
+use bytes::Bytes;
+use segue_domain::{JobRecord, Key, Manifest, OutputIndex, OutputRecord, OutputState};
+use segue_ports::{
+    DocumentWrite, Event, Expected, JobChange, LeaseName, OutputChange, PutOptions, Stage, mutant,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::deps::{Deps, RoleConfig};
-use crate::held::{Held, Hold};
-use crate::settle::job_under_lease;
-use crate::tidy::tidy_completed;
+use crate::attempts::{job_under_lease, report_state};
+use crate::cleanup::cleanup_completed;
+use crate::config::{Deps, RoleConfig};
+use crate::inputs::INDEX_LIMIT;
+use crate::lease_guard::{Hold, LeaseGuard, WorkFor};
+use crate::wake::wake_dependents;
 
-/// Largest manifest that is read, bytes.
-const MANIFEST_LIMIT: u64 = 16 << 20;
+/// How often the manifest is written that other outputs of the job write at the same time.
+const MANIFEST_TRIES: u32 = 64;
 
-/// Public name of the manifest.
-const MANIFEST: &str = "manifest.json";
-
-/// Finishes a job whose manifest is committed, for whoever comes by. How long to wait where
-/// somebody else is at it.
+/// Publishes an output whose index is committed. How long to wait where another holder does it.
 ///
-/// The job is read again under the lease of its join. Deleting a job ends that lease, so who
-/// read of it before, and comes when a later job of its name is being published, can neither
-/// publish the files of the earlier one nor say of the later one that it is completed.
+/// The job is read again under the lease of the assembly. Deleting a job ends that lease, so a caller
+/// that read it before, and comes when a later job of its id is published, can neither
+/// publish the files of the earlier one nor complete the later one.
 ///
 /// # Errors
-/// The ledger's and the store's; a repeat goes on where this one stopped.
+/// The ledger's and the store's; a repeat continues where this one stopped.
 pub async fn publish(
     deps: &Deps,
     config: &RoleConfig,
     read: &JobRecord,
+    output: &OutputRecord,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Duration>> {
-    let name = LeaseName::reassemble(&read.id);
-    let held = match Held::acquire(&deps.ledger, config, name, Some(&read.id), stop).await? {
+    let name = LeaseName::assemble(&read.id, output.id());
+    let work_for = WorkFor::Output(read.output_ref(output.id()));
+    let held = match LeaseGuard::acquire(&deps.ledger, config, name, work_for, stop).await? {
         Hold::Held(held) => held,
         Hold::Busy(left) => return Ok(Some(left)),
     };
     let published = match job_under_lease(deps, read).await {
-        Ok(Some(now)) if now.state == JobState::Publishing => publish_held(deps, &now, &held).await,
-        // completed by another, or gone
+        Ok(Some(now)) if !now.deleting => match now.output(output.id()) {
+            Some(output) if output.state == OutputState::Publishing => {
+                publish_held(deps, &now, output, &held).await
+            }
+            // completed by another holder
+            _ => Ok(()),
+        },
         Ok(_) => Ok(()),
         Err(error) => Err(error.into()),
     };
@@ -49,93 +57,114 @@ pub async fn publish(
     published.map(|()| None)
 }
 
-/// The same under the lease of the join.
+/// The same under the lease of the assembly.
 ///
 /// # Errors
-/// The ledger's and the store's; a repeat goes on where this one stopped.
-pub async fn publish_held(deps: &Deps, record: &JobRecord, held: &Held) -> anyhow::Result<()> {
-    let job = &record.id;
-    let manifest_key: Key =
-        record.manifest_key.as_deref().context("a job is being published without a manifest")?.parse()?;
-    let public_manifest = Key::published(job, MANIFEST)?;
-    deps.reporter.report(Event::StageStarted {
-        job: job.clone(),
-        stage: Stage::Publish,
-        total: 1,
-        done: 0,
-        unit: "files".into(),
-    });
-    if mutant!("manifest-first") {
-        deps.store.promote(&manifest_key, &public_manifest, PutMode::CreateOnce).await?;
-    }
+/// The ledger's and the store's; a repeat continues where this one stopped.
+pub async fn publish_held(
+    deps: &Deps,
+    job: &JobRecord,
+    output: &OutputRecord,
+    held: &LeaseGuard,
+) -> anyhow::Result<()> {
+    let id = output.id();
+    let stage = Stage::Publish;
+    let started = Event::StageStarted { job: job.id.clone(), stage, total: 1, done: 0, unit: "files".into() };
+    deps.reporter.report(started);
+    let complete = || JobChange::output(id, OutputChange::Complete);
     if mutant!("complete-before-publish") {
-        deps.ledger.change(job, JobChange::Complete, Some(held.lease())).await?;
+        deps.ledger.change(&job.id, complete(), Some(held.lease())).await?;
     }
-    if !is_public(deps, &public_manifest, &manifest_key).await? {
-        let manifest = Manifest::decode(&deps.store.get_bytes(&manifest_key, MANIFEST_LIMIT).await?)?;
-        for output in &manifest.outputs {
-            if held.lost().is_cancelled() {
-                bail!("the right to publish {job} is lost");
+    let index = publish_files(deps, job, output, held).await?;
+    if !mutant!("completed-before-manifest") {
+        add_to_manifest(deps, &index.0, &index.1).await?;
+    }
+    let Some(done) = deps.ledger.change(&job.id, complete(), Some(held.lease())).await? else {
+        let now = deps.ledger.job(&job.id).await?;
+        let still = now.as_ref().and_then(|now| now.output(id)).map(|output| output.state);
+        if still == Some(OutputState::Publishing) && !mutant!("refused-is-published") {
+            bail!("the right to publish {} is lost", job.output_ref(id));
+        }
+        return cleanup_completed(deps, &job.id, id).await;
+    };
+    if mutant!("completed-before-manifest") {
+        add_to_manifest(deps, &index.0, &index.1).await?;
+    }
+    deps.reporter.report(Event::StageEnded { job: job.id.clone(), stage });
+    report_state(deps, &done, id);
+    wake_dependents(deps, &done, id).await?;
+    cleanup_completed(deps, &job.id, id).await
+}
+
+/// Copies the files of the committed index to their public names, the index last; the index and its
+/// hash.
+async fn publish_files(
+    deps: &Deps,
+    job: &JobRecord,
+    output: &OutputRecord,
+    held: &LeaseGuard,
+) -> anyhow::Result<(OutputIndex, String)> {
+    let committed = output.index.as_ref().context("an output is published without an index")?;
+    let (from, public) = (committed.key.parse::<Key>()?, Key::index(&job.id, output.id()));
+    if mutant!("index-first") {
+        deps.store.promote(&from, &public, &PutOptions::media_type("application/json")).await?;
+    }
+    // an index is public after all its files, and its hash tells it from that of an earlier job
+    if deps.store.head(&public).await?.is_some() {
+        let bytes = deps.store.get_bytes(&public, INDEX_LIMIT).await?;
+        if OutputIndex::hash_of(&bytes) == committed.hash || mutant!("leftovers-published") {
+            return Ok((OutputIndex::decode(&bytes)?, committed.hash.clone()));
+        }
+    }
+    let bytes = deps.store.get_bytes(&from, INDEX_LIMIT).await?;
+    if OutputIndex::hash_of(&bytes) != committed.hash {
+        bail!("{from} is not the index that was committed");
+    }
+    let index = OutputIndex::decode(&bytes)?;
+    for file in &index.files {
+        if held.lost().is_cancelled() {
+            bail!("the right to publish {} is lost", job.output_ref(output.id()));
+        }
+        let to = Key::published(&job.id, &file.name)?;
+        deps.store.promote(&file.work_key.parse()?, &to, &PutOptions::media_type(&file.media_type)).await?;
+        let size = deps.store.head(&to).await?.map(|object| object.bytes);
+        if size != Some(file.bytes) {
+            bail!("{to} has {size:?} bytes, the index says {}", file.bytes);
+        }
+    }
+    deps.store.promote(&from, &public, &PutOptions::media_type("application/json")).await?;
+    Ok((index, committed.hash.clone()))
+}
+
+/// Adds a published output to the manifest of its job by compare-and-swap, so that outputs that are
+/// published at the same time all are in it. The manifest of an earlier job of this id is replaced.
+async fn add_to_manifest(deps: &Deps, index: &OutputIndex, hash: &str) -> anyhow::Result<()> {
+    let key = Key::manifest(&index.job);
+    let options = PutOptions::media_type("application/json");
+    for _ in 0..MANIFEST_TRIES {
+        let found = deps.documents.get_document(&key, INDEX_LIMIT).await?;
+        let expected = match &found {
+            Some(found) => Expected::Version(found.version.clone()),
+            None => Expected::Absent,
+        };
+        let stands = match &found {
+            Some(found) => Some(Manifest::decode(&found.bytes)?),
+            None => None,
+        };
+        let manifest = match stands.filter(|m| m.epoch == index.epoch && !mutant!("manifest-replaced")) {
+            Some(mut manifest) => {
+                if manifest.outputs.get(&index.output).is_some_and(|output| output.index_hash == hash) {
+                    return Ok(());
+                }
+                manifest.add(index, hash);
+                manifest
             }
-            let to = Key::published(job, &output.name)?;
-            promote(deps, &output.work_key.parse()?, &to).await?;
-            let size = deps.store.head(&to).await?.map(|object| object.bytes);
-            if size != Some(output.bytes) {
-                bail!("{to} has {size:?} bytes, the manifest says {}", output.bytes);
-            }
-        }
-        promote(deps, &manifest_key, &public_manifest).await?;
-    }
-    if let Some(done) = deps.ledger.change(job, JobChange::Complete, Some(held.lease())).await? {
-        deps.reporter.report(Event::StageEnded { job: job.clone(), stage: Stage::Publish });
-        deps.reporter.report(Event::State { job: job.clone(), state: done.state });
-    } else if !mutant!("refused-is-published")
-        && deps.ledger.job(job).await?.is_some_and(|job| job.state == JobState::Publishing)
-    {
-        bail!("the right to publish {job} is lost");
-    }
-    tidy_completed(deps, job).await
-}
-
-/// Whether the public manifest is the one that was committed, and not that of an earlier job of
-/// this name which was deleted by half: terms never come twice. It is public after all its files.
-async fn is_public(deps: &Deps, public: &Key, committed: &Key) -> anyhow::Result<bool> {
-    let Key::Work { term, .. } = committed else { bail!("{committed} is not an attempt's") };
-    if deps.store.head(public).await?.is_none() {
-        return Ok(false);
-    }
-    let manifest = Manifest::decode(&deps.store.get_bytes(public, MANIFEST_LIMIT).await?);
-    Ok(manifest.is_ok_and(|manifest| manifest.term == *term) || mutant!("leftovers-published"))
-}
-
-/// Gives a file its public name. Where that is taken, it is by who published this job before, or
-/// by an earlier job of its name; in its place go the same bytes, or the right ones.
-async fn promote(deps: &Deps, from: &Key, to: &Key) -> anyhow::Result<()> {
-    if deps.store.promote(from, to, PutMode::CreateOnce).await? == PutResult::Exists {
-        deps.store.promote(from, to, PutMode::Replace).await?;
-    }
-    Ok(())
-}
-
-/// The name under which attempts at joining are stored and counted.
-pub fn joining() -> TaskId {
-    "reassemble".parse().expect("a plain id")
-}
-
-/// Removes every object whose key begins with `prefix`.
-///
-/// # Errors
-/// The store's.
-pub async fn delete_prefix(deps: &Deps, prefix: &str) -> anyhow::Result<()> {
-    let mut from: Option<String> = None;
-    loop {
-        let page = deps.store.list(prefix, from.as_deref(), 1000).await?;
-        for object in page.objects {
-            deps.store.delete(&object.key.parse()?).await?;
-        }
-        match page.next {
-            Some(next) => from = Some(next),
-            None => return Ok(()),
+            None => Manifest::new(index, hash),
+        };
+        let bytes = Bytes::from(manifest.encode());
+        if let DocumentWrite::Written(_) = deps.documents.put_document(&key, bytes, &expected, &options).await? {
+            return Ok(());
         }
     }
+    bail!("the manifest of {} is being written by many at once", index.job)
 }

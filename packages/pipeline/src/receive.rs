@@ -1,4 +1,4 @@
-//! The loop of a role: receive, keep hidden, handle, say what became of it.
+//! The loop of a role: receive, keep hidden, handle, settle.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,27 +9,40 @@ use segue_ports::{Delivery, PortError, Lane, Receipt, WorkQueue, mutant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::deps::{Deps, RoleConfig};
+use crate::config::{Deps, RoleConfig};
 
-/// What is to become of a message.
+/// What happens to a message that was handled.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Its effect is durable, or there is nothing to do: remove it.
     Done,
     /// Show it again after this long.
     Later(Duration),
-    /// Put it aside for a person.
+    /// Dead-letter it with this reason.
     Poison(String),
 }
 
-/// Handles messages of `queue`, one at a time, until `shutdown`.
+impl Outcome {
+    /// The outcome of a message that was about several outputs: it comes again while one of them has to be
+    /// tried again, at the latest time that one asks for.
+    pub(crate) fn worst(outcomes: Vec<Outcome>) -> Outcome {
+        let rank = |outcome: &Outcome| match outcome {
+            Outcome::Done => (0, Duration::ZERO),
+            Outcome::Poison(_) => (1, Duration::ZERO),
+            Outcome::Later(wait) => (2, *wait),
+        };
+        outcomes.into_iter().max_by_key(rank).unwrap_or(Outcome::Done)
+    }
+}
+
+/// Handles messages of `lane`, one at a time, until `shutdown`.
 ///
 /// A message is removed only after `handle` said so; a handler that fails leaves it to
-/// come again. A text that is no message of ours is put aside.
+/// come again. A text that is no message is dead-lettered.
 pub async fn serve<H, F>(
     deps: &Deps,
     config: &RoleConfig,
-    queue: Lane,
+    lane: Lane,
     shutdown: CancellationToken,
     handle: H,
 ) where
@@ -37,15 +50,15 @@ pub async fn serve<H, F>(
     F: Future<Output = anyhow::Result<Outcome>>,
 {
     let foreign = |_, error: DomainError| async move { Ok(Outcome::Poison(error.to_string())) };
-    serve_all(deps, config, queue, shutdown, handle, foreign).await;
+    serve_all(deps, config, lane, shutdown, handle, foreign).await;
 }
 
-/// The same for a queue on which others write as well: what is no message of ours goes to
+/// The same for a lane on which other systems write as well: a text that is no message goes to
 /// `foreign`, with the reason why it is none.
 pub async fn serve_all<H, F, G, A>(
     deps: &Deps,
     config: &RoleConfig,
-    queue: Lane,
+    lane: Lane,
     shutdown: CancellationToken,
     handle: H,
     foreign: G,
@@ -66,15 +79,15 @@ pub async fn serve_all<H, F, G, A>(
         let received = tokio::select! {
             biased;
             () = given_up => return,
-            received = deps.queue.receive(queue, 1, config.visibility, config.poll_wait) => received,
+            received = deps.queue.receive(lane, 1, config.visibility, config.poll_wait) => received,
         };
         match received {
             Ok(deliveries) if shutdown.is_cancelled() => {
                 for delivery in deliveries {
                     if let Err(error) =
-                        settle(deps, queue, &delivery.receipt, &Outcome::Later(Duration::ZERO)).await
+                        settle(deps, lane, &delivery.receipt, &Outcome::Later(Duration::ZERO)).await
                     {
-                        tracing::warn!(%queue, %error, "message not given back, it will come again");
+                        tracing::warn!(queue = %lane, %error, "message not given back, it will come again");
                     }
                 }
                 return;
@@ -82,13 +95,13 @@ pub async fn serve_all<H, F, G, A>(
             Ok(deliveries) => {
                 errors = 0;
                 for delivery in deliveries {
-                    attend(deps, config, queue, delivery, &handle, &foreign).await;
+                    attend(deps, config, lane, delivery, &handle, &foreign).await;
                 }
             }
             Err(error) => {
                 errors = errors.saturating_add(1);
-                tracing::warn!(%queue, %error, "queue cannot be read");
-                let wait = config.backoff_after(errors, queue.as_str());
+                tracing::warn!(queue = %lane, %error, "queue cannot be read");
+                let wait = config.backoff_after(errors, lane.as_str());
                 tokio::select! {
                     biased;
                     () = shutdown.cancelled() => return,
@@ -102,7 +115,7 @@ pub async fn serve_all<H, F, G, A>(
 async fn attend<H, F, G, A>(
     deps: &Deps,
     config: &RoleConfig,
-    queue: Lane,
+    lane: Lane,
     delivery: Delivery,
     handle: &H,
     foreign: &G,
@@ -112,13 +125,13 @@ async fn attend<H, F, G, A>(
     G: Fn(String, DomainError) -> A,
     A: Future<Output = anyhow::Result<Outcome>>,
 {
-    let hidden = Hidden::keep(&deps.queue, queue, &delivery.receipt, config.visibility);
+    let hidden = Hidden::keep(&deps.queue, lane, &delivery.receipt, config.visibility);
     if mutant!("ack-on-receive") {
-        let _ = settle(deps, queue, &delivery.receipt, &Outcome::Done).await;
+        let _ = settle(deps, lane, &delivery.receipt, &Outcome::Done).await;
     }
     let handled = match Message::decode(&delivery.body) {
         Ok(message) => handle(message).await,
-        // for a worker of a newer build; not ours to judge
+        // for a worker of a newer build
         Err(DomainError::Version { .. }) if !mutant!("newer-is-poison") => {
             Ok(Outcome::Later(config.visibility))
         }
@@ -126,28 +139,28 @@ async fn attend<H, F, G, A>(
         Err(error) => foreign(delivery.body.clone(), error).await,
     };
     let outcome = handled.unwrap_or_else(|error| {
-        tracing::warn!(%queue, error = format!("{error:#}"), "message not handled, it will come again");
+        tracing::warn!(queue = %lane, error = format!("{error:#}"), "message not handled, it will come again");
         match mutant!("error-is-done") {
             true => Outcome::Done,
             false => Outcome::Later(config.backoff_after(delivery.deliveries, &delivery.body)),
         }
     });
     drop(hidden);
-    if let Err(error) = settle(deps, queue, &delivery.receipt, &outcome).await {
-        tracing::warn!(%queue, %error, ?outcome, "message not settled, it will come again");
+    if let Err(error) = settle(deps, lane, &delivery.receipt, &outcome).await {
+        tracing::warn!(queue = %lane, %error, ?outcome, "message not settled, it will come again");
     }
 }
 
 async fn settle(
     deps: &Deps,
-    queue: Lane,
+    lane: Lane,
     receipt: &Receipt,
     outcome: &Outcome,
 ) -> Result<(), PortError> {
     match outcome {
-        Outcome::Done => deps.queue.ack(queue, receipt).await?,
-        Outcome::Later(delay) => deps.queue.extend(queue, receipt, *delay).await?,
-        Outcome::Poison(reason) => deps.queue.dead_letter(queue, receipt, reason).await?,
+        Outcome::Done => deps.queue.ack(lane, receipt).await?,
+        Outcome::Later(delay) => deps.queue.extend(lane, receipt, *delay).await?,
+        Outcome::Poison(reason) => deps.queue.dead_letter(lane, receipt, reason).await?,
     };
     Ok(())
 }

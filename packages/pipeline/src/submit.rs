@@ -1,23 +1,33 @@
-//! How a job begins.
+//! Creation of a job.
 
-use std::time::Duration;
+use segue_domain::{AssetId, DomainError, JobId, JobRecord, OutputState, Recipe};
+use segue_ports::{NewJob, PortError};
 
-use segue_domain::{JobRecord, JobState, Message};
-use segue_ports::{NewJob, PortError, Lane};
+use crate::config::Deps;
+use crate::wake::ask_for_plan;
 
-use crate::deps::Deps;
+/// A job that applies `recipe` to the asset of the same id.
+pub fn new_job(id: &JobId, source_key: String, recipe: &Recipe) -> NewJob {
+    let asset: Result<AssetId, DomainError> = id.as_str().parse();
+    NewJob {
+        id: id.clone(),
+        asset: asset.expect("ids of jobs and assets have the same form"),
+        source_key,
+        recipe: recipe.to_json(),
+        outputs: recipe.new_outputs(),
+        awaiting: None,
+    }
+}
 
-/// Creates the job, unless it is there, and asks a chunker to plan it. A repeat is the
-/// same job.
+/// Creates the job, unless it is there, and asks for the plans of its outputs. A repeat is the same job.
 ///
 /// # Errors
 /// The ledger's and the queue's. After an error the job may be there without a message;
 /// a repeat or the sweeper sends it.
 pub async fn submit(deps: &Deps, job: NewJob) -> Result<JobRecord, PortError> {
     let created = deps.ledger.create_job(job).await?;
-    if created.job.state == JobState::Created {
-        let body = Message::Chunk { job: created.job.id.clone() }.encode();
-        deps.queue.send(Lane::Plan, &[body], Duration::ZERO).await?;
+    if created.job.open_outputs().any(|output| output.state == OutputState::Created) {
+        ask_for_plan(deps, &created.job.id).await?;
     }
     Ok(created.job)
 }

@@ -1,4 +1,4 @@
-//! Keeps a task's progress honest: what an engine reports adds up to the task's work.
+//! Progress of one attempt, bounded so that what an engine reports adds up to the task's work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,0 +1,103 @@
+//! The assembler: one output from its parts, with its certificate.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use segue_domain::{FileKind, OutputMake};
+use segue_ports::{AssembleRequest, Assembled, AssembledFile, Assembler, EngineError};
+use serde::{Deserialize, Serialize};
+
+use crate::context::EngineContext;
+use crate::media_plan::internal;
+use crate::outputs::{thumbnail, transcript, video};
+use crate::{errors, files};
+
+/// Version of the certificate document.
+const CERTIFICATE_VERSION: u32 = 1;
+
+/// The seam certificate of an output as it is published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Document version, 1.
+    pub version: u32,
+    /// Hash of the plan whose parts were joined.
+    pub plan: String,
+    /// Number of segments.
+    pub segments: u32,
+    /// Names and versions of the programs that made it.
+    pub tools: BTreeMap<String, String>,
+    /// The proof of picture and sound, of a video.
+    pub media: Option<segue_media::Certificate>,
+    /// The proof of a transcript.
+    pub speech: Option<SpeechProof>,
+}
+
+/// The proof of a transcript.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpeechProof {
+    /// Samples at 16 kHz of each segment, in order; they touch each other and begin at 0, so that every
+    /// sample is transcribed by exactly one task.
+    pub heard: Vec<(i64, i64)>,
+    /// Words in all.
+    pub words: u64,
+    /// Whether no word starts before the one before it.
+    pub times_monotonic: bool,
+}
+
+/// Assembles outputs.
+pub struct MediaAssembler {
+    context: Arc<EngineContext>,
+}
+
+impl MediaAssembler {
+    /// An assembler with these tools.
+    pub fn new(context: Arc<EngineContext>) -> MediaAssembler {
+        MediaAssembler { context }
+    }
+}
+
+#[async_trait]
+impl Assembler for MediaAssembler {
+    async fn assemble(&self, request: AssembleRequest) -> Result<Assembled, EngineError> {
+        let media_plan = self.context.media_plan(&request.plan)?;
+        let mut notes = media_plan.warnings.clone();
+        let mut published = Vec::new();
+        let (mut media, mut speech) = (None, None);
+        match &request.plan.spec.make {
+            OutputMake::Video(_) => {
+                let video = video::assemble(&self.context, &request, &media_plan).await?;
+                published.push(video.file);
+                notes.extend(video.notes);
+                media = Some(video.certificate);
+            }
+            OutputMake::Transcript(recipe) => {
+                let (recipe, owned) = (recipe.clone(), request.clone());
+                let stitched = tokio::task::spawn_blocking(move || transcript::assemble(&recipe, &owned));
+                let stitched = stitched.await.map_err(|e| internal(format!("stitching ended badly: {e}")))?;
+                let (files, proof) = stitched?;
+                published.extend(files);
+                speech = Some(proof);
+            }
+            OutputMake::Thumbnail(_) => published.push(thumbnail::assemble(&request)?),
+        }
+        let certificate = Certificate {
+            version: CERTIFICATE_VERSION,
+            plan: request.plan_hash.clone(),
+            segments: request.plan.segments.len() as u32,
+            tools: self.context.versions(),
+            media,
+            speech,
+        };
+        published.push(write(&certificate, &request)?);
+        Ok(Assembled { files: published, notes, tools: self.context.versions() })
+    }
+}
+
+fn write(certificate: &Certificate, request: &AssembleRequest) -> Result<AssembledFile, EngineError> {
+    let path = request.run.scratch.join("certificate.json");
+    let text = serde_json::to_string_pretty(certificate).map_err(|e| internal(e.to_string()))? + "\n";
+    std::fs::write(&path, text).map_err(|e| errors::io(path.display(), &e))?;
+    let name = format!("{}.certificate.json", request.plan.output);
+    files::finished(&name, path, FileKind::Certificate, "application/json", "measured on the finished files")
+}

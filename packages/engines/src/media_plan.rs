@@ -1,0 +1,69 @@
+//! The engines' part of a plan: facts about the source, cuts of its picture.
+
+use segue_domain::{FaultKind, Plan};
+use segue_media::{PicturePlan, SourceFacts, SpeechFile};
+use segue_ports::EngineError;
+use serde::{Deserialize, Serialize};
+
+/// Newest version that this build reads, and the one it writes.
+const MEDIA_PLAN_VERSION: u32 = 1;
+
+/// The engines' part of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediaPlan {
+    version: u32,
+    /// Streams, sizes and times of the source.
+    pub facts: SourceFacts,
+    /// The picture's cuts; absent where no picture is wanted or there is none.
+    pub picture: Option<PicturePlan>,
+    /// Index of the sound stream that is transcribed.
+    pub speech_stream: Option<u32>,
+    /// Its samples in a file of the plan, where workers read samples instead of decoding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speech_file: Option<SpeechFile>,
+    /// Notes for the user, for the manifest.
+    pub warnings: Vec<String>,
+}
+
+impl MediaPlan {
+    /// Facts of this build.
+    pub fn new(facts: SourceFacts, picture: Option<PicturePlan>, speech_stream: Option<u32>) -> MediaPlan {
+        MediaPlan {
+            version: MEDIA_PLAN_VERSION,
+            facts,
+            picture,
+            speech_stream,
+            speech_file: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The document that goes into a plan.
+    pub fn write(&self) -> Result<serde_json::Value, EngineError> {
+        serde_json::to_value(self).map_err(|e| internal(format!("facts of the plan: {e}")))
+    }
+
+    /// Reads the document in a plan. The version is read first.
+    ///
+    /// # Errors
+    /// A document of a newer build ([`EngineError::newer`]), or one that cannot be read.
+    pub fn read(plan: &Plan) -> Result<MediaPlan, EngineError> {
+        let version = plan.engine.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        if version > u64::from(MEDIA_PLAN_VERSION) {
+            let why = format!("the plan's facts have version {version}, this build reads {MEDIA_PLAN_VERSION}");
+            return Err(EngineError::newer(why));
+        }
+        serde_json::from_value(plan.engine.clone()).map_err(|e| internal(format!("facts of the plan: {e}")))
+    }
+
+    /// The picture's cuts, for a task that is about them.
+    pub fn picture(&self) -> Result<&PicturePlan, EngineError> {
+        self.picture.as_ref().ok_or_else(|| internal("the plan has no picture"))
+    }
+}
+
+/// An internal error (a bug in Segue).
+pub fn internal(message: impl Into<String>) -> EngineError {
+    EngineError::new(FaultKind::Internal, message)
+}

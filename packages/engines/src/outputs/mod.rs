@@ -1,0 +1,97 @@
+//! Outputs: one file for each kind, with its plan and its assembly.
+
+pub mod thumbnail;
+pub mod transcript;
+pub mod video;
+
+use segue_domain::recipe::default_map_attempts;
+use segue_domain::{OutputId, OutputSpec, Plan, Segment, Task, TaskId, TaskKind, TickRange, Timebase};
+use segue_media::SourceFacts;
+use segue_ports::{EngineError, ProducedFile, WorkContext};
+
+use crate::media_plan::MediaPlan;
+
+/// A request to plan one output; the source was probed for all of them.
+pub struct OutputRequest<'a> {
+    /// The context of the planning.
+    pub run: &'a WorkContext,
+    /// The output.
+    pub output: &'a OutputId,
+    /// What it is to be.
+    pub spec: &'a OutputSpec,
+    /// Longest distance of cuts, microseconds.
+    pub segment_us: i64,
+    /// Whether the job asks for other outputs too.
+    pub has_others: bool,
+    /// Streams, sizes and times of the source.
+    pub facts: &'a SourceFacts,
+    /// Notes on the source that every output has.
+    pub warnings: &'a [String],
+}
+
+/// The parts of a plan that depend on the kind of output.
+pub struct Tasks {
+    /// Facts for the engines.
+    pub media: MediaPlan,
+    /// Length of a tick of the segments' ranges.
+    pub timebase: Timebase,
+    /// The segments.
+    pub segments: Vec<Segment>,
+    /// The tasks, in the order in which to start them.
+    pub tasks: Vec<Task>,
+    /// Files for the workers.
+    pub files: Vec<ProducedFile>,
+    /// Why there are no tasks.
+    pub reason: Option<String>,
+}
+
+impl Tasks {
+    /// An output that cannot be made from this source, which is no failure.
+    pub fn none(request: &OutputRequest<'_>, reason: &str) -> Tasks {
+        Tasks {
+            media: MediaPlan::new(request.facts.clone(), None, None),
+            timebase: Timebase::MICROS,
+            segments: Vec::new(),
+            tasks: Vec::new(),
+            files: Vec::new(),
+            reason: Some(reason.to_owned()),
+        }
+    }
+}
+
+/// A task on a segment, or on the whole length.
+pub fn task(kind: TaskKind, segment: Option<u32>, work_ms: u64) -> Task {
+    let id = TaskId::of(kind, segment.unwrap_or(0));
+    Task { id, kind, segment, work_ms: work_ms.max(1), attempts: None }
+}
+
+/// How often a task that runs the user's own program is tried.
+pub fn own_attempts(spec: &OutputSpec) -> u32 {
+    let map = spec.video().and_then(|video| video.map.as_ref());
+    map.map_or_else(default_map_attempts, |map| map.attempts)
+}
+
+/// Segments of equal length in time, for outputs that are not cut at pictures.
+pub fn segments_in_time(facts: &SourceFacts, every_us: i64) -> Vec<Segment> {
+    let start = facts.start_time_us;
+    let length = facts.duration_us.unwrap_or(0).max(1);
+    // a tail shorter than half a segment stays with the one before
+    let count = ((length + every_us / 2) / every_us).clamp(1, 1_000_000);
+    let segment = |i: i64| {
+        let is_last = i + 1 == count;
+        let end = if is_last { start + length.max(i * every_us + 1) } else { start + (i + 1) * every_us };
+        Segment { index: i as u32, range: TickRange { start: start + i * every_us, end }, frames: 0, bytes: 0 }
+    };
+    (0..count).map(segment).collect()
+}
+
+/// The public name of a file of an output: at the top for the output that is named like its kind, in a
+/// folder of the output's name for every other.
+pub fn public_name(plan: &Plan, name: &str) -> String {
+    if plan.output.as_str() == plan.spec.make.kind() { name.to_owned() } else { format!("{}/{name}", plan.output) }
+}
+
+/// An error that is the source's fault.
+pub fn source_error(why: &str) -> EngineError {
+    EngineError::new(segue_domain::FaultKind::Source, why)
+}

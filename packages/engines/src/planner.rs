@@ -1,0 +1,113 @@
+//! The planner: from a source and outputs of a recipe to segments and tasks, with one probe.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use segue_domain::plan::PLAN_VERSION;
+use segue_domain::{OutputId, OutputMake, Plan, Recipe};
+use segue_media::SourceFacts;
+use segue_ports::{EngineError, PlanRequest, Planned, PlannedOutput, Planner};
+
+use crate::context::EngineContext;
+use crate::media_plan::internal;
+use crate::outputs::video::PictureCuts;
+use crate::outputs::{OutputRequest, Tasks, thumbnail, transcript, video};
+use crate::{errors, source};
+
+/// Plans with ffprobe and the source's own index.
+pub struct MediaPlanner {
+    context: Arc<EngineContext>,
+}
+
+impl MediaPlanner {
+    /// A planner with these tools.
+    pub fn new(context: Arc<EngineContext>) -> MediaPlanner {
+        MediaPlanner { context }
+    }
+}
+
+#[async_trait]
+impl Planner for MediaPlanner {
+    async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError> {
+        let source = source::of(&request.source);
+        source.bring_head().await.map_err(errors::media)?;
+        let facts = self.context.probe(source.path()).await?;
+        let warnings = source_warnings(&facts);
+        let mut cuts = PictureCuts::default();
+        let mut planned = Planned { outputs: BTreeMap::new(), warnings: warnings.clone() };
+        for output in &request.outputs {
+            let spec = request.recipe.outputs.get(output);
+            let spec = spec.ok_or_else(|| internal(format!("the recipe has no output {output}")))?;
+            let wanted = OutputRequest {
+                run: &request.run,
+                output,
+                spec,
+                segment_us: request.recipe.segment_duration.micros(),
+                has_others: request.recipe.outputs.len() > 1,
+                facts: &facts,
+                warnings: &warnings,
+            };
+            let tasks = match &spec.make {
+                OutputMake::Video(recipe) => {
+                    video::plan(&self.context, &source, &wanted, recipe, &mut cuts).await
+                }
+                OutputMake::Transcript(recipe) => {
+                    transcript::plan(&self.context, &source, &wanted, recipe).await
+                }
+                OutputMake::Thumbnail(_) => Ok(thumbnail::plan(&wanted)),
+            };
+            if let Err(error) = &tasks
+                && error.cancelled
+            {
+                return Err(error.clone());
+            }
+            let plan = tasks.and_then(|tasks| self.finish(&request, output, &facts, tasks));
+            if let Ok(plan) = &plan {
+                planned.warnings.extend(plan.plan.reason.clone());
+            }
+            planned.outputs.insert(output.clone(), plan);
+        }
+        Ok(planned)
+    }
+}
+
+impl MediaPlanner {
+    fn finish(
+        &self,
+        request: &PlanRequest,
+        output: &OutputId,
+        facts: &SourceFacts,
+        tasks: Tasks,
+    ) -> Result<PlannedOutput, EngineError> {
+        let Tasks { media, timebase, segments, tasks, files, reason } = tasks;
+        let Recipe { name, outputs, .. } = &request.recipe;
+        let plan = Plan {
+            version: PLAN_VERSION,
+            job: request.run.job.clone(),
+            output: output.clone(),
+            recipe: name.clone(),
+            spec: outputs[output].clone(),
+            source_key: request.source_key.clone(),
+            source_bytes: facts.size_bytes,
+            duration_ms: facts.duration_us.and_then(|us| u64::try_from(us / 1000).ok()),
+            timebase,
+            segments,
+            tasks,
+            reason,
+            files: BTreeMap::new(),
+            needs: BTreeMap::new(),
+            tools: self.context.versions(),
+            engine: media.write()?,
+        };
+        Ok(PlannedOutput { plan, files })
+    }
+}
+
+fn source_warnings(facts: &SourceFacts) -> Vec<String> {
+    let missing = facts.short_by_bytes;
+    missing
+        .map(|bytes| format!("the source is cut off: {bytes} bytes that it announces are missing"))
+        .into_iter()
+        .collect()
+}

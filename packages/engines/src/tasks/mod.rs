@@ -1,0 +1,26 @@
+//! Map engines: one file for each kind of task.
+
+pub mod digest;
+pub mod encode;
+pub mod map;
+pub mod sound;
+pub mod thumbnail;
+pub mod transcribe;
+
+use std::sync::Arc;
+
+use segue_ports::MapEngine;
+
+use crate::context::EngineContext;
+
+/// Every map engine.
+pub fn all(context: &Arc<EngineContext>) -> Vec<Arc<dyn MapEngine>> {
+    vec![
+        Arc::new(digest::DigestEngine::new(Arc::clone(context))),
+        Arc::new(map::CustomMapEngine::new(Arc::clone(context))),
+        Arc::new(encode::EncodeEngine::new(Arc::clone(context))),
+        Arc::new(sound::SoundEngine::new(Arc::clone(context))),
+        Arc::new(transcribe::TranscribeEngine::new(Arc::clone(context))),
+        Arc::new(thumbnail::ThumbnailEngine::new(Arc::clone(context))),
+    ]
+}

@@ -1,0 +1,186 @@
+//! Attempts at work: counting those that failed, started and survived, and failing the output of a task
+//! that does not succeed.
+
+use std::time::Duration;
+
+use segue_domain::{Failure, FaultKind, JobRecord, OutputRef, TaskId};
+use segue_ports::{EngineError, Event, JobChange, Lease, OutputChange, PortError, PortErrorKind, mutant};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Deps, RoleConfig};
+use crate::receive::Outcome;
+
+/// Attempts that are started at most for each that may be killed.
+const STARTED_FOR_EACH_KILLED: u32 = 20;
+
+/// How often a worker tries to count an attempt that it survived.
+const COUNT_TRIES: u32 = 5;
+
+/// Records a failed attempt, and returns what happens to its message.
+///
+/// A cancelled attempt is delivered again at once; one that met a document of a newer build is left
+/// to a newer worker. One that may succeed later is counted and comes back after a wait; when it has
+/// failed `attempts` times, or as often as the role's rule allows, the message is dead-lettered and the
+/// output fails. Every other error fails the output at once.
+pub async fn record_failure(
+    deps: &Deps,
+    config: &RoleConfig,
+    output: &OutputRef,
+    task: &TaskId,
+    attempts: Option<u32>,
+    lease: &Lease,
+    error: EngineError,
+) -> anyhow::Result<Outcome> {
+    if error.cancelled && !mutant!("cancelled-is-failure") {
+        return Ok(Outcome::Later(Duration::ZERO));
+    }
+    if error.newer && !mutant!("newer-is-failure") {
+        tracing::warn!(%output, %task, %error, "left to a newer worker");
+        return Ok(Outcome::Later(config.visibility));
+    }
+    if !error.retryable {
+        let failed = fail(deps, output, error.into_failure(Some(task.clone())), lease).await?;
+        return Ok(if failed { Outcome::Done } else { Outcome::Later(Duration::ZERO) });
+    }
+    let failures = deps.ledger.count_failure(output, task).await?;
+    let failures = if mutant!("failures-not-counted") { 1 } else { failures };
+    if failures < attempts.unwrap_or(config.max_attempts) {
+        tracing::warn!(%output, %task, failures, error = %error, "attempt failed, it will be tried again");
+        return Ok(Outcome::Later(config.backoff_after(failures, task.as_str())));
+    }
+    let mut failure = error.into_failure(Some(task.clone()));
+    failure.cause = format!("{} (tried {failures} times)", failure.cause);
+    let reason = failure.cause.clone();
+    let failed = fail(deps, output, failure, lease).await?;
+    Ok(if failed { Outcome::Poison(reason) } else { Outcome::Later(Duration::ZERO) })
+}
+
+/// Counts the start of an attempt and fails the output of a task that killed too many workers: what
+/// happens to its message then. `None` where the task may be tried.
+///
+/// Killed attempts = started − survived ([`count_survivor`]). A worker that lost its lease, on a machine
+/// that is overloaded or cannot reach the ledger, survives. A task that no worker can hold to the end is
+/// not tried for ever either.
+pub async fn fail_if_poison(
+    deps: &Deps,
+    config: &RoleConfig,
+    output: &OutputRef,
+    task: &TaskId,
+    attempts: Option<u32>,
+    lease: &Lease,
+) -> anyhow::Result<Option<Outcome>> {
+    let started = count_start(deps, output, task, lease).await?;
+    let most = config.max_begun.max(attempts.unwrap_or(0));
+    if started < most || mutant!("killers-not-counted") {
+        return Ok(None);
+    }
+    let survived = deps.ledger.failures(output, &counter("lived", task)).await?;
+    let killed = started.saturating_sub(survived);
+    let in_all = most.saturating_mul(STARTED_FOR_EACH_KILLED);
+    let cause = if killed >= most {
+        format!("{task} ended {killed} workers without a result; look at memory limits and at the source")
+    } else if started >= in_all {
+        format!(
+            "{task} was started {started} times and no worker kept its lease to the end; set longer leases \
+             (SEGUE_LEASE) or run fewer workers on a machine"
+        )
+    } else {
+        return Ok(None);
+    };
+    let failure = Failure {
+        kind: FaultKind::Environment,
+        cause: cause.clone(),
+        task: Some(task.clone()),
+        stderr_tail: vec![],
+    };
+    let failed = fail(deps, output, failure, lease).await?;
+    Ok(Some(if failed { Outcome::Poison(cause) } else { Outcome::Later(Duration::ZERO) }))
+}
+
+/// Counts that work is started again, because workers that are killed cannot report it. The count
+/// belongs to this life of the job, since the output was last retried by hand.
+///
+/// The term is no such count. It is never reset, not even by the deletion of a job, so a job with an id
+/// that was used often begins with a high one. The first term of all is no repeat and costs no call.
+pub async fn count_start(
+    deps: &Deps,
+    output: &OutputRef,
+    name: &TaskId,
+    lease: &Lease,
+) -> Result<u32, PortError> {
+    if lease.term.0 == 1 {
+        return Ok(0);
+    }
+    if mutant!("killers-by-term") {
+        return Ok(lease.term.0.saturating_sub(1) as u32);
+    }
+    deps.ledger.count_failure(output, &counter("begun", name)).await
+}
+
+/// Counts that the holder of the lease survived, where `outcome` is that the work has to be started
+/// again. Tried a few times while the ledger does not answer, until `shutdown`; a holder that could not
+/// be counted counts as killed.
+pub async fn count_survivor(
+    deps: &Deps,
+    config: &RoleConfig,
+    output: &OutputRef,
+    name: &TaskId,
+    outcome: &anyhow::Result<Outcome>,
+    shutdown: &CancellationToken,
+) {
+    if matches!(outcome, Ok(Outcome::Done | Outcome::Poison(_))) || mutant!("living-not-counted") {
+        return;
+    }
+    for tried in 1..=COUNT_TRIES {
+        match deps.ledger.count_failure(output, &counter("lived", name)).await {
+            Ok(_) => return,
+            // the job is not there any more
+            Err(error) if error.kind == PortErrorKind::NotFound => return,
+            Err(error) => tracing::warn!(%output, task = %name, tried, %error, "a survivor is not counted"),
+        }
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(config.backoff_after(tried, name.as_str())) => {}
+        }
+    }
+}
+
+/// The name under which something about a task is counted beside its failures.
+fn counter(what: &str, task: &TaskId) -> TaskId {
+    let short: String = task.as_str().chars().take(80).collect();
+    format!("{what}_{short}").parse().expect("a plain id, and short enough")
+}
+
+/// Whether the output failed by this. It does not when the attempt is stale or the output has ended.
+async fn fail(deps: &Deps, output: &OutputRef, failure: Failure, lease: &Lease) -> Result<bool, PortError> {
+    let cause = failure.cause.clone();
+    let fence = Some(lease).filter(|_| !mutant!("fail-unfenced"));
+    let change = JobChange::output(&output.output, OutputChange::Fail(failure));
+    let Some(record) = deps.ledger.change(&output.job, change, fence).await? else {
+        tracing::info!(%output, cause, "a failure that does not count any more");
+        return Ok(false);
+    };
+    tracing::error!(%output, cause, "output failed");
+    report_state(deps, &record, &output.output);
+    Ok(true)
+}
+
+/// Reports the state of an output that changed, and that of its job.
+pub fn report_state(deps: &Deps, record: &JobRecord, output: &segue_domain::OutputId) {
+    if let Some(changed) = record.output(output) {
+        let (job, output, state) = (record.id.clone(), output.clone(), changed.state);
+        deps.reporter.report(Event::Output { job, output, state });
+    }
+    deps.reporter.report(Event::State { job: record.id.clone(), state: record.state() });
+}
+
+/// The job now that one of its leases is held: work begins with this document, not with the one that
+/// was read before. Deleting a job ends its leases, so whatever is committed under the lease from here
+/// on is committed to this job, and not to a later one of its id.
+pub async fn job_under_lease(deps: &Deps, read: &JobRecord) -> Result<Option<JobRecord>, PortError> {
+    if mutant!("job-read-before-lease") {
+        return Ok(Some(read.clone()));
+    }
+    deps.ledger.job(&read.id).await
+}

@@ -1,0 +1,191 @@
+//! Removal of files that are not needed any more, output by output.
+//!
+//! A request can reach the store long after its sender gave up, so a folder that was emptied once may
+//! get files again: the sweeper looks again. Files are listed *before* the ledger is asked. Keys carry
+//! terms, terms are never repeated, and so what was listed before the ledger answered that an output has
+//! ended was not written by a later job of that id.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use segue_domain::{HolderId, JobId, Key, OutputId, OutputRef, OutputState, TaskId};
+use segue_ports::{Acquired, LeaseName, mutant};
+
+use crate::config::Deps;
+
+/// Objects that are listed at once.
+const PAGE: usize = 1000;
+
+/// What may be removed of an output.
+enum Removable {
+    /// Everything that is not public.
+    Everything,
+    /// What no completion names.
+    Unnamed(OutputRef),
+    /// Nothing.
+    Nothing,
+}
+
+async fn removable(deps: &Deps, job: &JobId, output: &OutputId) -> anyhow::Result<Removable> {
+    let Some(record) = deps.ledger.job(job).await? else { return Ok(Removable::Everything) };
+    let Some(found) = record.output(output) else { return Ok(Removable::Everything) };
+    if mutant!("cleanup-by-job-state") && record.state() == segue_domain::JobState::Completed {
+        return Ok(Removable::Everything);
+    }
+    Ok(match found.state {
+        _ if record.deleting => Removable::Everything,
+        OutputState::Completed => Removable::Everything,
+        OutputState::Failed | OutputState::Cancelled => Removable::Unnamed(record.output_ref(output)),
+        _ => Removable::Nothing,
+    })
+}
+
+/// Removes every object whose key begins with `prefix`.
+///
+/// # Errors
+/// The store's.
+pub async fn delete_prefix(deps: &Deps, prefix: &str) -> anyhow::Result<()> {
+    let mut from: Option<String> = None;
+    loop {
+        let page = deps.store.list(prefix, from.as_deref(), PAGE).await?;
+        let keys: Result<Vec<Key>, _> = page.objects.iter().map(|object| object.key.parse()).collect();
+        deps.store.delete_many(&keys?).await?;
+        match page.next {
+            Some(next) => from = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Removes what was only needed on the way to a completed output.
+///
+/// # Errors
+/// The ledger's and the store's.
+pub async fn cleanup_completed(deps: &Deps, job: &JobId, output: &OutputId) -> anyhow::Result<()> {
+    let mut prefixes = vec![Key::output_work_prefix(job, output), Key::output_segment_prefix(job, output)];
+    if mutant!("cleanup-by-job-state") {
+        prefixes = vec![Key::work_prefix(job), Key::segment_prefix(job)];
+    }
+    if mutant!("segments-not-tidied") {
+        prefixes.pop();
+    }
+    for prefix in prefixes {
+        let mut from: Option<String> = None;
+        loop {
+            let page = deps.store.list(&prefix, from.as_deref(), PAGE).await?;
+            if page.objects.is_empty() {
+                break;
+            }
+            let is_completed = matches!(removable(deps, job, output).await?, Removable::Everything);
+            if !is_completed && !mutant!("tidy-without-asking") {
+                return Ok(());
+            }
+            let keys: Result<Vec<Key>, _> = page.objects.iter().map(|object| object.key.parse()).collect();
+            deps.store.delete_many(&keys?).await?;
+            match page.next {
+                Some(next) => from = Some(next),
+                None => break,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes from the whole store what no output needs: every file on the way of outputs that are
+/// completed or not there, and of outputs that failed or were cancelled the files that no completion
+/// names.
+///
+/// # Errors
+/// The ledger's and the store's.
+pub async fn cleanup_store(deps: &Deps, holder: &HolderId, ttl: Duration) -> anyhow::Result<()> {
+    for prefix in [Key::WORK, Key::SEGMENTS] {
+        if mutant!("store-not-tidied") || mutant!("segments-not-tidied") && prefix == Key::SEGMENTS {
+            continue;
+        }
+        let mut from: Option<String> = None;
+        loop {
+            let page = deps.store.list(prefix, from.as_deref(), PAGE).await?;
+            let mut outputs = BTreeMap::<(JobId, OutputId), Vec<Key>>::new();
+            for object in page.objects {
+                // an object that a newer build, or another program, put there is left alone
+                let Ok(key) = object.key.parse::<Key>() else { continue };
+                if let Key::Work { job, output, .. } | Key::Segment { job, output, .. } = &key {
+                    outputs.entry((job.clone(), output.clone())).or_default().push(key);
+                }
+            }
+            for ((job, output), keys) in outputs {
+                cleanup_output(deps, holder, ttl, &job, &output, keys).await?;
+            }
+            match page.next {
+                Some(next) => from = Some(next),
+                None => break,
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn cleanup_output(
+    deps: &Deps,
+    holder: &HolderId,
+    ttl: Duration,
+    job: &JobId,
+    output: &OutputId,
+    keys: Vec<Key>,
+) -> anyhow::Result<()> {
+    match removable(deps, job, output).await? {
+        Removable::Everything => deps.store.delete_many(&keys).await?,
+        Removable::Nothing => {}
+        Removable::Unnamed(output) => {
+            let mut tasks = BTreeMap::<TaskId, Vec<Key>>::new();
+            for key in keys {
+                if let Key::Work { task, .. } = &key {
+                    tasks.entry(task.clone()).or_default().push(key);
+                }
+            }
+            for (task, keys) in tasks {
+                cleanup_task(deps, holder, ttl, &output, &task, keys).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes the files that attempts at a task of a failed or cancelled output left. The task's lease is
+/// acquired first: an attempt that is still running could record a file that is about to be removed.
+async fn cleanup_task(
+    deps: &Deps,
+    holder: &HolderId,
+    ttl: Duration,
+    output: &OutputRef,
+    task: &TaskId,
+    keys: Vec<Key>,
+) -> anyhow::Result<()> {
+    let unnamed = |keys: &[Key], done: Option<segue_domain::Completion>| -> Vec<Key> {
+        let files = done.map(|done| done.files).unwrap_or_default();
+        let is_named = |key: &Key| files.iter().any(|file| file.key == key.to_string());
+        keys.iter().filter(|key| !is_named(key)).cloned().collect()
+    };
+    // the files of a spare attempt are named by the completion of its task
+    let done = task.of_spare().filter(|_| !mutant!("spare-tidied-by-name")).unwrap_or_else(|| task.clone());
+    if unnamed(&keys, deps.ledger.completion(output, &done).await?).is_empty() {
+        return Ok(());
+    }
+    let name = if *task == TaskId::assembly() {
+        LeaseName::assemble(&output.job, &output.output)
+    } else {
+        LeaseName::task(&output.job, &output.output, task)
+    };
+    if mutant!("tidy-unfenced") {
+        deps.store.delete_many(&keys).await?;
+        return Ok(());
+    }
+    let Acquired::Held(lease) = deps.ledger.acquire(&name, holder, ttl).await? else { return Ok(()) };
+    // from here on no earlier attempt can record or commit
+    if matches!(removable(deps, &output.job, &output.output).await?, Removable::Unnamed(now) if now == *output) {
+        let keys = unnamed(&keys, deps.ledger.completion(output, &done).await?);
+        deps.store.delete_many(&keys).await?;
+    }
+    deps.ledger.release(&lease).await?;
+    Ok(())
+}
