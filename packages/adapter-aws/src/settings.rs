@@ -36,10 +36,10 @@ pub const VARIABLES: &[Variable] = &[
     must("OUTPUT_BUCKET_NAME", "S3 bucket of attempts and of what is published"),
     must("JOBS_TABLE_NAME", "DynamoDB table of the jobs"),
     must("SEGMENT_COMPLETIONS_TABLE_NAME", "DynamoDB table of the completions"),
-    must("REASSEMBLY_TRIGGERED_TABLE_NAME", "DynamoDB table of the leases, or `LEASES_TABLE_NAME`"),
+    must("REASSEMBLY_TRIGGERED_TABLE_NAME", "DynamoDB table of the leases; `LEASES_TABLE_NAME` may be set instead"),
     may(
         "LEASES_TABLE_NAME",
-        "the same under a name that says it: one of the two has to be set",
+        "another name of the variable above",
         "`REASSEMBLY_TRIGGERED_TABLE_NAME`",
     ),
     must("CHUNKING_QUEUE_URL", "SQS queue of the lane `plan`: jobs to plan"),
