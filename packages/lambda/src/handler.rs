@@ -5,36 +5,36 @@ use std::time::Duration;
 
 use anyhow::bail;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
-use segue_pipeline::ingest::ingest_notice;
+use segue_domain::Recipe;
+use segue_pipeline::ingester::ingest_notice;
 use segue_pipeline::{Deps, Outcome};
 use segue_ports::ReadArrivals;
 use serde_json::Value;
 
-/// Makes jobs of what it is told.
+/// Creates jobs from notices of uploads.
 #[derive(Clone)]
 pub struct Handler {
-    /// Where jobs are made.
+    /// Where jobs are created.
     pub deps: Deps,
-    /// Reads what S3 says.
+    /// Reads the notices of S3.
     pub reader: Arc<dyn ReadArrivals>,
-    /// Recipe of a job that nobody made beforehand, JSON.
-    pub recipe: String,
+    /// Recipe of a job that was not created before its source arrived.
+    pub recipe: Recipe,
 }
 
-/// What the service is told of a batch: which of it is to come again. A call by S3 itself has
-/// no batch, and the answer says that of none.
+/// Which messages of a batch are to be delivered again; none for a call by S3 itself.
 pub type Response = SqsBatchResponse;
 
 impl Handler {
     /// Handles one call.
     ///
-    /// A notice in a batch that is not done comes again, and nothing else of the batch does.
-    /// What can never be done comes again as well, until the queue puts it aside: nothing is
-    /// lost, and somebody hears of it.
+    /// A notice of a batch that was not handled is delivered again, and nothing else of the batch is.
+    /// One that can never be handled is delivered again as well, until the queue puts it aside as a
+    /// dead letter.
     ///
     /// # Errors
-    /// For a call by S3 itself: it is repeated by the service, and goes to the dead letters
-    /// when that does not help.
+    /// For a call by S3 itself: the service repeats it, and sends it to the dead letters when
+    /// repeats do not help.
     pub async fn handle(&self, event: Value) -> anyhow::Result<Response> {
         let mut response = Response::default();
         let Some(batch) = batch(&event)? else {
@@ -44,7 +44,7 @@ impl Handler {
         for message in batch.records {
             let id = message.message_id.unwrap_or_default();
             if let Err(error) = self.take(message.body.as_deref().unwrap_or_default()).await {
-                tracing::error!(message = "notice not taken", id, error = format!("{error:#}"));
+                tracing::error!(message = "notice not handled", id, error = format!("{error:#}"));
                 let mut failed = BatchItemFailure::default();
                 failed.item_identifier = id;
                 response.batch_item_failures.push(failed);
@@ -55,16 +55,16 @@ impl Handler {
 
     async fn take(&self, text: &str) -> anyhow::Result<()> {
         let notice = self.reader.read(text);
-        // a time for others to take it makes no sense here: the service has its own
+        // the service has its own wait before the next delivery
         match ingest_notice(&self.deps, &self.recipe, &notice, Duration::ZERO).await? {
             Outcome::Done => Ok(()),
-            Outcome::Later(_) => bail!("it is of a version that this build does not know"),
+            Outcome::Later(_) => bail!("its version is newer than this build"),
             Outcome::Poison(why) => bail!("{why}"),
         }
     }
 }
 
-/// The batch, if the event is one. `None` for anything else: what it is, the reader says.
+/// The batch, if the event is one. `None` for any other event, which the reader reads.
 fn batch(event: &Value) -> anyhow::Result<Option<SqsEvent>> {
     let is_batch = event["Records"].as_array().is_some_and(|records| {
         !records.is_empty() && records.iter().all(|record| record["eventSource"] == "aws:sqs")
@@ -89,20 +89,24 @@ mod tests {
 
     fn world() -> World {
         let (ledger, queue) = (Arc::new(MemoryLedger::new()), Arc::new(MemoryQueue::new()));
+        let store = Arc::new(MemoryStore::new());
         let deps = Deps {
             ledger: ledger.clone(),
             queue: queue.clone(),
-            store: Arc::new(MemoryStore::new()),
+            store: store.clone(),
+            documents: store,
             reporter: Arc::new(NoReport),
+            gpu_tasks: Arc::new([]),
         };
-        let handler = Handler { deps, reader: Arc::new(S3Notices::of("in")), recipe: "{}".into() };
+        let recipe = Recipe::built_in("standard").expect("a built-in recipe");
+        let handler = Handler { deps, reader: Arc::new(S3Notices::of("in")), recipe };
         World { handler, ledger, queue }
     }
 
     impl World {
         async fn jobs(&self) -> Vec<(String, JobState)> {
             let page = self.ledger.jobs(JobFilter::default(), None, 100).await.unwrap();
-            page.jobs.into_iter().map(|job| (job.source_key, job.state)).collect()
+            page.jobs.into_iter().map(|job| (job.source_key.clone(), job.state())).collect()
         }
 
         async fn asked(&self) -> u64 {
@@ -139,21 +143,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_by_s3_itself_makes_one_job_however_often_it_comes() {
+    async fn repeated_calls_by_s3_itself_create_one_job() {
         let world = world();
         for _ in 0..3 {
             let response = world.handler.handle(notice("2.1", &["input/a+b/source.mp4"])).await;
-            // a job's name has no blank in it: that is for a person
+            // an id has no blank in it
             assert!(response.unwrap_err().to_string().contains("a b"));
             let response = world.handler.handle(notice("2.1", &["input/a/source.mp4"])).await.unwrap();
             assert_eq!(failed(&response), [""; 0]);
         }
         assert_eq!(world.jobs().await, [("input/a/source.mp4".to_owned(), JobState::Created)]);
+        let job = world.ledger.job(&"a".parse().unwrap()).await.unwrap().unwrap();
+        let outputs: Vec<&str> = job.outputs.iter().map(|output| output.id().as_str()).collect();
+        assert_eq!(outputs, ["thumbnail", "transcript", "video"], "the outputs of the recipe");
+        assert_eq!(Recipe::from_json(&job.recipe).unwrap(), world.handler.recipe);
         assert!(world.asked().await >= 1);
     }
 
     #[tokio::test]
-    async fn only_what_failed_of_a_batch_comes_again() {
+    async fn only_what_failed_of_a_batch_is_delivered_again() {
         let world = world();
         let good = notice("2.1", &["input/a/source.mp4"]).to_string();
         let half = notice("2.1", &["input/b/source.mp4", "input/../source.mp4"]).to_string();
@@ -167,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_event_at_all_is_refused() {
+    async fn a_payload_that_is_not_an_event_is_refused() {
         let world = world();
         for event in [json!(null), json!("x"), json!([]), json!({}), json!({"Records": 7})] {
             assert!(world.handler.handle(event.clone()).await.is_err(), "{event}");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use segue_adapter_aws::{AwsBackend, AwsSettings};
-use segue_domain::{JobId, Key};
+use segue_domain::{JobId, Key, Term};
 use segue_ports::{JobLedger, MediaStore, PutMode, Lane, WorkQueue};
 
 /// How long it may take from an upload to its job.
@@ -37,7 +37,7 @@ async fn an_upload_becomes_a_job() {
         assert!(is_made(&backend, &id).await, "{name}: no job after {NOTICED:?}");
     }
     // what is not a source makes none
-    let other = Key::segment(&"cut".parse().unwrap(), "plan.json").unwrap();
+    let other = Key::segment(&"cut".parse().unwrap(), &"video".parse().unwrap(), Term(1), "plan.json").unwrap();
     backend.store.put_bytes(&other, Bytes::from_static(b"{}"), PutMode::Replace).await.unwrap();
     let last: JobId = "last".parse().unwrap();
     backend
