@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use segue_adapter_aws::AwsBackend;
-use segue_adapter_aws::testing::{Provisioned, emulator, provision};
+use segue_adapter_aws::testing::{Provisioned, emulator, provision_lanes};
 use segue_domain::{Completion, JobRecord, NewOutput, OutputId, OutputRef, PlanHash, SealedPlan, TaskId, TaskKind};
 use segue_ports::conformance::Capabilities;
-use segue_ports::{Acquired, JobChange, Lease, LeaseName, Ledger, NewJob};
+use segue_ports::{Acquired, JobChange, Lane, Lease, LeaseName, Ledger, NewJob};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -76,12 +76,12 @@ pub fn completion(output: &OutputRef, n: u32, lease: &Lease, facts: &str) -> Com
     }
 }
 
-/// What the suite of the queue has to know: SQS counts in whole seconds.
+/// Limits of the queue for its suite: SQS counts in whole seconds.
 pub fn queue_caps() -> Capabilities {
     let exact = emulator().is_ministack();
     Capabilities {
         short: Duration::from_secs(if exact { 2 } else { 3 }),
-        // another one notices within a second that a message is visible again
+        // others notice within a second that a message is visible again
         settle: Duration::from_millis(if exact { 500 } else { 1500 }),
         tells_void_receipts: exact,
         ..Capabilities::default()
@@ -152,7 +152,12 @@ impl Line {
 
 /// A deployment, and a backend that reaches it over such a line.
 pub async fn over(plan: Plan) -> (Provisioned, AwsBackend, Line) {
-    let mut deployment = provision(emulator().endpoint()).await;
+    over_lanes(plan, &[]).await
+}
+
+/// The same with queues for those lanes as well.
+pub async fn over_lanes(plan: Plan, lanes: &[Lane]) -> (Provisioned, AwsBackend, Line) {
+    let mut deployment = provision_lanes(emulator().endpoint(), lanes).await;
     let line = Line::to(emulator().endpoint(), plan).await;
     let direct = deployment.clone();
     deployment.settings.endpoint_url = Some(line.endpoint.clone());
