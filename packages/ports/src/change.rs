@@ -29,8 +29,10 @@ impl Lease {
         }
         let (task, term) = (&completion.task, completion.term);
         let lease = self.name.as_str();
-        let message =
-            format!("task {task} of {output} and term {term} is recorded under lease {lease} of {}", self.term);
+        let message = format!(
+            "task {task} of {output} and term {term} is recorded under lease {lease} of {}",
+            self.term
+        );
         Err(PortError::new(PortErrorKind::Misuse, message))
     }
 }
@@ -111,9 +113,10 @@ impl JobChange {
                     return None;
                 }
                 after.awaiting_until_ms = None;
-                after.end_all(OutputState::Failed, now_ms)?;
+                // outputs that were cancelled before stay so, and do not keep the job waiting
+                let _ = after.end_all(OutputState::Failed, now_ms);
                 for output in &mut after.outputs {
-                    output.failure = Some(expired());
+                    output.failure = (output.state == OutputState::Failed).then(expired);
                 }
             }
             JobChange::Delete => after.deleting = true,

@@ -1,27 +1,27 @@
-//! The suites find adapters that break their promises, each in a way that was seen
-//! somewhere in the wild.
+//! The suites find adapters that break their contracts, each in a way that was seen in
+//! another project.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use segue_domain::{Completion, HolderId, JobId, JobRecord, Key, TaskId, Term};
+use segue_domain::{Completion, HolderId, JobId, JobRecord, Key, OutboxEntry, OutputRef, TaskId, Term};
 use segue_ports::conformance::{self, Capabilities, Subject, dead, store};
 use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
 use segue_ports::{
     Acquired, CompletionLedger, CreatedJob, DeadLetters, DeadMessage, Delivery, JobChange, JobFilter,
-    JobLedger, JobPage, Lease, LeaseLedger, LeaseName, Ledger, MediaStore, NewJob, Object, ObjectPage,
-    PortError, PutMode, PutResult, QueueDepth, Lane, Receipt, Recorded, WorkQueue,
+    JobLedger, JobPage, Lane, Lease, LeaseLedger, LeaseName, Ledger, MediaStore, NewJob, Object, ObjectPage,
+    OutboxLedger, PortError, PutMode, PutResult, QueueDepth, Receipt, Recorded, WorkQueue,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    /// A bare counter beside the row: a repeat counts again.
+    /// A counter beside the completions that drifts: a repeat counts again.
     CountsTwice,
-    /// The state is looked at, the lease is not.
+    /// The state is compared, the lease is not.
     IgnoresTheTerm,
     /// The heartbeat names the holder and not the term.
     RenewsAnything,
@@ -33,27 +33,38 @@ enum Fault {
     BelievesEveryReceipt,
     /// Looks once and then sleeps the whole time.
     SleepsThrough,
-    /// Hands its letters out and does not take them back.
+    /// Listing dead letters removes them.
     LosesWhatIsLookedAt,
-    /// Sends the letters again and keeps them.
+    /// Sends dead letters again and keeps them.
     KeepsWhatItSends,
     /// Empties the queue itself.
     PurgesTheQueue,
-    /// Every letter on every queue.
+    /// Lists the dead letters of every queue for each.
     MixesQueues,
-    /// Looks whether the key is free, and writes some time later.
+    /// Checks that the key is free, and writes some time later.
     LooksThenWrites,
     /// Leaves the file where it was.
     CopiesFiles,
     /// Publishes over what is published.
     PromotesAgain,
-    /// Removes the job of that name, whichever it is.
-    DeletesWhateverIsThere,
+    /// Removes the job of that id in whichever life it is.
+    DeletesAnyLife,
+    /// One counter for all outputs of a job.
+    CountsByJob,
+    /// The index of open jobs is made from the state of the job.
+    IndexesJobState,
+    /// Leases are renewed on while their job is being deleted.
+    DeletionKeepsLeases,
+    /// Only the first notice of a change is written.
+    ForgetsNotices,
+    /// Notices are written before the change, and stay when it is refused.
+    NotifiesFirst,
 }
 
 struct Broken {
     fault: Fault,
     repeats: AtomicU64,
+    notices: Mutex<Vec<OutboxEntry>>,
     ledger: MemoryLedger,
     queue: MemoryQueue,
     store: MemoryStore,
@@ -72,11 +83,7 @@ impl JobLedger for Broken {
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError> {
-        let mut job = self.ledger.job(id).await?;
-        if let Some(job) = job.as_mut().filter(|_| self.is(Fault::CountsTwice)) {
-            job.completed_tasks += self.repeats.load(Ordering::SeqCst);
-        }
-        Ok(job)
+        self.ledger.job(id).await
     }
 
     async fn jobs(&self, filter: JobFilter, from: Option<&str>, max: usize) -> Result<JobPage, PortError> {
@@ -84,22 +91,58 @@ impl JobLedger for Broken {
         Ok(if self.is(Fault::ForgetsPages) { JobPage { next: None, ..page } } else { page })
     }
 
+    async fn open_jobs(
+        &self,
+        updated_before_ms: i64,
+        from: Option<&str>,
+        max: usize,
+    ) -> Result<JobPage, PortError> {
+        let mut page = self.ledger.open_jobs(updated_before_ms, from, max).await?;
+        if self.is(Fault::IndexesJobState) {
+            page.jobs.retain(|job| !job.state().is_terminal() || job.deleting);
+        }
+        Ok(page)
+    }
+
     async fn change(
         &self,
         id: &JobId,
-        change: JobChange,
+        mut change: JobChange,
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError> {
+        if let JobChange::Output { outbox, .. } = &mut change {
+            if self.is(Fault::NotifiesFirst) {
+                self.notices.lock().unwrap().append(outbox);
+            }
+            if self.is(Fault::ForgetsNotices) {
+                outbox.truncate(1);
+            }
+        }
         self.ledger.change(id, change, fence.filter(|_| !self.is(Fault::IgnoresTheTerm))).await
     }
 
     async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
         let mut read = read.clone();
-        if let Some(now) = self.ledger.job(&read.id).await?.filter(|_| self.is(Fault::DeletesWhateverIsThere))
-        {
-            read = now;
+        let current = self.ledger.job(&read.id).await?;
+        if let Some(current) = current.filter(|_| self.is(Fault::DeletesAnyLife)) {
+            read = current;
         }
         self.ledger.delete_job(&read).await
+    }
+}
+
+#[async_trait]
+impl OutboxLedger for Broken {
+    async fn outbox(&self, max: usize) -> Result<Vec<OutboxEntry>, PortError> {
+        let mut all = self.ledger.outbox(max).await?;
+        all.extend(self.notices.lock().unwrap().iter().cloned());
+        all.truncate(max);
+        Ok(all)
+    }
+
+    async fn remove_from_outbox(&self, id: &str) -> Result<(), PortError> {
+        self.notices.lock().unwrap().retain(|entry| entry.id != id);
+        self.ledger.remove_from_outbox(id).await
     }
 }
 
@@ -113,25 +156,38 @@ impl CompletionLedger for Broken {
         Ok(recorded)
     }
 
-    async fn completion(&self, job: &JobId, task: &TaskId) -> Result<Option<Completion>, PortError> {
-        self.ledger.completion(job, task).await
+    async fn completed(&self, output: &OutputRef) -> Result<u64, PortError> {
+        let mut count = self.ledger.completed(output).await?;
+        if self.is(Fault::CountsTwice) {
+            count += self.repeats.load(Ordering::SeqCst);
+        }
+        if let Some(job) = self.ledger.job(&output.job).await?.filter(|_| self.is(Fault::CountsByJob)) {
+            for other in job.outputs.iter().filter(|other| *other.id() != output.output) {
+                count += self.ledger.completed(&job.output_ref(other.id())).await?;
+            }
+        }
+        Ok(count)
+    }
+
+    async fn completion(&self, output: &OutputRef, task: &TaskId) -> Result<Option<Completion>, PortError> {
+        self.ledger.completion(output, task).await
     }
 
     async fn completions(
         &self,
-        job: &JobId,
+        output: &OutputRef,
         after: Option<&TaskId>,
         max: usize,
     ) -> Result<Vec<Completion>, PortError> {
-        self.ledger.completions(job, after, max).await
+        self.ledger.completions(output, after, max).await
     }
 
-    async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
-        self.ledger.count_failure(job, task).await
+    async fn count_failure(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError> {
+        self.ledger.count_failure(output, task).await
     }
 
-    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
-        self.ledger.failures(job, task).await
+    async fn failures(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError> {
+        self.ledger.failures(output, task).await
     }
 }
 
@@ -151,6 +207,12 @@ impl LeaseLedger for Broken {
         for term in (1..10).filter(|_| self.is(Fault::RenewsAnything)) {
             lease.term = Term(term);
             if self.ledger.renew(&lease, ttl).await? {
+                return Ok(true);
+            }
+        }
+        if let Some(job) = lease.name.job().filter(|_| self.is(Fault::DeletionKeepsLeases)) {
+            let job = self.ledger.job(&job.parse().expect("a job id")).await?;
+            if job.is_some_and(|job| job.deleting) {
                 return Ok(true);
             }
         }
@@ -184,12 +246,7 @@ impl WorkQueue for Broken {
         self.queue.receive(queue, max, visibility, wait).await
     }
 
-    async fn extend(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        visibility: Duration,
-    ) -> Result<bool, PortError> {
+    async fn extend(&self, queue: Lane, receipt: &Receipt, visibility: Duration) -> Result<bool, PortError> {
         self.queue.extend(queue, receipt, visibility).await
     }
 
@@ -197,12 +254,7 @@ impl WorkQueue for Broken {
         Ok(self.queue.ack(queue, receipt).await? || self.is(Fault::BelievesEveryReceipt))
     }
 
-    async fn dead_letter(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        reason: &str,
-    ) -> Result<bool, PortError> {
+    async fn dead_letter(&self, queue: Lane, receipt: &Receipt, reason: &str) -> Result<bool, PortError> {
         self.queue.dead_letter(queue, receipt, reason).await
     }
 
@@ -307,11 +359,13 @@ enum Suite {
 
 fn broken(fault: Fault) -> Arc<Broken> {
     let (ledger, queue, store) = (MemoryLedger::new(), MemoryQueue::new(), MemoryStore::new());
-    Arc::new(Broken { fault, repeats: AtomicU64::new(0), ledger, queue, store })
+    let (repeats, notices) = (AtomicU64::new(0), Mutex::default());
+    Arc::new(Broken { fault, repeats, notices, ledger, queue, store })
 }
 
 async fn run(suite: Suite, fault: Fault) {
-    let caps = Capabilities { short: Duration::from_secs(60), ..Capabilities::default() };
+    let caps =
+        Capabilities { short: Duration::from_secs(60), clauses_at_once: 16, ..Capabilities::default() };
     match suite {
         Suite::Ledger => {
             let ledger = || async { Subject::<dyn Ledger>::new(broken(fault)) };
@@ -343,10 +397,15 @@ async fn run(suite: Suite, fault: Fault) {
 async fn every_broken_adapter_is_found() {
     let cases = [
         (Suite::Ledger, Fault::CountsTwice, "counted once"),
+        (Suite::Ledger, Fault::CountsByJob, "counted for another output"),
         (Suite::Ledger, Fault::IgnoresTheTerm, "a worker of the deleted job"),
         (Suite::Ledger, Fault::RenewsAnything, "a heartbeat names its term"),
         (Suite::Ledger, Fault::ForgetsPages, "on no page"),
-        (Suite::Ledger, Fault::DeletesWhateverIsThere, "has gone on since"),
+        (Suite::Ledger, Fault::IndexesJobState, "open jobs are not listed"),
+        (Suite::Ledger, Fault::DeletesAnyLife, "the next job of that id was deleted"),
+        (Suite::Ledger, Fault::DeletionKeepsLeases, "after the deletion of"),
+        (Suite::Ledger, Fault::ForgetsNotices, "the notice of"),
+        (Suite::Ledger, Fault::NotifiesFirst, "a refused change left a notice"),
         (Suite::Queue, Fault::NeverRedelivers, "nothing was delivered"),
         (Suite::Queue, Fault::BelievesEveryReceipt, "void receipt"),
         (Suite::Queue, Fault::SleepsThrough, "after the sending"),

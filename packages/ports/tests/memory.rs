@@ -29,7 +29,12 @@ async fn media() -> Subject<store::Port> {
 
 /// On a paused clock waiting costs nothing, so that it may be long.
 fn patient() -> Capabilities {
-    Capabilities { short: Duration::from_secs(60), settle: Duration::from_secs(1), ..Capabilities::default() }
+    Capabilities {
+        short: Duration::from_secs(60),
+        settle: Duration::from_secs(1),
+        clauses_at_once: 16,
+        ..Capabilities::default()
+    }
 }
 
 fn hasty() -> Capabilities {
@@ -37,6 +42,7 @@ fn hasty() -> Capabilities {
         short: Duration::from_millis(250),
         settle: Duration::from_millis(80),
         callers: 24,
+        clauses_at_once: 8,
         ..Capabilities::default()
     }
 }

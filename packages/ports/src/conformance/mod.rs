@@ -1,35 +1,38 @@
 //! One suite per port, run by every adapter: what the contracts say, as code.
 //!
 //! A clause is a function that takes the port and panics when its contract does not hold;
-//! `run` goes through all of them, each on a subject of its own. What an adapter cannot do
-//! is an argument ([`Capabilities`]), not a fork. Subjects may share one table or bucket,
-//! where ids are fresh; a queue must begin empty.
+//! `run` goes through all of them, several at once, each on a subject of its own. What an adapter
+//! cannot do is an argument ([`Capabilities`]), not a fork. Subjects may share one table or bucket,
+//! where ids are fresh; a queue must begin empty and belong to its subject alone.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use segue_domain::{HolderId, JobId};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 pub mod dead;
 pub mod ledger;
 pub mod queue;
 pub mod store;
 
-/// What an adapter is like.
+/// Limits and capabilities of the adapter that is tested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
-    /// The shortest ttl, delay and visibility that it keeps to; a call must take far less.
+    /// The shortest ttl, delay and visibility that it respects; a call must take far less.
     pub short: Duration,
     /// How late the effect of a deadline or of a call may be seen.
     pub settle: Duration,
-    /// Whether it knows that a receipt is void; SQS says yes to everything.
+    /// Whether it reports that a receipt is void; SQS accepts every receipt.
     pub tells_void_receipts: bool,
     /// How many callers at once the clauses on concurrency start.
     pub callers: usize,
+    /// How many clauses run at once: more than 1 where they mostly wait and no subject shares a queue.
+    pub clauses_at_once: usize,
 }
 
 impl Default for Capabilities {
@@ -39,6 +42,7 @@ impl Default for Capabilities {
             settle: Duration::from_millis(150),
             tells_void_receipts: true,
             callers: 12,
+            clauses_at_once: 1,
         }
     }
 }
@@ -75,27 +79,58 @@ impl<P: ?Sized> Subject<P> {
     }
 }
 
-/// Runs each clause on a fresh subject and names the one that panics.
+/// Runs each clause on a fresh subject, several at once, and names those that panic.
 macro_rules! run_clauses {
     ($factory:expr, $caps:expr; $($clause:path),+ $(,)?) => {{
+        let caps: &$crate::conformance::Capabilities = $caps;
+        let mut clauses = $crate::conformance::Clauses::default();
         $(
-            let name = stringify!($clause);
-            let subject = $factory().await;
-            let on_panic = $crate::conformance::NameOnPanic(name);
-            $clause(subject.port.clone(), $caps).await;
-            std::mem::forget(on_panic);
-            drop(subject);
+            clauses.wait_for_room(caps.clauses_at_once).await;
+            let (subject, caps_of_clause) = ($factory().await, caps.clone());
+            clauses.start(stringify!($clause), async move {
+                $clause(subject.port.clone(), &caps_of_clause).await;
+                drop(subject);
+            });
         )+
+        clauses.finish().await;
     }};
 }
 pub(crate) use run_clauses;
 
-pub(crate) struct NameOnPanic(pub(crate) &'static str);
+/// Clauses that are running, and those that failed.
+#[derive(Default)]
+pub(crate) struct Clauses {
+    running: JoinSet<()>,
+    /// In the order in which they were started.
+    started: Vec<(Id, &'static str)>,
+    failed: HashMap<Id, JoinError>,
+}
 
-impl Drop for NameOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("conformance clause broken: {}", self.0);
+impl Clauses {
+    /// Waits until fewer than `max` are running.
+    pub(crate) async fn wait_for_room(&mut self, max: usize) {
+        while self.running.len() >= max.max(1) {
+            let Some(ended) = self.running.join_next().await else { return };
+            self.failed.extend(ended.err().map(|error| (error.id(), error)));
+        }
+    }
+
+    pub(crate) fn start(&mut self, name: &'static str, clause: impl Future<Output = ()> + Send + 'static) {
+        self.started.push((self.running.spawn(clause).id(), name));
+    }
+
+    /// Waits for all, prints the names of those that failed, and panics as the first of them did.
+    pub(crate) async fn finish(mut self) {
+        self.wait_for_room(1).await;
+        let mut first = None;
+        for (id, name) in self.started {
+            if let Some(error) = self.failed.remove(&id) {
+                eprintln!("conformance clause broken: {name}");
+                first = first.or(Some(error));
+            }
+        }
+        if let Some(error) = first {
+            std::panic::resume_unwind(error.into_panic());
         }
     }
 }

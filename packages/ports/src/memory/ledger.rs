@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_domain::{
-    Completion, Epoch, HolderId, JobId, JobRecord, OutboxEntry, OutputRef, TaskId, Term,
-};
+use segue_domain::{Completion, Epoch, HolderId, JobId, JobRecord, OutboxEntry, OutputRef, TaskId, Term};
 
 use crate::clock::Clock;
 use crate::error::{PortError, PortErrorKind};
@@ -188,11 +186,11 @@ impl JobLedger for MemoryLedger {
         let completed = completed.and_then(|output| state.counts.get(&output)).copied().unwrap_or(0);
         let Some(after) = change.applied_to(job, completed, now_ms) else { return Ok(None) };
         match change {
-            JobChange::Output { output, change: OutputChange::Retry, .. } if !mutant!("retry-keeps-failures") => {
-                let output = after.output_ref(&output);
-                state.failures.retain(|(of, _), _| *of != output);
-            }
-            JobChange::Output { outbox, .. } => {
+            JobChange::Output { output, change, outbox } => {
+                if change == OutputChange::Retry && !mutant!("retry-keeps-failures") {
+                    let output = after.output_ref(&output);
+                    state.failures.retain(|(of, _), _| *of != output);
+                }
                 state.outbox.extend(outbox.into_iter().map(|entry| (entry.id.clone(), entry)));
             }
             JobChange::Delete if !mutant!("delete-keeps-leases") => state.end_leases(id),

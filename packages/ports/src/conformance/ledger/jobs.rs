@@ -1,18 +1,20 @@
-//! Creation, listing and deletion of jobs.
+//! Creation and listing of jobs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use segue_domain::{JobId, JobRecord, JobState};
+use segue_domain::{Gate, JobId, JobRecord, JobState, NewOutput, OutputState};
 
 use super::{
-    Port, completion, counted, create, failure, finish, held, must_change, new_job, plan_of, read, task,
+    Port, asked, complete, completion, counted, create, create_of, failure, finish, held_task, must_change,
+    needing, new_job, new_job_of, optional, read, seal, task, transcript, video,
 };
 use crate::conformance::{Capabilities, all_at_once, fresh, fresh_job};
 use crate::error::PortErrorKind;
-use crate::ledger::{JobChange, JobFilter, LeaseName, Recorded};
+use crate::ledger::{JobChange, JobFilter, JobPage, NewJob, OutputChange, Recorded};
 
-/// One of many callers creates; all see the same job, also later.
+/// One of many callers creates; all get the same job, also later.
 pub async fn a_job_is_created_once(ledger: Port, caps: &Capabilities) {
     let id = fresh_job();
     let calls = (0..caps.callers).map(|n| {
@@ -23,53 +25,123 @@ pub async fn a_job_is_created_once(ledger: Port, caps: &Capabilities) {
     });
     let results = all_at_once(calls).await;
     assert_eq!(results.iter().filter(|r| r.created).count(), 1, "one of many creates");
-    let stands = ledger.job(&id).await.unwrap().expect("the job");
-    assert!(results.iter().all(|r| r.job == stands), "all see the same job");
-    assert_eq!(stands.state, JobState::Created);
-    assert_eq!((stands.completed_tasks, &stands.plan, &stands.failure), (0, &None, &None));
-    assert_eq!(stands.created_at_ms, stands.updated_at_ms);
+    let stored = read(&ledger, &id).await;
+    assert!(results.iter().all(|r| r.job == stored), "all get the same job");
+    assert_eq!(stored.state(), JobState::Created);
+    assert_eq!(stored.created_at_ms, stored.updated_at_ms);
+    assert_eq!(counted(&ledger, &stored.output_ref(&video())).await, 0);
 
     must_change(&ledger, &id, JobChange::Cancel).await;
     let again = ledger.create_job(new_job(&id)).await.unwrap();
     assert!(!again.created);
-    assert_eq!(again.job.state, JobState::Cancelled, "a repeat shows the job as it stands");
+    assert_eq!(again.job.state(), JobState::Cancelled, "a repeat returns the job as it is");
 }
 
-/// Nothing is made up for a job that is not there.
-pub async fn what_is_not_there_is_said_so(ledger: Port, caps: &Capabilities) {
+/// Every field, to the letter.
+pub async fn a_job_is_stored_as_it_was_created(ledger: Port, _caps: &Capabilities) {
     let id = fresh_job();
+    let last = NewOutput { priority: -7, ..needing(optional("study"), "transcript", Gate::Plan) };
+    let mut outputs = vec![asked("transcript"), needing(last, "video", Gate::Assembly), asked("video")];
+    outputs.extend((3..32).map(|n| optional(&format!("o{n}"))));
+    let recipe =
+        "{\"text\":\"naïve \u{1f3ac} 'quoted\\\" \\\\ \\n\",\"big\":18446744073709551615}".to_owned();
+    let new = NewJob { recipe, awaiting: Some(Duration::from_secs(90)), ..new_job_of(&id, outputs) };
+    let created = ledger.create_job(new.clone()).await.unwrap();
+    assert!(created.created);
+    let job = read(&ledger, &id).await;
+    assert_eq!(job, created.job);
+    assert_eq!((&job.id, &job.asset, &job.source_key), (&new.id, &new.asset, &new.source_key));
+    assert_eq!(job.recipe, new.recipe);
+    let stored: Vec<NewOutput> = job.outputs.iter().map(|output| output.asked.clone()).collect();
+    assert_eq!(stored, new.outputs, "outputs keep their order and their fields");
+    assert!(job.outputs.iter().all(|output| output.state == OutputState::Created && output.retries == 0));
+    assert_eq!(job.awaiting_until_ms, Some(job.created_at_ms + 90_000));
+    assert_eq!((job.deleting, job.completed_at_ms), (false, None));
+}
+
+/// None, two of one name, a need of something that is not there, a cycle, too many.
+pub async fn outputs_that_cannot_stand_together_are_refused(ledger: Port, _caps: &Capabilities) {
+    for outputs in [
+        vec![],
+        vec![asked("video"), asked("video")],
+        vec![needing(asked("video"), "transcript", Gate::Plan)],
+        vec![needing(asked("video"), "video", Gate::Assembly)],
+        vec![needing(asked("video"), "transcript", Gate::Plan), optional("transcript")],
+        (0..33).map(|n| asked(&format!("o{n}"))).collect(),
+    ] {
+        let id = fresh_job();
+        let error = ledger.create_job(new_job_of(&id, outputs.clone())).await.unwrap_err();
+        assert_eq!(error.kind, PortErrorKind::Misuse, "{outputs:?}: {error}");
+        assert_eq!(ledger.job(&id).await.unwrap(), None, "a refused job was stored");
+    }
+}
+
+/// No result is invented for a job that is not there.
+pub async fn an_unknown_job_reads_as_absent(ledger: Port, caps: &Capabilities) {
+    let (id, other) = (fresh_job(), fresh_job());
+    let other = create(&ledger, &other).await;
+    let unknown = JobRecord { id: id.clone(), ..other };
+    let output = unknown.output_ref(&video());
     assert_eq!(ledger.job(&id).await.unwrap(), None);
     assert_eq!(ledger.change(&id, JobChange::Cancel, None).await.unwrap(), None);
-    assert_eq!(ledger.completion(&id, &task(0)).await.unwrap(), None);
-    assert_eq!(ledger.completions(&id, None, 10).await.unwrap(), []);
-    let error = ledger.count_failure(&id, &task(0)).await.unwrap_err();
+    assert_eq!(ledger.change(&id, JobChange::Delete, None).await.unwrap(), None);
+    assert_eq!(ledger.completion(&output, &task(0)).await.unwrap(), None);
+    assert_eq!(ledger.completions(&output, None, 10).await.unwrap(), []);
+    assert_eq!(counted(&ledger, &output).await, 0);
+    assert_eq!(ledger.failures(&output, &task(0)).await.unwrap(), 0);
+    let error = ledger.count_failure(&output, &task(0)).await.unwrap_err();
     assert_eq!(error.kind, PortErrorKind::NotFound, "{error}");
-    let lease = held(&ledger, &LeaseName::task(&id, &task(0)), "a", caps.long()).await;
-    let recorded = ledger.record(&completion(&id, &lease, task(0), 0), &lease).await.unwrap();
+    let lease = held_task(&ledger, &output, &task(0), "a", caps.long()).await;
+    let recorded = ledger.record(&completion(&output, &lease, task(0), 0), &lease).await.unwrap();
     assert_eq!(recorded, Recorded::Stale, "a completion without a job");
-    assert_eq!(ledger.completion(&id, &task(0)).await.unwrap(), None);
-    let other = fresh_job();
-    create(&ledger, &other).await;
-    let stranger = JobRecord { id: id.clone(), ..read(&ledger, &other).await };
-    assert!(ledger.delete_job(&stranger).await.unwrap(), "what is not there is gone");
+    assert_eq!(ledger.completion(&output, &task(0)).await.unwrap(), None);
+    assert_eq!(counted(&ledger, &output).await, 0);
+    assert!(ledger.delete_job(&unknown).await.unwrap(), "an absent job counts as deleted");
 }
 
-async fn walk(ledger: &Port, filter: &JobFilter, max: usize) -> Vec<JobId> {
-    let mut ids = Vec::new();
-    let mut from: Option<String> = None;
-    loop {
-        let page = ledger.jobs(filter.clone(), from.as_deref(), max).await.unwrap();
-        assert!(page.jobs.len() <= max, "a page holds at most {max}");
-        ids.extend(page.jobs.into_iter().map(|job| job.id));
-        match page.next {
-            Some(next) => assert_ne!(from.replace(next.clone()), Some(next), "the same page again"),
-            None => return ids,
+/// Which list is read.
+#[derive(Clone)]
+enum Listing {
+    Jobs(JobFilter),
+    Open(i64),
+}
+
+impl Listing {
+    async fn page(&self, ledger: &Port, from: Option<&str>, max: usize) -> JobPage {
+        match self {
+            Listing::Jobs(filter) => ledger.jobs(filter.clone(), from, max).await.unwrap(),
+            Listing::Open(before_ms) => ledger.open_jobs(*before_ms, from, max).await.unwrap(),
+        }
+    }
+
+    /// Every page; those of the jobs that are mine, since others may share the table.
+    async fn walk(&self, ledger: &Port, max: usize, mine: &BTreeSet<JobId>) -> Vec<JobId> {
+        let mut ids = Vec::new();
+        let mut from: Option<String> = None;
+        loop {
+            let page = self.page(ledger, from.as_deref(), max).await;
+            assert!(page.jobs.len() <= max, "a page has at most {max} jobs");
+            ids.extend(page.jobs.into_iter().map(|job| job.id).filter(|id| mine.contains(id)));
+            match page.next {
+                Some(next) => assert_ne!(from.replace(next.clone()), Some(next), "the same page again"),
+                None => return ids,
+            }
         }
     }
 }
 
-/// Every job stands on one page, in the same order each time.
-pub async fn jobs_come_in_pages(ledger: Port, _caps: &Capabilities) {
+async fn check_pages(ledger: &Port, listing: Listing, mine: &BTreeSet<JobId>) {
+    let first = listing.walk(ledger, 2, mine).await;
+    let distinct: BTreeSet<JobId> = first.iter().cloned().collect();
+    assert_eq!(distinct.len(), first.len(), "a job is on two pages");
+    assert_eq!(&distinct, mine, "a job is on no page");
+    for max in [1, 3, 7, 1000] {
+        assert_eq!(listing.walk(ledger, max, mine).await, first, "the order depends on the page size");
+    }
+}
+
+/// Every job is on one page, in the same order each time; likewise with open jobs.
+pub async fn jobs_are_listed_in_pages(ledger: Port, _caps: &Capabilities) {
     let stem = fresh("page");
     let mut mine = BTreeSet::new();
     for n in 0..7 {
@@ -77,105 +149,107 @@ pub async fn jobs_come_in_pages(ledger: Port, _caps: &Capabilities) {
         create(&ledger, &id).await;
         mine.insert(id);
     }
-    let all = JobFilter::default();
-    let first = walk(&ledger, &all, 2).await;
-    let distinct: BTreeSet<JobId> = first.iter().cloned().collect();
-    assert_eq!(distinct.len(), first.len(), "a job stands on two pages");
-    assert!(mine.is_subset(&distinct), "a job stands on no page");
-    for max in [1, 3, 7, 1000] {
-        assert_eq!(walk(&ledger, &all, max).await, first, "the order depends on the page size");
-    }
+    check_pages(&ledger, Listing::Jobs(JobFilter::default()), &mine).await;
+    check_pages(&ledger, Listing::Open(i64::MAX), &mine).await;
 }
 
-/// State and time of the last change choose.
-pub async fn jobs_are_filtered(ledger: Port, caps: &Capabilities) {
+/// Each alone and both at once.
+pub async fn jobs_are_filtered_by_state_and_time(ledger: Port, caps: &Capabilities) {
     let (old, young) = (fresh_job(), fresh_job());
-    create(&ledger, &old).await;
-    must_change(&ledger, &old, JobChange::Seal(plan_of(3))).await;
+    let mine = BTreeSet::from([old.clone(), young.clone()]);
+    create_of(&ledger, &old, vec![asked("video")]).await;
+    must_change(&ledger, &old, seal(&video(), 3)).await;
     tokio::time::sleep(caps.settle).await;
-    create(&ledger, &young).await;
-    let created_at = ledger.job(&young).await.unwrap().expect("the job").updated_at_ms;
+    let created_at = create(&ledger, &young).await.updated_at_ms;
 
     let before = JobFilter { updated_before_ms: Some(created_at), ..JobFilter::default() };
-    let found = walk(&ledger, &before, 2).await;
-    assert!(found.contains(&old) && !found.contains(&young), "before means before");
+    let found = Listing::Jobs(before).walk(&ledger, 2, &mine).await;
+    assert_eq!(found, [old.clone()], "before means before");
+    assert_eq!(Listing::Open(created_at).walk(&ledger, 2, &mine).await, [old.clone()], "before means before");
     let state = |state| JobFilter { state: Some(state), ..JobFilter::default() };
-    let mapping = walk(&ledger, &state(JobState::Mapping), 2).await;
-    assert!(mapping.contains(&old) && !mapping.contains(&young));
+    let mapping = Listing::Jobs(state(JobState::Mapping)).walk(&ledger, 2, &mine).await;
+    assert_eq!(mapping, [old.clone()]);
     let both = JobFilter { updated_before_ms: Some(created_at), ..state(JobState::Created) };
-    let found = walk(&ledger, &both, 2).await;
-    assert!(!found.contains(&old) && !found.contains(&young), "both conditions hold at once");
+    let found = Listing::Jobs(both).walk(&ledger, 2, &mine).await;
+    assert_eq!(found, [], "both conditions hold at once");
 
     tokio::time::sleep(caps.settle).await;
-    finish(&ledger, &old, task(0)).await;
-    let changed = ledger.job(&old).await.unwrap().expect("the job").updated_at_ms;
-    assert!(changed > created_at, "a counted task is a change");
+    let after = must_change(&ledger, &old, JobChange::Cancel).await;
+    assert!(after.updated_at_ms > created_at, "the time of a change is its own");
+    let cancelled = Listing::Jobs(state(JobState::Cancelled)).walk(&ledger, 2, &mine).await;
+    assert_eq!(cancelled, [old], "the state in the index is an old one");
 }
 
-/// Counts, completions and leases go; terms stay known.
-pub async fn a_deleted_job_leaves_nothing_but_its_terms(ledger: Port, caps: &Capabilities) {
-    let (id, other) = (fresh_job(), fresh_job());
-    for job in [&id, &other] {
-        create(&ledger, job).await;
-        finish(&ledger, job, task(0)).await;
-        ledger.count_failure(job, &task(1)).await.unwrap();
-    }
-    let name = LeaseName::task(&id, &task(1));
-    let lease = held(&ledger, &name, "a", caps.long()).await;
-    let kept = held(&ledger, &LeaseName::task(&other, &task(1)), "a", caps.long()).await;
-
-    let deleted = read(&ledger, &id).await;
-    assert!(ledger.delete_job(&deleted).await.unwrap());
-    assert!(ledger.delete_job(&deleted).await.unwrap(), "a repeat");
-    assert_eq!(ledger.job(&id).await.unwrap(), None);
-    assert_eq!(ledger.completions(&id, None, 10).await.unwrap(), []);
-    assert!(!ledger.renew(&lease, caps.long()).await.unwrap(), "the lease of a deleted job");
-
-    create(&ledger, &id).await;
-    assert_eq!(counted(&ledger, &id).await, 0, "the count of the deleted job");
-    let stale = ledger.record(&completion(&id, &lease, task(1), 0), &lease).await.unwrap();
-    assert_eq!(stale, Recorded::Stale, "a worker of the deleted job records into the new one");
-    let fenced = ledger.change(&id, JobChange::Fail(failure()), Some(&lease)).await.unwrap();
-    assert_eq!(fenced, None, "a worker of the deleted job changes the new one");
-    assert_eq!(ledger.count_failure(&id, &task(1)).await.unwrap(), 1);
-    let next = held(&ledger, &name, "b", caps.long()).await;
-    assert!(next.term > lease.term, "the term began again after a deletion");
-
-    assert_eq!(counted(&ledger, &other).await, 1, "another job was touched");
-    assert_eq!(ledger.completions(&other, None, 10).await.unwrap().len(), 1);
-    assert_eq!(ledger.count_failure(&other, &task(1)).await.unwrap(), 2);
-    assert!(ledger.renew(&kept, caps.long()).await.unwrap(), "another job's lease was ended");
+/// A job of one optional output beside a required one that is completed.
+async fn completed_but_for(ledger: &Port, asked_too: NewOutput) -> JobId {
+    let id = fresh_job();
+    create_of(ledger, &id, vec![asked("video"), asked_too]).await;
+    complete(ledger, &id, &video()).await;
+    id
 }
 
-/// A request that comes late does nothing to a job that was driven on, nor to the next of its id.
-pub async fn a_late_deletion_leaves_what_it_did_not_read(ledger: Port, caps: &Capabilities) {
+/// Whatever their state: an optional output that is open keeps a completed job on the list.
+pub async fn open_jobs_are_exactly_the_open_jobs(ledger: Port, _caps: &Capabilities) {
+    let mut open = BTreeSet::new();
+    let mut closed = BTreeSet::new();
     let id = fresh_job();
     create(&ledger, &id).await;
-    must_change(&ledger, &id, JobChange::Fail(failure())).await;
-    let failed = read(&ledger, &id).await;
-    must_change(&ledger, &id, JobChange::Retry).await;
-    finish(&ledger, &id, task(0)).await;
-    let name = LeaseName::task(&id, &task(1));
-    let driven = (read(&ledger, &id).await, held(&ledger, &name, "a", caps.long()).await);
-    assert!(!ledger.delete_job(&failed).await.unwrap(), "it has gone on since it was read");
-    assert_eq!(read(&ledger, &id).await, driven.0, "a refused deletion changes nothing");
-    assert!(ledger.renew(&driven.1, caps.long()).await.unwrap(), "a refused deletion ended a lease");
-    assert!(ledger.delete_job(&driven.0).await.unwrap());
+    open.insert(id);
+    let id = completed_but_for(&ledger, optional("study")).await;
+    assert_eq!(read(&ledger, &id).await.state(), JobState::Completed);
+    open.insert(id);
+    let id = completed_but_for(&ledger, optional("study")).await;
+    complete(&ledger, &id, &super::output("study")).await;
+    closed.insert(id);
 
+    // what needs a failed output is not open, until that one is retried
+    let fail = |output: &segue_domain::OutputId| JobChange::output(output, OutputChange::Fail(failure()));
+    for retried in [false, true] {
+        let id = fresh_job();
+        let study = needing(optional("study"), "transcript", Gate::Assembly);
+        create_of(&ledger, &id, vec![asked("transcript"), study]).await;
+        must_change(&ledger, &id, fail(&transcript())).await;
+        if retried {
+            must_change(&ledger, &id, JobChange::output(&transcript(), OutputChange::Retry)).await;
+            open.insert(id);
+        } else {
+            closed.insert(id);
+        }
+    }
+    let id = fresh_job();
     create(&ledger, &id).await;
-    finish(&ledger, &id, task(0)).await;
-    ledger.count_failure(&id, &task(1)).await.unwrap();
-    let next = (read(&ledger, &id).await, held(&ledger, &name, "b", caps.long()).await);
-    assert_ne!(next.0.epoch, driven.0.epoch, "two jobs of one id are told apart");
-    assert_eq!(next.0.state, driven.0.state, "only the epoch tells them apart");
-    assert!(!ledger.delete_job(&driven.0).await.unwrap(), "the next job of that id");
-    assert_eq!(read(&ledger, &id).await, next.0, "a late deletion touched the next job");
-    assert_eq!(ledger.completions(&id, None, 10).await.unwrap().len(), 1);
-    assert_eq!(ledger.count_failure(&id, &task(1)).await.unwrap(), 2);
-    assert!(
-        ledger.renew(&next.1, caps.long()).await.unwrap(),
-        "a late deletion ended a lease of the next job"
-    );
-    assert!(ledger.delete_job(&next.0).await.unwrap());
-    assert_eq!(ledger.job(&id).await.unwrap(), None);
+    must_change(&ledger, &id, fail(&video())).await;
+    open.insert(id);
+    let id = fresh_job();
+    create(&ledger, &id).await;
+    must_change(&ledger, &id, JobChange::Cancel).await;
+    closed.insert(id.clone());
+    let id = fresh_job();
+    create(&ledger, &id).await;
+    must_change(&ledger, &id, JobChange::Cancel).await;
+    must_change(&ledger, &id, JobChange::Delete).await;
+    open.insert(id);
+    let id = fresh_job();
+    let awaiting = NewJob { awaiting: Some(Duration::from_secs(3600)), ..new_job(&id) };
+    ledger.create_job(awaiting).await.unwrap();
+    open.insert(id);
+    let id = completed_but_for(&ledger, optional("study")).await;
+    let added = vec![asked("later")];
+    must_change(&ledger, &id, JobChange::output(&super::output("study"), OutputChange::Cancel)).await;
+    let revision = read(&ledger, &id).await.revision;
+    must_change(&ledger, &id, JobChange::Add { outputs: added, recipe: "{}".into(), revision }).await;
+    open.insert(id);
+
+    // a completion is no change of the job and closes nothing
+    let counted = open.first().cloned().expect("a job");
+    let job = read(&ledger, &counted).await;
+    finish(&ledger, &job.output_ref(job.outputs[0].id()), task(0)).await;
+    let all: BTreeSet<JobId> = open.union(&closed).cloned().collect();
+    for max in [2, 3, 1000] {
+        let found: BTreeSet<JobId> =
+            Listing::Open(i64::MAX).walk(&ledger, max, &all).await.into_iter().collect();
+        let missing: Vec<_> = open.difference(&found).collect();
+        assert!(missing.is_empty(), "open jobs are not listed: {missing:?}");
+        assert_eq!(found, open, "jobs that are not open are listed");
+    }
 }

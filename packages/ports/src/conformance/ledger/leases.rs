@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use segue_domain::{JobId, Term};
 
-use super::{Port, create, held, read, task};
+use super::{Port, create, held, must_change, task, transcript, video};
 use crate::conformance::{Capabilities, all_at_once, fresh, fresh_job, holder};
-use crate::ledger::{Acquired, LeaseName};
+use crate::ledger::{Acquired, JobChange, LeaseName};
 
-/// Of many callers one holds it, the others learn for how long.
-pub async fn one_of_many_gets_it(ledger: Port, caps: &Capabilities) {
-    let name = LeaseName::chunk(&fresh_job());
+/// Of many callers one holds it; the others learn for how long.
+pub async fn one_of_many_acquires(ledger: Port, caps: &Capabilities) {
+    let name = LeaseName::plan(&fresh_job());
     let calls = (0..caps.callers).map(|n| {
         let (ledger, name, ttl) = (Arc::clone(&ledger), name.clone(), caps.long());
         async move { ledger.acquire(&name, &holder(&format!("h{n}")), ttl).await.unwrap() }
@@ -26,8 +26,8 @@ pub async fn one_of_many_gets_it(ledger: Port, caps: &Capabilities) {
 }
 
 /// Two tasks of one process are two attempts.
-pub async fn a_holder_does_not_get_it_twice(ledger: Port, caps: &Capabilities) {
-    let name = LeaseName::chunk(&fresh_job());
+pub async fn a_holder_does_not_acquire_twice(ledger: Port, caps: &Capabilities) {
+    let name = LeaseName::plan(&fresh_job());
     let lease = held(&ledger, &name, "a", caps.long()).await;
     let again = ledger.acquire(&name, &lease.holder, caps.long()).await.unwrap();
     assert!(matches!(again, Acquired::Busy(_)), "{again:?}");
@@ -37,7 +37,7 @@ pub async fn a_holder_does_not_get_it_twice(ledger: Port, caps: &Capabilities) {
 /// Over release, expiry, renewal, change of holder and deletion of the job.
 pub async fn the_term_grows_for_ever(ledger: Port, caps: &Capabilities) {
     let job = fresh_job();
-    let name = LeaseName::task(&job, &task(0));
+    let name = LeaseName::task(&job, &video(), &task(0));
     let mut last = Term(0);
     for (by, way) in [("a", 0), ("a", 1), ("b", 2), ("b", 0), ("c", 1), ("a", 2), ("a", 0)] {
         let lease = held(&ledger, &name, by, caps.short).await;
@@ -48,17 +48,17 @@ pub async fn the_term_grows_for_ever(ledger: Port, caps: &Capabilities) {
             0 => ledger.release(&lease).await.unwrap(),
             1 => caps.outlast_short().await,
             _ => {
-                create(&ledger, &job).await;
-                let read = read(&ledger, &job).await;
+                let read = create(&ledger, &job).await;
+                must_change(&ledger, &job, JobChange::Delete).await;
                 assert!(ledger.delete_job(&read).await.unwrap());
             }
         }
     }
 }
 
-/// Renewal counts from now.
-pub async fn a_renewed_lease_is_kept(ledger: Port, caps: &Capabilities) {
-    let name = LeaseName::chunk(&fresh_job());
+/// A renewal counts from now.
+pub async fn a_renewed_lease_is_held(ledger: Port, caps: &Capabilities) {
+    let name = LeaseName::plan(&fresh_job());
     let lease = held(&ledger, &name, "a", caps.short).await;
     assert!(ledger.renew(&lease, caps.long()).await.unwrap());
     caps.outlast_short().await;
@@ -69,23 +69,23 @@ pub async fn a_renewed_lease_is_kept(ledger: Port, caps: &Capabilities) {
     held(&ledger, &name, "b", caps.short).await;
 }
 
-/// Taken over or given back: the old holder is told.
+/// Taken over or released: the old holder learns of it.
 pub async fn a_lost_lease_is_not_renewed(ledger: Port, caps: &Capabilities) {
-    let name = LeaseName::chunk(&fresh_job());
+    let name = LeaseName::plan(&fresh_job());
     let old = held(&ledger, &name, "a", caps.short).await;
     caps.outlast_short().await;
-    // the same holder in a later term is a stranger to its former self
+    // the same holder in a later term is another attempt
     let new = held(&ledger, &name, "a", caps.short).await;
     assert!(!ledger.renew(&old, caps.long()).await.unwrap(), "a heartbeat names its term");
     ledger.release(&new).await.unwrap();
-    assert!(!ledger.renew(&new, caps.long()).await.unwrap(), "given back");
+    assert!(!ledger.renew(&new, caps.long()).await.unwrap(), "released");
     let third = held(&ledger, &name, "b", caps.long()).await;
     assert!(third.term > new.term, "the refused renewals changed nothing");
 }
 
-/// Late is not lost while nobody else came.
-pub async fn a_lease_that_ran_out_is_renewed(ledger: Port, caps: &Capabilities) {
-    let name = LeaseName::chunk(&fresh_job());
+/// A lease that was not taken over is renewed late.
+pub async fn an_expired_lease_is_renewed(ledger: Port, caps: &Capabilities) {
+    let name = LeaseName::plan(&fresh_job());
     let lease = held(&ledger, &name, "a", caps.short).await;
     caps.outlast_short().await;
     assert!(ledger.renew(&lease, caps.long()).await.unwrap());
@@ -93,9 +93,9 @@ pub async fn a_lease_that_ran_out_is_renewed(ledger: Port, caps: &Capabilities) 
     assert!(matches!(other, Acquired::Busy(_)), "a renewed lease was taken: {other:?}");
 }
 
-/// A late goodbye does not end another's lease.
+/// A late release does not end another's lease.
 pub async fn a_stale_release_does_nothing(ledger: Port, caps: &Capabilities) {
-    let name = LeaseName::chunk(&fresh_job());
+    let name = LeaseName::plan(&fresh_job());
     let old = held(&ledger, &name, "a", caps.short).await;
     caps.outlast_short().await;
     let new = held(&ledger, &name, "a", caps.long()).await;
@@ -107,9 +107,9 @@ pub async fn a_stale_release_does_nothing(ledger: Port, caps: &Capabilities) {
     held(&ledger, &name, "b", caps.short).await;
 }
 
-/// Whoever waits that long gets it.
-pub async fn busy_says_for_how_long(ledger: Port, caps: &Capabilities) {
-    let name = LeaseName::chunk(&fresh_job());
+/// After that time it can be acquired.
+pub async fn busy_reports_the_time_that_is_left(ledger: Port, caps: &Capabilities) {
+    let name = LeaseName::plan(&fresh_job());
     held(&ledger, &name, "a", caps.short).await;
     match ledger.acquire(&name, &holder("b"), caps.short).await.unwrap() {
         Acquired::Held(_) => panic!("two holders at once"),
@@ -118,29 +118,31 @@ pub async fn busy_says_for_how_long(ledger: Port, caps: &Capabilities) {
     held(&ledger, &name, "b", caps.short).await;
 }
 
-/// No name is taken for another, also where one begins like it.
-pub async fn names_are_apart(ledger: Port, caps: &Capabilities) {
+/// No name is confused with another, also where one is the beginning of the other.
+pub async fn lease_names_do_not_mix(ledger: Port, caps: &Capabilities) {
     let stem = fresh("n_m");
     let ids = [stem.clone(), format!("{stem}_"), format!("{stem}-x"), stem.replace('_', "x")];
     let jobs: Vec<JobId> = ids.iter().map(|id| id.parse().expect("a plain id")).collect();
     let mut leases = Vec::new();
     for job in &jobs {
-        for name in [LeaseName::chunk(job), LeaseName::reassemble(job)] {
-            leases.push(held(&ledger, &name, "a", caps.long()).await);
-        }
-        for n in 0..2 {
-            leases.push(held(&ledger, &LeaseName::task(job, &task(n)), "a", caps.long()).await);
+        leases.push(held(&ledger, &LeaseName::plan(job), "a", caps.long()).await);
+        for output in [video(), transcript()] {
+            leases.push(held(&ledger, &LeaseName::assemble(job, &output), "a", caps.long()).await);
+            for n in 0..2 {
+                leases.push(held(&ledger, &LeaseName::task(job, &output, &task(n)), "a", caps.long()).await);
+            }
         }
     }
     let sweep = ledger.acquire(&LeaseName::sweep(), &holder("a"), caps.short).await.unwrap();
-    create(&ledger, &jobs[0]).await;
-    assert!(ledger.delete_job(&read(&ledger, &jobs[0]).await).await.unwrap());
+    let read = create(&ledger, &jobs[0]).await;
+    must_change(&ledger, &jobs[0], JobChange::Delete).await;
+    assert!(ledger.delete_job(&read).await.unwrap());
     for lease in &leases {
         let kept = ledger.renew(lease, caps.long()).await.unwrap();
-        assert_eq!(kept, !lease.name.is_of(&jobs[0]), "{}", lease.name.as_str());
+        assert_eq!(kept, !lease.name.belongs_to(&jobs[0]), "{}", lease.name.as_str());
     }
     if let Acquired::Held(sweep) = sweep {
-        assert!(ledger.renew(&sweep, caps.short).await.unwrap(), "the sweeper's is no job's");
+        assert!(ledger.renew(&sweep, caps.short).await.unwrap(), "the sweeper's lease belongs to no job");
         ledger.release(&sweep).await.unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use segue_domain::{JobId, Key, Term};
+use segue_domain::{JobId, Key, OutputId, Term};
 
 use super::{Capabilities, Subject, fresh, run_clauses};
 use crate::store::{MediaStore, PutMode, PutResult};
@@ -55,9 +55,13 @@ fn job() -> JobId {
     fresh("job").parse().expect("a plain id")
 }
 
+fn output() -> OutputId {
+    "video".parse().expect("a plain id")
+}
+
 fn work(job: &JobId, name: &str) -> Key {
-    let task = "carry-00000".parse().expect("a plain id");
-    Key::work(job, &task, Term(1), name).expect("a plain name")
+    let (output, task) = (output(), "digest-00000".parse().expect("a plain id"));
+    Key::work(job, &output, &task, Term(1), name).expect("a plain name")
 }
 
 fn published(job: &JobId, name: &str) -> Key {

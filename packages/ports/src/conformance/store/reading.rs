@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use segue_domain::{Key, Term};
 
-use super::{Port, job, published, work};
+use super::{Port, job, output, published, work};
 use crate::conformance::Capabilities;
 use crate::error::PortErrorKind;
 use crate::store::{Object, PutMode, PutResult};
@@ -59,10 +59,10 @@ pub async fn every_key_is_a_name(port: Arc<Port>, _caps: &Capabilities) {
     for name in names {
         keys.push(published(&job, name));
         keys.push(work(&job, name));
-        keys.push(Key::segment(&job, name).expect("a plain name"));
+        keys.push(Key::segment(&job, &output(), Term(1), name).expect("a plain name"));
     }
     let task = "x".parse().expect("a plain id");
-    keys.push(Key::work(&job, &task, Term(u64::MAX), "n").expect("a plain name"));
+    keys.push(Key::work(&job, &output(), &task, Term(u64::MAX), "n").expect("a plain name"));
     keys.push(Key::source(&job, "mp4"));
     for key in &keys {
         let text = key.to_string();
