@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use rusqlite::ErrorCode;
+use segue_domain::DomainError;
 use segue_ports::{PortError, PortErrorKind};
 
 /// Trouble with a file; `doing` is what was tried, e.g. `cannot write`.
@@ -38,6 +39,17 @@ pub fn odd(what: &str, error: impl Display) -> PortError {
         PortErrorKind::Corrupt,
         format_args!("the state database holds {what} that cannot be read ({error}); {REMEDY}"),
     )
+}
+
+/// A document in the database that this build cannot read: of a newer build, or corrupt.
+pub fn document(what: &str, error: DomainError) -> PortError {
+    match error {
+        DomainError::Version { .. } => PortError::document(
+            format_args!("the state database holds {what} of a newer segue, use that one"),
+            error,
+        ),
+        _ => odd(what, error),
+    }
 }
 
 /// What helps when the database cannot be trusted any more.

@@ -1,7 +1,7 @@
 //! The embedded adapter: SQLite for queue and ledger, a folder for media.
 //!
 //! ```text
-//! STATE/segue.db        jobs, completions, leases, messages
+//! STATE/segue.db        jobs, completions, leases, notices, messages
 //! STATE/media/KEY       the objects, each under its own key
 //! STATE/media/.tmp/ID/  what process ID is writing
 //! STATE/alive/ID        locked as long as process ID lives
