@@ -17,6 +17,10 @@ use crate::measure::{Watch, run as run_program};
 /// The longest that one small document may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The longest document: 32,768 box headers, one inside the other. libFuzzer is given the same
+/// (`-max_len`), as its own default of 4 KiB holds too few of them.
+const MAX_LEN: usize = 262_144;
+
 /// `cargo xtask fuzz-lite`
 #[derive(Debug, Args)]
 pub struct FuzzArgs {
@@ -125,7 +129,7 @@ impl Random {
     }
 }
 
-/// One of the documents with some bytes flipped, set to an edge, taken out, doubled, or the
+/// One of the documents with some bytes flipped, set to an edge, taken out, repeated, or the
 /// end cut off.
 fn damaged(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     const EDGES: [u8; 6] = [0, 1, 0x7f, 0x80, 0xff, b'"'];
@@ -142,6 +146,12 @@ fn damaged(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
             4 => {
                 let twice = document[at..some].to_vec();
                 document.splice(at..at, twice);
+            }
+            // as long as a document may be: lists and levels that end late
+            5 if random.below(16) == 0 => {
+                let room = MAX_LEN.saturating_sub(document.len()) / (some - at);
+                let many = document[at..some].repeat(random.below(room + 1));
+                document.splice(at..at, many);
             }
             // the whole of the rest only now and then, else little is left to damage
             _ if random.below(4) == 0 => document.truncate(at),
