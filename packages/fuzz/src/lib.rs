@@ -10,8 +10,8 @@ use segue_domain::transcript::Transcript;
 use segue_domain::{Completion, JobRecord, Key, Manifest, Message, Plan, PlanHash, Recipe};
 use segue_media::matroska;
 use segue_media::mp4::{
-    Filling, TrackChoice, fill, looks_like_mov, plan_rewrite, read_fragments, read_index, read_movie, short_by,
-    slim_header,
+    Filling, TrackChoice, fill, looks_like_mov, plan_rewrite, read_fragments, read_index, read_movie,
+    short_by, slim_header,
 };
 
 /// A parser and what is done with it.

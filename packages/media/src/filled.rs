@@ -121,9 +121,10 @@ async fn first_packets(
     let movie = assemble::write_virtual(&assembled.first_packets(FIRST_PACKETS), request.work)?;
     let offset_us = plan.timebase.to_micros(movie.origin + plan.anchor);
     let picture = PictureInput { list: movie.list, offset_us, stands_for: plan.stream };
-    let short = |path: &Path| Some((path.to_owned(), view::of_first_packets(path, FIRST_PACKETS, None)?));
-    let paths = request.audio.iter().map(|sound| sound.path.as_path()).chain([request.source]);
-    let views: Vec<(PathBuf, View)> = paths.filter_map(short).collect();
+    let mut views: Vec<(PathBuf, View)> = Vec::new();
+    for path in request.audio.iter().map(|sound| sound.path.as_path()).chain([request.source]) {
+        views.extend(view::of_first_packets(path, FIRST_PACKETS, None)?.map(|view| (path.to_owned(), view)));
+    }
     let inputs: BTreeMap<PathBuf, Vec<OsString>> =
         views.iter().map(|(path, view)| (path.clone(), view.input())).collect();
     join::run_mux(tools, request, Some(&picture), fit, inputs, out, limits).await

@@ -6,6 +6,7 @@
 
 mod access;
 pub mod assemble;
+pub mod bounds;
 mod carry;
 pub mod certificate;
 pub mod certify;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::bounds::{self, Demuxers};
 use crate::error::{MediaError, Result};
 use crate::facts::StreamFacts;
 use crate::mp4::{Brand, Sample, Track, TrackChoice};
@@ -63,8 +64,7 @@ pub fn lossless_args(
             .to_vec();
     // a decoder that starts at a keyframe which is none would keep its first frames to itself
     args.extend(["-flags:v", "+output_corrupt"].map(OsString::from));
-    args.extend(["-protocol_whitelist", "file", "-f", "mov", "-i"].map(OsString::from));
-    args.push(file_url(input));
+    args.extend(bounds::input("file", Demuxers::Only("mov"), file_url(input)));
     args.extend(["-map".into(), "0:v:0".into(), "-vf".into()]);
     args.push(format!("trim=start_pts={start}:end_pts={end}").into());
     args.extend(["-fps_mode", "passthrough", "-enc_time_base"].map(OsString::from));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounds::{self, Demuxers};
 use crate::container::{Fate, FinalContainer, Fit};
 use crate::facts::{Container, SourceFacts, StreamKind};
 use crate::probe::{file_url, source_input};
@@ -114,18 +115,9 @@ pub fn mux_args(mux: &Mux<'_>) -> Vec<OsString> {
     let (mut instead, mut moved) = (BTreeMap::new(), BTreeMap::new());
     if let Some(p) = mux.picture {
         args.extend(["-itsoffset".into(), seconds(p.offset_us - start).into()]);
-        args.extend(words(&[
-            "-protocol_whitelist",
-            "file,concatf",
-            "-format_whitelist",
-            "mov",
-            "-f",
-            "mov",
-            "-i",
-        ]));
         let mut url = OsString::from("concatf:");
         url.push(&p.list);
-        args.push(url);
+        args.extend(bounds::input("file,concatf", Demuxers::Only("mov"), url));
         instead.insert(p.stands_for, inputs);
         inputs += 1;
     }
@@ -143,8 +135,7 @@ pub fn mux_args(mux: &Mux<'_>) -> Vec<OsString> {
     }
     let first_subtitle = inputs;
     for s in mux.subtitles {
-        args.extend(words(&["-protocol_whitelist", "file", "-format_whitelist", "srt,webvtt", "-i"]));
-        args.push(file_url(&s.path));
+        args.extend(bounds::input("file", Demuxers::AnyOf("srt,webvtt"), file_url(&s.path)));
     }
     args.extend(words(&["-c", "copy", "-copyinkf", "-map_chapters", "0", "-map_metadata", "0"]));
     let kept = streams(mux, &instead, &moved, &mut args);

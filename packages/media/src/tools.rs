@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounds;
 use crate::error::{MediaError, Result};
 use crate::process::{self, Invocation, Limits};
 
@@ -57,11 +58,11 @@ impl Tools {
     }
 
     pub(crate) fn ffmpeg(&self, what: impl Into<String>, args: Vec<OsString>) -> Invocation {
-        Invocation::new(what, &self.ffmpeg, args)
+        Invocation::new(what, &self.ffmpeg, [bounds::ffmpeg_options(), args].concat())
     }
 
     pub(crate) fn ffprobe(&self, what: impl Into<String>, args: Vec<OsString>) -> Invocation {
-        Invocation::new(what, &self.ffprobe, args)
+        Invocation::new(what, &self.ffprobe, [bounds::ffprobe_options(), args].concat())
     }
 }
 

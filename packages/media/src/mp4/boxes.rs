@@ -83,11 +83,7 @@ pub(crate) fn inside(src: &impl ByteSource, around: BoxAt) -> Result<Vec<BoxAt>,
 }
 
 /// The same where the first box stands `skip` bytes after the beginning of the body.
-pub(crate) fn inside_from(
-    src: &impl ByteSource,
-    around: BoxAt,
-    skip: u64,
-) -> Result<Vec<BoxAt>, IndexError> {
+pub(crate) fn inside_from(src: &impl ByteSource, around: BoxAt, skip: u64) -> Result<Vec<BoxAt>, IndexError> {
     let depth = around.depth + 1;
     if depth >= MAX_DEPTH {
         return Err(IndexError::TooDeep { at: around.start });

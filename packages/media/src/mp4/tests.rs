@@ -332,15 +332,8 @@ fn a_movie_of_other_packets_is_not_filled() {
 
 /// A movie with one track, and inside of that boxes of one kind, each inside the one before.
 fn nested(kind: &[u8; 4], levels: usize) -> Vec<u8> {
-    let sample = Sample {
-        offset: 0,
-        dts: 0,
-        size: 5,
-        composition: 0,
-        description: 1,
-        keyframe: true,
-        hidden: false,
-    };
+    let sample =
+        Sample { offset: 0, dts: 0, size: 5, composition: 0, description: 1, keyframe: true, hidden: false };
     let mut file = header(&[sample], &[], 5);
     file.extend_from_slice(&[0; 5]);
     let size = |file: &[u8], at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
