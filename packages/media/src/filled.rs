@@ -120,7 +120,8 @@ async fn first_packets(
     let (plan, _) = request.picture.ok_or_else(|| MediaError::internal("a join of no picture"))?;
     let movie = assemble::write_virtual(&assembled.first_packets(FIRST_PACKETS), request.work)?;
     let offset_us = plan.timebase.to_micros(movie.origin + plan.anchor);
-    let picture = PictureInput { list: movie.list, offset_us, stands_for: plan.stream };
+    let decoder = join::decoder(request.parts, plan);
+    let picture = PictureInput { list: movie.list, offset_us, stands_for: plan.stream, decoder };
     let mut views: Vec<(PathBuf, View)> = Vec::new();
     for path in request.audio.iter().map(|sound| sound.path.as_path()).chain([request.source]) {
         views.extend(view::of_first_packets(path, FIRST_PACKETS, None)?.map(|view| (path.to_owned(), view)));
@@ -280,7 +281,8 @@ mod tests {
         assert!(mux(&tools, &request, &assembled, &fit, &ours, &limits).await.unwrap().is_some());
         let movie = assemble::write_virtual(&assembled, dir.path()).unwrap();
         let offset_us = plan.timebase.to_micros(movie.origin + plan.anchor);
-        let picture = PictureInput { list: movie.list, offset_us, stands_for: plan.stream };
+        let decoder = Vec::new();
+        let picture = PictureInput { list: movie.list, offset_us, stands_for: plan.stream, decoder };
         join::run_mux(&tools, &request, Some(&picture), &fit, BTreeMap::new(), &theirs, &limits)
             .await
             .unwrap();

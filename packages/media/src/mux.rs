@@ -31,6 +31,8 @@ pub struct PictureInput {
     pub offset_us: i64,
     /// Index of the source's stream that it stands for.
     pub stands_for: u32,
+    /// Options that name its codec, where its header does not.
+    pub decoder: Vec<OsString>,
 }
 
 /// Sound that was encoded anew, as an input that stands for a stream of the source.
@@ -115,6 +117,7 @@ pub fn mux_args(mux: &Mux<'_>) -> Vec<OsString> {
     let (mut instead, mut moved) = (BTreeMap::new(), BTreeMap::new());
     if let Some(p) = mux.picture {
         args.extend(["-itsoffset".into(), seconds(p.offset_us - start).into()]);
+        args.extend(p.decoder.iter().cloned());
         let mut url = OsString::from("concatf:");
         url.push(&p.list);
         args.extend(bounds::input("file,concatf", Demuxers::Only("mov"), url));

@@ -19,6 +19,8 @@ const KEYFRAME_LIST_BYTES: usize = 100 << 10;
 pub struct EncodeArgs<'a> {
     /// What ffmpeg reads, as a URL.
     pub input: OsString,
+    /// Options that name the codec of the input, where its header does not.
+    pub decoder: Vec<OsString>,
     /// What it writes.
     pub out: &'a Path,
     /// The facts of the picture.
@@ -48,6 +50,7 @@ pub fn encode_args(with: &EncodeArgs<'_>) -> Vec<OsString> {
     // a decoder that starts in the midst holds frames back until it trusts itself; the frames
     // that may be wrong are before those that are owned, and are cut off by their ticks
     args.extend(words(&["-copyts", "-noautorotate", "-flags:v", "+output_corrupt", "-threads", &threads]));
+    args.extend(with.decoder.iter().cloned());
     args.extend(bounds::input("file,concat", Demuxers::Only("mov"), with.input.clone()));
     args.extend(words(&["-map", "0:v:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf"]));
     args.push(filters(with).into());
@@ -151,6 +154,7 @@ mod tests {
     fn line(recipe: &EncodeRecipe, encoder: PictureEncoder) -> String {
         let args = encode_args(&EncodeArgs {
             input: "concat:file:h|file:s".into(),
+            decoder: Vec::new(),
             out: Path::new("o.mp4"),
             stream: &stream(1920, 1080, None, "yuv420p"),
             recipe,

@@ -1,6 +1,7 @@
 //! The crate against real files, real programs and real damage.
 
 mod bad_input;
+mod codecs;
 mod common;
 mod rejoin;
 mod supervision;
