@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use segue_domain::plan::PLAN_VERSION;
 use segue_domain::recipe::{VideoMode, WithoutSound, default_map_attempts};
 use segue_domain::{FaultKind, Plan, Recipe, Segment, Task, TaskId, TaskKind, TickRange, Timebase};
+use segue_media::bounds::MAX_LENGTH_US;
 use segue_media::encode::plan_on_grid;
 use segue_media::{Limits, PicturePlan, SourceFacts, SpeechFile, StreamKind, TrackPlace, open_index};
 use segue_ports::{EngineError, PlanRequest, Planned, Planner, ProducedFile};
@@ -36,6 +37,7 @@ impl Planner for MediaPlanner {
         let source = source::of(&source);
         source.bring_head().await.map_err(errors::media)?;
         let facts = self.kit.probe(source.path()).await?;
+        check_length(&facts)?;
         check_wanted(&recipe, &facts)?;
         let limits = self.kit.limits(&run.cancel);
         let picture = match &recipe.video {
@@ -45,7 +47,7 @@ impl Planner for MediaPlanner {
         let speech_stream = recipe.transcript.as_ref().and(facts.primary_audio()).map(|stream| stream.index);
         let mut notes = Notes::new(facts, picture, speech_stream);
         notes.warnings = warnings(&recipe, &notes);
-        let (timebase, segments) = segments(&recipe, &notes);
+        let (timebase, segments) = segments(&recipe, &notes)?;
         if let Some(stream) = speech_stream.filter(|_| segments.len() > 1) {
             notes.speech_file =
                 SpeechFile::decode(&self.kit.tools, &source, &notes.facts, stream, &run.scratch, &limits)
@@ -53,6 +55,7 @@ impl Planner for MediaPlanner {
                     .map_err(errors::media)?;
         }
         let tasks = tasks(&recipe, &notes, timebase, &segments);
+        check_tasks(&recipe, tasks.len())?;
         let track = notes.picture.as_ref().and_then(|picture| match &picture.track {
             TrackPlace::TrackFile { file_name, .. } => Some(file_name),
             TrackPlace::Source { .. } => None,
@@ -100,6 +103,36 @@ impl MediaPlanner {
     }
 }
 
+/// Most tasks of a job. A task costs messages, a lease and a process, however little there is to do.
+const MAX_TASKS: usize = 10_000;
+
+/// Whether the source is short enough, by what its header says of its length.
+fn check_length(facts: &SourceFacts) -> Result<(), EngineError> {
+    let length = facts.duration_us.unwrap_or(0);
+    if length <= MAX_LENGTH_US {
+        return Ok(());
+    }
+    let hour = 3_600 * 1_000_000;
+    let why = format!(
+        "the source says that it is {} hours long; the limit is {} hours: cut it into shorter files first",
+        length / hour,
+        MAX_LENGTH_US / hour
+    );
+    Err(EngineError::new(FaultKind::Source, why))
+}
+
+/// Whether the segments are few enough, and the tasks that they make.
+fn check_tasks(recipe: &Recipe, tasks: usize) -> Result<(), EngineError> {
+    if tasks <= MAX_TASKS {
+        return Ok(());
+    }
+    let why = format!(
+        "segments of {} make at least {tasks} tasks of this source; the limit is {MAX_TASKS}: use longer segments",
+        recipe.segment_duration
+    );
+    Err(EngineError::new(FaultKind::Source, why))
+}
+
 /// Whether the source has what the recipe cannot do without.
 fn check_wanted(recipe: &Recipe, facts: &SourceFacts) -> Result<(), EngineError> {
     let has_picture = facts.primary_video().is_some();
@@ -140,7 +173,10 @@ fn has_still(facts: &SourceFacts) -> bool {
 }
 
 /// The segments: the picture's, or equal stretches of time where there is none to cut.
-fn segments(recipe: &Recipe, notes: &Notes) -> (Timebase, Vec<Segment>) {
+///
+/// # Errors
+/// More segments than there may be tasks.
+fn segments(recipe: &Recipe, notes: &Notes) -> Result<(Timebase, Vec<Segment>), EngineError> {
     if let Some(picture) = &notes.picture {
         let of = |s: &segue_media::PictureSegment| Segment {
             index: s.index,
@@ -148,13 +184,15 @@ fn segments(recipe: &Recipe, notes: &Notes) -> (Timebase, Vec<Segment>) {
             frames: s.frames,
             bytes: s.bytes,
         };
-        return (picture.timebase, picture.segments.iter().map(of).collect());
+        check_tasks(recipe, picture.segments.len())?;
+        return Ok((picture.timebase, picture.segments.iter().map(of).collect()));
     }
     let start = notes.facts.start_time_us;
     let length = notes.facts.duration_us.unwrap_or(0).max(1);
     let every = recipe.segment_duration.micros();
     // a tail shorter than half a segment stays with the one before
-    let count = ((length + every / 2) / every).clamp(1, 1_000_000);
+    let count = ((length + every / 2) / every).max(1);
+    check_tasks(recipe, usize::try_from(count).unwrap_or(usize::MAX))?;
     let segments = (0..count).map(|i| Segment {
         index: i as u32,
         range: TickRange {
@@ -164,7 +202,7 @@ fn segments(recipe: &Recipe, notes: &Notes) -> (Timebase, Vec<Segment>) {
         frames: 0,
         bytes: 0,
     });
-    (Timebase::MICROS, segments.collect())
+    Ok((Timebase::MICROS, segments.collect()))
 }
 
 /// The tasks, the longest kinds first.
@@ -213,4 +251,40 @@ fn tasks(recipe: &Recipe, notes: &Notes, timebase: Timebase, segments: &[Segment
         add(TaskKind::Thumbnail, None, work::THUMBNAIL_MS);
     }
     tasks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sound of so many microseconds, by its header.
+    fn sound(length_us: i64) -> SourceFacts {
+        serde_json::from_value(serde_json::json!({
+            "size_bytes": 1042, "format": "flac", "container": "other", "start_time_us": 0,
+            "duration_us": length_us, "streams": [], "chapters": 0, "tags": {}
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_source_of_more_than_two_days_is_refused() {
+        check_length(&sound(MAX_LENGTH_US)).unwrap();
+        let error = check_length(&sound(MAX_LENGTH_US + 3_600_000_000)).unwrap_err();
+        assert_eq!(error.kind, FaultKind::Source);
+        assert!(error.to_string().contains("49 hours long; the limit is 48 hours"), "{error}");
+    }
+
+    #[test]
+    fn more_tasks_than_a_job_may_have_are_refused_before_they_are_made() {
+        let recipe = Recipe::built_in("transcript").unwrap();
+        let every = recipe.segment_duration.micros();
+        let plan = |length_us| segments(&recipe, &Notes::new(sound(length_us), None, None));
+        assert_eq!(plan(10_000 * every).unwrap().1.len(), 10_000);
+        for length_us in [10_001 * every, i64::MAX / 2] {
+            let error = plan(length_us).unwrap_err();
+            assert_eq!(error.kind, FaultKind::Source);
+            assert!(error.to_string().contains("the limit is 10000"), "{error}");
+        }
+        assert!(check_tasks(&recipe, 10_001).is_err() && check_tasks(&recipe, 10_000).is_ok());
+    }
 }
