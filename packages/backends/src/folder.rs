@@ -2,7 +2,7 @@
 //!
 //! A folder that is only a store is opened without a database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,15 +51,13 @@ impl Provider for Folders {
     }
 
     async fn open(&self, wanted: Wanted<'_>) -> Result<Opened, Failure> {
-        let mut open = BTreeMap::<PathBuf, LocalBackend>::new();
-        for url in [wanted.ledger, wanted.queue].into_iter().flatten() {
-            let folder = PathBuf::from(url.rest());
-            if !open.contains_key(&folder) {
-                let local = open_database(&folder).await?;
-                open.insert(folder, local);
-            }
+        let urls = [wanted.ledger, wanted.queue].into_iter().flatten();
+        let folders: BTreeSet<&str> = urls.map(BackendUrl::rest).collect();
+        let mut open = BTreeMap::<&str, LocalBackend>::new();
+        for folder in folders {
+            open.insert(folder, open_database(Path::new(folder)).await?);
         }
-        let local = |url: &BackendUrl| open.get(Path::new(url.rest()));
+        let local = |url: &BackendUrl| open.get(url.rest());
         let store = match wanted.store {
             Some(url) => Some(match local(url) {
                 Some(local) => Arc::clone(&local.store),
