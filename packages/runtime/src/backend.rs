@@ -191,7 +191,10 @@ impl Backend {
     /// queue of their own.
     pub fn gpu_deps(&self, reporter: Arc<dyn Reporter>) -> Option<Deps> {
         match self {
-            Backend::Local(_) => None,
+            Backend::Local(_) => {
+                drop(reporter);
+                None
+            }
             #[cfg(feature = "aws")]
             Backend::Aws(aws) => {
                 let queue = Arc::new(routed(&aws.0, &aws.1, true)?);
