@@ -7,8 +7,10 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use segue_domain::{HolderId, JobId};
@@ -30,6 +32,8 @@ pub struct Capabilities {
     pub tells_void_receipts: bool,
     /// How many callers at once the clauses on concurrency start.
     pub callers: usize,
+    /// How many clauses run concurrently. More than one where they mostly wait for a server.
+    pub clauses_at_once: usize,
 }
 
 impl Default for Capabilities {
@@ -39,6 +43,7 @@ impl Default for Capabilities {
             settle: Duration::from_millis(150),
             tells_void_receipts: true,
             callers: 12,
+            clauses_at_once: 1,
         }
     }
 }
@@ -75,22 +80,48 @@ impl<P: ?Sized> Subject<P> {
     }
 }
 
-/// Runs each clause on a fresh subject and names the one that panics.
+/// Runs each clause on a fresh subject, [`Capabilities::clauses_at_once`] of them concurrently in
+/// the order given, and names the one that panics.
 macro_rules! run_clauses {
     ($factory:expr, $caps:expr; $($clause:path),+ $(,)?) => {{
-        $(
-            let name = stringify!($clause);
-            let subject = $factory().await;
-            let on_panic = $crate::conformance::NameOnPanic(name);
-            $clause(subject.port.clone(), $caps).await;
-            std::mem::forget(on_panic);
-            drop(subject);
-        )+
+        let turns = tokio::sync::Semaphore::new($caps.clauses_at_once);
+        tokio::join!($(
+            $crate::conformance::NamedClause::new(stringify!($clause), async {
+                let _turn = turns.acquire().await.expect("the semaphore is never closed");
+                let subject = $factory().await;
+                $clause(subject.port.clone(), $caps).await;
+                drop(subject);
+            })
+        ),+);
     }};
 }
 pub(crate) use run_clauses;
 
-pub(crate) struct NameOnPanic(pub(crate) &'static str);
+/// A clause that prints its name when it panics. Only while it is polled: when another one
+/// panics, it is dropped without a word.
+pub(crate) struct NamedClause<F> {
+    name: &'static str,
+    clause: Pin<Box<F>>,
+}
+
+impl<F> NamedClause<F> {
+    pub(crate) fn new(name: &'static str, clause: F) -> NamedClause<F> {
+        NamedClause { name, clause: Box::pin(clause) }
+    }
+}
+
+impl<F: Future<Output = ()>> Future for NamedClause<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let on_panic = NameOnPanic(self.name);
+        let polled = self.clause.as_mut().poll(context);
+        std::mem::forget(on_panic);
+        polled
+    }
+}
+
+struct NameOnPanic(&'static str);
 
 impl Drop for NameOnPanic {
     fn drop(&mut self) {

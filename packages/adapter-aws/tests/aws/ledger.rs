@@ -1,9 +1,8 @@
 //! The ledger where it is DynamoDB's: pages, sizes, and what a segment costs.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Fault, over};
 use futures::StreamExt;
 use segue_adapter_aws::testing::{emulator, provision};
 use segue_domain::{Completion, JobId, JobState, PlanHash, SealedPlan, TaskId, TaskKind};
@@ -11,7 +10,6 @@ use segue_ports::{
     Acquired, CompletionLedger, JobChange, JobFilter, JobLedger, Lease, LeaseLedger, LeaseName, Ledger,
     NewJob, PortErrorKind, Recorded,
 };
-use support::{Fault, over};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -1,11 +1,10 @@
 //! Answers that are lost, and services that are busy: every promise holds all the same.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::support::{Fault, over, queue_caps};
 use bytes::Bytes;
 use segue_domain::{Completion, JobId, JobState, Key, PlanHash, SealedPlan, TaskId, TaskKind, Term};
 use segue_ports::conformance::{self, Capabilities, Subject, store};
@@ -13,12 +12,11 @@ use segue_ports::{
     Acquired, CompletionLedger, JobChange, JobLedger, LeaseLedger, LeaseName, Ledger, MediaStore, NewJob,
     PutMode, PutResult, Recorded, WorkQueue,
 };
-use support::{Fault, over, queue_caps};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Loses the first answer to each request of that name.
-fn lose_first(wanted: &'static str) -> support::Plan {
+fn lose_first(wanted: &'static str) -> crate::support::Plan {
     let lost = AtomicBool::new(false);
     Box::new(move |_, name| {
         let first = name == wanted && !lost.swap(true, Ordering::Relaxed);
@@ -158,17 +156,18 @@ fn caps() -> Capabilities {
     Capabilities {
         short: Duration::from_secs(2),
         settle: Duration::from_millis(500),
+        clauses_at_once: crate::support::CLAUSES_AT_ONCE,
         ..Capabilities::default()
     }
 }
 
 /// Every tenth call is refused: nobody notices.
-fn busy() -> support::Plan {
+fn busy() -> crate::support::Plan {
     Box::new(|number, _| if number % 10 == 0 { Fault::Throttled } else { Fault::None })
 }
 
 /// The same, and every seventh answer is lost, and many a transaction meets another.
-fn bad() -> support::Plan {
+fn bad() -> crate::support::Plan {
     Box::new(|number, name| match number {
         n if n % 10 == 0 => Fault::Throttled,
         n if n % 7 == 0 => Fault::LostAnswer,
@@ -207,7 +206,7 @@ async fn the_queue_conforms_on_a_busy_line() {
 }
 
 /// Looks, when a clause is over, whether anything was scanned.
-struct Line(support::Line);
+struct Line(crate::support::Line);
 
 impl Drop for Line {
     fn drop(&mut self) {

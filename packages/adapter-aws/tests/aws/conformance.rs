@@ -1,8 +1,6 @@
 //! The AWS adapter passes the same suites as the in-memory and the embedded one, against an
 //! emulator that really answers.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +37,7 @@ async fn the_ledger_conforms() {
     let caps = Capabilities {
         short: Duration::from_millis(1500),
         settle: Duration::from_millis(200),
+        clauses_at_once: crate::support::CLAUSES_AT_ONCE,
         ..Capabilities::default()
     };
     conformance::ledger::run(ledger, caps).await;
@@ -46,15 +45,16 @@ async fn the_ledger_conforms() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_queue_conforms() {
-    conformance::queue::run(queue, support::queue_caps()).await;
+    conformance::queue::run(queue, crate::support::queue_caps()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn dead_letters_conform() {
-    conformance::dead::run(letters, support::queue_caps()).await;
+    conformance::dead::run(letters, crate::support::queue_caps()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_store_conforms() {
-    conformance::store::run(media, Capabilities::default()).await;
+    let caps = Capabilities { clauses_at_once: crate::support::CLAUSES_AT_ONCE, ..Capabilities::default() };
+    conformance::store::run(media, caps).await;
 }

@@ -1,5 +1,4 @@
 //! A line between the adapter and the emulator on which things go wrong.
-#![allow(dead_code, reason = "each test file uses its own part of it")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,6 +10,9 @@ use segue_ports::conformance::Capabilities;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+/// Clauses that run concurrently: they mostly wait for deadlines of whole seconds.
+pub const CLAUSES_AT_ONCE: usize = 6;
+
 /// What the suite of the queue has to know: SQS counts in whole seconds.
 pub fn queue_caps() -> Capabilities {
     let exact = emulator().is_ministack();
@@ -19,6 +21,7 @@ pub fn queue_caps() -> Capabilities {
         // another one notices within a second that a message is visible again
         settle: Duration::from_millis(if exact { 500 } else { 1500 }),
         tells_void_receipts: exact,
+        clauses_at_once: CLAUSES_AT_ONCE,
         ..Capabilities::default()
     }
 }
