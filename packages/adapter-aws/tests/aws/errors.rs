@@ -1,14 +1,12 @@
 //! What a service refuses, and what a role is told: by its kind it decides.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Fault, over};
 use bytes::Bytes;
 use segue_domain::Key;
 use segue_ports::PortErrorKind::{Corrupt, Denied, Environment, Transient};
 use segue_ports::{JobLedger, Lane, MediaStore, PortError, PortErrorKind, PutOptions, Resource, WorkQueue};
-use support::{Fault, over};
 
 fn key() -> Key {
     "work/j/video/t/1/a".parse().unwrap()
