@@ -94,7 +94,7 @@ pub fn manifest(bytes: &[u8]) {
 /// Ledger rows and transcripts.
 pub fn records(bytes: &[u8]) {
     if let Ok(job) = serde_json::from_slice::<JobRecord>(bytes) {
-        let _ = job.all_tasks_in();
+        let _ = job.state();
     }
     let _ = serde_json::from_slice::<Completion>(bytes);
     let _ = serde_json::from_slice::<Transcript>(bytes);
