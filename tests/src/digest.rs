@@ -1,29 +1,28 @@
-//! What a media file is once decoded, by ffmpeg and not by us: every frame with its time,
-//! every sample, every stream with what is said about it.
+//! Decoded contents of a media file, by ffmpeg: frames with times, samples, stream descriptions.
 
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-/// Most that a time may be off.
+/// Tolerance of times.
 const TOLERANCE_MS: f64 = 1.0;
 
-/// Decoded frames of all streams that move or sound.
+/// Hashes of the decoded video and audio streams.
 #[derive(Debug, Clone)]
 pub struct Digest {
-    /// Pictures, stream by stream.
+    /// Video streams.
     pub video: Vec<Track>,
-    /// Sound, stream by stream; a frame is what the decoder gave at once.
+    /// Audio streams; a frame is one output of the decoder.
     pub audio: Vec<Track>,
-    /// Hash of all samples of each sound.
+    /// Hash of all samples of each audio stream.
     pub samples: Vec<String>,
 }
 
-/// One stream: milliseconds and hash of every frame.
+/// Frames of one stream.
 #[derive(Debug, Clone, Default)]
 pub struct Track {
-    /// Time of each frame.
+    /// Time of each frame, milliseconds.
     pub times: Vec<f64>,
     /// Hash of each frame.
     pub hashes: Vec<String>,
@@ -31,7 +30,7 @@ pub struct Track {
 
 impl Digest {
     /// Decodes a file.
-    pub fn of(path: &Path) -> Digest {
+    pub fn decode(path: &Path) -> Digest {
         let streams = streams(path);
         let of_type = |kind: &str| {
             let moving = |s: &&Value| s["disposition"]["attached_pic"] != 1;
@@ -60,15 +59,15 @@ fn ffmpeg(args: &[&str], path: &Path, more: &[&str]) -> String {
 
 fn track(path: &Path, map: &str) -> Track {
     let mut args = vec!["-map", map, "-copyts", "-fps_mode", "passthrough"];
-    // left to itself ffmpeg rounds the times of pictures to the frame rate
+    // by default ffmpeg rounds frame times to the frame rate
     if map.contains('V') {
         args.extend(["-enc_time_base", "1:90000"]);
     }
     args.extend(["-f", "framemd5", "-"]);
-    let said = ffmpeg(&[], path, &args);
+    let frames = ffmpeg(&[], path, &args);
     let mut tick_ms = 0.0;
     let mut track = Track::default();
-    for line in said.lines() {
+    for line in frames.lines() {
         if let Some(base) = line.strip_prefix("#tb").and_then(|rest| rest.split(':').nth(1)) {
             let (num, den) = base.trim().split_once('/').expect("a timebase is a fraction");
             tick_ms = 1000.0 * num.parse::<f64>().expect("a number") / den.parse::<f64>().expect("a number");
@@ -85,7 +84,7 @@ fn samples(path: &Path, index: usize) -> String {
     ffmpeg(&[], path, &["-map", &format!("0:a:{index}"), "-c:a", "pcm_s16le", "-f", "md5", "-"])
 }
 
-/// Highest level of the first sound in dB of full scale.
+/// Peak level of the first audio stream, dBFS.
 pub fn level_db(path: &Path) -> f64 {
     let measured = Command::new("ffmpeg")
         .args(["-nostdin", "-hide_banner", "-i"])
@@ -93,25 +92,25 @@ pub fn level_db(path: &Path) -> f64 {
         .args(["-map", "0:a:0", "-af", "volumedetect", "-f", "null", "-"])
         .output()
         .expect("ffmpeg starts");
-    let said = String::from_utf8_lossy(&measured.stderr).into_owned();
-    let level = said.split("max_volume:").nth(1).and_then(|rest| rest.split_whitespace().next());
-    level.and_then(|level| level.parse().ok()).unwrap_or_else(|| panic!("no level: {said}"))
+    let stderr = String::from_utf8_lossy(&measured.stderr).into_owned();
+    let level = stderr.split("max_volume:").nth(1).and_then(|rest| rest.split_whitespace().next());
+    level.and_then(|level| level.parse().ok()).unwrap_or_else(|| panic!("no level: {stderr}"))
 }
 
-/// The streams as ffprobe has them.
+/// The streams as reported by ffprobe.
 pub fn streams(path: &Path) -> Vec<Value> {
     let probed = Command::new("ffprobe")
         .args(["-v", "error", "-show_streams", "-show_chapters", "-of", "json"])
         .arg(path)
         .output()
         .expect("ffprobe starts");
-    let said: Value = serde_json::from_slice(&probed.stdout).unwrap_or_default();
-    said["streams"].as_array().cloned().unwrap_or_default()
+    let probe: Value = serde_json::from_slice(&probed.stdout).unwrap_or_default();
+    probe["streams"].as_array().cloned().unwrap_or_default()
 }
 
-/// Fails unless both decode to the same: frames, times, samples, offset of sound to picture.
+/// Fails unless both decode to the same frames, times, samples and audio offset.
 pub fn assert_same_media(source: &Path, joined: &Path) {
-    let (a, b) = (Digest::of(source), Digest::of(joined));
+    let (a, b) = (Digest::decode(source), Digest::decode(joined));
     let name = source.file_name().unwrap_or_default().to_string_lossy().into_owned();
     assert!(!a.video.is_empty() || !a.audio.is_empty(), "{name} has nothing to compare");
     assert_eq!(a.video.len(), b.video.len(), "{name}: pictures");

@@ -1,57 +1,57 @@
-//! Media made by ffmpeg when they are first needed, and kept in the target folder.
+//! Test media, generated with ffmpeg when first needed and kept in the target folder.
 //!
-//! Each has one property that has broken a splitter somewhere. A file gets its name only
-//! when it is whole, so tests in several processes may ask for it at once.
+//! Each has one property that is hard for splitters. A file gets its name only when it is
+//! complete, so that tests in several processes may generate it concurrently.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::program;
 
-/// A file to test with; the name says what is special.
+/// A test file, named by its special property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fixture {
-    /// H.264, closed groups, sound.
+    /// H.264, closed GOPs, sound.
     H264Closed,
-    /// H.264, open groups, three B-frames.
+    /// H.264, open GOPs, three B-frames.
     H264Open,
-    /// HEVC, open groups.
+    /// HEVC, open GOPs.
     HevcOpen,
     /// VP9 and Opus in Matroska.
     Vp9Opus,
     /// A transport stream whose clock begins at 100 s.
     OffsetTs,
-    /// Frames that come when they like.
+    /// Variable frame rate.
     Vfr,
     /// A rotation in the metadata.
     Rotated,
-    /// Sound that begins 2.5 s after the picture.
+    /// Sound that starts 2.5 s after the picture.
     LateSound,
-    /// Three sounds in three languages, the second one the default, in Matroska.
+    /// Three audio streams in three languages, the second one the default, in Matroska.
     ManySounds,
     /// Subtitles, chapters and a title, in MP4.
     Chapters,
-    /// A picture of the cover beside the video.
+    /// A cover picture beside the video.
     Cover,
-    /// MPEG-2 in a program stream, with sound that begins late.
+    /// MPEG-2 in a program stream, with late sound.
     Mpeg2Ps,
-    /// The same with picture and sound at once; one picture of a group has a time.
+    /// The same without the offset; only one picture per GOP has a timestamp.
     ProgramStream,
     /// MPEG-4 Part 2 and MP3 in AVI.
     Avi,
-    /// The last group is one frame.
+    /// The last GOP is one frame.
     OneFrameTail,
-    /// One frame in all.
+    /// A single frame.
     OneFrame,
-    /// Sound and no picture.
+    /// Sound only.
     SoundOnly,
-    /// Pictures and no sound.
+    /// Picture only.
     PictureOnly,
-    /// MP4 in fragments.
+    /// Fragmented MP4.
     Fragmented,
     /// An edit list that hides the beginning.
     Edited,
-    /// 16 s in eight groups of 2 s: long enough to be interrupted.
+    /// 16 s in eight GOPs of 2 s, long enough to be interrupted.
     Long,
     /// Digital silence.
     Silence,
@@ -59,25 +59,25 @@ pub enum Fixture {
     Tone,
     /// White noise.
     Noise,
-    /// A machine that says a sentence.
+    /// Synthetic speech of two sentences.
     MachineVoice,
 }
 
-/// Whether this ffmpeg can encode with that; says so when it cannot.
+/// Whether this ffmpeg has an encoder; prints a note if not.
 pub fn has_encoder(name: &str) -> bool {
     let listed = Command::new("ffmpeg").args(["-hide_banner", "-encoders"]).output().expect("ffmpeg starts");
     let found = String::from_utf8_lossy(&listed.stdout)
         .lines()
         .any(|line| line.split_whitespace().nth(1) == Some(name));
     if !found {
-        println!("note: this ffmpeg has no encoder {name}: what needs it is not tested");
+        println!("note: this ffmpeg has no encoder {name}, which is not tested");
     }
     found
 }
 
-/// The path of a fixture, made if it is not there.
+/// The path of a fixture, which is generated if it does not exist.
 pub fn fixture(which: Fixture) -> PathBuf {
-    // the arguments are part of the name, so that a changed recipe makes a new file
+    // a hash of the arguments is part of the name, so that a changed recipe generates a new file
     let (extension, recipes) = recipes(which);
     let print = recipes
         .iter()
@@ -90,10 +90,10 @@ pub fn fixture(which: Fixture) -> PathBuf {
     if !path.is_file() {
         let own = tempfile::tempdir_in(&folder).expect("a folder for a fixture");
         let partial = own.path().join(format!("fixture.{extension}"));
-        let said: Vec<_> =
+        let errors: Vec<_> =
             recipes.iter().map_while(|recipe| make(recipe, &partial, own.path()).err()).collect();
-        assert!(said.len() < recipes.len(), "{which:?} cannot be made: {said:#?}");
-        // another test may have been faster, and works on its file already
+        assert!(errors.len() < recipes.len(), "{which:?} cannot be generated: {errors:#?}");
+        // another test may have generated it meanwhile, and be using it
         match std::fs::hard_link(&partial, &path) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                 panic!("a fixture gets its name: {error}")
@@ -117,7 +117,7 @@ fn make(recipe: &[String], out: &Path, folder: &Path) -> Result<(), String> {
     if made.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&made.stderr).into_owned()) }
 }
 
-/// A file that a recipe reads: another fixture, or a text written beside it.
+/// Input of a recipe: another fixture, or a text file in `folder`.
 fn input(name: &str, folder: &Path) -> PathBuf {
     let text = |text: &str| {
         let path = folder.join(name);
@@ -146,11 +146,11 @@ fn picture(seconds: f64) -> String {
 }
 
 fn sound(seconds: f64) -> String {
-    // a chirp: every sample is at one place only
+    // a chirp: every sample identifies its position
     format!("-f lavfi -t {seconds} -i aevalsrc=0.3*sin(2*PI*(200+60*t)*t):s=44100")
 }
 
-/// Extension, and ways to make it of which the first that works is taken.
+/// Extension, and alternative ffmpeg arguments, of which the first that works is used.
 fn recipes(which: Fixture) -> (&'static str, Vec<Vec<String>>) {
     let (p, s) = (picture(6.0), sound(6.0));
     let av = format!("{p} {s}");

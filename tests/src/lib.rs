@@ -1,13 +1,13 @@
-//! System tests: the real program on real media, seen as a user sees it.
+//! System tests: the real program on real media, used like a user does.
 //!
-//! This crate names no other crate of ours. What it knows is the command line, the files in
-//! the output folder, exit codes, and the processes and temporary files that are left. The
-//! judgement of a result is ffmpeg's, never only our own `verify`.
+//! This crate depends on no other crate of the workspace. It uses the command line, the files in
+//! the output folder, exit codes, and the processes and temporary files that are left. Results are
+//! compared with ffmpeg, never only with `segue verify`.
 //!
-//! `SEGUE_BIN` names the program; without it `cargo build` makes one. Media are made by
-//! ffmpeg when they are first needed and kept in the target folder. Where `SEGUE_SHARED`
-//! and `SEGUE_MODEL_DIR` are set, more real files and real speech are tested; a test that
-//! goes without them says so and uses what it can make.
+//! `SEGUE_BIN` names the program; without it `cargo build` builds it. Media are generated with
+//! ffmpeg when first needed and kept in the target folder. With `SEGUE_SHARED` and
+//! `SEGUE_MODEL_DIR` more real files and real speech are tested; without them tests print a note
+//! and use generated media.
 
 mod digest;
 mod fixture;

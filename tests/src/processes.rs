@@ -1,15 +1,16 @@
-//! Processes that should not be there any more, found by a mark in their environment.
+//! Leftover processes, found by a mark in their environment.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// Name of the variable that carries the mark; everything that a program starts inherits it.
-pub const MARK: &str = "SEGUE_TEST_MARK";
+/// Name of the variable that carries the mark. A program inherits it, and Segue passes it on to every
+/// program that it starts.
+pub const MARK: &str = "SEGUE_MARK";
 
-/// How long processes may take to go after the program that started them has ended.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long processes may run after the program that started them has ended.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Living processes with this mark, with their command lines.
+/// Running processes with this mark, with their command lines.
 pub fn marked(mark: &str) -> Vec<String> {
     let wanted = format!("{MARK}={mark}");
     let mut found = Vec::new();
@@ -17,7 +18,7 @@ pub fn marked(mark: &str) -> Vec<String> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        // another user's process, or one that has just ended, cannot be one of ours
+        // processes of other users and ended processes are not readable
         let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { continue };
         if environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()) {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -28,15 +29,15 @@ pub fn marked(mark: &str) -> Vec<String> {
     found
 }
 
-/// Fails when processes with this mark do not go away.
+/// Fails if processes with this mark do not end.
 pub fn assert_none_left(mark: &str) {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         let left = marked(mark);
         if left.is_empty() {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "processes are left over: {left:#?}");
+        assert!(started.elapsed() < EXIT_TIMEOUT, "processes are left over: {left:#?}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

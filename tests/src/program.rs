@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Path of `segue`: `SEGUE_BIN`, else built now and here.
+/// Path of `segue`: `SEGUE_BIN`, else a debug build.
 pub fn segue() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os("SEGUE_BIN").filter(|name| !name.is_empty()) {
         Some(named) => {
             let path = std::path::absolute(&named).expect("SEGUE_BIN is a path");
-            assert!(path.is_file(), "SEGUE_BIN: there is no {}", path.display());
+            assert!(path.is_file(), "SEGUE_BIN: {} does not exist", path.display());
             path
         }
         None => build(),

@@ -1,18 +1,19 @@
-//! Random numbers that a seed repeats.
+//! Reproducible random numbers.
 
 /// xorshift64*.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// The numbers that begin at `seed`.
+    /// A generator with this seed.
     pub fn new(seed: u64) -> Random {
         Random(seed.max(1))
     }
 
-    /// The numbers of `SEGUE_TEST_SEED`, else of `usual`; the seed is printed.
-    pub fn seeded(usual: u64) -> Random {
-        let seed = std::env::var("SEGUE_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
+    /// A generator with the seed `SEGUE_TEST_SEED`, else `default`; prints the seed.
+    pub fn seeded(default: u64) -> Random {
+        let seed =
+            std::env::var("SEGUE_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(default);
         println!("SEGUE_TEST_SEED={seed}");
         Random::new(seed)
     }
@@ -25,7 +26,7 @@ impl Random {
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % end.max(1)
     }
 
-    /// So many bytes.
+    /// `count` random bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.below(256) as u8).collect()
     }

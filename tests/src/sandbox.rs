@@ -1,5 +1,4 @@
-//! A place of its own for one test: folders, a mark for processes, and the check that
-//! nothing is left.
+//! Sandbox of one test: folders, a mark for processes, and the check that nothing is left behind.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,15 +16,15 @@ use crate::processes::{self, MARK};
 use crate::program::segue;
 use crate::surroundings::open_to_all;
 
-/// Names under which results are published, and the beginnings of those of a kind.
+/// Prefixes of the names of published files.
 const PUBLIC: [&str; 5] = ["final.", "transcript.", "thumbnail.", "certificate.", "manifest."];
-/// Longest that any single command of a test may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Timeout of a single command.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Folders and a mark.
 pub struct Sandbox {
     dir: tempfile::TempDir,
-    /// What the processes of this test are known by.
+    /// Mark of the processes of this test.
     pub mark: String,
 }
 
@@ -36,16 +35,16 @@ pub struct Ended {
     pub code: Option<i32>,
     /// Signal that ended it.
     pub signal: Option<i32>,
-    /// What it wrote to stdout.
+    /// Its stdout.
     pub stdout: String,
-    /// What it wrote to stderr.
+    /// Its stderr.
     pub stderr: String,
-    /// How long it took.
+    /// Wall time.
     pub took: Duration,
 }
 
 impl Sandbox {
-    /// An empty place.
+    /// An empty sandbox.
     pub fn new() -> Sandbox {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let dir = tempfile::Builder::new().prefix("segue-test-").tempdir().expect("a temporary folder");
@@ -57,17 +56,17 @@ impl Sandbox {
         sandbox
     }
 
-    /// A path in it.
+    /// A path in the sandbox.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// The output folder, which is not made.
+    /// The output folder, not created.
     pub fn out(&self) -> PathBuf {
         self.path("out")
     }
 
-    /// Where programs of this test put their temporary files.
+    /// Temporary folder of the programs of this test.
     pub fn tmp(&self) -> PathBuf {
         self.path("tmp")
     }
@@ -79,15 +78,15 @@ impl Sandbox {
         path
     }
 
-    /// Writes a shell script that can be run.
+    /// Writes an executable shell script.
     pub fn script(&self, name: &str, body: &str) -> PathBuf {
         let path = self.file(name, format!("#!/bin/sh\n{body}\n"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the mode can be set");
         path
     }
 
-    /// A command in this place: marked, with its own folder for temporary files, and
-    /// without settings from outside.
+    /// A command in the sandbox: marked, with its own temporary folder, and without settings from the
+    /// environment.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
@@ -109,33 +108,33 @@ impl Sandbox {
         command
     }
 
-    /// `segue run SOURCE --out OUT --progress none`, and more.
+    /// `segue run SOURCE --out OUT --progress none`, with further arguments.
     pub fn run(&self, source: &Path, args: &[&str]) -> Command {
         let mut command = self.segue(["run"]);
         command.arg(source).arg("--out").arg(self.out()).args(["--progress", "none"]).args(args);
         command
     }
 
-    /// Runs to the end, whatever the end is.
+    /// Runs a command; returns its exit status and output.
     pub fn end(&self, command: &mut Command) -> Ended {
         let child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         self.end_of(child)
     }
 
-    /// Waits for the end of a child whose output is piped.
+    /// Waits for a child whose output is piped.
     pub fn end_of(&self, child: Child) -> Ended {
-        let begun = Instant::now();
+        let started = Instant::now();
         let (send, receive) = std::sync::mpsc::channel();
         let pid = child.id();
         std::thread::spawn(move || send.send(child.wait_with_output()));
         let output: Output = receive
-            .recv_timeout(PATIENCE)
+            .recv_timeout(TIMEOUT)
             .unwrap_or_else(|_| {
                 let left = processes::marked(&self.mark);
                 let _ =
                     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::SIGKILL);
-                panic!("it does not end: {left:#?}")
+                panic!("timeout; processes: {left:#?}")
             })
             .expect("its output can be read");
         Ended {
@@ -143,7 +142,7 @@ impl Sandbox {
             signal: output.status.signal(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            took: begun.elapsed(),
+            took: started.elapsed(),
         }
     }
 
@@ -155,8 +154,8 @@ impl Sandbox {
         ended
     }
 
-    /// What must hold after a job that was published: everything named in the manifest is
-    /// there as it says, and nothing else.
+    /// Fails unless the output folder contains exactly the files of the manifest, with their sizes and
+    /// hashes.
     pub fn assert_published(&self) {
         let manifest = self.document("manifest.json");
         let mut named = vec!["manifest.json".to_owned()];
@@ -167,16 +166,12 @@ impl Sandbox {
             assert_eq!(output["sha256"].as_str(), Some(hash.as_str()), "{name}");
             assert!(
                 !output["made"].as_str().unwrap_or_default().is_empty(),
-                "{name} does not say how it was made"
+                "{name} has no description of how it was made"
             );
             named.push(name.to_owned());
         }
         named.sort();
-        assert_eq!(
-            names(&self.out()),
-            named,
-            "the output folder holds something else than the manifest names"
-        );
+        assert_eq!(names(&self.out()), named, "the output folder differs from the manifest");
         assert!(named.iter().any(|name| name == "certificate.json"), "there is no certificate: {named:?}");
         self.assert_nothing_left();
     }
@@ -194,8 +189,8 @@ impl Sandbox {
         self.out().join(found.expect("there is a joined file"))
     }
 
-    /// Fails unless the program refused with this exit code and one clear line that has
-    /// all these words, and left nothing behind.
+    /// Fails unless the program ended with this exit code and a one-line error with all these words,
+    /// and left nothing behind.
     pub fn assert_refused(&self, ended: &Ended, code: i32, words: &[&str]) {
         assert_eq!(ended.code, Some(code), "{ended:#?}");
         ended.assert_one_line(words);
@@ -203,8 +198,8 @@ impl Sandbox {
         self.assert_nothing_left();
     }
 
-    /// Fails when a result, whole or in part, has a public name, or when the output folder
-    /// holds more of a failed job than its record.
+    /// Fails if any result has a public name, or if the output folder contains more of a failed job
+    /// than its record.
     pub fn assert_nothing_published(&self) {
         let found = names(&self.out());
         let public = |name: &&String| PUBLIC.iter().any(|start| name.starts_with(start));
@@ -221,7 +216,7 @@ impl Sandbox {
         }
     }
 
-    /// Fails when processes or temporary files of this test are left.
+    /// Fails if processes or temporary files of this test are left.
     pub fn assert_nothing_left(&self) {
         processes::assert_none_left(&self.mark);
         let left = names(&self.tmp());
@@ -236,19 +231,19 @@ impl Default for Sandbox {
 }
 
 impl Ended {
-    /// Fails unless stderr is exactly one line that has all these words, in any case.
+    /// Fails unless stderr is exactly one line with all these words, ignoring case.
     pub fn assert_one_line(&self, words: &[&str]) {
         let lines: Vec<_> = self.stderr.lines().filter(|line| !line.trim().is_empty()).collect();
         assert_eq!(lines.len(), 1, "not one line on stderr: {self:#?}");
         assert!(!self.stderr.trim_end().contains(|c: char| c.is_control()), "control characters: {self:#?}");
-        let said = lines[0].to_lowercase();
+        let line = lines[0].to_lowercase();
         for word in words {
-            assert!(said.contains(&word.to_lowercase()), "{word:?} is not said: {self:#?}");
+            assert!(line.contains(&word.to_lowercase()), "{word:?} is missing: {self:#?}");
         }
     }
 }
 
-/// Names in a folder, sorted; none when it is not there.
+/// Names in a folder, sorted; empty if it does not exist.
 fn names(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut names: Vec<String> =
@@ -264,11 +259,11 @@ pub fn sha256(path: &Path) -> (u64, String) {
     (bytes.len() as u64, hash.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Waits until something holds; fails when it takes too long.
+/// Waits until `holds` returns true; fails after a minute.
 pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
+    let started = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited too long until {what}");
+        assert!(started.elapsed() < Duration::from_secs(60), "waited too long until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

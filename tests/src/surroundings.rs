@@ -1,4 +1,4 @@
-//! What the machine may offer: shared media, speech models, rights. What is missing is said.
+//! Optional resources of the machine: shared media, speech models, permissions; prints a note for missing ones.
 
 use std::path::{Path, PathBuf};
 
@@ -6,20 +6,20 @@ use crate::fixture::{Fixture, fixture};
 
 fn folder(variable: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).filter(|name| !name.is_empty()).map(PathBuf::from)?;
-    assert!(path.is_dir(), "{variable} names {}, which is no folder", path.display());
+    assert!(path.is_dir(), "{variable}: {} is not a folder", path.display());
     Some(path)
 }
 
-/// A file of the folder `SEGUE_SHARED`, where it is set.
+/// A file of the folder `SEGUE_SHARED`, if set.
 pub fn shared(path: &str) -> Option<PathBuf> {
     let found = folder("SEGUE_SHARED").map(|shared| shared.join(path)).filter(|path| path.exists());
     if found.is_none() {
-        println!("note: no {path} (SEGUE_SHARED); a file made here takes its place");
+        println!("note: no {path} (SEGUE_SHARED); a generated file is used instead");
     }
     found
 }
 
-/// Every file in `SEGUE_SHARED` that must end badly or say what was lost.
+/// Damaged files in `SEGUE_SHARED`, which must fail or have notes of what was lost.
 pub fn bad_files() -> Vec<PathBuf> {
     let Some(folder) = shared("media/derived") else { return Vec::new() };
     let entries = std::fs::read_dir(folder).expect("the folder can be read");
@@ -29,16 +29,16 @@ pub fn bad_files() -> Vec<PathBuf> {
     files
 }
 
-/// Where the speech models are; `None` when there are none to test with.
+/// Folder of the speech models, if available.
 pub fn model_dir() -> Option<PathBuf> {
     let found = folder("SEGUE_MODEL_DIR").filter(|dir| dir.join("ggml-base.en.bin").is_file());
     if found.is_none() {
-        println!("note: no base.en model (SEGUE_MODEL_DIR): no words are tested here");
+        println!("note: no base.en model (SEGUE_MODEL_DIR): transcription is not tested");
     }
     found
 }
 
-/// Somebody who speaks, and words that must be heard.
+/// Recorded or synthetic speech, and words that its transcript must contain.
 pub fn speech() -> (PathBuf, &'static [&'static str]) {
     match shared("media/speech/jfk.wav") {
         Some(path) => {
@@ -48,12 +48,12 @@ pub fn speech() -> (PathBuf, &'static [&'static str]) {
     }
 }
 
-/// Whether this process may do everything.
+/// Whether this process runs as root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Lets every user in: what a test gives to another user lies in private folders.
+/// Makes a folder accessible to all users, for tests that run a program as another user.
 pub fn open_to_all(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).expect("the mode can be set");

@@ -152,6 +152,13 @@ where
     PortError { kind, message: format!("{doing}: {text}"), source: Some(Box::new(error)) }
 }
 
+/// An error that an answer names beside results that succeeded.
+pub fn of_code(doing: impl Display, code: Option<&str>, message: Option<&str>) -> PortError {
+    let (kind, advice) = judge(code, None);
+    let said = [code, message].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    say(kind, format_args!("{doing}: {advice} ({})", said.replace('\n', " ")))
+}
+
 /// An error with no other behind it.
 pub fn say(kind: PortErrorKind, message: impl Display) -> PortError {
     PortError::new(kind, message.to_string())

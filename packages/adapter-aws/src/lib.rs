@@ -30,5 +30,5 @@ pub use backend::AwsBackend;
 pub use ledger::{DynamoLedger, INDEX_BY_OPEN, INDEX_BY_STATE, Tables};
 pub use notices::S3Notices;
 pub use queue::{DeadLetter, Lanes, SqsQueue};
-pub use settings::{AwsSettings, VARIABLES, Variable};
-pub use store::{Buckets, PresignedUpload, S3Store, UploadedPart, Version};
+pub use settings::{AwsSettings, Services, VARIABLES, Variable};
+pub use store::{Buckets, S3Store};

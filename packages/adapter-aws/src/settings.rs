@@ -11,7 +11,7 @@ use crate::queue::Lanes;
 use crate::store::Buckets;
 
 /// A variable of the environment, for the table that documents them all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Variable {
     /// Its name.
     pub name: &'static str,
@@ -19,32 +19,50 @@ pub struct Variable {
     pub meaning: &'static str,
     /// What holds where it is not set; `None` where it has to be.
     pub default: Option<&'static str>,
+    /// Whether the services need it.
+    needed: fn(Services) -> bool,
 }
 
-const fn must(name: &'static str, meaning: &'static str) -> Variable {
-    Variable { name, meaning, default: None }
+/// The services of a deployment that a process uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Services {
+    /// The ledger.
+    pub dynamodb: bool,
+    /// The queues.
+    pub sqs: bool,
+    /// The media store.
+    pub s3: bool,
+}
+
+impl Services {
+    /// A whole deployment.
+    pub const ALL: Services = Services { dynamodb: true, sqs: true, s3: true };
+}
+
+const fn must(name: &'static str, meaning: &'static str, needed: fn(Services) -> bool) -> Variable {
+    Variable { name, meaning, default: None, needed }
 }
 
 const fn may(name: &'static str, meaning: &'static str, default: &'static str) -> Variable {
-    Variable { name, meaning, default: Some(default) }
+    Variable { name, meaning, default: Some(default), needed: |_| false }
 }
 
 /// Every variable that the AWS backend reads by itself. Credentials are found by the SDK's
 /// own chain: environment, profile, SSO, web identity, the role of a task or an instance.
 pub const VARIABLES: &[Variable] = &[
-    must("INPUT_BUCKET_NAME", "S3 bucket of the sources and of what is cut from them"),
-    must("OUTPUT_BUCKET_NAME", "S3 bucket of attempts and of what is published"),
-    must("JOBS_TABLE_NAME", "DynamoDB table of the jobs"),
-    must("SEGMENT_COMPLETIONS_TABLE_NAME", "DynamoDB table of the completions"),
-    must("REASSEMBLY_TRIGGERED_TABLE_NAME", "DynamoDB table of the leases; `LEASES_TABLE_NAME` may be set instead"),
-    may(
-        "LEASES_TABLE_NAME",
-        "another name of the variable above",
-        "`REASSEMBLY_TRIGGERED_TABLE_NAME`",
+    must("INPUT_BUCKET_NAME", "S3 bucket of the sources and of what is cut from them", |of| of.s3),
+    must("OUTPUT_BUCKET_NAME", "S3 bucket of attempts and of what is published", |of| of.s3),
+    must("JOBS_TABLE_NAME", "DynamoDB table of the jobs", |of| of.dynamodb),
+    must("SEGMENT_COMPLETIONS_TABLE_NAME", "DynamoDB table of the completions", |of| of.dynamodb),
+    must(
+        "REASSEMBLY_TRIGGERED_TABLE_NAME",
+        "DynamoDB table of the leases; `LEASES_TABLE_NAME` may be set instead",
+        |of| of.dynamodb,
     ),
-    must("CHUNKING_QUEUE_URL", "SQS queue of the lane `plan`: jobs to plan"),
-    must("MAP_QUEUE_URL", "SQS queue of the lane `task-cpu`: tasks to run"),
-    must("REASSEMBLY_QUEUE_URL", "SQS queue of the lane `assemble`: outputs to assemble"),
+    may("LEASES_TABLE_NAME", "another name of the variable above", "`REASSEMBLY_TRIGGERED_TABLE_NAME`"),
+    must("CHUNKING_QUEUE_URL", "SQS queue of the lane `plan`: jobs to plan", |of| of.sqs),
+    must("MAP_QUEUE_URL", "SQS queue of the lane `task-cpu`: tasks to run", |of| of.sqs),
+    must("REASSEMBLY_QUEUE_URL", "SQS queue of the lane `assemble`: outputs to assemble", |of| of.sqs),
     may(
         "INGEST_QUEUE_URL",
         "SQS queue of the lane `ingest`: notices of uploads, for the role `ingest`",
@@ -97,11 +115,23 @@ pub struct AwsSettings {
 
 impl AwsSettings {
     /// Reads them through `get`, which is `|name| std::env::var(name).ok()` in a program. A
-    /// variable that is set to nothing is not set.
+    /// variable with an empty value counts as not set.
     ///
     /// # Errors
     /// `Environment`, naming everything that is missing or odd at once.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<AwsSettings, PortError> {
+        AwsSettings::read_for(Services::ALL, get)
+    }
+
+    /// As [`AwsSettings::read`], for a process that uses only these services: what the others need
+    /// may be missing.
+    ///
+    /// # Errors
+    /// As [`AwsSettings::read`].
+    pub fn read_for(
+        services: Services,
+        get: impl Fn(&str) -> Option<String>,
+    ) -> Result<AwsSettings, PortError> {
         let get = |name: &str| get(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let mut wrong = Vec::new();
         for (name, other) in ALIASES {
@@ -115,7 +145,7 @@ impl AwsSettings {
         let get = |name: &str| get(name).or_else(|| get(other(name)?));
         let missing: Vec<&str> = VARIABLES
             .iter()
-            .filter(|variable| variable.default.is_none() && get(variable.name).is_none())
+            .filter(|variable| (variable.needed)(services) && get(variable.name).is_none())
             .map(|variable| variable.name)
             .collect();
         if !missing.is_empty() {
@@ -221,6 +251,19 @@ mod tests {
         more.insert("LEASES_TABLE_NAME", leases);
         assert_eq!(read(&more).unwrap().tables.leases, "leases");
         assert_eq!(settings.segment_duration, Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn a_service_that_is_not_used_needs_nothing() {
+        let store = Services { dynamodb: false, sqs: false, s3: true };
+        let read = |pairs: &[(&str, &str)]| {
+            let environment: HashMap<&str, &str> = pairs.iter().copied().collect();
+            AwsSettings::read_for(store, |name| environment.get(name).map(|value| (*value).to_owned()))
+        };
+        let buckets = [("INPUT_BUCKET_NAME", "in"), ("OUTPUT_BUCKET_NAME", "out")];
+        assert_eq!(read(&buckets).unwrap().buckets.input, "in");
+        let error = read(&buckets[..1]).unwrap_err().message;
+        assert!(error.contains("OUTPUT_BUCKET_NAME") && !error.contains("TABLE"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_adapter_aws::testing::{Provisioned, emulator, provision_lanes};
-use segue_ports::conformance::{self, Capabilities, Subject, dead, store};
+use segue_ports::conformance::{self, Capabilities, Subject, dead, documents, links, store};
 use segue_ports::{Lane, Ledger, WorkQueue};
 
 async fn deployment() -> Provisioned {
@@ -33,6 +33,16 @@ async fn media() -> Subject<store::Port> {
     Subject::guarded(Arc::new(port), scratch)
 }
 
+async fn cas() -> Subject<documents::Port> {
+    let store = deployment().await.connect().await.store;
+    Subject::new(Arc::new(documents::Port { documents: store.clone(), store }))
+}
+
+async fn signed() -> Subject<links::Port> {
+    let store = deployment().await.connect().await.store;
+    Subject::new(Arc::new(links::Port { links: store.clone(), store, client: Arc::new(support::Http) }))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_ledger_conforms() {
     let caps = Capabilities {
@@ -56,4 +66,14 @@ async fn dead_letters_conform() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_store_conforms() {
     conformance::store::run(media, Capabilities::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn documents_conform() {
+    conformance::documents::run(cas, Capabilities::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn links_conform() {
+    conformance::links::run(signed, Capabilities::default()).await;
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use segue_adapter_aws::testing::{Emulator, provision};
 use segue_domain::Key;
 use segue_ports::{
-    Acquired, JobLedger, Lane, LeaseLedger, LeaseName, MediaStore, PutMode, Resource, WorkQueue,
+    Acquired, JobLedger, Lane, LeaseLedger, LeaseName, MediaStore, PutOptions, Resource, WorkQueue,
 };
 use support::job;
 
@@ -22,7 +22,7 @@ async fn what_is_started_again_knows_what_it_knew() {
     let deployment = provision(emulator.endpoint()).await;
     let backend = deployment.connect().await;
     let (key, name) = ("work/j/video/digest-00000/1/some".parse::<Key>().unwrap(), LeaseName::plan(&job("j").id));
-    backend.store.put_bytes(&key, Bytes::from_static(b"some"), PutMode::CreateOnce).await.unwrap();
+    backend.store.put_bytes(&key, Bytes::from_static(b"some"), &PutOptions::default()).await.unwrap();
     backend.ledger.create_job(job("j")).await.unwrap();
     let Acquired::Held(lease) = backend.ledger.acquire(&name, &"a".parse().unwrap(), MINUTE).await.unwrap()
     else {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use segue_domain::Key;
 use segue_ports::PortErrorKind::{Corrupt, Denied, Environment, Transient};
-use segue_ports::{JobLedger, Lane, MediaStore, PortError, PortErrorKind, PutMode, Resource, WorkQueue};
+use segue_ports::{JobLedger, Lane, MediaStore, PortError, PortErrorKind, PutOptions, Resource, WorkQueue};
 use support::{Fault, over};
 
 fn key() -> Key {
@@ -23,7 +23,7 @@ async fn all(fault: Fault) -> [PortError; 5] {
         backend.ledger.job(&job),
         backend.queue.receive(Lane::Task(Resource::Cpu), 1, wait, Duration::ZERO),
         backend.queue.send(Lane::Task(Resource::Cpu), &bodies, Duration::ZERO),
-        backend.store.put_bytes(&key, Bytes::new(), PutMode::Replace),
+        backend.store.put_bytes(&key, Bytes::new(), &PutOptions::default()),
         backend.store.get_bytes(&key, 1),
     );
     [read.unwrap_err(), received.unwrap_err(), sent.unwrap_err(), put.unwrap_err(), got.unwrap_err()]

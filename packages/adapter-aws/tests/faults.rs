@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use segue_domain::{JobState, Key, OutboxEntry, Term};
 use segue_ports::conformance::{self, Capabilities, Subject, store};
 use segue_ports::{
-    Acquired, CompletionLedger, JobChange, JobLedger, Lane, LeaseLedger, LeaseName, Ledger, MediaStore,
-    OutboxLedger, OutputChange, PutMode, PutResult, Recorded, Resource, WorkQueue,
+    Acquired, CompletionLedger, DocumentWrite, Expected, FileUse, JobChange, JobLedger, Lane, LeaseLedger,
+    LeaseName, Ledger, MediaStore, OutboxLedger, OutputChange, PutOptions, Recorded, Resource, StoreDocuments,
+    WorkQueue,
 };
 use support::{Fault, acquire_task, completion, job, over, over_lanes, queue_caps, seal, sealed, task, video};
 
@@ -109,11 +111,32 @@ async fn the_notices_of_a_change_whose_answer_was_lost_are_there_once() {
 async fn a_write_whose_answer_was_lost_is_ours() {
     let (_, backend, line) = over(lose_first("PUT")).await;
     let key: Key = "work/j/video/t/1/a.bin".parse().unwrap();
-    let put = backend.store.put_bytes(&key, Bytes::from_static(b"x"), PutMode::CreateOnce).await.unwrap();
+    let (bytes, options) = (Bytes::from_static(b"x"), PutOptions::default());
+    let put = backend.store.put_document(&key, bytes.clone(), &Expected::Absent, &options).await.unwrap();
     assert_eq!(line.seen()["PUT"], 2, "the SDK asked again");
-    assert_eq!(put, PutResult::Written);
-    let again = backend.store.put_bytes(&key, Bytes::from_static(b"x"), PutMode::CreateOnce).await.unwrap();
-    assert_eq!(again, PutResult::Exists);
+    let stored = backend.store.get_document(&key, 1).await.unwrap().expect("a document");
+    assert_eq!(put, DocumentWrite::Written(stored.version));
+    let again = backend.store.put_document(&key, bytes, &Expected::Absent, &options).await.unwrap();
+    assert_eq!(again, DocumentWrite::Conflict);
+}
+
+/// A stream goes on where it broke off: no byte is missing, and none comes twice.
+#[tokio::test]
+async fn a_stream_that_breaks_off_goes_on() {
+    let torn = AtomicBool::new(false);
+    let plan = move |_, name: &str| {
+        let first = name == "GET" && !torn.swap(true, Ordering::Relaxed);
+        if first { Fault::Torn } else { Fault::None }
+    };
+    let (_, backend, line) = over(Box::new(plan)).await;
+    let key: Key = "work/j/video/t/1/a.bin".parse().unwrap();
+    let bytes: Bytes = (0..2_000_000_u32).map(|n| (n % 251) as u8).collect();
+    backend.store.put_bytes(&key, bytes.clone(), &PutOptions::default()).await.unwrap();
+    let version = backend.store.head(&key).await.unwrap().unwrap().version;
+    let stream = backend.store.get_range(&key, &version, 5..1_900_000).await.unwrap();
+    let read: Vec<Bytes> = stream.try_collect().await.unwrap();
+    assert!(read.concat() == bytes[5..1_900_000], "other bytes came");
+    assert_eq!(line.seen()["GET"], 2);
 }
 
 #[tokio::test]
@@ -126,7 +149,7 @@ async fn an_answer_that_breaks_off_is_asked_for_again() {
     let (_, backend, line) = over(Box::new(plan)).await;
     let key: Key = "work/j/video/t/1/a.bin".parse().unwrap();
     let bytes: Bytes = (0..2_000_000_u32).map(|n| (n % 251) as u8).collect();
-    backend.store.put_bytes(&key, bytes.clone(), PutMode::Replace).await.unwrap();
+    backend.store.put_bytes(&key, bytes.clone(), &PutOptions::default()).await.unwrap();
     assert!(backend.store.get_bytes(&key, 10_000_000).await.unwrap() == bytes);
     assert_eq!(line.seen()["GET"], 2);
 }
@@ -146,7 +169,7 @@ async fn a_file_is_read_in_one_version() {
     let put = async |byte: u8| {
         let file = scratch.path().join("f");
         std::fs::write(&file, vec![byte; 17 << 20]).unwrap();
-        direct.put_file(&key, &file, PutMode::Replace).await.unwrap();
+        direct.upload(&key, &file, FileUse::Consume, &PutOptions::default()).await.unwrap();
     };
     put(1).await;
     let replace = async {

@@ -12,8 +12,6 @@ use std::path::{Path, PathBuf};
 use segue_domain::HolderId;
 use segue_ports::PortError;
 
-use crate::error;
-
 /// The folder of locked files.
 #[derive(Debug, Clone)]
 pub struct Roll(PathBuf);
@@ -35,19 +33,19 @@ impl Drop for Alive {
 impl Roll {
     /// The roll in that folder, made if need be.
     pub fn open(folder: &Path) -> Result<Roll, PortError> {
-        fs::create_dir_all(folder).map_err(|e| error::file("cannot make", folder, e))?;
+        fs::create_dir_all(folder).map_err(|e| PortError::file("cannot make", folder, e))?;
         Ok(Roll(folder.to_owned()))
     }
 
     /// Signs in. Nobody may look at this holder before that: it has written nothing yet.
     pub fn sign_in(&self, holder: &HolderId) -> Result<Alive, PortError> {
         let path = self.0.join(holder.as_str());
-        let file = File::create_new(&path).map_err(|e| error::file("cannot make", &path, e))?;
+        let file = File::create_new(&path).map_err(|e| PortError::file("cannot make", &path, e))?;
         match file.try_lock() {
             Ok(()) => Ok(Alive { path, _locked: file }),
-            Err(TryLockError::Error(e)) => Err(error::file("cannot lock", &path, e)),
+            Err(TryLockError::Error(e)) => Err(PortError::file("cannot lock", &path, e)),
             Err(TryLockError::WouldBlock) => {
-                Err(error::file("cannot lock", &path, ErrorKind::WouldBlock.into()))
+                Err(PortError::file("cannot lock", &path, ErrorKind::WouldBlock.into()))
             }
         }
     }
@@ -69,7 +67,7 @@ impl Roll {
 
     /// Removes the files of those that are gone.
     pub fn clean(&self) -> Result<(), PortError> {
-        let entries = fs::read_dir(&self.0).map_err(|e| error::file("cannot read", &self.0, e))?;
+        let entries = fs::read_dir(&self.0).map_err(|e| PortError::file("cannot read", &self.0, e))?;
         for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
             self.is_dead(&name);
         }

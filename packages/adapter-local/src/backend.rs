@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
+use segue_adapter_folder::{FolderStore, make_private, open_lock};
 use segue_domain::HolderId;
 use segue_ports::{Clock, PortError, SystemClock};
 use tokio::sync::Notify;
@@ -12,15 +13,13 @@ use crate::alive::{Alive, Roll};
 use crate::db::Db;
 use crate::ledger::{LocalLedger, reclaim};
 use crate::queue::LocalQueue;
-use crate::store::{Folder, LocalStore};
 use crate::{error, schema};
 
-/// What ledger, queue and store share; dropped with the last of them, in this order: what
-/// is queued is written, temporary files go, and only then is the holder gone.
+/// What ledger and queue share; dropped with the last of them, in this order: what is queued is
+/// written, and only then is the holder gone.
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) db: Db,
-    pub(crate) folder: Folder,
     pub(crate) roll: Roll,
     pub(crate) holder: HolderId,
     /// Rung when a message may have become visible sooner than was known.
@@ -36,7 +35,7 @@ pub struct LocalBackend {
     /// The queues.
     pub queue: Arc<LocalQueue>,
     /// The media.
-    pub store: Arc<LocalStore>,
+    pub store: Arc<FolderStore>,
     holder: HolderId,
 }
 
@@ -49,16 +48,11 @@ impl LocalBackend {
     /// `Corrupt` for a database that is damaged, foreign or newer, `Denied` and
     /// `Environment` for a folder that cannot be written.
     pub fn open(state: &Path) -> Result<LocalBackend, PortError> {
-        fs::create_dir_all(state).map_err(|e| error::file("cannot make", state, e))?;
-        let state = fs::canonicalize(state).map_err(|e| error::file("cannot open", state, e))?;
+        make_private(state).map_err(|e| PortError::file("cannot make", state, e))?;
+        let state = fs::canonicalize(state).map_err(|e| PortError::file("cannot open", state, e))?;
         let path = state.join("open.lock");
-        let gate = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|e| error::file("cannot make", &path, e))?;
-        gate.lock().map_err(|e| error::file("cannot lock", &path, e))?;
+        let gate = open_lock(&path).map_err(|e| PortError::file("cannot make", &path, e))?;
+        gate.lock().map_err(|e| PortError::file("cannot lock", &path, e))?;
 
         let mut connection = schema::open(&state.join("segue.db"))?;
         let roll = Roll::open(&state.join("alive"))?;
@@ -67,17 +61,16 @@ impl LocalBackend {
         let holder: HolderId = id.parse().map_err(|e| error::odd("a holder", e))?;
         let alive = roll.sign_in(&holder)?;
         reclaim(&mut connection, &roll, &holder)?;
-        let folder = Folder::open(&state.join("media"), &holder)?;
-        folder.sweep(&roll)?;
+        let store = FolderStore::open_as(&state.join("media"), holder.as_str())?;
         drop(gate);
 
         let (db, bell) = (Db::start(connection)?, Arc::new(Notify::new()));
-        let shared = Instance { db, folder, roll, holder: holder.clone(), bell, _alive: alive };
+        let shared = Instance { db, roll, holder: holder.clone(), bell, _alive: alive };
         let shared = Arc::new(shared);
         Ok(LocalBackend {
             ledger: Arc::new(LocalLedger::of(Arc::clone(&shared))),
-            queue: Arc::new(LocalQueue::of(Arc::clone(&shared))),
-            store: Arc::new(LocalStore::of(shared)),
+            queue: Arc::new(LocalQueue::of(shared)),
+            store: Arc::new(store),
             holder,
         })
     }

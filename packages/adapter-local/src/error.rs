@@ -1,31 +1,9 @@
-//! Errors of the database and the file system as errors of a port: one line, the cause,
-//! and what to do.
+//! Errors of the database as errors of a port: one line, the cause, and what to do.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind};
-use std::path::Path;
 
 use rusqlite::ErrorCode;
 use segue_ports::{PortError, PortErrorKind};
-
-/// Trouble with a file; `doing` is what was tried, e.g. `cannot write`.
-pub fn file(doing: &str, path: &Path, error: io::Error) -> PortError {
-    let path = path.display();
-    let (kind, advice) = match error.kind() {
-        ErrorKind::StorageFull => {
-            (PortErrorKind::Environment, "the disk is full, free some space there and run again")
-        }
-        ErrorKind::QuotaExceeded => {
-            (PortErrorKind::Environment, "the disk quota is used up, free some space and run again")
-        }
-        ErrorKind::ReadOnlyFilesystem => {
-            (PortErrorKind::Environment, "the file system is read-only, choose another folder")
-        }
-        ErrorKind::PermissionDenied => (PortErrorKind::Denied, "check who owns it and its permissions"),
-        _ => return PortError::io(format_args!("{doing} {path}"), error),
-    };
-    PortError::with(kind, format_args!("{doing} {path}: {advice}"), error)
-}
 
 /// An error of the caller or of what is stored, with no other behind it.
 pub fn say(kind: PortErrorKind, message: impl Display) -> PortError {
@@ -72,16 +50,6 @@ pub fn sql(error: rusqlite::Error) -> PortError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_full_disk_is_named_with_its_place() {
-        let full = file("cannot write", Path::new("/state/media"), io::Error::from_raw_os_error(28));
-        assert_eq!(full.kind, PortErrorKind::Environment);
-        assert!(full.message.contains("/state/media: the disk is full"), "{full}");
-        let denied = file("cannot write", Path::new("/state"), ErrorKind::PermissionDenied.into());
-        assert_eq!(denied.kind, PortErrorKind::Denied, "{denied}");
-        assert!(!full.message.contains('\n'));
-    }
 
     #[test]
     fn a_full_database_and_a_busy_one_are_told_apart() {

@@ -1,16 +1,15 @@
-//! The embedded adapter: SQLite for queue and ledger, a folder for media.
+//! The embedded adapter: SQLite for queue and ledger, beside the folder store for media.
 //!
 //! ```text
 //! STATE/segue.db        jobs, completions, leases, messages
-//! STATE/media/KEY       the objects, each under its own key
-//! STATE/media/.tmp/ID/  what process ID is writing
+//! STATE/media/          the media store, see segue-adapter-folder
 //! STATE/alive/ID        locked as long as process ID lives
 //! STATE/open.lock       one process opens at a time
 //! ```
 //! Several processes may work on one state folder. The folder must lie on a local disk:
 //! neither the write-ahead log nor the locks are to be trusted over a network.
 //!
-//! Architecture invariant: no other adapter and no engine is known here.
+//! Architecture invariant: no adapter but the folder store and no engine is known here.
 
 mod alive;
 mod backend;
@@ -19,10 +18,9 @@ mod error;
 mod ledger;
 mod queue;
 mod schema;
-mod store;
 
 pub use backend::LocalBackend;
 pub use ledger::LocalLedger;
 pub use queue::{DeadLetter, LocalQueue};
 pub use schema::SCHEMA_VERSION;
-pub use store::LocalStore;
+pub use segue_adapter_folder::FolderStore;

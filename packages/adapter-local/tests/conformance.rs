@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_adapter_local::LocalBackend;
-use segue_ports::conformance::{self, Capabilities, Subject, dead, store};
+use segue_ports::conformance::{self, Capabilities, Subject, dead};
 use segue_ports::{Ledger, WorkQueue};
 use tempfile::TempDir;
 
@@ -38,21 +38,6 @@ async fn letters() -> Subject<dead::Port> {
     Subject::guarded(Arc::new(port), folder)
 }
 
-async fn media() -> Subject<store::Port> {
-    let (backend, folder) = open();
-    let scratch = folder.path().join("scratch");
-    std::fs::create_dir(&scratch).expect("a folder");
-    Subject::guarded(Arc::new(store::Port { store: backend.store, scratch }), folder)
-}
-
-/// Another file system than the store's, where the machine has one: files are copied.
-async fn media_from_elsewhere() -> Subject<store::Port> {
-    let (backend, folder) = open();
-    let elsewhere = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
-    let scratch = elsewhere.path().to_owned();
-    Subject::guarded(Arc::new(store::Port { store: backend.store, scratch }), (folder, elsewhere))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_ledger_conforms() {
     conformance::ledger::run(ledger, caps()).await;
@@ -66,14 +51,4 @@ async fn the_queue_conforms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn dead_letters_conform() {
     conformance::dead::run(letters, caps()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_store_conforms() {
-    conformance::store::run(media, caps()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_store_conforms_across_file_systems() {
-    conformance::store::run(media_from_elsewhere, caps()).await;
 }

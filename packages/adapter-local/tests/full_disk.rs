@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use segue_adapter_local::LocalBackend;
 use segue_domain::Key;
-use segue_ports::{MediaStore, PortErrorKind, PutMode, PutResult, Lane, Resource, WorkQueue};
+use segue_ports::{FileUse, MediaStore, PortErrorKind, PutOptions, Lane, Resource, WorkQueue};
 
 const TOO_MUCH: usize = 4 << 20;
 
@@ -22,8 +22,9 @@ async fn a_full_disk_is_said_and_survived() {
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("big");
     std::fs::write(&file, vec![7; TOO_MUCH]).unwrap();
-    let bytes = store.put_bytes(&key, vec![7; TOO_MUCH].into(), PutMode::Replace).await;
-    let copied = store.put_file(&key, &file, PutMode::CreateOnce).await;
+    let options = PutOptions::default();
+    let bytes = store.put_bytes(&key, vec![7; TOO_MUCH].into(), &PutOptions::default()).await;
+    let copied = store.upload(&key, &file, FileUse::Consume, &options).await;
     for error in [bytes.unwrap_err(), copied.unwrap_err()] {
         assert_eq!(error.kind, PortErrorKind::Environment, "{error}");
         assert!(error.message.contains("the disk is full"), "{error}");
@@ -35,7 +36,7 @@ async fn a_full_disk_is_said_and_survived() {
     assert_eq!(temps.count(), 0, "the disk is kept full");
 
     let ballast = Key::segment(&"j".parse().unwrap(), "ballast.bin").unwrap();
-    store.put_bytes(&ballast, vec![7; 1 << 20].into(), PutMode::CreateOnce).await.unwrap();
+    store.put_bytes(&ballast, vec![7; 1 << 20].into(), &options).await.unwrap();
     let body = ["x".repeat(100_000)];
     let mut sent = 0;
     let error = loop {
@@ -52,5 +53,5 @@ async fn a_full_disk_is_said_and_survived() {
     queue.send(Lane::Task(Resource::Cpu), &body, Duration::ZERO).await.unwrap();
     assert_eq!(queue.depth(Lane::Task(Resource::Cpu)).await.unwrap().waiting, sent + 1);
     let small = Key::segment(&"j".parse().unwrap(), "small.bin").unwrap();
-    assert_eq!(store.put_bytes(&small, "x".into(), PutMode::CreateOnce).await.unwrap(), PutResult::Written);
+    store.put_bytes(&small, "x".into(), &options).await.unwrap();
 }

@@ -1,15 +1,13 @@
 //! State folders that are not as they should be: a clear word, and nothing is changed.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use segue_adapter_local::{LocalBackend, SCHEMA_VERSION};
-use segue_domain::{JobId, Key};
-use segue_ports::{
-    JobLedger, MediaStore, NewJob, PortError, PortErrorKind, PutMode, PutResult, Lane, Resource, WorkQueue,
-};
+use segue_adapter_local::{FolderStore, LocalBackend, SCHEMA_VERSION};
+use segue_domain::JobId;
+use segue_ports::{JobLedger, NewJob, PortError, PortErrorKind, Lane, Resource, WorkQueue};
 
 fn refused(state: &Path) -> PortError {
     let error = LocalBackend::open(state).expect_err("a folder that cannot be trusted");
@@ -132,79 +130,30 @@ fn job() -> JobId {
     "j".parse().unwrap()
 }
 
-#[tokio::test]
-async fn an_adopted_source_stays_where_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let backend = LocalBackend::open(&folder.path().join("state")).unwrap();
-    let store = &backend.store;
-    let (talk, other) = (folder.path().join("talk.mp4"), folder.path().join("other.mp4"));
-    fs::write(&talk, "talk").unwrap();
-    fs::write(&other, "other").unwrap();
-    let key = Key::source(&job(), "mp4");
-    assert_eq!(store.adopt(&key, &talk).await.unwrap(), PutResult::Written);
-    assert_eq!(store.adopt(&key, &talk).await.unwrap(), PutResult::Exists);
-    assert_eq!(store.adopt(&key, &other).await.unwrap_err().kind, PortErrorKind::Misuse);
-    assert_eq!(store.head(&key).await.unwrap().unwrap().bytes, 4);
-    let path = store.get_file(&key, folder.path()).await.unwrap();
-    assert_eq!(path, store.root().join("input/j/source.mp4"));
-    assert_eq!(fs::read(path).unwrap(), b"talk");
-    assert_eq!(store.list("input/", None, 10).await.unwrap().objects.len(), 1);
-
-    fs::rename(&talk, folder.path().join("moved")).unwrap();
-    assert_eq!(store.head(&key).await.unwrap(), None);
-    let error = store.get_file(&key, folder.path()).await.unwrap_err();
-    assert_eq!(error.kind, PortErrorKind::NotFound);
-    assert!(error.message.contains("talk.mp4 is gone, put it back"), "{error}");
-    fs::rename(folder.path().join("moved"), &talk).unwrap();
-    store.delete(&key).await.unwrap();
-    assert_eq!(fs::read(&talk).unwrap(), b"talk", "the user's file was deleted");
-    assert!(!store.root().join("input/j").exists(), "an empty folder is left");
-
-    let elsewhere = Key::published(&job(), "x").unwrap();
-    assert_eq!(store.adopt(&elsewhere, &talk).await.unwrap_err().kind, PortErrorKind::Misuse);
-    assert_eq!(store.adopt(&key, folder.path()).await.unwrap_err().kind, PortErrorKind::Misuse);
-    let absent = folder.path().join("absent");
-    assert_eq!(store.adopt(&key, &absent).await.unwrap_err().kind, PortErrorKind::NotFound);
+#[test]
+fn a_lock_that_is_a_link_is_refused_and_what_it_leads_to_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let (state, victim) = (root.path().join("state"), root.path().join("victim"));
+    fs::create_dir(&state).unwrap();
+    symlink(&victim, state.join("open.lock")).unwrap();
+    refused(&state);
+    assert!(!victim.exists(), "a file was made at the end of the link");
+    let (media, locks) = (root.path().join("media"), root.path().join("media/.locks"));
+    fs::create_dir_all(&locks).unwrap();
+    symlink(&victim, locks.join("open")).unwrap();
+    FolderStore::open(&media).unwrap_err();
+    assert!(!victim.exists(), "a file was made at the end of the link");
 }
 
-#[tokio::test]
-async fn nothing_is_written_or_deleted_through_a_link() {
-    let folder = tempfile::tempdir().unwrap();
-    let backend = LocalBackend::open(&folder.path().join("state")).unwrap();
-    let store = &backend.store;
-    let outside = folder.path().join("outside");
-    fs::create_dir(&outside).unwrap();
-    fs::write(outside.join("x"), "precious").unwrap();
-    fs::create_dir(store.root().join("jobs")).unwrap();
-    symlink(&outside, store.root().join("jobs/j")).unwrap();
-    let key = Key::published(&job(), "x").unwrap();
-    for mode in [PutMode::CreateOnce, PutMode::Replace] {
-        let error = store.put_bytes(&key, "new".into(), mode).await.unwrap_err();
-        assert_eq!(error.kind, PortErrorKind::Denied, "{error}");
-    }
-    assert_eq!(store.delete(&key).await.unwrap_err().kind, PortErrorKind::Denied);
-    assert_eq!(fs::read(outside.join("x")).unwrap(), b"precious");
-
-    // a link in an object's place is replaced, not followed
-    let key = Key::segment(&job(), "y").unwrap();
-    fs::create_dir_all(store.root().join("segments/j")).unwrap();
-    symlink(outside.join("x"), store.root().join("segments/j/y")).unwrap();
-    store.put_bytes(&key, "new".into(), PutMode::Replace).await.unwrap();
-    assert_eq!(fs::read(outside.join("x")).unwrap(), b"precious");
-    assert_eq!(store.get_bytes(&key, 10).await.unwrap(), "new");
-}
-
-#[tokio::test]
-async fn a_file_with_two_names_is_copied() {
-    let folder = tempfile::tempdir().unwrap();
-    let backend = LocalBackend::open(&folder.path().join("state")).unwrap();
-    let (source, output) = (folder.path().join("source"), folder.path().join("output"));
-    fs::write(&source, "before").unwrap();
-    // what a user's map step may do in place of a copy
-    fs::hard_link(&source, &output).unwrap();
-    let key = Key::segment(&job(), "y").unwrap();
-    backend.store.put_file(&key, &output, PutMode::CreateOnce).await.unwrap();
-    fs::write(&source, "after!").unwrap();
-    assert_eq!(backend.store.get_bytes(&key, 10).await.unwrap(), "before");
-    assert!(!output.exists());
+#[test]
+fn a_new_state_folder_is_for_its_owner_alone_and_one_that_is_there_keeps_its_mode() {
+    let root = tempfile::tempdir().unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let (whole, media) = (root.path().join("a/whole"), root.path().join("media"));
+    drop(LocalBackend::open(&whole).unwrap());
+    drop(FolderStore::open(&media).unwrap());
+    assert_eq!((mode(&whole), mode(&media)), (0o700, 0o700));
+    fs::set_permissions(&whole, fs::Permissions::from_mode(0o770)).unwrap();
+    drop(LocalBackend::open(&whole).unwrap());
+    assert_eq!(mode(&whole), 0o770, "an operator shares it with a group");
 }

@@ -12,13 +12,13 @@ use nix::unistd::Pid;
 use segue_adapter_local::LocalBackend;
 use segue_domain::{Completion, JobId, Key, TaskId, Term};
 use segue_ports::{
-    Acquired, CompletionLedger, JobFilter, JobLedger, Lease, LeaseLedger, LeaseName, MediaStore, NewJob,
-    PutMode, PutResult, Lane, Resource, Recorded, WorkQueue,
+    Acquired, CompletionLedger, FileUse, JobFilter, JobLedger, Lease, LeaseLedger, LeaseName, MediaStore,
+    NewJob, PutOptions, Lane, Resource, Recorded, WorkQueue,
 };
 
 const STATE: &str = "SEGUE_TEST_STATE";
 const LONG: Duration = Duration::from_secs(3600);
-const QUEUE: Lane = Lane::Task(Resource::Cpu);
+const QUEUE: Lane, Resource = Lane::Task(Resource::Cpu);
 
 /// Starts one of the children below and waits until it has something in hand.
 fn start(child: &str, state: &Path) -> Child {
@@ -120,7 +120,8 @@ async fn a_killed_holder_is_not_waited_for() {
         assert!(killed.elapsed() < Duration::from_secs(3), "it took {:?}", killed.elapsed());
         drop(backend);
         drop(LocalBackend::open(&state).unwrap());
-        assert_eq!(files_below(&state.join("media")), [] as [PathBuf; 0], "temporary files are left");
+        let open = state.join("media/.locks/open");
+        assert_eq!(files_below(&state.join("media")), [open], "temporary files are left");
         assert_eq!(files_below(&state.join("alive")), [] as [PathBuf; 0]);
     }
 }
@@ -151,16 +152,17 @@ async fn work_on(backend: &LocalBackend, scratch: &Path, body: &str) {
         let key = Key::work(&id, &task, lease.term, "part.bin").unwrap();
         let file = scratch.join(uuid::Uuid::now_v7().to_string());
         std::fs::write(&file, content(&key)).unwrap();
-        let put = backend.store.put_file(&key, &file, PutMode::CreateOnce).await.unwrap();
-        assert_eq!(put, PutResult::Written, "a term was given twice");
+        assert!(backend.store.head(&key).await.unwrap().is_none(), "a term was given twice");
+        let options = PutOptions::default();
+        backend.store.upload(&key, &file, FileUse::Consume, &options).await.unwrap();
         let replaced = Key::segment(&id, "latest.bin").unwrap();
         let bytes = content(&replaced).into();
-        backend.store.put_bytes(&replaced, bytes, PutMode::Replace).await.unwrap();
+        backend.store.put_bytes(&replaced, bytes, &options).await.unwrap();
         let facts = serde_json::json!({ "key": key.to_string() });
         let done = Completion { job: id.clone(), task, term: lease.term, files: vec![], facts };
         assert_eq!(backend.ledger.record(&done, &lease).await.unwrap(), Recorded::Created);
         let public = Key::published(&id, "part.bin").unwrap();
-        backend.store.promote(&key, &public, PutMode::CreateOnce).await.unwrap();
+        backend.store.promote(&key, &public, &options).await.unwrap();
     }
     backend.ledger.release(&lease).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! `segue doctor`: what is here, what is missing, what mends it.
+//! `segue doctor`: what is installed, what is missing, and how to fix it.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use segue_runtime::{Settings, failure};
 use crate::args::DoctorArgs;
 use crate::output;
 
-/// Examines this machine.
+/// Checks this machine.
 pub async fn doctor(args: &DoctorArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     let checks = examine(settings).await;
     let able = is_able(&checks);
@@ -22,7 +22,7 @@ pub async fn doctor(args: &DoctorArgs, settings: &Settings) -> Result<ExitCode, 
         output::line(if able {
             "ready"
         } else {
-            "not ready: do what stands after the arrows, then look again"
+            "not ready: run the commands after the arrows, then run segue doctor again"
         });
     }
     Ok(if able { ExitCode::SUCCESS } else { ExitCode::from(failure::exit_code(FaultKind::Environment)) })
@@ -35,6 +35,6 @@ fn lines(check: &Check) -> String {
         Health::Missing => "MISSING",
     };
     let found = output::one_line(&check.found);
-    let mend = check.mend.as_ref().map(|mend| format!("{:>25} {mend}\n", "->")).unwrap_or_default();
-    format!("{mark:<8} {:<15} {found}\n{mend}", check.name)
+    let fix = check.fix.as_ref().map(|fix| format!("{:>25} {fix}\n", "->")).unwrap_or_default();
+    format!("{mark:<8} {:<15} {found}\n{fix}", check.name)
 }

@@ -11,6 +11,7 @@ mod output;
 mod plan;
 mod progress;
 mod run;
+mod settings_flags;
 mod small;
 mod verify;
 
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use segue_domain::Failure;
+use segue_runtime::children::{self, MapOwner};
 use segue_runtime::{Settings, Sources, failure, memory, telemetry};
 
 use args::{Cli, Command};
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
 fn start(cli: &Cli) -> Result<ExitCode, Failure> {
     let settings = Settings::load(&Sources::of_process(cli.config.as_deref(), cli.flags())?)?;
     telemetry::start(&settings)?;
+    let is_own = matches!(cli.command, Command::Run(_));
+    children::apply(&settings, if is_own { MapOwner::User } else { MapOwner::Submitter });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -52,6 +56,7 @@ fn start(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Submit(args) => runtime.block_on(jobs::submit(args, &settings)),
         Command::Status(args) => runtime.block_on(jobs::status(args, &settings)),
         Command::Watch(args) => runtime.block_on(jobs::watch(args, &settings)),
+        Command::Add(args) => runtime.block_on(jobs::add(args, &settings)),
         Command::Retry(args) => runtime.block_on(jobs::retry(args, &settings)),
         Command::Cancel(args) => runtime.block_on(jobs::cancel(args, &settings)),
         Command::Delete(args) => runtime.block_on(jobs::delete(args, &settings)),

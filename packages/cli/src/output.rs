@@ -1,4 +1,4 @@
-//! Printing, such that a closed pipe is not a fault.
+//! Printing; a reader that closes the pipe is not an error.
 
 use std::fmt::{Arguments, Display};
 use std::io::{ErrorKind, Write};
@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use segue_domain::Failure;
 use serde::Serialize;
 
-/// Writes a line to stdout. Whoever reads it may stop reading at any time.
+/// Writes a line to stdout. A closed pipe is not an error.
 pub fn line(text: impl Display) {
     write(format_args!("{text}\n"));
 }
@@ -29,7 +29,7 @@ fn write(text: Arguments<'_>) {
 pub fn json(document: &impl Serialize) {
     match serde_json::to_string_pretty(document) {
         Ok(text) => line(text),
-        Err(error) => note(format_args!("this cannot be written as JSON: {error}")),
+        Err(error) => note(format_args!("cannot write JSON: {error}")),
     }
 }
 
@@ -38,7 +38,7 @@ pub fn note(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "segue: {text}");
 }
 
-/// Says why a command failed: one line, and on request what a program said last.
+/// Prints why a command failed: one line, and on request the last output of the program that failed.
 pub fn failure(failure: &Failure, verbose: bool) {
     note(one_line(&failure.cause));
     if verbose {

@@ -1,4 +1,4 @@
-//! Commands that only print something.
+//! Commands that only print.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -52,10 +52,10 @@ pub fn status(dir: &Path, json: bool) -> Result<ExitCode, Failure> {
     output::line(format_args!("source  {}", marker.source.display()));
     output::line(format_args!("recipe  {}", marker.recipe));
     match marker.record {
-        None => output::line("state   not finished: give its command again to go on"),
+        None => output::line("state   not finished: the same command resumes the job"),
         Some(record) => {
-            output::line(format_args!("state   {}", record.state));
-            if let Some(failure) = record.failure {
+            output::line(format_args!("state   {}", record.state()));
+            if let Some(failure) = record.failure() {
                 output::line(format_args!("cause   {}", output::one_line(&failure.cause)));
                 for line in &failure.stderr_tail {
                     output::line(format_args!("  | {}", output::one_line(line)));

@@ -9,7 +9,7 @@ use segue_runtime::{Settings, Verdict, VerifyReport, failure, shutdown, wiring};
 use crate::args::VerifyArgs;
 use crate::output;
 
-/// The files were read and differ.
+/// Exit code: the files were read and differ.
 const EXIT_DIFFERENT: u8 = 1;
 
 /// Compares a joined file with its source.
@@ -30,7 +30,7 @@ pub async fn verify(args: &VerifyArgs, settings: &Settings) -> Result<ExitCode, 
         Verdict::Same => Ok(ExitCode::SUCCESS),
         Verdict::Differs => Ok(ExitCode::from(EXIT_DIFFERENT)),
         Verdict::SourceDoesNotDecode => Err(failure::source(format!(
-            "source {}: nothing in it can be decoded, so there is nothing to compare",
+            "source {}: no stream can be decoded, so there is nothing to compare",
             args.source.display()
         ))),
     }

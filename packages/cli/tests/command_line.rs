@@ -50,6 +50,8 @@ fn what_is_wrong_is_said_in_one_line_with_the_exit_code_of_its_fault() {
         (&["run", "talk.mp4", "--out", "o", "--recipe", "rejoin", "--model", "tiny"], 2, "--model"),
         (&["run", "talk.mp4", "--out", "talk.mp4"], 2, "there is a file of that name"),
         (&["--config", "none.toml", "run", "talk.mp4", "--out", "o"], 2, "none.toml"),
+        (&["dlq", "purge", "--max", "5", "--backend", "none"], 2, "--max is for list and redrive"),
+        (&["status"], 2, "no backend is named"),
         (&["models", "fetch", "nix"], 2, "base.en"),
         (&["recipe", "show", "nix"], 2, "standard"),
         (&["status", "folder"], 2, "no job"),
@@ -72,8 +74,10 @@ fn a_file_of_settings_and_the_environment_count() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("talk.mp4"), "not empty").unwrap();
     std::fs::write(dir.path().join("segue.toml"), "recipe = \"from-file\"\n").unwrap();
-    let run = ["run", "talk.mp4", "--out", "o"];
+    let run = ["--config", "segue.toml", "run", "talk.mp4", "--out", "o"];
     segue(dir.path()).args(run).assert().code(2).stderr(contains("from-file"));
+    let named = |command: &mut Command| command.args(&run[2..]).assert().code(2);
+    named(segue(dir.path()).env("SEGUE_CONFIG", "segue.toml")).stderr(contains("from-file"));
     segue(dir.path()).args(run).env("SEGUE_RECIPE", "from-env").assert().code(2).stderr(contains("from-env"));
     segue(dir.path())
         .args(run)
@@ -83,7 +87,61 @@ fn a_file_of_settings_and_the_environment_count() {
         .code(2)
         .stderr(contains("from-flag"));
     std::fs::write(dir.path().join("segue.toml"), "reciep = \"x\"\n").unwrap();
-    segue(dir.path()).args(run).assert().code(2).stderr(one_line().and(contains("reciep")));
+    named(&mut segue(dir.path())).stderr(one_line().and(contains("reciep")));
+}
+
+#[test]
+fn a_settings_file_in_the_current_folder_starts_no_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let mark = dir.path().join("ran");
+    let script = dir.path().join("ffmpeg");
+    std::fs::write(&script, format!("#!/bin/sh\ntouch {}\n", mark.display())).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let text = "ffmpeg = \"./ffmpeg\"\nffprobe = \"./ffmpeg\"\n";
+    std::fs::write(dir.path().join("segue.toml"), text).unwrap();
+    let doctor = |config: &[&str]| {
+        let mut command = segue(dir.path());
+        command.env_remove("SEGUE_FFMPEG").env_remove("SEGUE_FFPROBE").args(config).arg("doctor").assert()
+    };
+    doctor(&[]).code(2).stderr(
+        one_line().and(contains("segue.toml here names a program; confirm with --config segue.toml")),
+    );
+    assert!(!mark.exists(), "a program that only lies in the folder ran");
+    doctor(&["--config", "segue.toml"]);
+    assert!(mark.exists(), "a file that the user names may name a program");
+
+    std::fs::remove_file(&mark).unwrap();
+    let own = dir.path().join(".config/segue");
+    std::fs::create_dir_all(&own).unwrap();
+    std::fs::rename(dir.path().join("segue.toml"), own.join("segue.toml")).unwrap();
+    doctor(&[]);
+    assert!(mark.exists(), "the user's own file may name a program");
+}
+
+#[test]
+fn a_map_command_is_for_a_backend_only_where_it_is_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("talk.mp4"), "not empty").unwrap();
+    let submit = ["submit", "talk.mp4", "--backend", "jobs", "--recipe", "rejoin"];
+    for map in [["--map", "sox {input} {output}"], ["--map-sound", "sox {input} {output}"]] {
+        let refused = segue(dir.path()).args(submit).args(map).assert().code(2);
+        refused.stderr(one_line().and(contains("\"sox\"")).and(contains("SEGUE_ALLOW_MAP=any")));
+        assert!(!dir.path().join("jobs").exists(), "a job that was refused left a backend");
+        segue(dir.path()).args(submit).args(map).args(["--allow-map", "sox"]).assert().code(0);
+        std::fs::remove_dir_all(dir.path().join("jobs")).unwrap();
+    }
+    segue(dir.path()).args(submit).assert().code(0);
+    // its own machine, its own command; here it fails for want of ffmpeg only
+    let run = ["run", "talk.mp4", "--out", "o", "--recipe", "rejoin", "--map", "sox {input} {output}"];
+    segue(dir.path()).args(run).assert().code(4);
+    segue(dir.path()).args(run).env("SEGUE_ALLOW_MAP", "none").assert().code(2);
+    let recipe = "version = 1\nname = \"m\"\n[video]\n[map]\ncommand = \"sox {input} {output}\"\n";
+    std::fs::write(dir.path().join("m.toml"), recipe).unwrap();
+    segue(dir.path())
+        .args(["worker", "--backend", "jobs", "--recipe", "m.toml"])
+        .assert()
+        .code(2)
+        .stderr(one_line().and(contains("SEGUE_ALLOW_MAP")));
 }
 
 #[test]
@@ -103,7 +161,7 @@ fn a_folder_with_files_of_somebody_else_is_left_alone() {
 }
 
 #[test]
-fn doctor_says_what_is_missing_and_how_to_mend_it() {
+fn doctor_says_what_is_missing_and_how_to_fix_it() {
     let dir = tempfile::tempdir().unwrap();
     let run = segue(dir.path()).args(["doctor", "--json"]).assert().code(4).stderr("");
     let found: serde_json::Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
@@ -113,7 +171,7 @@ fn doctor_says_what_is_missing_and_how_to_mend_it() {
         .unwrap()
         .iter()
         .filter(|check| check["health"] == "missing")
-        .map(|check| (check["name"].as_str().unwrap(), check["mend"].as_str().unwrap()))
+        .map(|check| (check["name"].as_str().unwrap(), check["fix"].as_str().unwrap()))
         .collect();
     assert_eq!(
         missing.iter().map(|(name, _)| *name).collect::<Vec<_>>(),

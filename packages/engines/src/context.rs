@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::errors;
 use crate::media_plan::MediaPlan;
 use crate::models::ModelShelf;
+use crate::allow_map::AllowMap;
 
 /// The tools and models of this process.
 pub struct EngineContext {
@@ -25,6 +26,8 @@ pub struct EngineContext {
     pub models: ModelShelf,
     /// Windows that are heard side by side, and threads for each.
     pub speech: SpeechShare,
+    /// Which programs of recipes may run.
+    pub allow_map: AllowMap,
     model: Mutex<Option<(LoadedModelKey, Arc<LoadedModel>)>>,
     media_plan: Mutex<Option<(Weak<Plan>, Arc<MediaPlan>)>>,
 }
@@ -54,8 +57,9 @@ pub struct LoadedModel {
 
 impl EngineContext {
     /// A context with nothing loaded yet.
-    pub fn new(tools: Tools, models: ModelShelf, speech: SpeechShare) -> EngineContext {
-        EngineContext { tools, models, speech, model: Mutex::default(), media_plan: Mutex::default() }
+    pub fn new(tools: Tools, models: ModelShelf, speech: SpeechShare, allow_map: AllowMap) -> EngineContext {
+        let (model, media_plan) = (Mutex::default(), Mutex::default());
+        EngineContext { tools, models, speech, allow_map, model, media_plan }
     }
 
     /// What the source is.

@@ -3,6 +3,7 @@
 //! Here, and nowhere else, an output of a recipe becomes tasks, and tasks become calls of ffmpeg and
 //! whisper. One file per kind of output in `outputs/`, one per kind of task in `tasks/`.
 
+mod allow_map;
 mod assembler;
 mod context;
 mod errors;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use segue_ports::{Assembler, MapEngine, Planner};
 
+pub use allow_map::AllowMap;
 pub use assembler::Certificate;
 pub use context::{EngineContext, SpeechShare};
 pub use media_plan::MediaPlan;

@@ -30,6 +30,10 @@ impl MediaPlanner {
 #[async_trait]
 impl Planner for MediaPlanner {
     async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError> {
+        for output in &request.outputs {
+            let spec = request.recipe.outputs.get(output);
+            spec.map_or(Ok(()), |spec| self.context.allow_map.check_output(spec)).map_err(errors::failure)?;
+        }
         let source = source::of(&request.source);
         source.bring_head().await.map_err(errors::media)?;
         let facts = self.context.probe(source.path()).await?;

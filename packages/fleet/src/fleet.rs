@@ -123,6 +123,7 @@ impl Fleet {
             ("SEGUE_SCRATCH", self.dir.path().join("scratch").display().to_string()),
             ("SEGUE_LOG", "warn,segue_pipeline=info".to_owned()),
             ("SEGUE_THREADS", "1".to_owned()),
+            ("SEGUE_ALLOW_MAP", "any".to_owned()),
         ];
         all.extend(own.map(|(name, value)| (name.to_owned(), value)));
         all.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use segue_domain::{JobId, Key, Message};
 use segue_fleet::{Fleet, Tuning, clip, oracle};
-use segue_ports::{MediaStore, PutMode, Lane, WorkQueue};
+use segue_ports::{Lane, MediaStore, PutOptions, WorkQueue};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_lost_doubled_or_left_is_seen() {
@@ -24,7 +24,7 @@ async fn what_is_lost_doubled_or_left_is_seen() {
 
     let put = async |key: &str| {
         let key: Key = key.parse().unwrap();
-        fleet.backend.store.put_bytes(&key, Bytes::from_static(b"x"), PutMode::Replace).await.unwrap();
+        fleet.backend.store.put_bytes(&key, Bytes::from_static(b"x"), &PutOptions::default()).await.unwrap();
         key
     };
     let second = put("jobs/seen/final.mkv").await;

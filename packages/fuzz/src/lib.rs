@@ -1,26 +1,25 @@
-//! What is done with bytes from outside: one function for each parser of our own.
+//! Fuzz targets: one function for each parser of untrusted bytes.
 //!
-//! The same functions are the bodies of the cargo-fuzz targets in `fuzz/`, of `cargo xtask
-//! fuzz-lite`, and of this crate's tests, which run them over the kept corpus in `fuzz/corpus`.
-//! A function must not panic, whatever it is given, and not take long; an error is an answer.
-//! What a parser accepts has to be written as it was read, where the format has one way to
-//! write it.
+//! The cargo-fuzz targets in `fuzz/`, `cargo xtask fuzz-lite` and this crate's tests call the same
+//! functions; the tests use the corpus in `fuzz/corpus`. A function must not panic or be slow for
+//! any input; an error is fine. Accepted documents must round-trip, where the format has a unique
+//! encoding.
 
 use segue_domain::transcript::Transcript;
 use segue_domain::{Completion, JobRecord, Key, Manifest, Message, Plan, PlanHash, Recipe};
 use segue_media::matroska;
 use segue_media::mp4::{TrackChoice, looks_like_mov, read_fragments, read_index, short_by, slim_header};
 
-/// A parser and what is done with it.
+/// A fuzz target.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// Its name: that of its corpus and of its cargo-fuzz target.
+    /// Name of the target, its corpus and its cargo-fuzz target.
     pub name: &'static str,
-    /// Parses, and panics where a promise is broken.
+    /// Parses bytes; panics if a property is violated.
     pub parse: fn(&[u8]),
 }
 
-/// Every target.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "key", parse: key },
     Target { name: "recipe_toml", parse: recipe_toml },
@@ -33,64 +32,60 @@ pub const TARGETS: &[Target] = &[
     Target { name: "matroska", parse: matroska_length },
 ];
 
-/// Folder of the kept corpora: one folder for each target.
+/// Folder of the corpora, with one folder per target.
 pub fn corpus() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus")
 }
 
-/// Keys of the store: what is taken prints as it was read.
+/// Keys of the store; accepted keys round-trip.
 pub fn key(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(key) = text.parse::<Key>() {
-        assert_eq!(key.to_string(), text, "a key prints as it was read");
+        assert_eq!(key.to_string(), text, "a key round-trips");
     }
 }
 
-/// Recipes as TOML: what is taken is taken again as it is written.
+/// Recipes as TOML; accepted recipes round-trip.
 pub fn recipe_toml(bytes: &[u8]) {
     if let Ok(recipe) = Recipe::from_toml(&String::from_utf8_lossy(bytes)) {
         let again = Recipe::from_toml(&recipe.to_toml());
-        assert_eq!(again.ok(), Some(recipe), "a recipe is read as it was written");
+        assert_eq!(again.ok(), Some(recipe), "a recipe round-trips");
     }
 }
 
-/// Recipes as YAML or JSON.
+/// Recipes as YAML or JSON; accepted recipes round-trip.
 pub fn recipe_yaml(bytes: &[u8]) {
     if let Ok(recipe) = Recipe::from_yaml(&String::from_utf8_lossy(bytes)) {
-        let text = serde_json::to_string(&recipe).expect("a recipe is a document");
-        assert_eq!(Recipe::from_yaml(&text).ok(), Some(recipe), "a recipe is read as it was written");
+        let text = serde_json::to_string(&recipe).expect("a recipe serialises");
+        assert_eq!(Recipe::from_yaml(&text).ok(), Some(recipe), "a recipe round-trips");
     }
 }
 
-/// Sealed plans: what is taken is sound and keeps its bytes' meaning.
+/// Sealed plans; accepted plans round-trip.
 pub fn plan(bytes: &[u8]) {
     if let Ok(plan) = Plan::decode(bytes, &PlanHash::of(bytes)) {
         let (written, hash) = plan.encode();
         let again = Plan::decode(&written, &hash);
-        assert_eq!(again.ok(), Some(plan), "a plan is read as it was written");
+        assert_eq!(again.ok(), Some(plan), "a plan round-trips");
     }
 }
 
-/// Messages of the queues.
+/// Messages of the queues; accepted messages round-trip.
 pub fn message(bytes: &[u8]) {
     if let Ok(message) = Message::decode(&String::from_utf8_lossy(bytes)) {
-        assert_eq!(
-            Message::decode(&message.encode()).ok(),
-            Some(message),
-            "a message is read as it was written"
-        );
+        assert_eq!(Message::decode(&message.encode()).ok(), Some(message), "a message round-trips");
     }
 }
 
-/// Published manifests.
+/// Published manifests; accepted manifests round-trip.
 pub fn manifest(bytes: &[u8]) {
     if let Ok(manifest) = Manifest::decode(bytes) {
         let again = Manifest::decode(&manifest.encode());
-        assert_eq!(again.ok(), Some(manifest), "a manifest is read as it was written");
+        assert_eq!(again.ok(), Some(manifest), "a manifest round-trips");
     }
 }
 
-/// Rows of a ledger and transcripts.
+/// Ledger rows and transcripts.
 pub fn records(bytes: &[u8]) {
     if let Ok(job) = serde_json::from_slice::<JobRecord>(bytes) {
         let _ = job.all_tasks_in();
@@ -109,7 +104,7 @@ pub fn mp4_index(bytes: &[u8]) {
     let _ = read_fragments(&bytes);
 }
 
-/// What a Matroska file says of its length.
+/// The length of a Matroska file.
 pub fn matroska_length(bytes: &[u8]) {
     let short = matroska::short_by(&bytes);
     assert!(short == 0 || short.checked_add(bytes.len() as u64).is_some());

@@ -1,14 +1,14 @@
-//! Every target over its kept corpus, over damaged copies of it, and over anything.
+//! Every target on its corpus, on damaged copies of it, and on random bytes.
 
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use segue_fuzz::{TARGETS, Target, corpus};
 
-/// Longest that one small document may take, without optimisation.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout for one small document, without optimisation.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-fn kept(target: &Target) -> Vec<Vec<u8>> {
+fn documents(target: &Target) -> Vec<Vec<u8>> {
     let folder = corpus().join(target.name);
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -17,15 +17,15 @@ fn kept(target: &Target) -> Vec<Vec<u8>> {
 }
 
 fn parse(target: &Target, document: &[u8]) {
-    let begun = Instant::now();
+    let started = Instant::now();
     (target.parse)(document);
-    assert!(begun.elapsed() < PATIENCE, "{} takes {:?}", target.name, begun.elapsed());
+    assert!(started.elapsed() < TIMEOUT, "{} takes {:?}", target.name, started.elapsed());
 }
 
 #[test]
 fn every_target_has_a_corpus_that_it_takes() {
     for target in TARGETS {
-        let kept = kept(target);
+        let kept = documents(target);
         assert!(kept.len() >= 2, "{} has {} documents", target.name, kept.len());
         kept.iter().for_each(|document| parse(target, document));
     }
@@ -54,7 +54,7 @@ proptest! {
         cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..6),
     ) {
         for target in TARGETS {
-            let kept = kept(target);
+            let kept = documents(target);
             let mut document = which.get(&kept).clone();
             for (at, byte, how) in &cuts {
                 if document.is_empty() {

@@ -1,4 +1,4 @@
-//! One call: an event of S3 itself, or a batch of a queue with S3's notices in it.
+//! Handler of one call: an S3 event, or an SQS batch with S3's notices.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,40 +11,38 @@ use segue_pipeline::{Deps, Outcome};
 use segue_ports::ReadArrivals;
 use serde_json::Value;
 
-/// Creates jobs from notices of uploads.
+/// Creates jobs for upload notices.
 #[derive(Clone)]
 pub struct Handler {
-    /// Where jobs are created.
+    /// Ledger, queue and store.
     pub deps: Deps,
-    /// Reads the notices of S3.
+    /// Parses notices.
     pub reader: Arc<dyn ReadArrivals>,
-    /// Recipe of a job that was not created before its source arrived.
+    /// Recipe of jobs that are created by an upload.
     pub recipe: Recipe,
 }
 
-/// Which messages of a batch are to be delivered again; none for a call by S3 itself.
+/// The failed notices of a batch, which the service delivers again; empty for a call by S3.
 pub type Response = SqsBatchResponse;
 
 impl Handler {
     /// Handles one call.
     ///
-    /// A notice of a batch that was not handled is delivered again, and nothing else of the batch is.
-    /// One that can never be handled is delivered again as well, until the queue puts it aside as a
-    /// dead letter.
+    /// Only the failed notices of a batch are delivered again. Invalid ones are delivered again as
+    /// well, until the queue moves them to its dead letters, so that no notice is lost silently.
     ///
     /// # Errors
-    /// For a call by S3 itself: the service repeats it, and sends it to the dead letters when
-    /// repeats do not help.
+    /// A failed call by S3: the service repeats it, and finally moves it to the dead letters.
     pub async fn handle(&self, event: Value) -> anyhow::Result<Response> {
         let mut response = Response::default();
         let Some(batch) = batch(&event)? else {
-            self.take(&event.to_string()).await?;
+            self.ingest(&event.to_string()).await?;
             return Ok(response);
         };
         for message in batch.records {
             let id = message.message_id.unwrap_or_default();
-            if let Err(error) = self.take(message.body.as_deref().unwrap_or_default()).await {
-                tracing::error!(message = "notice not handled", id, error = format!("{error:#}"));
+            if let Err(error) = self.ingest(message.body.as_deref().unwrap_or_default()).await {
+                tracing::error!(message = "notice not processed", id, error = format!("{error:#}"));
                 let mut failed = BatchItemFailure::default();
                 failed.item_identifier = id;
                 response.batch_item_failures.push(failed);
@@ -53,18 +51,18 @@ impl Handler {
         Ok(response)
     }
 
-    async fn take(&self, text: &str) -> anyhow::Result<()> {
+    async fn ingest(&self, text: &str) -> anyhow::Result<()> {
         let notice = self.reader.read(text);
-        // the service has its own wait before the next delivery
+        // no delay for redelivery: the service has its own
         match ingest_notice(&self.deps, &self.recipe, &notice, Duration::ZERO).await? {
             Outcome::Done => Ok(()),
-            Outcome::Later(_) => bail!("its version is newer than this build"),
+            Outcome::Later(_) => bail!("the notice has a newer version than this build reads"),
             Outcome::Poison(why) => bail!("{why}"),
         }
     }
 }
 
-/// The batch, if the event is one. `None` for any other event, which the reader reads.
+/// The batch, if the event is one, else `None`; the reader checks other events.
 fn batch(event: &Value) -> anyhow::Result<Option<SqsEvent>> {
     let is_batch = event["Records"].as_array().is_some_and(|records| {
         !records.is_empty() && records.iter().all(|record| record["eventSource"] == "aws:sqs")
@@ -109,7 +107,7 @@ mod tests {
             page.jobs.into_iter().map(|job| (job.source_key.clone(), job.state())).collect()
         }
 
-        async fn asked(&self) -> u64 {
+        async fn waiting(&self) -> u64 {
             self.queue.depth(Lane::Plan).await.unwrap().waiting
         }
     }
@@ -143,11 +141,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn repeated_calls_by_s3_itself_create_one_job() {
+    async fn repeated_calls_by_s3_create_one_job() {
         let world = world();
         for _ in 0..3 {
             let response = world.handler.handle(notice("2.1", &["input/a+b/source.mp4"])).await;
-            // an id has no blank in it
+            // a job id must not contain a space
             assert!(response.unwrap_err().to_string().contains("a b"));
             let response = world.handler.handle(notice("2.1", &["input/a/source.mp4"])).await.unwrap();
             assert_eq!(failed(&response), [""; 0]);
@@ -157,11 +155,11 @@ mod tests {
         let outputs: Vec<&str> = job.outputs.iter().map(|output| output.id().as_str()).collect();
         assert_eq!(outputs, ["thumbnail", "transcript", "video"], "the outputs of the recipe");
         assert_eq!(Recipe::from_json(&job.recipe).unwrap(), world.handler.recipe);
-        assert!(world.asked().await >= 1);
+        assert!(world.waiting().await >= 1);
     }
 
     #[tokio::test]
-    async fn only_what_failed_of_a_batch_is_delivered_again() {
+    async fn only_the_failed_notices_of_a_batch_are_delivered_again() {
         let world = world();
         let good = notice("2.1", &["input/a/source.mp4"]).to_string();
         let half = notice("2.1", &["input/b/source.mp4", "input/../source.mp4"]).to_string();
@@ -175,12 +173,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_payload_that_is_not_an_event_is_refused() {
+    async fn an_invalid_event_is_an_error() {
         let world = world();
         for event in [json!(null), json!("x"), json!([]), json!({}), json!({"Records": 7})] {
             assert!(world.handler.handle(event.clone()).await.is_err(), "{event}");
         }
-        // a batch of one kind is read as that kind
+        // records of several services are not a batch
         let mixed = json!({"Records": [{"eventSource": "aws:sqs"}, {"eventSource": "aws:sns"}]});
         assert!(world.handler.handle(mixed).await.is_err());
         assert_eq!(world.jobs().await, []);

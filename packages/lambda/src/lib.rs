@@ -1,10 +1,10 @@
-//! The function that creates a job for each upload.
+//! AWS Lambda function that creates jobs for uploads.
 //!
-//! S3 calls it, or a queue between them with up to ten notices at once. It creates the job with the outputs
-//! of the deployment's recipe and sends a message to the lane `plan`. It reads no media, so it links no
+//! S3 calls it directly, or a queue does with up to ten notices per call. It creates the job with the
+//! outputs of the deployment's recipe and sends it to the planners; it reads no media, so it links no
 //! engine and does not use the runtime.
 //!
-//! Architecture invariant: no engine, no database and no file of this machine is known here.
+//! Architecture invariant: this crate depends on no engine, no database and no local files.
 
 mod handler;
 mod recipe;

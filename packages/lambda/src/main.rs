@@ -16,7 +16,7 @@ fn variable(name: &str) -> Option<String> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let filter = variable("SEGUE_LOG").unwrap_or_else(|| "info".to_owned());
-    // the service adds the id of the call and the time
+    // JSON: the service adds the context of the call
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stdout).init();
 
     let settings = AwsSettings::read(variable)?;

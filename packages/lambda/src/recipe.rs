@@ -1,19 +1,19 @@
-//! The recipe of a source that arrives without a job, from the settings that `segue worker` reads too.
+//! The recipe of an uploaded source without a job, from the same settings as in workers.
 
 use segue_domain::Recipe;
 use segue_domain::recipe::{BUILT_IN, Span};
 
 use std::time::Duration;
 
-/// The variables that choose the recipe.
+/// Environment variables of the recipe, as in `segue worker`.
 pub const RECIPE_VARIABLES: [&str; 4] =
     ["SEGUE_RECIPE", "SEGUE_SEGMENT_DURATION", "SEGUE_MODEL", "SEGUE_LANGUAGE"];
 
-/// The recipe of the deployment. `SEGUE_RECIPE` names a built-in one or is a recipe itself, in TOML;
-/// `segment_duration` is the deployment's where `SEGUE_SEGMENT_DURATION` is not set.
+/// The recipe of the deployment. `SEGUE_RECIPE` is the name of a built-in recipe, or a recipe in TOML;
+/// `segment_duration` is the deployment's default, used where `SEGUE_SEGMENT_DURATION` is not set.
 ///
 /// # Errors
-/// The name of no recipe, a recipe that cannot be used.
+/// An unknown name or an invalid recipe.
 pub fn recipe(
     get: impl Fn(&str) -> Option<String>,
     segment_duration: Option<Duration>,
@@ -45,7 +45,7 @@ fn find(named: &str) -> anyhow::Result<Recipe> {
     }
     anyhow::ensure!(
         named.contains('='),
-        "SEGUE_RECIPE is {named:?}, which is neither a built-in recipe ({}) nor a recipe in TOML",
+        "SEGUE_RECIPE is {named:?}: neither a built-in recipe ({}) nor a recipe in TOML",
         BUILT_IN.join(", ")
     );
     Ok(Recipe::from_toml(named)?)
@@ -55,33 +55,33 @@ fn find(named: &str) -> anyhow::Result<Recipe> {
 mod tests {
     use super::*;
 
-    fn of(variables: &[(&str, &str)], seconds: Option<u64>) -> anyhow::Result<Recipe> {
+    fn read_recipe(variables: &[(&str, &str)], seconds: Option<u64>) -> anyhow::Result<Recipe> {
         let get =
             |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
         recipe(get, seconds.map(Duration::from_secs))
     }
 
     #[test]
-    fn the_settings_choose_the_recipe() {
-        assert_eq!(of(&[], None).unwrap(), Recipe::built_in("standard").unwrap());
-        assert_eq!(of(&[("SEGUE_RECIPE", " ")], None).unwrap(), Recipe::built_in("standard").unwrap());
-        let recipe = of(&[("SEGUE_RECIPE", "transcript"), ("SEGUE_MODEL", "tiny")], Some(7)).unwrap();
+    fn settings_determine_the_recipe() {
+        assert_eq!(read_recipe(&[], None).unwrap(), Recipe::built_in("standard").unwrap());
+        assert_eq!(read_recipe(&[("SEGUE_RECIPE", " ")], None).unwrap(), Recipe::built_in("standard").unwrap());
+        let recipe = read_recipe(&[("SEGUE_RECIPE", "transcript"), ("SEGUE_MODEL", "tiny")], Some(7)).unwrap();
         assert_eq!(recipe.segment_duration.millis(), 7000);
         assert_eq!(recipe.transcript().unwrap().model, "tiny");
-        // the deployment's length is a default
-        let recipe = of(&[("SEGUE_SEGMENT_DURATION", "2s")], Some(7)).unwrap();
+        // SEGUE_SEGMENT_DURATION overrides the deployment's default
+        let recipe = read_recipe(&[("SEGUE_SEGMENT_DURATION", "2s")], Some(7)).unwrap();
         assert_eq!(recipe.segment_duration.millis(), 2000);
     }
 
     #[test]
-    fn a_recipe_can_be_given_as_text() {
+    fn a_recipe_may_be_given_in_toml() {
         let own = "version = 2\nname = \"mine\"\n[outputs.video]\nkind = \"video\"\n";
-        assert_eq!(of(&[("SEGUE_RECIPE", own)], None).unwrap().name, "mine");
+        assert_eq!(read_recipe(&[("SEGUE_RECIPE", own)], None).unwrap().name, "mine");
         let older = "version = 1\nname = \"older\"\n[video]\n";
-        assert_eq!(of(&[("SEGUE_RECIPE", older)], None).unwrap().version, 2);
-        for (text, said) in [("mine", "built-in"), ("version = 2\nname = \"m\"\ncolour = 7", "colour")] {
-            let error = of(&[("SEGUE_RECIPE", text)], None).unwrap_err().to_string();
-            assert!(error.contains(said), "{text}: {error}");
+        assert_eq!(read_recipe(&[("SEGUE_RECIPE", older)], None).unwrap().version, 2);
+        for (text, message) in [("mine", "built-in"), ("version = 2\nname = \"m\"\ncolour = 7", "colour")] {
+            let error = read_recipe(&[("SEGUE_RECIPE", text)], None).unwrap_err().to_string();
+            assert!(error.contains(message), "{text}: {error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What Terraform made, with the function in it: a file is put, and the emulator does the rest.
+//! A deployment by Terraform with the function: an upload creates a job.
 //!
 //! `scripts/emulate --uploads lambda -- cargo test -p segue-lambda --test deployed -- --ignored`
 
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use segue_adapter_aws::{AwsBackend, AwsSettings};
 use segue_domain::{JobId, Key, Term};
-use segue_ports::{JobLedger, MediaStore, PutMode, Lane, WorkQueue};
+use segue_ports::{FileUse, JobLedger, Lane, MediaStore, PutOptions, WorkQueue};
 
-/// How long it may take from an upload to its job.
+/// Timeout from an upload to its job.
 const NOTICED: Duration = Duration::from_secs(120);
 
-async fn is_made(backend: &AwsBackend, id: &JobId) -> bool {
+async fn is_created(backend: &AwsBackend, id: &JobId) -> bool {
     let deadline = Instant::now() + NOTICED;
     while Instant::now() < deadline {
         if backend.ledger.job(id).await.unwrap().is_some() {
@@ -24,29 +24,30 @@ async fn is_made(backend: &AwsBackend, id: &JobId) -> bool {
 }
 
 #[tokio::test]
-#[ignore = "needs what scripts/emulate makes"]
+#[ignore = "needs a deployment by scripts/emulate"]
 async fn an_upload_becomes_a_job() {
     let settings = AwsSettings::read(|name| std::env::var(name).ok()).expect("scripts/emulate sets them");
     let backend = AwsBackend::connect(&settings).await;
-    // small in one piece, large in parts: each is one upload
+    // a single and a multipart upload
     for (name, bytes) in [("small", 10), ("in-parts", 9 << 20)] {
         let id: JobId = name.parse().unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), vec![7; bytes]).unwrap();
-        backend.store.put_file(&Key::source(&id, "mp4"), file.path(), PutMode::Replace).await.unwrap();
-        assert!(is_made(&backend, &id).await, "{name}: no job after {NOTICED:?}");
+        let (key, options) = (Key::source(&id, "mp4"), PutOptions::default());
+        backend.store.upload(&key, file.path(), FileUse::Consume, &options).await.unwrap();
+        assert!(is_created(&backend, &id).await, "{name}: no job after {NOTICED:?}");
     }
-    // what is not a source makes none
+    // an object that is not a source creates no job
     let other = Key::segment(&"cut".parse().unwrap(), &"video".parse().unwrap(), Term(1), "plan.json").unwrap();
-    backend.store.put_bytes(&other, Bytes::from_static(b"{}"), PutMode::Replace).await.unwrap();
+    backend.store.put_bytes(&other, Bytes::from_static(b"{}"), &PutOptions::default()).await.unwrap();
     let last: JobId = "last".parse().unwrap();
     backend
         .store
-        .put_bytes(&Key::source(&last, "mov"), Bytes::from_static(b"x"), PutMode::Replace)
+        .put_bytes(&Key::source(&last, "mov"), Bytes::from_static(b"x"), &PutOptions::default())
         .await
         .unwrap();
-    assert!(is_made(&backend, &last).await);
+    assert!(is_created(&backend, &last).await);
     assert!(backend.ledger.job(&"cut".parse().unwrap()).await.unwrap().is_none());
     let depth = backend.queue.depth(Lane::Plan).await.unwrap();
-    assert_eq!((depth.waiting, depth.dead), (3, 0), "one message for each upload");
+    assert_eq!((depth.waiting, depth.dead), (3, 0), "one message per upload");
 }

@@ -1,5 +1,5 @@
-//! The real program under a runtime API of our own, as the service would start it, on an
-//! emulator: MiniStack, or the one that `SEGUE_TEST_AWS_ENDPOINT` names.
+//! The function under a fake Lambda runtime API, on an emulator: MiniStack, or that of
+//! `SEGUE_TEST_AWS_ENDPOINT`.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,10 +13,10 @@ use segue_domain::JobState;
 use segue_ports::{JobLedger, Lane, WorkQueue};
 use serde_json::{Value, json};
 
-/// How long one call may take.
+/// Timeout of one call.
 const CALL: Duration = Duration::from_secs(60);
 
-/// The service's side: hands out events one by one and takes the answers.
+/// The fake service: sends events one by one and receives the answers.
 struct Service {
     events: mpsc::Sender<Value>,
     answers: mpsc::Receiver<(String, Value)>,
@@ -27,9 +27,9 @@ impl Service {
     fn start(environment: &[(&'static str, String)]) -> Service {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (events, to_come) = mpsc::channel();
+        let (events, queued) = mpsc::channel();
         let (answered, answers) = mpsc::channel();
-        std::thread::spawn(move || serve(&listener, &to_come, &answered));
+        std::thread::spawn(move || serve(&listener, &queued, &answered));
         let child = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
             .env_clear()
             .envs(environment.iter().map(|(name, value)| (*name, value)))
@@ -49,7 +49,7 @@ impl Service {
         Service { events, answers, child }
     }
 
-    /// The answer to an event: `response` or `error`, and what it says.
+    /// The answer to an event: `response` or `error`, and its body.
     fn call(&self, event: Value) -> (String, Value) {
         self.events.send(event).expect("the service is there");
         self.answers.recv_timeout(CALL).expect("the function answers")
@@ -84,12 +84,12 @@ fn serve(listener: &TcpListener, events: &mpsc::Receiver<Value>, answered: &mpsc
                         "arn:aws:lambda:us-east-1:000000000000:function:segue-ingest".to_owned(),
                     ),
                 ];
-                say(stream.get_mut(), "200 OK", &headers, &event.to_string());
+                respond(stream.get_mut(), "200 OK", &headers, &event.to_string());
             } else {
                 // …/invocation/call-1/response, …/invocation/call-1/error, …/init/error
                 let kind = path.rsplit('/').next().unwrap_or_default().to_owned();
                 let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-                say(stream.get_mut(), "202 Accepted", &[], "{}");
+                respond(stream.get_mut(), "202 Accepted", &[], "{}");
                 if answered.send((kind, body)).is_err() {
                     return;
                 }
@@ -140,7 +140,7 @@ fn chunks(stream: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
     }
 }
 
-fn say(stream: &mut TcpStream, status: &str, headers: &[(&str, String)], body: &str) {
+fn respond(stream: &mut TcpStream, status: &str, headers: &[(&str, String)], body: &str) {
     let mut text =
         format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
@@ -180,10 +180,10 @@ async fn uploads_become_jobs() {
     let bucket = deployed.settings.buckets.input.clone();
     let backend = deployed.connect().await;
 
-    // S3 itself calls, twice of the same
+    // two equal calls by S3
     for _ in 0..2 {
-        let (kind, said) = service.call(notice(&bucket, "input/one/source.mp4"));
-        assert_eq!((kind.as_str(), &said["batchItemFailures"]), ("response", &json!([])), "{said}");
+        let (kind, body) = service.call(notice(&bucket, "input/one/source.mp4"));
+        assert_eq!((kind.as_str(), &body["batchItemFailures"]), ("response", &json!([])), "{body}");
     }
     let one = "one".parse().expect("a plain id");
     let job = backend.ledger.job(&one).await.unwrap().expect("the job is made");
@@ -192,31 +192,31 @@ async fn uploads_become_jobs() {
     let recipe: Value = serde_json::from_str(&job.recipe).unwrap();
     assert_eq!((&recipe["name"], &recipe["segment_duration"]), (&json!("rejoin"), &json!("7s")), "{recipe}");
 
-    // a queue calls, with a good one, nonsense, another bucket's, and the test
+    // a batch: a valid notice, an invalid one, one of another bucket, and the test event
     let batch = batch_of(&[
         notice(&bucket, "input/two/source.mkv").to_string(),
         "nonsense".to_owned(),
         notice("elsewhere", "input/three/source.mp4").to_string(),
         json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": bucket}).to_string(),
     ]);
-    let (kind, said) = service.call(batch);
+    let (kind, body) = service.call(batch);
     let failed = json!([{"itemIdentifier": "m1"}, {"itemIdentifier": "m2"}]);
-    assert_eq!((kind.as_str(), &said["batchItemFailures"]), ("response", &failed), "{said}");
+    assert_eq!((kind.as_str(), &body["batchItemFailures"]), ("response", &failed), "{body}");
     assert!(backend.ledger.job(&"two".parse().unwrap()).await.unwrap().is_some());
     assert!(backend.ledger.job(&"three".parse().unwrap()).await.unwrap().is_none());
 
-    // and a chunker was asked for each; the same once more may be asked for
+    // one message per job for the planner, and possibly a duplicate
     let depth = backend.queue.depth(Lane::Plan).await.unwrap();
     assert!((2..=3).contains(&depth.waiting), "{depth:?}");
 
-    // what S3 itself brings and cannot be taken is an error, so that it is not lost
-    let (kind, said) = service.call(notice(&bucket, "input/../source.mp4"));
-    assert_eq!(kind, "error", "{said}");
-    assert!(said["errorMessage"].as_str().is_some_and(|message| message.contains("..")), "{said}");
+    // an invalid call by S3 is an error, so that it is not lost
+    let (kind, body) = service.call(notice(&bucket, "input/../source.mp4"));
+    assert_eq!(kind, "error", "{body}");
+    assert!(body["errorMessage"].as_str().is_some_and(|message| message.contains("..")), "{body}");
 }
 
 #[test]
-fn a_function_without_its_settings_ends_and_says_why() {
+fn missing_settings_are_an_error_that_names_them() {
     let ended = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
         .env_clear()
         .env("INPUT_BUCKET_NAME", "in")
@@ -224,6 +224,6 @@ fn a_function_without_its_settings_ends_and_says_why() {
         .output()
         .expect("the program starts");
     assert!(!ended.status.success());
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(said.contains("JOBS_TABLE_NAME") && !said.contains("INPUT_BUCKET_NAME"), "{said}");
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert!(stderr.contains("JOBS_TABLE_NAME") && !stderr.contains("INPUT_BUCKET_NAME"), "{stderr}");
 }

@@ -230,6 +230,8 @@ fn few(parts: &[PathBuf], work: &Path) -> Result<Vec<PathBuf>> {
 pub struct VirtualMovie {
     /// The list file.
     pub list: PathBuf,
+    /// The files that the list names.
+    pub files: Vec<PathBuf>,
     /// Ticks a second of the header's clock.
     pub timescale: u32,
     /// Add to the header's times to get the index's, in ticks of the plan's clock.
@@ -268,14 +270,15 @@ pub fn write_virtual(assembled: &Assembled, work: &Path) -> Result<VirtualMovie>
         fs::write(path, bytes).map_err(|e| MediaError::io(format!("writing {}", path.display()), &e))
     };
     write(&head, &header.bytes)?;
+    let files: Vec<PathBuf> = std::iter::once(&head).chain(&assembled.bodies).cloned().collect();
     let mut lines = Vec::new();
-    for file in std::iter::once(&head).chain(&assembled.bodies) {
+    for file in &files {
         let file = std::path::absolute(file).map_err(|e| MediaError::io(file.display(), &e))?;
         lines.extend_from_slice(quoted(&file).as_bytes());
         lines.push(b'\n');
     }
     write(&list, &lines)?;
-    Ok(VirtualMovie { list, timescale: track.timescale * finer, origin })
+    Ok(VirtualMovie { list, files, timescale: track.timescale * finer, origin })
 }
 
 /// First tick shown and first tick after, where packets are hidden.

@@ -6,7 +6,6 @@
 //! that cannot be made so is left to the muxer; either way the certificate reads the result.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
@@ -120,13 +119,11 @@ async fn first_packets(
     let (plan, _) = request.picture.ok_or_else(|| MediaError::internal("a join of no picture"))?;
     let movie = assemble::write_virtual(&assembled.first_packets(FIRST_PACKETS), request.work)?;
     let offset_us = plan.timebase.to_micros(movie.origin + plan.anchor);
-    let picture = PictureInput { list: movie.list, offset_us, stands_for: plan.stream };
+    let picture = PictureInput { list: movie.list, files: movie.files, offset_us, stands_for: plan.stream };
     let short = |path: &Path| Some((path.to_owned(), view::of_first_packets(path, FIRST_PACKETS, None)?));
     let paths = request.audio.iter().map(|sound| sound.path.as_path()).chain([request.source]);
     let views: Vec<(PathBuf, View)> = paths.filter_map(short).collect();
-    let inputs: BTreeMap<PathBuf, Vec<OsString>> =
-        views.iter().map(|(path, view)| (path.clone(), view.input())).collect();
-    join::run_mux(tools, request, Some(&picture), fit, inputs, out, limits).await
+    join::run_mux(tools, request, Some(&picture), fit, &views, out, limits).await
 }
 
 /// The encoded sound as a track to fill.
@@ -279,10 +276,9 @@ mod tests {
         assert!(mux(&tools, &request, &assembled, &fit, &ours, &limits).await.unwrap().is_some());
         let movie = assemble::write_virtual(&assembled, dir.path()).unwrap();
         let offset_us = plan.timebase.to_micros(movie.origin + plan.anchor);
-        let picture = PictureInput { list: movie.list, offset_us, stands_for: plan.stream };
-        join::run_mux(&tools, &request, Some(&picture), &fit, BTreeMap::new(), &theirs, &limits)
-            .await
-            .unwrap();
+        let picture =
+            PictureInput { list: movie.list, files: movie.files, offset_us, stands_for: plan.stream };
+        join::run_mux(&tools, &request, Some(&picture), &fit, &[], &theirs, &limits).await.unwrap();
         assert_eq!(packets(&ours), packets(&theirs));
         let of = async |path: &Path| {
             let facts = probe(&tools, path).await.unwrap();

@@ -1,7 +1,6 @@
 //! The reduce step of the picture: parts in, one file out, everything else around it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +20,7 @@ use crate::process::{self, Finished, Heard, Limits};
 use crate::progress::Progress;
 use crate::tools::Tools;
 use crate::track;
+use crate::view::View;
 
 /// What the picture is joined from.
 #[derive(Debug, Clone, Copy)]
@@ -135,7 +135,7 @@ pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> 
             let movie = assemble::write_virtual(assembled, request.work)?;
             let ticks = movie.origin + plan.anchor;
             let offset_us = plan.timebase.to_micros(ticks);
-            Some(PictureInput { list: movie.list, offset_us, stands_for: plan.stream })
+            Some(PictureInput { list: movie.list, files: movie.files, offset_us, stands_for: plan.stream })
         }
         _ => None,
     };
@@ -245,7 +245,7 @@ async fn mux_into(
     limits: &Limits,
 ) -> Result<(PathBuf, Finished)> {
     let (path, partial) = paths(request, fit);
-    match run_mux(tools, request, picture, fit, BTreeMap::new(), &partial, limits).await {
+    match run_mux(tools, request, picture, fit, &[], &partial, limits).await {
         Ok(finished) => named(&path, &partial).map(|()| (path, finished)),
         Err(e) => {
             // a file that is not there is as good as one that was removed
@@ -261,23 +261,26 @@ pub(crate) async fn run_mux(
     request: &JoinRequest<'_>,
     picture: Option<&PictureInput>,
     fit: &Fit,
-    views: BTreeMap<PathBuf, Vec<OsString>>,
+    views: &[(PathBuf, View)],
     out: &Path,
     limits: &Limits,
 ) -> Result<Finished> {
     let corrections = corrections(tools, request, fit, limits).await?;
-    let args = mux_args(&Mux {
+    let inputs = views.iter().map(|(path, view)| (path.clone(), view.input())).collect();
+    let mux = Mux {
         source: request.source,
         facts: request.facts,
         picture,
         audio: request.audio,
         subtitles: request.subtitles,
         corrections: &corrections,
-        views: &views,
+        views: &inputs,
         fit,
         out,
-    });
-    let call = tools.ffmpeg("joining", args).with_growing_lists();
+    };
+    let call = tools.ffmpeg("joining", mux_args(&mux)).with_growing_lists().writing(out);
+    let call = mux.reads().fold(call, |call, path| call.reading(path));
+    let call = views.iter().fold(call, |call, (_, view)| view.attach(call));
     let mut progress = Progress::default();
     let finished = process::run(&call, limits, |piece| {
         let heard = progress.push(piece);
@@ -327,7 +330,8 @@ async fn corrections(
         }
         let trial = request.work.join("trial.mkv");
         let args = mux::trial_args(request.source, stream.index, &trial);
-        process::run(&tools.ffmpeg("trying the container", args), limits, |_| Heard::Progress).await?;
+        let call = tools.ffmpeg("trying the container", args).reading(request.source).writing(&trial);
+        process::run(&call, limits, |_| Heard::Progress).await?;
         let before = track::first_packets(tools, request.source, stream.index).await?;
         let after = track::first_packets(tools, &trial, 0).await?;
         if let (Some(Some(before)), Some(Some(after))) = (before.first(), after.first()) {

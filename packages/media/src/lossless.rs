@@ -110,7 +110,8 @@ pub async fn lossless_part(
     let source = track.without_samples();
     // it grows with the source, and a decoder runs for long
     drop(open);
-    let call = tools.ffmpeg(format!("decoding segment {}", segment.index), args);
+    let call = tools.encoder(format!("decoding segment {}", segment.index), args);
+    let call = call.reading(&raw).writing(&encoded);
     let ran = process::run(&call, limits, |_| Heard::Progress).await;
     let ledger = match ran {
         Ok(_) => settle(&encoded, &source, &times, plan, segment, out),

@@ -29,7 +29,8 @@ pub async fn steps(
     args.extend(source_input(path));
     args.extend(["-map".into(), format!("0:{}", stream.index).into()]);
     args.extend(["-ac", "1", "-ar", "16000", "-f", "s16le", "pipe:1"].map(OsString::from));
-    let call = tools.ffmpeg(format!("measuring the sound of {}", path.display()), args).with_growing_lists();
+    let call = tools.ffmpeg(format!("measuring the sound of {}", path.display()), args);
+    let call = call.with_growing_lists().reading(path);
     let mut meter = Meter::new(at_us.iter().map(|t| (t - origin_us) * RATE / 1_000_000).collect());
     process::run(&call, limits, |piece| {
         meter.push(piece);

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::{MediaError, MediaErrorKind, Result};
-use crate::process::{self, Heard, Invocation, Limits};
+use crate::process::{self, Heard, Invocation, Limits, Profile};
 
 /// A user's command, checked and split.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,11 @@ impl MapCommand {
         Ok(MapCommand { words })
     }
 
+    /// The program, as the command line names it.
+    pub fn program(&self) -> &str {
+        &self.words[0]
+    }
+
     /// The program and its arguments for one part.
     pub fn arguments(&self, task: &MapTask<'_>) -> Vec<OsString> {
         self.words.iter().map(|word| fill(word, task)).collect()
@@ -74,7 +79,7 @@ impl MapCommand {
             .iter()
             .filter_map(|name| Some((format!("SEGUE_{}", name.to_uppercase()), value(name, task)?)))
             .collect();
-        call.has_children = true;
+        let call = call.with_profile(Profile::Map).reading(task.input).writing(task.output);
         // a user's program need not talk: only the time limit ends it
         let limits = Limits { stall: limits.time, ..limits.clone() };
         process::run(&call, &limits, |_| Heard::Progress).await?;

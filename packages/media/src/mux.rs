@@ -26,6 +26,8 @@ pub struct AddedSubtitle {
 pub struct PictureInput {
     /// List of the header and the bodies, for ffmpeg's `concatf:`.
     pub list: PathBuf,
+    /// The files that the list names.
+    pub files: Vec<PathBuf>,
     /// What must be added to its times to get the source's.
     pub offset_us: i64,
     /// Index of the source's stream that it stands for.
@@ -72,6 +74,15 @@ pub struct Mux<'a> {
 }
 
 impl Mux<'_> {
+    /// The files that the muxer reads, beside those of views.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = &Path> {
+        let picture =
+            self.picture.into_iter().flat_map(|picture| picture.files.iter().chain([&picture.list]));
+        let sounds = self.audio.iter().map(|sound| &sound.path);
+        let subtitles = self.subtitles.iter().map(|subtitle| &subtitle.path);
+        picture.chain(sounds).chain(subtitles).map(PathBuf::as_path).chain([self.source])
+    }
+
     fn input(&self, path: &Path) -> Vec<OsString> {
         self.views.get(path).cloned().unwrap_or_else(|| source_input(path))
     }

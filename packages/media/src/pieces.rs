@@ -70,8 +70,8 @@ async fn remux(tools: &Tools, from: &Path, clock: u32, out: &Path, limits: &Limi
     args.extend(words(&["-map", "0:0", "-c", "copy", "-map_metadata", "-1", "-movie_timescale"]));
     args.extend([clock.to_string(), "-f".to_owned(), "mp4".to_owned()].map(OsString::from));
     args.push(out.into());
-    process::run(&tools.ffmpeg("writing the index of the sound", args), limits, |_| process::Heard::Progress)
-        .await?;
+    let call = tools.ffmpeg("writing the index of the sound", args).reading(from).writing(out);
+    process::run(&call, limits, |_| process::Heard::Progress).await?;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use crate::matroska;
 use crate::mp4::{self, CountedFile, TrackChoice};
 use crate::process::{self, Limits};
 use crate::tools::Tools;
-use crate::view;
+use crate::view::{self, View};
 
 /// The demuxers a source may need: each reads one file and nothing else.
 pub const SOURCE_FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,m4v,avi,flv,\
@@ -60,7 +60,7 @@ pub async fn probe(tools: &Tools, path: &Path) -> Result<SourceFacts> {
     let size_bytes = look(path)?;
     let answer = match view::of_first_packets(path, SLIM_PACKETS, None) {
         // what it cannot tell, the whole file can
-        Some(view) => match ask(tools, path, view.input(), true).await {
+        Some(view) => match ask(tools, path, Some(&view), true).await {
             Err(e) if e.kind() == MediaErrorKind::Source => ask_whole(tools, path).await,
             answered => answered,
         },
@@ -93,13 +93,13 @@ pub async fn probe(tools: &Tools, path: &Path) -> Result<SourceFacts> {
 
 async fn ask_whole(tools: &Tools, path: &Path) -> Result<Vec<u8>> {
     // the first packets come with it: starting a program once more costs more than they do
-    match ask(tools, path, source_input(path), true).await {
-        Err(e) if e.kind() == MediaErrorKind::Source => ask(tools, path, source_input(path), false).await,
+    match ask(tools, path, None, true).await {
+        Err(e) if e.kind() == MediaErrorKind::Source => ask(tools, path, None, false).await,
         answered => answered,
     }
 }
 
-async fn ask(tools: &Tools, path: &Path, input: Vec<OsString>, with_packets: bool) -> Result<Vec<u8>> {
+async fn ask(tools: &Tools, path: &Path, view: Option<&View>, with_packets: bool) -> Result<Vec<u8>> {
     let mut args: Vec<OsString> =
         ["-v", "error", "-of", "json", "-show_format", "-show_streams", "-show_chapters"]
             .map(OsString::from)
@@ -108,8 +108,9 @@ async fn ask(tools: &Tools, path: &Path, input: Vec<OsString>, with_packets: boo
         args.extend(["-show_entries", "packet=stream_index,pts", "-read_intervals"].map(OsString::from));
         args.push(format!("%+#{FIRST_PACKETS}").into());
     }
-    args.extend(input);
-    let call = tools.ffprobe(format!("reading {}", path.display()), args);
+    args.extend(view.map_or_else(|| source_input(path), View::input));
+    let call = tools.ffprobe(format!("reading {}", path.display()), args).reading(path);
+    let call = view.map_or_else(|| call.clone(), |view| view.attach(call.clone()));
     process::output(&call, &Limits { time: PROBE_LIMIT, ..Limits::default() }, MAX_ANSWER).await
 }
 
@@ -363,7 +364,7 @@ mod tests {
             let path = dir.path().join(name);
             let view = view::of_first_packets(&path, SLIM_PACKETS, None).expect("a file with long tables");
             let told = |answer: Vec<u8>| facts(&serde_json::from_slice(&answer).unwrap(), 0);
-            let slim = told(ask(&tools, &path, view.input(), true).await.unwrap());
+            let slim = told(ask(&tools, &path, Some(&view), true).await.unwrap());
             let whole = told(ask_whole(&tools, &path).await.unwrap());
             assert!(slim.streams.len() >= 2 && slim.duration_us.is_some() && slim.chapters == 2);
             assert_eq!(slim, whole, "{name}");

@@ -106,7 +106,7 @@ pub async fn rows(
     let mut reader = Reader { line: Vec::new(), found: vec![Rows::default(); streams.len()] };
     if !streams.is_empty() {
         let args = rows_args(path, facts, streams, depth);
-        let call = tools.ffmpeg(format!("reading {}", path.display()), args);
+        let call = tools.ffmpeg(format!("reading {}", path.display()), args).reading(path);
         process::run(&call, limits, |piece| {
             reader.push(piece);
             Heard::Progress

@@ -106,6 +106,11 @@ pub async fn encode_audio(
     let pieces = out.with_extension("pieces");
     args.push(pieces.clone().into());
     let call = tools.ffmpeg(format!("encoding {}", stream.label()), args).with_growing_lists();
+    let call = call.reading(source).writing(&pieces);
+    let call = match &view {
+        Some(view) => view.attach(call),
+        None => call,
+    };
     let mut heard = Progress::default();
     process::run(&call, limits, |piece| heard.push(piece)).await?;
     in_one_file(tools, &pieces, clock, out, limits).await?;

@@ -52,6 +52,7 @@ impl SoundMap<'_> {
         let (input, output) = (work.join("input.wav"), work.join("output.wav"));
         let call =
             tools.ffmpeg(format!("decoding {}", stream.label()), wav_args(source, facts, stream, &input));
+        let call = call.reading(source).writing(&input);
         let mut progress = Progress::default();
         process::run(&call, limits, |piece| progress.push(piece)).await?;
         let before = probe::probe(tools, &input).await?;

@@ -19,6 +19,9 @@ const LATEST_US: i64 = 30_000_000;
 /// How much is searched for a frame that is not black.
 const SEARCHED_US: i64 = 60_000_000;
 
+/// The longest thumbnail, bytes.
+const LONGEST: u64 = 64 << 20;
+
 /// Which frames may be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
@@ -85,7 +88,8 @@ pub async fn thumbnail(
         let to_us = facts.start_time_us + at_us + SEARCHED_US;
         source.bring_stretch(facts, stream, from_us, to_us).await?;
         let args = thumbnail_args(source.path(), stream.index, at_us, choice, width, out);
-        let call = tools.ffmpeg("making the thumbnail", args);
+        let call = tools.ffmpeg("making the thumbnail", args).reading(source.path()).writing(out);
+        let call = call.with_file_size(LONGEST);
         process::run(&call, limits, |_| Heard::Progress).await?;
         if fs::metadata(out).is_ok_and(|m| m.len() > 0) {
             return Ok(true);

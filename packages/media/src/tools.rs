@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use segue_process::machine_memory;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{MediaError, Result};
@@ -11,6 +12,17 @@ use crate::process::{self, Invocation, Limits};
 
 /// The oldest major version that does all we ask.
 pub const OLDEST_MAJOR: u32 = 5;
+
+/// Address space of ffprobe, bytes; it takes 0.3 GB to start and a few MB more for most files.
+const PROBE_MEMORY: u64 = 2 << 30;
+
+/// Address space of ffmpeg where it encodes no picture, bytes: all that the machine has, within
+/// these bounds. Decoding 4K on 16 threads takes 2 GB; much of it is reserved and never used.
+const DECODER_MEMORY: std::ops::Range<u64> = 4 << 30..8 << 30;
+
+/// Address space of ffmpeg where it encodes a picture, bytes, on a machine with less memory. At
+/// 4K, x264 and x265 take 2 GB on 2 threads and 3.3 GB on 16, and SVT-AV1 reserves 5 GB.
+const ENCODER_MEMORY: u64 = 16 << 30;
 
 /// The two programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,12 +68,22 @@ impl Tools {
         major(&self.ffmpeg_version).unwrap_or(u32::MAX)
     }
 
+    /// ffmpeg to copy or decode. Its files have to be declared.
     pub(crate) fn ffmpeg(&self, what: impl Into<String>, args: Vec<OsString>) -> Invocation {
-        Invocation::new(what, &self.ffmpeg, args)
+        let memory =
+            machine_memory().unwrap_or(DECODER_MEMORY.end).clamp(DECODER_MEMORY.start, DECODER_MEMORY.end);
+        Invocation::new(what, &self.ffmpeg, args).with_memory(memory)
     }
 
+    /// ffmpeg to encode a picture. Its files have to be declared.
+    pub(crate) fn encoder(&self, what: impl Into<String>, args: Vec<OsString>) -> Invocation {
+        let memory = machine_memory().unwrap_or(ENCODER_MEMORY).max(ENCODER_MEMORY);
+        Invocation::new(what, &self.ffmpeg, args).with_memory(memory)
+    }
+
+    /// ffprobe. Its files have to be declared.
     pub(crate) fn ffprobe(&self, what: impl Into<String>, args: Vec<OsString>) -> Invocation {
-        Invocation::new(what, &self.ffprobe, args)
+        Invocation::new(what, &self.ffprobe, args).with_memory(PROBE_MEMORY)
     }
 }
 
@@ -70,7 +92,8 @@ async fn version(program: &Path) -> Result<String> {
         format!("asking {} for its version", program.display()),
         program,
         vec!["-hide_banner".into(), "-version".into()],
-    );
+    )
+    .with_memory(PROBE_MEMORY);
     let limits = Limits { time: Duration::from_secs(20), ..Limits::default() };
     let said = process::output(&call, &limits, 1 << 20).await.map_err(|e| {
         MediaError::environment(e.to_string()).retry(false).with_tail(e.stderr_tail().to_vec())

@@ -54,6 +54,7 @@ pub(crate) async fn first_packets(tools: &Tools, source: &Path, stream: u32) -> 
     args.extend(["-read_intervals".into(), format!("%+#{COMPARED}").into()]);
     args.extend(source_input(source));
     let call = tools.ffprobe(format!("reading the first packets of {}", source.display()), args);
+    let call = call.reading(source);
     let limits = Limits { time: Duration::from_secs(120), ..Limits::default() };
     let answer = process::output(&call, &limits, 1 << 20).await?;
     let value: Value = serde_json::from_slice(&answer)
@@ -76,7 +77,7 @@ pub(crate) async fn hidden_packets(
     args.push(stream.to_string().into());
     args.extend(["-show_entries", "packet=flags"].map(OsString::from));
     args.extend(source_input(source));
-    let call = tools.ffprobe(format!("reading the edits of {}", source.display()), args);
+    let call = tools.ffprobe(format!("reading the edits of {}", source.display()), args).reading(source);
     let mut hidden = 0;
     process::run(&call, limits, |piece| {
         hidden += piece.iter().filter(|b| **b == b'D').count() as u64;
@@ -140,6 +141,7 @@ pub(crate) async fn write(
         let out = scratch.join(&file_name);
         let args = track_args(source, facts, stream, &out, format);
         let call = tools.ffmpeg(format!("indexing the picture of {}", source.display()), args);
+        let call = call.reading(source).writing(&out);
         match process::run(&call, limits, |_| Heard::Progress).await {
             Ok(_) => {
                 let open = open_at(&out, TrackChoice::FirstVideo)?;

@@ -1,7 +1,8 @@
 //! A file with another header in front of it, as one input of ffmpeg.
 //!
 //! The header and the list of both lie in memory (memfd_create(2)), so that nothing is left
-//! behind whatever happens; ffmpeg reads them through our descriptors.
+//! behind whatever happens. ffmpeg inherits the descriptors and reads them as files of
+//! /proc/self/fd; the sandbox refuses it the descriptors of another process.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -9,17 +10,20 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::assemble::quoted;
 use crate::mp4::{self, CountedFile};
+use crate::process::Invocation;
 
-/// A header and the file behind it. The input is there for as long as this is.
+/// A header and the file behind it, as an input of the commands that it is attached to.
 #[derive(Debug)]
 pub(crate) struct View {
-    list: File,
-    _header: File,
+    list: Arc<File>,
+    header: Arc<File>,
+    body: PathBuf,
 }
 
 impl View {
@@ -29,15 +33,22 @@ impl View {
     /// No room for another file in memory, or a system that does not show our descriptors.
     pub fn new(header: &[u8], body: &Path) -> io::Result<View> {
         let header = in_memory(header)?;
+        let body = std::path::absolute(body)?;
         let mut lines = Vec::new();
-        for part in [shown(&header), std::path::absolute(body)?] {
-            lines.extend_from_slice(quoted(&part).as_bytes());
+        for part in [&shown(&header), &body] {
+            lines.extend_from_slice(quoted(part).as_bytes());
             lines.push(b'\n');
         }
         let list = in_memory(&lines)?;
         // what we may open so, a child of ours may
         File::open(shown(&list))?;
-        Ok(View { list, _header: header })
+        Ok(View { list: Arc::new(list), header: Arc::new(header), body })
+    }
+
+    /// The command with this view open in it.
+    pub fn attach(&self, call: Invocation) -> Invocation {
+        let call = call.inheriting(Arc::clone(&self.list)).inheriting(Arc::clone(&self.header));
+        call.reading(&self.body)
     }
 
     /// The options that name it as an input, as those of [`crate::probe::source_input`].
@@ -71,7 +82,7 @@ fn in_memory(bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Where a child of ours finds a file that we have open.
+/// Where this process, and a child that inherits it, finds an open file.
 fn shown(file: &File) -> PathBuf {
-    PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }

@@ -9,6 +9,8 @@ pub enum PortErrorKind {
     Transient,
     /// The thing that was named is not there.
     NotFound,
+    /// The object is another version than the one that was named.
+    Replaced,
     /// Not allowed: credentials, permissions.
     Denied,
     /// The machine is in the way: disk full, folder not writable.
@@ -70,8 +72,48 @@ impl PortError {
         PortError::with(kind, doing, error)
     }
 
+    /// An I/O error of a file, with advice; `doing` is what was tried, e.g. `cannot write`.
+    pub fn file(doing: &str, path: &std::path::Path, error: std::io::Error) -> PortError {
+        use std::io::ErrorKind;
+        let path = path.display();
+        let (kind, advice) = match error.kind() {
+            ErrorKind::StorageFull => {
+                (PortErrorKind::Environment, "the disk is full, free some space there and run again")
+            }
+            ErrorKind::QuotaExceeded => {
+                (PortErrorKind::Environment, "the disk quota is used up, free some space and run again")
+            }
+            ErrorKind::ReadOnlyFilesystem => {
+                (PortErrorKind::Environment, "the file system is read-only, choose another folder")
+            }
+            ErrorKind::PermissionDenied => (PortErrorKind::Denied, "check who owns it and its permissions"),
+            _ => return PortError::io(format_args!("{doing} {path}"), error),
+        };
+        PortError::with(kind, format_args!("{doing} {path}: {advice}"), error)
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         self.kind == PortErrorKind::Transient
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_with_its_place() {
+        let full =
+            PortError::file("cannot write", Path::new("/state/media"), io::Error::from_raw_os_error(28));
+        assert_eq!(full.kind, PortErrorKind::Environment);
+        assert!(full.message.contains("/state/media: the disk is full"), "{full}");
+        let denied =
+            PortError::file("cannot write", Path::new("/state"), io::ErrorKind::PermissionDenied.into());
+        assert_eq!(denied.kind, PortErrorKind::Denied, "{denied}");
+        assert!(!full.message.contains('\n'));
     }
 }

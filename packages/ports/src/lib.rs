@@ -11,9 +11,12 @@ mod change;
 pub mod clock;
 pub mod conformance;
 pub mod dead;
+pub mod document;
 pub mod engine;
 pub mod error;
 pub mod ledger;
+pub mod links;
+mod media_type;
 pub mod memory;
 pub mod mutants;
 pub mod notice;
@@ -24,6 +27,7 @@ pub mod store;
 
 pub use clock::{Clock, SystemClock};
 pub use dead::{DeadLetters, DeadMessage};
+pub use document::{Document, DocumentWrite, Expected, StoreDocuments};
 pub use engine::{
     AssembleRequest, Assembled, AssembledFile, Assembler, EngineError, Inputs, MapEngine, NeededOutput, Part,
     PlanRequest, Planned, PlannedOutput, Planner, ProducedFile, TaskRequest, TaskResult, WorkContext,
@@ -33,8 +37,12 @@ pub use ledger::{
     Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
     LeaseName, Ledger, NewJob, OutboxLedger, OutputChange, Recorded,
 };
+pub use links::{ReadOptions, SignedPut, StoreLinks, UploadId, UploadedPart};
+pub use media_type::media_type_of;
 pub use notice::{ArrivalNotice, ReadArrivals};
 pub use queue::{Delivery, Lane, QueueDepth, Receipt, Resource, WorkQueue};
 pub use report::{Event, NoReport, Reporter, Stage};
-pub use source::{FetchRanges, Source};
-pub use store::{MediaStore, Object, ObjectPage, PutMode, PutResult};
+pub use source::{Prefetch, Source};
+pub use store::{
+    ByteStream, FileUse, MediaStore, Object, ObjectInfo, ObjectPage, PutOptions, Version, check_range,
+};

@@ -1,4 +1,4 @@
-//! A source on this machine, of which only a part may be there yet.
+//! A source as a local file, of which only some byte ranges may have been fetched.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,35 +9,36 @@ use async_trait::async_trait;
 
 use crate::error::PortError;
 
-/// Fetches bytes of a source into the file of this machine that stands for it.
+/// Fetches byte ranges of a source into its local file before they are read.
 #[async_trait]
-pub trait FetchRanges: fmt::Debug + Send + Sync {
+pub trait Prefetch: fmt::Debug + Send + Sync {
     /// Returns when all bytes of these half-open ranges are in the file. What lies past the end
-    /// of the source does not matter.
+    /// of the source is ignored.
     ///
     /// # Errors
     /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when the source is gone,
-    /// [`PortErrorKind::Transient`](crate::PortErrorKind) when it was replaced or nobody answers.
-    async fn fetch(&self, ranges: &[Range<u64>]) -> Result<(), PortError>;
+    /// [`PortErrorKind::Transient`](crate::PortErrorKind) when it was replaced or the store
+    /// cannot be reached.
+    async fn prefetch(&self, ranges: &[Range<u64>]) -> Result<(), PortError>;
 }
 
-/// A source as work is given it: a file of the source's length. What was not fetched yet is a
-/// hole in it, which reads as zeros: ask for what you read.
+/// A source as a task reads it: a file of the source's length. Ranges that were not fetched are
+/// holes, which read as zeros: call [`Source::prefetch`] before reading.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
     path: PathBuf,
-    rest: Option<Arc<dyn FetchRanges>>,
+    remote: Option<Arc<dyn Prefetch>>,
 }
 
 impl Source {
-    /// A file of which everything is there.
-    pub fn whole(path: PathBuf) -> Source {
-        Source { path, rest: None }
+    /// A file that is complete.
+    pub fn whole(path: impl Into<PathBuf>) -> Source {
+        Source { path: path.into(), remote: None }
     }
 
-    /// A file with holes, and who fills them.
-    pub fn partial(path: PathBuf, rest: Arc<dyn FetchRanges>) -> Source {
-        Source { path, rest: Some(rest) }
+    /// A file with holes, which `remote` fills.
+    pub fn partial(path: impl Into<PathBuf>, remote: Arc<dyn Prefetch>) -> Source {
+        Source { path: path.into(), remote: Some(remote) }
     }
 
     /// The file, with its holes.
@@ -45,19 +46,28 @@ impl Source {
         &self.path
     }
 
-    /// Who fills the holes, if there are any.
-    pub fn rest(&self) -> Option<&Arc<dyn FetchRanges>> {
-        self.rest.as_ref()
+    /// What fills the holes; `None` when the file is complete.
+    pub fn remote(&self) -> Option<&Arc<dyn Prefetch>> {
+        self.remote.as_ref()
     }
 
-    /// The file, when all of it is there.
+    /// Returns when these ranges can be read.
     ///
     /// # Errors
-    /// As [`FetchRanges::fetch`] says.
-    pub async fn all(&self) -> Result<&Path, PortError> {
-        if let Some(rest) = &self.rest {
-            rest.fetch(std::slice::from_ref(&(0..u64::MAX))).await?;
+    /// As [`Prefetch::prefetch`].
+    pub async fn prefetch(&self, ranges: &[Range<u64>]) -> Result<(), PortError> {
+        match &self.remote {
+            Some(remote) => remote.prefetch(ranges).await,
+            None => Ok(()),
         }
+    }
+
+    /// Returns the file when all of it can be read.
+    ///
+    /// # Errors
+    /// As [`Prefetch::prefetch`].
+    pub async fn prefetch_all(&self) -> Result<&Path, PortError> {
+        self.prefetch(std::slice::from_ref(&(0..u64::MAX))).await?;
         Ok(&self.path)
     }
 }

@@ -1,39 +1,75 @@
-//! The media store: named bytes, no rename, no lock.
+//! Media store: named immutable objects; no rename, no locks.
+//!
+//! [`MediaStore`] is what every store does. Two capabilities are traits of their own, because
+//! not every store has them: [`StoreDocuments`](crate::StoreDocuments) replaces small documents
+//! by compare-and-swap, [`StoreLinks`](crate::StoreLinks) signs links for clients without
+//! credentials.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use segue_domain::Key;
 
 use crate::error::PortError;
 use crate::source::Source;
 
-/// Whether a write may replace what is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PutMode {
-    /// Only if nothing has that key.
-    CreateOnce,
-    /// Whatever is there.
-    Replace,
+/// What is stored beside the bytes of an object, for HTTP clients that read it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PutOptions {
+    /// Media type, e.g. `video/mp4`. Absent: the one that
+    /// [`media_type_of`](crate::media_type_of) gives for the key.
+    pub media_type: Option<String>,
+    /// Value of the `Cache-Control` header. Absent: none.
+    pub cache_control: Option<String>,
 }
 
-/// What became of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PutResult {
-    /// The key holds what was given.
-    Written,
-    /// The key was taken before and is as it was.
-    Exists,
+impl PutOptions {
+    /// Options with a media type and nothing else.
+    pub fn media_type(media_type: impl Into<String>) -> PutOptions {
+        PutOptions { media_type: Some(media_type.into()), cache_control: None }
+    }
 }
 
-/// A stored object.
+/// What an upload does with the file on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileUse {
+    /// The file stays and can be written to afterwards.
+    Keep,
+    /// The file is gone after success. A store on the same file system renames it, without a
+    /// copy.
+    Consume,
+}
+
+/// Name of one version of an object. Opaque: equal names mean equal bytes, and only the store
+/// that gave it understands it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Version(pub String);
+
+/// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
     /// Its key.
     pub key: String,
     /// Size in bytes.
     pub bytes: u64,
+}
+
+/// The present version of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Name of the version, for [`MediaStore::get_range`].
+    pub version: Version,
+    /// Media type. A store that keeps none gives that of the key's extension.
+    pub media_type: Option<String>,
+    /// Value of the `Cache-Control` header. A store that keeps none gives none.
+    pub cache_control: Option<String>,
+    /// CRC-32 of all bytes, where the store knows it.
+    pub crc32: Option<u32>,
 }
 
 /// A page of a listing.
@@ -45,50 +81,96 @@ pub struct ObjectPage {
     pub next: Option<String>,
 }
 
-/// A store of named bytes.
+/// Bytes of an object in order, as they arrive. It ends after its first error.
+pub type ByteStream = BoxStream<'static, Result<Bytes, PortError>>;
+
+/// Media store: named immutable objects; no rename, no locks.
 ///
-/// A key holds the whole of a write or nothing of it, at every moment and after every
-/// crash. What a call wrote is seen by every later call.
+/// A key holds the whole of one write or nothing, at every moment and after every crash. The
+/// effect of a call that returned is seen by every later call. A write replaces what has the
+/// key; of concurrent writes the last one stays. Callers that must not replace each other's
+/// objects write under different keys (those of attempts carry the term of their lease) or use
+/// [`StoreDocuments`](crate::StoreDocuments).
+///
+/// Every call can be repeated. The caller retries errors that
+/// [`is_retryable`](PortError::is_retryable), and owns the deadline; a call that is dropped
+/// may still take effect.
 #[async_trait]
 pub trait MediaStore: Send + Sync {
-    /// Writes small bytes.
-    async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError>;
+    /// Writes a small object from memory.
+    async fn put_bytes(&self, key: &Key, bytes: Bytes, options: &PutOptions) -> Result<(), PortError>;
 
-    /// Takes a file over: its bytes are stored and `file` is gone afterwards, also when
-    /// the result is [`PutResult::Exists`]. It must be a plain file, not a link, that
-    /// nobody writes to any more.
-    async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError>;
+    /// Writes an object from a file of this machine: a plain file, not a link, to which nobody
+    /// writes during the call. `file_use` says whether the file is kept.
+    /// [`PortErrorKind::Misuse`](crate::PortErrorKind) for anything but a plain file,
+    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when there is none.
+    async fn upload(
+        &self,
+        key: &Key,
+        file: &Path,
+        file_use: FileUse,
+        options: &PutOptions,
+    ) -> Result<(), PortError>;
 
-    /// Gives what `from` holds the name `to` as well: if `to` is free, or in the place of
-    /// what has that name. `from` may or may not be there afterwards, so a repeat that finds
-    /// `to` taken and `from` gone is [`PutResult::Exists`], whatever the mode.
-    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when neither is there.
-    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError>;
+    /// Publishes: `to` holds the bytes of `from` afterwards, with these options, whatever it
+    /// held before. `from` may or may not exist afterwards, so success is also returned when
+    /// `from` does not exist and `to` does: a repeat.
+    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when neither exists.
+    async fn promote(&self, from: &Key, to: &Key, options: &PutOptions) -> Result<(), PortError>;
 
-    /// The whole of a small object. [`PortErrorKind::NotFound`](crate::PortErrorKind) when
-    /// it is not there, [`PortErrorKind::Corrupt`](crate::PortErrorKind) when it has more
-    /// than `limit` bytes.
+    /// The whole of a small object. [`PortErrorKind::NotFound`](crate::PortErrorKind) when it
+    /// does not exist, [`PortErrorKind::Corrupt`](crate::PortErrorKind) when it has more than
+    /// `limit` bytes.
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError>;
 
-    /// A path from which the object can be read: its own where the store is a folder, or
-    /// a copy in `scratch` under a name of its own. Nobody writes to it.
-    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when it is not there.
+    /// A path from which the object can be read: its own where the store is a folder, or a
+    /// copy in `scratch` under a unique name. The caller must not write to it.
+    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when it does not exist.
     async fn get_file(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError>;
 
-    /// The source under `key`, to be read in part: what is wanted of it is fetched when it is
-    /// asked for. A store that is near gives all of it at once.
-    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when it is not there.
+    /// The object as a local file whose bytes are fetched when they are needed. A store without
+    /// a cache fetches all of it now.
+    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when it does not exist.
     async fn open_source(&self, key: &Key, scratch: &Path) -> Result<Source, PortError> {
         Ok(Source::whole(self.get_file(key, scratch).await?))
     }
 
-    /// The object's size, or `None`.
-    async fn head(&self, key: &Key) -> Result<Option<Object>, PortError>;
+    /// The bytes of a half-open range of the version that [`MediaStore::head`] named. The range
+    /// is not empty and lies within the object; [`PortErrorKind::Misuse`](crate::PortErrorKind)
+    /// otherwise. [`PortErrorKind::Replaced`](crate::PortErrorKind) when the object is another
+    /// version by now, [`PortErrorKind::NotFound`](crate::PortErrorKind) when it does not exist;
+    /// both can also be an item of the stream. The stream never mixes versions, and ends without
+    /// an error only after the whole range.
+    async fn get_range(
+        &self,
+        key: &Key,
+        version: &Version,
+        range: Range<u64>,
+    ) -> Result<ByteStream, PortError>;
 
-    /// Objects whose keys begin with `prefix` (a text: it may end within a name), from
-    /// where an earlier page said, at most `max` of them.
+    /// The object's present version, or `None` when it does not exist.
+    async fn head(&self, key: &Key) -> Result<Option<ObjectInfo>, PortError>;
+
+    /// Objects whose keys begin with `prefix` (a text: it may end within a name) in the order
+    /// of their keys, after `from`, at most `max` of them.
     async fn list(&self, prefix: &str, from: Option<&str>, max: usize) -> Result<ObjectPage, PortError>;
 
-    /// Removes an object; fine when it is not there.
+    /// Removes an object; succeeds when it does not exist.
     async fn delete(&self, key: &Key) -> Result<(), PortError>;
+
+    /// Removes objects, any number of them; those that do not exist are no error. Not atomic:
+    /// after an error some of them are gone.
+    async fn delete_many(&self, keys: &[Key]) -> Result<(), PortError>;
+}
+
+/// Checks a range of an object of `bytes` bytes.
+///
+/// # Errors
+/// `Misuse` for an empty range, or one that does not lie within the object.
+pub fn check_range(key: &Key, range: &Range<u64>, bytes: u64) -> Result<(), PortError> {
+    if range.is_empty() || range.end > bytes {
+        let message = format!("{key} has {bytes} bytes, {range:?} is no range of them");
+        return Err(PortError::new(crate::PortErrorKind::Misuse, message));
+    }
+    Ok(())
 }

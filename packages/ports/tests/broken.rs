@@ -1,6 +1,7 @@
 //! The suites find adapters that break their contracts, each in a way that was seen in
 //! another project.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,13 +9,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt;
 use segue_domain::{Completion, HolderId, JobId, JobRecord, Key, OutboxEntry, OutputRef, TaskId, Term};
-use segue_ports::conformance::{self, Capabilities, Subject, dead, store};
+use segue_ports::conformance::{self, Capabilities, Subject, dead, documents, store};
 use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
 use segue_ports::{
-    Acquired, CompletionLedger, CreatedJob, DeadLetters, DeadMessage, Delivery, JobChange, JobFilter,
-    JobLedger, JobPage, Lane, Lease, LeaseLedger, LeaseName, Ledger, MediaStore, NewJob, Object, ObjectPage,
-    OutboxLedger, PortError, PutMode, PutResult, QueueDepth, Receipt, Recorded, WorkQueue,
+    Acquired, ByteStream, CompletionLedger, CreatedJob, DeadLetters, DeadMessage, Delivery, Document,
+    DocumentWrite, Expected, FileUse, JobChange, JobFilter, JobLedger, JobPage, Lane, Lease, LeaseLedger,
+    LeaseName, Ledger, MediaStore, NewJob, ObjectInfo, ObjectPage, OutboxLedger, PortError, PutOptions,
+    QueueDepth, Receipt, Recorded, StoreDocuments, Version, WorkQueue,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +44,24 @@ enum Fault {
     PurgesTheQueue,
     /// Lists the dead letters of every queue for each.
     MixesQueues,
-    /// Checks that the key is free, and writes some time later.
-    LooksThenWrites,
     /// Leaves the file where it was.
     CopiesFiles,
-    /// Publishes over what is published.
-    PromotesAgain,
+    /// Takes over files that are to be kept.
+    ConsumesFiles,
+    /// Stores bytes and forgets what they are.
+    ForgetsMediaTypes,
+    /// Publishes only where nothing is published.
+    KeepsWhatIsPublished,
+    /// Reads ranges of whatever version is there.
+    ReadsAnyVersion,
+    /// Ends a stream before the end of the range.
+    EndsEarly,
+    /// Deletes one request's worth of keys.
+    DeletesTheFirstThousand,
+    /// Compares a document's version, and writes some time later.
+    ComparesThenWrites,
+    /// Writes a document where another version is expected.
+    IgnoresTheVersion,
     /// Removes the job of that id in whichever life it is.
     DeletesAnyLife,
     /// One counter for all outputs of a job.
@@ -300,31 +315,32 @@ impl DeadLetters for Broken {
 
 #[async_trait]
 impl MediaStore for Broken {
-    async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError> {
-        if mode == PutMode::CreateOnce && self.is(Fault::LooksThenWrites) {
-            if self.store.head(key).await?.is_some() {
-                return Ok(PutResult::Exists);
-            }
-            tokio::task::yield_now().await;
-            return self.store.put_bytes(key, bytes, PutMode::Replace).await;
-        }
-        self.store.put_bytes(key, bytes, mode).await
+    async fn put_bytes(&self, key: &Key, bytes: Bytes, options: &PutOptions) -> Result<(), PortError> {
+        let forgotten = PutOptions::media_type("binary/octet-stream");
+        let options = if self.is(Fault::ForgetsMediaTypes) { &forgotten } else { options };
+        self.store.put_bytes(key, bytes, options).await
     }
 
-    async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
-        let copy = std::fs::read(file).ok().filter(|_| self.is(Fault::CopiesFiles));
-        let result = self.store.put_file(key, file, mode).await;
-        if let Some(copy) = copy {
-            std::fs::write(file, copy).expect("a copy");
-        }
-        result
+    async fn upload(
+        &self,
+        key: &Key,
+        file: &Path,
+        file_use: FileUse,
+        options: &PutOptions,
+    ) -> Result<(), PortError> {
+        let file_use = match self.fault {
+            Fault::CopiesFiles => FileUse::Keep,
+            Fault::ConsumesFiles => FileUse::Consume,
+            _ => file_use,
+        };
+        self.store.upload(key, file, file_use, options).await
     }
 
-    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
-        if self.is(Fault::PromotesAgain) && self.store.head(from).await?.is_some() {
-            self.store.delete(to).await?;
+    async fn promote(&self, from: &Key, to: &Key, options: &PutOptions) -> Result<(), PortError> {
+        if self.is(Fault::KeepsWhatIsPublished) && self.store.head(to).await?.is_some() {
+            return Ok(());
         }
-        self.store.promote(from, to, mode).await
+        self.store.promote(from, to, options).await
     }
 
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
@@ -335,7 +351,22 @@ impl MediaStore for Broken {
         self.store.get_file(key, scratch).await
     }
 
-    async fn head(&self, key: &Key) -> Result<Option<Object>, PortError> {
+    async fn get_range(
+        &self,
+        key: &Key,
+        version: &Version,
+        range: Range<u64>,
+    ) -> Result<ByteStream, PortError> {
+        let mut version = version.clone();
+        if let Some(found) = self.store.head(key).await?.filter(|_| self.is(Fault::ReadsAnyVersion)) {
+            version = found.version;
+        }
+        let stream = self.store.get_range(key, &version, range).await?;
+        let pieces = if self.is(Fault::EndsEarly) { 3 } else { usize::MAX };
+        Ok(stream.take(pieces).boxed())
+    }
+
+    async fn head(&self, key: &Key) -> Result<Option<ObjectInfo>, PortError> {
         self.store.head(key).await
     }
 
@@ -347,6 +378,42 @@ impl MediaStore for Broken {
     async fn delete(&self, key: &Key) -> Result<(), PortError> {
         self.store.delete(key).await
     }
+
+    async fn delete_many(&self, keys: &[Key]) -> Result<(), PortError> {
+        let most = if self.is(Fault::DeletesTheFirstThousand) { 1000 } else { usize::MAX };
+        self.store.delete_many(&keys[..keys.len().min(most)]).await
+    }
+}
+
+#[async_trait]
+impl StoreDocuments for Broken {
+    async fn put_document(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        expected: &Expected,
+        options: &PutOptions,
+    ) -> Result<DocumentWrite, PortError> {
+        let found = self.store.get_document(key, u64::MAX).await?.map(|found| found.version);
+        let present = found.clone().map_or(Expected::Absent, Expected::Version);
+        match self.fault {
+            Fault::IgnoresTheVersion if found.is_some() && *expected != Expected::Absent => {
+                self.store.put_document(key, bytes, &present, options).await
+            }
+            Fault::ComparesThenWrites if *expected != present => Ok(DocumentWrite::Conflict),
+            Fault::ComparesThenWrites => {
+                tokio::task::yield_now().await;
+                self.store.put_bytes(key, bytes, options).await?;
+                let found = self.store.get_document(key, u64::MAX).await?;
+                Ok(DocumentWrite::Written(found.expect("just written").version))
+            }
+            _ => self.store.put_document(key, bytes, expected, options).await,
+        }
+    }
+
+    async fn get_document(&self, key: &Key, limit: u64) -> Result<Option<Document>, PortError> {
+        self.store.get_document(key, limit).await
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -355,6 +422,7 @@ enum Suite {
     Queue,
     Dead,
     Store,
+    Documents,
 }
 
 fn broken(fault: Fault) -> Arc<Broken> {
@@ -390,6 +458,13 @@ async fn run(suite: Suite, fault: Fault) {
             };
             conformance::store::run(media, caps).await;
         }
+        Suite::Documents => {
+            let documents = || async {
+                let port = broken(fault);
+                Subject::new(Arc::new(documents::Port { documents: port.clone(), store: port }))
+            };
+            conformance::documents::run(documents, caps).await;
+        }
     }
 }
 
@@ -413,10 +488,16 @@ async fn every_broken_adapter_is_found() {
         (Suite::Dead, Fault::KeepsWhatItSends, "left: 23"),
         (Suite::Dead, Fault::PurgesTheQueue, "a message that waited is gone"),
         (Suite::Dead, Fault::MixesQueues, "theirs"),
-        (Suite::Store, Fault::LooksThenWrites, "one of many writes"),
         (Suite::Store, Fault::CopiesFiles, "left behind"),
-        (Suite::Store, Fault::PromotesAgain, "Exists"),
+        (Suite::Store, Fault::ConsumesFiles, "the file after Keep"),
+        (Suite::Store, Fault::ForgetsMediaTypes, "media type of"),
+        (Suite::Store, Fault::KeepsWhatIsPublished, "cache control of jobs/"),
+        (Suite::Store, Fault::ReadsAnyVersion, "another version is read"),
+        (Suite::Store, Fault::EndsEarly, "0..3000001"),
+        (Suite::Store, Fault::DeletesTheFirstThousand, "left by the first deletion"),
         (Suite::Store, Fault::ForgetsPages, "in pages of"),
+        (Suite::Documents, Fault::IgnoresTheVersion, "of an old version"),
+        (Suite::Documents, Fault::ComparesThenWrites, "exactly one of many writers wins"),
     ];
     for (suite, fault, expected) in cases {
         let ended = tokio::spawn(run(suite, fault)).await;

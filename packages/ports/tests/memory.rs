@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_ports::conformance::{self, Capabilities, Subject, dead, store};
+use segue_ports::conformance::{self, Capabilities, Subject, dead, documents, store};
 use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
 use segue_ports::{Ledger, WorkQueue};
 
@@ -25,6 +25,11 @@ async fn media() -> Subject<store::Port> {
     let folder = tempfile::tempdir().expect("a folder");
     let scratch = folder.path().to_owned();
     Subject::guarded(Arc::new(store::Port { store: Arc::new(MemoryStore::new()), scratch }), folder)
+}
+
+async fn cas() -> Subject<documents::Port> {
+    let store = Arc::new(MemoryStore::new());
+    Subject::new(Arc::new(documents::Port { documents: store.clone(), store }))
 }
 
 /// On a paused clock waiting costs nothing, so that it may be long.
@@ -75,6 +80,11 @@ async fn the_queue_conforms_on_threads() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_store_conforms_on_threads() {
     conformance::store::run(media, hasty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn documents_conform_on_threads() {
+    conformance::documents::run(cas, hasty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,12 +1,11 @@
-//! Whether this machine can do the work: what is there, what is missing, and the command
-//! that mends it.
+//! Checks that everything Segue needs is installed, and how to fix what is missing.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use segue_domain::{Failure, FaultKind};
 use segue_media::Tools;
-use segue_media::process::{Invocation, Limits, output};
+use segue_process::{Invocation, Limits, SandboxMode, Support, output};
 use segue_speech::KnownModel;
 use serde::Serialize;
 
@@ -17,11 +16,11 @@ use crate::settings::Settings;
 /// Free space below which a warning is due, bytes.
 const LITTLE_SPACE: u64 = 2 << 30;
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
-    /// As it should be.
+    /// Nothing is missing.
     Ok,
     /// Some recipes will not work.
     Limited,
@@ -29,31 +28,31 @@ pub enum Health {
     Missing,
 }
 
-/// One thing that was looked at.
+/// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What.
+    /// What was checked.
     pub name: String,
-    /// How it came out.
+    /// The result.
     pub health: Health,
     /// What was found.
     pub found: String,
-    /// The command or the step that mends it.
+    /// The command or the step that fixes it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mend: Option<String>,
+    pub fix: Option<String>,
 }
 
 impl Check {
     fn ok(name: impl Into<String>, found: impl Into<String>) -> Check {
-        Check { name: name.into(), health: Health::Ok, found: found.into(), mend: None }
+        Check { name: name.into(), health: Health::Ok, found: found.into(), fix: None }
     }
 
-    fn bad(name: &str, health: Health, found: impl Into<String>, mend: impl Into<String>) -> Check {
-        Check { name: name.into(), health, found: found.into(), mend: Some(mend.into()) }
+    fn bad(name: &str, health: Health, found: impl Into<String>, fix: impl Into<String>) -> Check {
+        Check { name: name.into(), health, found: found.into(), fix: Some(fix.into()) }
     }
 }
 
-/// Looks at everything that the recipes need.
+/// Checks everything that the recipes need.
 pub async fn examine(settings: &Settings) -> Vec<Check> {
     let mut checks = Vec::new();
     match Tools::at(settings.ffmpeg.clone(), settings.ffprobe.clone()).await {
@@ -67,6 +66,7 @@ pub async fn examine(settings: &Settings) -> Vec<Check> {
         }
     }
     checks.extend(models(settings));
+    checks.push(sandbox(segue_process::support(), settings.sandbox));
     checks.push(space(Path::new(".")));
     let share = format!("{} for {} workers", settings.threads, settings.workers);
     checks.push(Check::ok("threads", share));
@@ -78,7 +78,7 @@ pub fn is_able(checks: &[Check]) -> bool {
     checks.iter().all(|check| check.health != Health::Missing)
 }
 
-/// Encoders by what they are for; any of a group will do.
+/// Encoders by purpose; one of each group is enough.
 const ENCODERS: [(&str, &[&str]); 5] = [
     ("H.264 encoder", &["libx264"]),
     ("HEVC encoder", &["libx265"]),
@@ -89,7 +89,7 @@ const ENCODERS: [(&str, &[&str]); 5] = [
 
 async fn encoders(ffmpeg: &Path) -> Vec<Check> {
     let args = vec!["-hide_banner".into(), "-encoders".into()];
-    let call = Invocation::new("asking ffmpeg for its encoders", ffmpeg, args);
+    let call = Invocation::new("listing the encoders of ffmpeg", ffmpeg, args);
     let limits = Limits { time: Duration::from_secs(20), ..Limits::default() };
     let said = match output(&call, &limits, 1 << 20).await {
         Ok(said) => String::from_utf8_lossy(&said).into_owned(),
@@ -109,7 +109,7 @@ fn encoder(name: &str, any_of: &[&str], listing: &str) -> Check {
             name,
             Health::Limited,
             format!("this ffmpeg has no {}", any_of.join(" and no ")),
-            format!("take a full build of ffmpeg, or name one with SEGUE_FFMPEG ({})", install("ffmpeg")),
+            format!("install a full build of ffmpeg, or name one with SEGUE_FFMPEG ({})", install("ffmpeg")),
         ),
     }
 }
@@ -125,28 +125,59 @@ fn models(settings: &Settings) -> Vec<Check> {
 }
 
 fn model(name: &str, shelf: &ModelShelf, model: &str, found: Result<PathBuf, Failure>) -> Check {
-    let mend = shelf.fetch_command(model);
+    let fix = shelf.fetch_command(model);
     match found {
-        Ok(path) => whole(name, KnownModel::find(model), &path, mend),
+        Ok(path) => whole(name, KnownModel::find(model), &path, fix),
         Err(failure) if failure.kind == FaultKind::Environment => {
-            Check::bad(name, Health::Missing, format!("{model} is not in {}", shelf.dir().display()), mend)
+            Check::bad(name, Health::Missing, format!("{model} is not in {}", shelf.dir().display()), fix)
         }
         Err(failure) => Check::bad(name, Health::Missing, failure.cause, "name another one with SEGUE_MODEL"),
     }
 }
 
-/// A quick look: reading the whole file is what `segue models verify` does.
-fn whole(name: &str, model: Option<&'static KnownModel>, path: &Path, mend: String) -> Check {
+/// Compares the size only; `segue models verify` reads the whole file.
+fn whole(name: &str, model: Option<&'static KnownModel>, path: &Path, fix: String) -> Check {
     let bytes = path.metadata().map(|found| found.len()).unwrap_or_default();
     match model {
         Some(model) if model.size.is_some_and(|size| size != bytes) => Check::bad(
             name,
             Health::Missing,
-            format!("{} has {bytes} bytes and is not whole", path.display()),
-            mend,
+            format!("{} has {bytes} bytes which is not its size; it is damaged", path.display()),
+            fix,
         ),
         _ => Check::ok(name, path.display().to_string()),
     }
+}
+
+/// What the kernel offers to sandbox the programs that parse media.
+fn sandbox(support: Support, mode: SandboxMode) -> Check {
+    let name = "sandbox";
+    let abi = support.landlock_abi.unwrap_or_default();
+    let missing = match (mode, support.missing()) {
+        (SandboxMode::Off, _) => {
+            let found = "switched off: ffmpeg and map commands can reach all that this user can";
+            return Check::bad(name, Health::Limited, found, "set SEGUE_SANDBOX=best");
+        }
+        (_, None) => {
+            let (network, signals) = (abi >= 4, abi >= 6);
+            let more = match (network, signals) {
+                (true, true) => "files, network, signals",
+                (true, false) => "files, network",
+                _ => "files",
+            };
+            let found = format!("Landlock ABI {abi} ({more}), seccomp, limits on memory and time");
+            return Check::ok(name, found);
+        }
+        (_, Some(missing)) => missing,
+    };
+    let rest = match (support.landlock_abi, support.seccomp) {
+        (None, true) => "ffmpeg has no network, and can read all files of this user",
+        (Some(_), false) => "ffmpeg can read declared files only, and can use sockets",
+        _ => "ffmpeg has limits on memory and time, and can reach all that this user can",
+    };
+    let health = if mode == SandboxMode::Require { Health::Missing } else { Health::Limited };
+    let found = format!("{missing}; {rest}");
+    Check::bad(name, health, found, "use Linux 5.13 or newer, and a container runtime that allows both")
 }
 
 fn space(path: &Path) -> Check {
@@ -158,9 +189,7 @@ fn space(path: &Path) -> Check {
             format!("only {} MB free here", free >> 20),
             "free some space: a job needs about the size of its source",
         ),
-        Err(failure) => {
-            Check::bad("disk", Health::Limited, failure.cause, "change to a folder that is there")
-        }
+        Err(failure) => Check::bad("disk", Health::Limited, failure.cause, "change to a folder that exists"),
     }
 }
 
@@ -197,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mending_command_is_the_systems_own() {
+    fn the_command_to_install_is_the_systems_own() {
         for (os, release, expected) in [
             ("linux", "ID=debian\n", "apt-get"),
             ("linux", "NAME=Mint\nID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", "apt-get"),
@@ -218,6 +247,20 @@ mod tests {
         assert_eq!(encoder("AAC", &["nope", "aac"], listing).health, Health::Ok);
     }
 
+    #[test]
+    fn the_sandbox_is_described_by_what_the_kernel_has() {
+        let of = |landlock_abi, seccomp, mode| sandbox(Support { landlock_abi, seccomp }, mode);
+        let all = of(Some(7), true, SandboxMode::Best);
+        assert_eq!(all.health, Health::Ok);
+        assert!(all.found.contains("ABI 7 (files, network, signals)"), "{}", all.found);
+        assert!(of(Some(1), true, SandboxMode::Best).found.contains("ABI 1 (files)"));
+        let old = of(None, true, SandboxMode::Best);
+        assert_eq!(old.health, Health::Limited);
+        assert!(old.found.contains("no Landlock") && old.found.contains("no network"), "{}", old.found);
+        assert_eq!(of(None, true, SandboxMode::Require).health, Health::Missing);
+        assert_eq!(of(Some(7), true, SandboxMode::Off).health, Health::Limited);
+    }
+
     #[tokio::test]
     async fn a_machine_without_ffmpeg_and_models_is_told_what_to_do() {
         let mut settings = Settings::load(&crate::Sources::default()).unwrap();
@@ -227,6 +270,6 @@ mod tests {
         assert!(!is_able(&checks));
         let missing: Vec<_> = checks.iter().filter(|c| c.health == Health::Missing).collect();
         assert_eq!(missing.len(), 3, "{missing:?}");
-        assert!(missing.iter().all(|check| check.mend.is_some()), "{missing:?}");
+        assert!(missing.iter().all(|check| check.fix.is_some()), "{missing:?}");
     }
 }

@@ -1,34 +1,35 @@
-//! Failures as this crate makes them: whose fault, one line, the exit code.
+//! Failures of commands: the kind, a cause in one line, the exit code.
 
+pub use segue_backends::port;
 use segue_domain::{Failure, FaultKind};
 use segue_media::{MediaError, MediaErrorKind};
-use segue_ports::{EngineError, PortError, PortErrorKind};
+use segue_ports::{EngineError, PortError};
 
 fn failure(kind: FaultKind, cause: impl Into<String>) -> Failure {
-    Failure { kind, cause: cause.into(), task: None, stderr_tail: Vec::new() }
+    Failure::new(kind, cause)
 }
 
-/// The request was wrong.
+/// The command line, the settings or the recipe are not valid.
 pub fn usage(cause: impl Into<String>) -> Failure {
     failure(FaultKind::Usage, cause)
 }
 
-/// The source was wrong.
+/// The source cannot be used.
 pub fn source(cause: impl Into<String>) -> Failure {
     failure(FaultKind::Source, cause)
 }
 
-/// The machine was in the way.
+/// The machine or a service does not work.
 pub fn environment(cause: impl Into<String>) -> Failure {
     failure(FaultKind::Environment, cause)
 }
 
-/// We were wrong.
+/// An internal error (a bug in Segue).
 pub fn internal(cause: impl Into<String>) -> Failure {
     failure(FaultKind::Internal, cause)
 }
 
-/// A failed file operation of ours: always the machine's.
+/// A failed file operation: a failure of the machine.
 pub fn io(doing: impl std::fmt::Display, error: &std::io::Error) -> Failure {
     use std::io::ErrorKind;
     let next = match error.kind() {
@@ -38,18 +39,6 @@ pub fn io(doing: impl std::fmt::Display, error: &std::io::Error) -> Failure {
         _ => "",
     };
     environment(format!("{doing}: {error}{next}"))
-}
-
-/// An adapter's error as the end of a run.
-pub fn port(error: &PortError) -> Failure {
-    match error.kind {
-        PortErrorKind::Transient | PortErrorKind::Denied | PortErrorKind::Environment => {
-            environment(error.to_string())
-        }
-        PortErrorKind::NotFound | PortErrorKind::Corrupt | PortErrorKind::Misuse => {
-            internal(error.to_string())
-        }
-    }
 }
 
 /// An error of segue-media as the end of a command.
@@ -93,6 +82,8 @@ pub const EXIT_INTERRUPTED: u8 = 130;
 
 #[cfg(test)]
 mod tests {
+    use segue_ports::PortErrorKind;
+
     use super::*;
 
     #[test]

@@ -1,27 +1,25 @@
-//! Jobs by their ids, on any backend: given, looked at, driven on, ended, removed.
+//! Jobs by their ids, on any backend: submit, status, watch, retry, cancel, add outputs, delete.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_domain::{Failure, HolderId, JobId, JobRecord, JobState, Key, Manifest, Recipe};
-use segue_pipeline::control::{self, Deleted};
-use segue_pipeline::{Deps, RoleConfig};
-use segue_ports::{DeadMessage, JobFilter, NewJob, NoReport, PortError, PortErrorKind};
+use segue_domain::{Failure, HolderId, JobId, JobRecord, JobState, Key, Manifest, OutputId, Recipe};
+use segue_pipeline::control;
+pub use segue_pipeline::control::Source;
+use segue_pipeline::{Deps, RoleConfig, new_job};
+use segue_ports::{DeadMessage, JobFilter, NoReport, PortError, PortErrorKind};
 
-use crate::backend::{Backend, DeadLane};
+use crate::backend::{self, Backend, DeadLane};
 use crate::failure;
-use crate::run::{SourceFile, job_id, recipe_document};
+use crate::run::{SourceFile, job_id};
 
 /// Largest manifest that is read, bytes.
 const MANIFEST_LIMIT: u64 = 16 << 20;
 
 /// How often a job is looked at by [`watch`].
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// How long a job may be busy with publishing until its removal gives up.
-const PUBLISHING: Duration = Duration::from_secs(30);
 
 /// What is given as a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +75,7 @@ fn place(
         }
         SourceArg::Object { bucket, name } => {
             let in_place =
-                (backend.input_bucket() == Some(bucket.as_str())).then(|| name.parse::<Key>().ok());
+                (backend.sources.input_bucket() == Some(bucket.as_str())).then(|| name.parse::<Key>().ok());
             if let Some(key @ Key::Source { .. }) = in_place.flatten() {
                 if wanted.is_some_and(|id| id != key.job()) {
                     let id = key.job();
@@ -98,7 +96,7 @@ fn place(
 /// The job that makes `recipe` from an object.
 fn object_id(bucket: &str, name: &str, recipe: &Recipe) -> Result<JobId, Failure> {
     let mut hasher = blake3::Hasher::new();
-    for part in [bucket, name, &recipe_document(recipe)?] {
+    for part in [bucket, name, &recipe.to_json()] {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
@@ -127,7 +125,7 @@ pub async fn submit(
     wanted: Option<&JobId>,
 ) -> Result<JobRecord, Failure> {
     let Place { key, there, file } = place(backend, source, recipe, wanted)?;
-    let new = NewJob { id: key.job().clone(), source_key: key.to_string(), recipe: recipe_document(recipe)? };
+    let new = new_job(key.job(), key.to_string(), recipe);
     let holder: HolderId = format!("submit-{}", uuid::Uuid::new_v4().simple())
         .parse()
         .map_err(|error| failure::internal(format!("holder: {error}")))?;
@@ -135,8 +133,10 @@ pub async fn submit(
     let bring = async {
         let brought = match (source, file) {
             _ if there => Ok(()),
-            (SourceArg::Object { bucket, name }, _) => backend.import(bucket, name, &key).await,
-            (_, Some(file)) => backend.adopt(&key, &file.path).await,
+            (SourceArg::Object { bucket, name }, _) => backend.sources.import(bucket, name, &key).await,
+            (_, Some(file)) => {
+                backend.sources.adopt(&key, &file.path).await.map_err(|error| failure::port(&error))
+            }
             (_, None) => Err(failure::internal("a source that is neither a file nor an object")),
         };
         brought.map_err(Trouble)
@@ -146,7 +146,7 @@ pub async fn submit(
 }
 
 fn deps(backend: &Backend) -> Deps {
-    backend.deps(Arc::new(NoReport))
+    backend::deps(backend, Arc::new(NoReport))
 }
 
 fn unknown(id: &JobId) -> Failure {
@@ -175,97 +175,142 @@ pub async fn manifest(backend: &Backend, id: &JobId) -> Result<Option<Manifest>,
     }
 }
 
+/// A job with the number of completed tasks of each output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobStatus {
+    /// The job.
+    pub job: JobRecord,
+    /// Completed tasks of each output, in the order of the job's outputs.
+    pub completed: Vec<u64>,
+}
+
+/// The job and how far each output is.
+///
+/// # Errors
+/// A job that is not there; the backend's.
+pub async fn status(backend: &Backend, id: &JobId) -> Result<JobStatus, Failure> {
+    let job = look(backend, id).await?;
+    let ledger = deps(backend).ledger;
+    let mut completed = Vec::with_capacity(job.outputs.len());
+    for output in &job.outputs {
+        let done = ledger.completed(&job.output_ref(output.id())).await;
+        completed.push(done.map_err(|error| failure::port(&error))?);
+    }
+    Ok(JobStatus { job, completed })
+}
+
 /// Jobs, at most `max`, of one state where it is given.
 ///
 /// # Errors
 /// The backend's.
 pub async fn list(backend: &Backend, state: Option<JobState>, max: usize) -> Result<Vec<JobRecord>, Failure> {
     let (deps, mut found, mut from) = (deps(backend), Vec::new(), None);
-    let states = state.map_or_else(|| JobState::ALL.to_vec(), |state| vec![state]);
-    for state in states {
-        let filter = JobFilter { state: Some(state), updated_before_ms: None };
-        while found.len() < max {
-            let page = deps.ledger.jobs(filter.clone(), from.as_deref(), max - found.len()).await;
-            let page = page.map_err(|error| failure::port(&error))?;
-            found.extend(page.jobs);
-            from = page.next;
-            if from.is_none() {
-                break;
-            }
+    let filter = JobFilter { state, updated_before_ms: None };
+    while found.len() < max {
+        let page = deps.ledger.jobs(filter.clone(), from.as_deref(), max - found.len()).await;
+        let page = page.map_err(|error| failure::port(&error))?;
+        found.extend(page.jobs);
+        from = page.next;
+        if from.is_none() {
+            break;
         }
-        from = None;
     }
     Ok(found)
 }
 
-/// Looks at the job until it has ended, and tells every change to `told`.
+/// Reads the job until none of its outputs is open any more, and gives every change to `on_change`.
 ///
 /// # Errors
 /// A job that is not there; the backend's.
 pub async fn watch(
     backend: &Backend,
     id: &JobId,
-    mut told: impl FnMut(&JobRecord),
+    mut on_change: impl FnMut(&JobStatus),
 ) -> Result<JobRecord, Failure> {
-    let mut last: Option<JobRecord> = None;
+    let mut last: Option<JobStatus> = None;
     loop {
-        let now = look(backend, id).await?;
+        let now = status(backend, id).await?;
         if last.as_ref() != Some(&now) {
-            told(&now);
+            on_change(&now);
         }
-        if now.state.is_terminal() {
-            return Ok(now);
+        if !now.job.is_open_job() {
+            return Ok(now.job);
         }
         last = Some(now);
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-/// Drives a failed or cancelled job on.
+fn output_of(name: Option<&str>) -> Result<Option<OutputId>, Failure> {
+    let parse = |name: &str| name.parse::<OutputId>().map_err(|error| failure::usage(error.to_string()));
+    name.map(parse).transpose()
+}
+
+/// Checks that the job has the output that a command names.
+async fn check_output(backend: &Backend, id: &JobId, output: Option<&OutputId>) -> Result<JobRecord, Failure> {
+    let job = look(backend, id).await?;
+    if let Some(output) = output.filter(|output| job.output(output).is_none()) {
+        let known: Vec<&str> = job.outputs.iter().map(|output| output.id().as_str()).collect();
+        return Err(failure::usage(format!("job {id} has no output {output}; it has {}", known.join(", "))));
+    }
+    Ok(job)
+}
+
+/// Retries the failed and cancelled outputs of a job, or the one of that name.
 ///
 /// # Errors
-/// A job that is not there or has not ended so; the backend's.
-pub async fn retry(backend: &Backend, id: &JobId) -> Result<JobRecord, Failure> {
-    let changed = control::retry(&deps(backend), id).await.map_err(|error| failure::port(&error))?;
-    match changed {
+/// A job or an output that is not there, or nothing to retry; the backend's.
+pub async fn retry(backend: &Backend, id: &JobId, output: Option<&str>) -> Result<JobRecord, Failure> {
+    let output = output_of(output)?;
+    let job = check_output(backend, id, output.as_ref()).await?;
+    let changed = control::retry(&deps(backend), id, output.as_ref()).await;
+    match changed.map_err(|error| failure::port(&error))? {
         Some(job) => Ok(job),
         None => {
-            let state = look(backend, id).await?.state;
-            Err(failure::usage(format!("job {id} is {state}; only a failed or cancelled one is driven on")))
+            let what = output.map_or_else(String::new, |output| format!("output {output} of "));
+            let state = job.state();
+            Err(failure::usage(format!(
+                "{what}job {id} is {state}; only failed or cancelled outputs can be retried"
+            )))
         }
     }
 }
 
-/// Ends a job.
+/// Adds the outputs of a recipe to a job; outputs that it has already are left alone.
 ///
 /// # Errors
-/// A job that is not there, has ended, or is being published; the backend's.
-pub async fn cancel(backend: &Backend, id: &JobId) -> Result<JobRecord, Failure> {
-    let changed = control::cancel(&deps(backend), id).await.map_err(|error| failure::port(&error))?;
-    match changed {
+/// A job that is not there; an output of the same name with other settings; the backend's.
+pub async fn add_outputs(backend: &Backend, id: &JobId, recipe: &Recipe) -> Result<JobRecord, Failure> {
+    look(backend, id).await?;
+    control::add_outputs(&deps(backend), id, recipe).await.map_err(|error| {
+        let behind = error.chain().any(|cause| cause.downcast_ref::<PortError>().is_some());
+        if behind { failure::role(&error) } else { failure::usage(format!("{error:#}")) }
+    })
+}
+
+/// Cancels the outputs of a job that are not published, or the one of that name.
+///
+/// # Errors
+/// A job or an output that is not there, or nothing to cancel; the backend's.
+pub async fn cancel(backend: &Backend, id: &JobId, output: Option<&str>) -> Result<JobRecord, Failure> {
+    let output = output_of(output)?;
+    let job = check_output(backend, id, output.as_ref()).await?;
+    let changed = control::cancel(&deps(backend), id, output.as_ref()).await;
+    match changed.map_err(|error| failure::port(&error))? {
         Some(job) => Ok(job),
         None => {
-            let state = look(backend, id).await?.state;
+            let state = job.state();
             Err(failure::usage(format!("job {id} is {state} and cannot be cancelled any more")))
         }
     }
 }
 
-/// Removes a job with its source and all that was made of it; fine when it is not there.
+/// Deletes a job in any state with everything that was made for it; fine when it is not there.
 ///
 /// # Errors
-/// A job that goes on being published; the backend's.
-pub async fn delete(backend: &Backend, id: &JobId) -> Result<(), Failure> {
-    let (deps, begun) = (deps(backend), tokio::time::Instant::now());
-    loop {
-        match control::delete(&deps, id).await.map_err(|error| failure::role(&error))? {
-            Deleted::Gone => return Ok(()),
-            Deleted::Publishing if begun.elapsed() < PUBLISHING => tokio::time::sleep(LOOK_EVERY).await,
-            Deleted::Publishing => {
-                return Err(failure::environment(format!("job {id} is being published; try again later")));
-            }
-        }
-    }
+/// The backend's.
+pub async fn delete(backend: &Backend, id: &JobId, source: Source) -> Result<(), Failure> {
+    control::delete(&deps(backend), id, source).await.map_err(|error| failure::role(&error))
 }
 
 /// The dead letters of the queues of that name, or of all.
@@ -273,10 +318,10 @@ pub async fn delete(backend: &Backend, id: &JobId) -> Result<(), Failure> {
 /// # Errors
 /// A name that no queue has.
 pub fn dead_lanes(backend: &Backend, name: Option<&str>) -> Result<Vec<DeadLane>, Failure> {
-    let all = backend.dead_letters();
+    let all = backend.dead_letters.clone();
     let Some(name) = name else { return Ok(all) };
-    let known = all.iter().map(|lane| lane.name).collect::<Vec<_>>().join(", ");
-    let found: Vec<DeadLane> = all.into_iter().filter(|lane| lane.name == name).collect();
+    let known = all.iter().map(|lane| lane.lane.as_str()).collect::<Vec<_>>().join(", ");
+    let found: Vec<DeadLane> = all.into_iter().filter(|lane| lane.lane.as_str() == name).collect();
     if found.is_empty() {
         return Err(failure::usage(format!("there is no queue {name:?}; there are {known}")));
     }
@@ -288,7 +333,7 @@ pub fn dead_lanes(backend: &Backend, name: Option<&str>) -> Result<Vec<DeadLane>
 /// # Errors
 /// The backend's.
 pub async fn dead_list(lane: &DeadLane, max: usize) -> Result<Vec<DeadMessage>, Failure> {
-    lane.letters.list(lane.queue, max).await.map_err(|error| failure::port(&error))
+    lane.letters.list(lane.lane, max).await.map_err(|error| failure::port(&error))
 }
 
 /// Sends at most `max` dead letters to their queue again; how many.
@@ -296,7 +341,7 @@ pub async fn dead_list(lane: &DeadLane, max: usize) -> Result<Vec<DeadMessage>, 
 /// # Errors
 /// The backend's.
 pub async fn dead_redrive(lane: &DeadLane, max: usize) -> Result<usize, Failure> {
-    lane.letters.redrive(lane.queue, max).await.map_err(|error| failure::port(&error))
+    lane.letters.redrive(lane.lane, max).await.map_err(|error| failure::port(&error))
 }
 
 /// Removes the dead letters of a queue; how many.
@@ -304,5 +349,5 @@ pub async fn dead_redrive(lane: &DeadLane, max: usize) -> Result<usize, Failure>
 /// # Errors
 /// The backend's.
 pub async fn dead_purge(lane: &DeadLane) -> Result<usize, Failure> {
-    lane.letters.purge(lane.queue).await.map_err(|error| failure::port(&error))
+    lane.letters.purge(lane.lane).await.map_err(|error| failure::port(&error))
 }

@@ -1,15 +1,15 @@
-//! A plan without a job: what would be cut where.
+//! Plans without a job: what would be cut where.
 
 use std::sync::Arc;
 
 use segue_domain::{Failure, JobId, Recipe};
-use segue_ports::{NoReport, PlanRequest, Planned, Planner, Run, Source};
+use segue_ports::{NoReport, PlanRequest, Planned, Planner, Source, WorkContext};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure;
 use crate::run::SourceFile;
 
-/// The plan that a job with this source and recipe would be sealed with.
+/// The plans that a job with this source and recipe would be sealed with, one for each output.
 ///
 /// # Errors
 /// The planner's.
@@ -22,7 +22,7 @@ pub async fn preview(
 ) -> Result<Planned, Failure> {
     let job: JobId = "preview".parse().map_err(|error| failure::internal(format!("job id: {error}")))?;
     let scratch = tempfile::tempdir().map_err(|error| failure::io("scratch folder", &error))?;
-    let run = Run {
+    let run = WorkContext {
         job: job.clone(),
         cancel,
         reporter: Arc::new(NoReport),
@@ -30,6 +30,8 @@ pub async fn preview(
         scratch: scratch.path().to_owned(),
     };
     let source_key = segue_domain::Key::source(&job, &source.extension()).to_string();
-    let request = PlanRequest { run, source: Source::whole(source.path.clone()), source_key, recipe };
+    let outputs = recipe.new_outputs().into_iter().map(|output| output.id).collect();
+    let (source, needs) = (Source::whole(source.path.clone()), std::collections::BTreeMap::new());
+    let request = PlanRequest { run, source, source_key, recipe, outputs, needs };
     planner.plan(request).await.map_err(|error| error.into_failure(None))
 }

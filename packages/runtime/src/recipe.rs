@@ -1,8 +1,8 @@
-//! Finds a recipe by name or file and lets flags override it.
+//! Finds a recipe by name or file and applies what overrides it.
 
 use std::path::Path;
 
-use segue_domain::recipe::{BUILT_IN, MapRecipe, Span};
+use segue_domain::recipe::{BUILT_IN, MapRecipe, Span, VideoRecipe};
 use segue_domain::{Failure, Recipe};
 
 use crate::failure;
@@ -10,32 +10,32 @@ use crate::failure;
 /// Largest recipe document, bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// What a flag, the environment or the settings say instead of the recipe.
+/// Values of flags, environment and settings that replace those of the recipe.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// Length of a segment.
     pub segment_duration: Option<Span>,
-    /// Speech model; without effect where the recipe wants no transcript.
+    /// Speech model; without effect where the recipe has no transcript.
     pub model: Option<String>,
     /// Language; likewise.
     pub language: Option<String>,
-    /// The user's own program on every segment.
+    /// Command to run on every segment.
     pub map: Option<String>,
-    /// The user's own program on the whole sound.
+    /// Command to run on the whole sound.
     pub map_sound: Option<String>,
 }
 
 /// The recipe of that name or in that file, overridden and checked.
 ///
 /// # Errors
-/// A name that is neither, a document that cannot be read, or a recipe that makes no
-/// sense with what overrides it.
+/// A name that is neither, a document that cannot be read, or a recipe that is not valid with what
+/// overrides it.
 pub fn resolve(name: &str, overrides: &Overrides) -> Result<Recipe, Failure> {
     let mut recipe = find(name)?;
     if let Some(duration) = overrides.segment_duration {
         recipe.segment_duration = duration;
     }
-    if let Some(transcript) = &mut recipe.transcript {
+    for transcript in recipe.transcripts_mut() {
         if let Some(model) = &overrides.model {
             transcript.model.clone_from(model);
         }
@@ -44,21 +44,32 @@ pub fn resolve(name: &str, overrides: &Overrides) -> Result<Recipe, Failure> {
         }
     }
     if let Some(command) = &overrides.map {
-        match &mut recipe.map {
-            Some(map) => map.command.clone_from(command),
-            None => recipe.map = Some(map_of(command)?),
+        for video in videos(&mut recipe, name, "--map")? {
+            match &mut video.map {
+                Some(map) => map.command.clone_from(command),
+                None => video.map = Some(map_of(command)?),
+            }
         }
     }
     if let Some(command) = &overrides.map_sound {
-        let Some(video) = &mut recipe.video else {
-            return Err(failure::usage(format!(
-                "recipe {name}: --map-sound needs a [video] to put the sound into"
-            )));
-        };
-        video.sound.map = Some(command.clone());
+        for video in videos(&mut recipe, name, "--map-sound")? {
+            video.sound.map = Some(command.clone());
+        }
     }
-    recipe.check().map_err(|error| failure::usage(format!("recipe {name}: {error}")))?;
+    recipe
+        .check()
+        .and_then(|()| recipe.check_unused())
+        .map_err(|error| failure::usage(format!("recipe {name}: {error}")))?;
     Ok(recipe)
+}
+
+/// The videos of a recipe, which `flag` changes.
+fn videos<'a>(recipe: &'a mut Recipe, name: &str, flag: &str) -> Result<Vec<&'a mut VideoRecipe>, Failure> {
+    let videos: Vec<&mut VideoRecipe> = recipe.videos_mut().collect();
+    if videos.is_empty() {
+        return Err(failure::usage(format!("recipe {name}: {flag} needs an output of kind video")));
+    }
+    Ok(videos)
 }
 
 /// A map step with the defaults that the recipe document has.
@@ -106,9 +117,9 @@ mod tests {
         };
         let recipe = resolve("standard", &overrides).unwrap();
         assert_eq!(recipe.segment_duration.millis(), 2000);
-        let transcript = recipe.transcript.unwrap();
+        let transcript = recipe.transcript().unwrap();
         assert_eq!((transcript.model.as_str(), transcript.language.as_str()), ("tiny", "de"));
-        let map = recipe.map.unwrap();
+        let map = recipe.video().unwrap().map.as_ref().unwrap();
         assert_eq!((map.command.as_str(), map.attempts), ("cp {input} {output}", 3));
         assert_eq!(
             resolve("standard", &Overrides::default()).unwrap(),
@@ -130,7 +141,8 @@ mod tests {
         let mapped =
             "version = 1\nname = \"m\"\n[video]\n[map]\ncommand = \"a {input} {output}\"\nattempts = 7\n";
         let overrides = Overrides { map: Some("b {input} {output}".into()), ..Overrides::default() };
-        let map = resolve(&file("mine.toml", mapped), &overrides).unwrap().map.unwrap();
+        let recipe = resolve(&file("mine.toml", mapped), &overrides).unwrap();
+        let map = recipe.video().unwrap().map.as_ref().unwrap();
         assert_eq!((map.command.as_str(), map.attempts), ("b {input} {output}", 7));
     }
 
@@ -139,6 +151,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("bad.toml");
         std::fs::write(&path, "version = 1\nname = \"x\"\ncolour = 1\n[video]\n").unwrap();
+        let unused = dir.path().join("unused.toml");
+        std::fs::write(&unused, "version = 1\nname = \"x\"\n[video]\n[video.encode]\ncrf = 20\n").unwrap();
         let bytes = dir.path().join("bytes.toml");
         std::fs::write(&bytes, [0xff, 0xfe, 0]).unwrap();
         let map = |command: &str| Overrides { map: Some(command.into()), ..Overrides::default() };
@@ -146,8 +160,9 @@ mod tests {
             ("no-such".to_owned(), Overrides::default(), "standard, transcript, rejoin, mp4"),
             (path.display().to_string(), Overrides::default(), "colour"),
             (bytes.display().to_string(), Overrides::default(), "not text"),
+            (unused.display().to_string(), Overrides::default(), "video.encode.crf has no effect"),
             ("rejoin".to_owned(), map("cat"), "{input}"),
-            ("transcript".to_owned(), map("cp {input} {output}"), "[video]"),
+            ("transcript".to_owned(), map("cp {input} {output}"), "kind video"),
             ("mp4".to_owned(), map("cp {input} {output}"), "let the command encode"),
         ];
         for (name, overrides, expected) in cases {

@@ -26,7 +26,7 @@ pub fn listen(on_first: impl FnOnce() + Send + 'static) -> Result<CancellationTo
         on_first();
         asked.cancel();
         interrupt.recv().await;
-        segue_media::process::kill_all();
+        segue_process::kill_all();
         std::process::exit(EXIT_INTERRUPTED.into());
     });
     Ok(token)

@@ -7,22 +7,23 @@ use segue_domain::Failure;
 use segue_media::{Limits, VerifyReport};
 use tokio_util::sync::CancellationToken;
 
-use crate::engines::{Kit, SpeechShare};
+use segue_engines::{EngineContext, Engines, ModelShelf, SpeechShare};
 use crate::failure;
-use crate::models::ModelShelf;
 use crate::programs::tools;
-use crate::run::Engines;
-use crate::settings::Settings;
+use crate::settings::{AllowMap, Settings};
 
-/// The engines that these settings ask for.
+/// The engines that these settings ask for. `allow_map` holds where no setting says which programs
+/// of recipes may run.
 ///
 /// # Errors
 /// ffmpeg that is missing or too old.
-pub async fn engines(settings: &Settings) -> Result<Engines, Failure> {
+pub async fn engines(settings: &Settings, allow_map: AllowMap) -> Result<Engines, Failure> {
     let workers = settings.workers.max(1);
     let speech = SpeechShare { side_by_side: workers, threads: (settings.threads / workers).max(1) };
-    let kit = Kit::new(tools(settings).await?, ModelShelf::new(&settings.model_dir), speech);
-    Ok(crate::engines::all(Arc::new(kit)))
+    let allow_map = settings.allow_map.clone().unwrap_or(allow_map);
+    let models = ModelShelf::new(&settings.model_dir);
+    let context = EngineContext::new(tools(settings).await?, models, speech, allow_map);
+    Ok(segue_engines::all(Arc::new(context)))
 }
 
 /// Compares `joined` with `source`: every frame, every sample, every time.

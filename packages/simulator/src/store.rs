@@ -71,4 +71,15 @@ impl Objects {
         std::fs::remove_file(path)?;
         Ok(Bytes::from(bytes))
     }
+
+    /// What a file holds that stays where it is: a simulated one, else a real one.
+    ///
+    /// # Errors
+    /// There is no such file.
+    pub fn keep_file(&self, path: &Path) -> std::io::Result<Bytes> {
+        match self.files.get(path) {
+            Some(bytes) => Ok(bytes.clone()),
+            None => std::fs::read(path).map(Bytes::from),
+        }
+    }
 }

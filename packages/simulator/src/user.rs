@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use segue_domain::{JobId, JobState, Key, Recipe};
 use segue_pipeline::{Deps, delete, submit};
-use segue_ports::{JobChange, JobLedger, MediaStore, NewJob, NoReport, PortError, PutMode};
+use segue_ports::{JobChange, JobLedger, MediaStore, NewJob, NoReport, PortError, PutOptions};
 
 use crate::fault::{FaultId, FaultKind};
 use crate::life::Life;
@@ -98,7 +98,7 @@ impl User {
     async fn submit(&self) -> Result<(), PortError> {
         let id = self.id();
         let key = Key::source(&id, "mp4");
-        self.port.put_bytes(&key, Bytes::from_static(b"source"), PutMode::CreateOnce).await?;
+        self.port.put_bytes(&key, Bytes::from_static(b"source"), &PutOptions::default()).await?;
         let recipe = Recipe::built_in("rejoin").expect("a built-in recipe");
         let recipe = serde_json::to_string(&recipe).expect("a recipe is a document");
         submit(&deps(&self.port), NewJob { id, source_key: key.to_string(), recipe }).await?;

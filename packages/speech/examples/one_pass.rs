@@ -1,8 +1,8 @@
-//! The yardstick: one whisper.cpp pass over the whole file with the same weights.
+//! Baseline: one whisper.cpp pass over the whole file with the same model.
 //!
 //! usage: one_pass WAV OUT.txt [--threads 2] [--beam 5] [--best-of 1] [--model base.en] [--carry 0] [--flash 0] [--nst 1]
-//! Its defaults are the decoding of `transcribe`, and that of whisper.cpp's own program but for --carry 1 --nst 0.
-//! --beam 0 is greedy; --best-of is then how many are drawn where it falls back.
+//! The defaults decode as `transcribe` does; with --carry 1 --nst 0 as whisper.cpp's own program does.
+//! --beam 0 is greedy; --best-of is then the number of candidates in the temperature fallback.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -41,9 +41,9 @@ fn main() {
     params.set_print_timestamps(false);
     let mut float = vec![0f32; samples.len()];
     whisper_rs::convert_integer_to_float_audio(&samples, &mut float).expect("same length");
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     state.full(params, &float).expect("the pass succeeds");
-    let wall = begun.elapsed().as_secs_f64();
+    let wall = started.elapsed().as_secs_f64();
     let text: Vec<String> =
         state.as_iter().map(|s| s.to_str_lossy().expect("text").trim().to_owned()).collect();
     std::fs::write(&args[1], text.join("\n")).expect("the text is written");

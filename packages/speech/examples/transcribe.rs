@@ -1,4 +1,4 @@
-//! A WAV file through the map and the reduce step, as so many segments.
+//! Transcribes a WAV file in a given number of segments and joins the parts.
 //!
 //! usage: transcribe WAV OUT.txt [--segments 1] [--workers 2] [--threads 1] [--beam 5] [--model base.en]
 //!        [--json OUT.json] [--windows] [--listen-only]
@@ -39,10 +39,10 @@ fn main() {
     let rules = WindowRules::default();
     let transcriber =
         Transcriber::new(Arc::new(engine), Arc::new(vad), rules.clone(), options).expect("options fit");
-    let begun = Instant::now();
-    let listener = transcriber.listen(Arc::clone(&source));
-    let windows = windows_starting_in(&listener, &rules, SampleRange::new(0, source.len())).expect("windows");
-    let listened = begun.elapsed().as_secs_f64();
+    let started = Instant::now();
+    let frames = transcriber.frames(Arc::clone(&source));
+    let windows = windows_starting_in(&frames, &rules, SampleRange::new(0, source.len())).expect("windows");
+    let analysed = started.elapsed().as_secs_f64();
     if args.iter().any(|a| a == "--windows") {
         let seconds = |sample: i64| sample as f64 / 16_000.0;
         for window in &windows {
@@ -53,8 +53,8 @@ fn main() {
                 .collect();
             println!(
                 "{:.2} {:.2} {}",
-                seconds(window.owns.start),
-                seconds(window.owns.end),
+                seconds(window.range.start),
+                seconds(window.range.end),
                 speech.join(" ")
             );
         }
@@ -64,32 +64,28 @@ fn main() {
         println!("{full} windows with speech of {}", windows.len());
         return;
     }
-    let begun = Instant::now();
+    let started = Instant::now();
     let cancel = CancellationToken::new();
     let mut parts = Vec::new();
     for index in 0..segments {
         let range = SampleRange::new(source.len() * index / segments, source.len() * (index + 1) / segments);
-        let listener = transcriber.listen(Arc::clone(&source));
-        parts.push(
-            transcriber
-                .transcribe(&listener, range, workers, 0, &|_| {}, &cancel)
-                .expect("the part is heard"),
-        );
+        let frames = transcriber.frames(Arc::clone(&source));
+        parts.push(transcriber.transcribe(&frames, range, workers, 0, &|_| {}, &cancel).expect("a part"));
     }
-    let transcript = stitch(parts, "whisper.cpp", &model).expect("the parts meet");
-    let wall = begun.elapsed().as_secs_f64();
+    let transcript = stitch(parts, "whisper.cpp", &model).expect("adjacent parts");
+    let wall = started.elapsed().as_secs_f64();
     let text: Vec<&str> = transcript.segments.iter().map(|u| u.text.as_str()).collect();
     std::fs::write(&args[1], text.join("\n")).expect("the text is written");
     if let Some(path) = support::flag::<String>(&args, "--json") {
         std::fs::write(path, serde_json::to_vec_pretty(&transcript).expect("JSON"))
             .expect("the JSON is written");
     }
-    let heard: i64 = windows.iter().filter_map(|w| w.heard(0)).map(SampleRange::len).sum();
+    let speech: i64 = windows.iter().filter_map(|w| w.speech_span(0)).map(SampleRange::len).sum();
     println!(
-        "ours {wall:.2} s rtf {:.4}, listening alone {listened:.2} s, {} windows ({} with speech, {:.1} s on average)",
+        "ours {wall:.2} s rtf {:.4}, window search alone {analysed:.2} s, {} windows ({} with speech, {:.1} s on average)",
         wall / (source.len() as f64 / 16_000.0),
         windows.len(),
         windows.iter().filter(|w| !w.speech.is_empty()).count(),
-        heard as f64 / 16_000.0 / windows.iter().filter(|w| !w.speech.is_empty()).count().max(1) as f64,
+        speech as f64 / 16_000.0 / windows.iter().filter(|w| !w.speech.is_empty()).count().max(1) as f64,
     );
 }

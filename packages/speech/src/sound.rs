@@ -1,7 +1,7 @@
-//! The sound as the rest of the crate sees it: exact samples on one clock.
+//! Sound sources: samples, sample ranges and their units.
 //!
-//! Everything here is counted in samples at 16 kHz, so that two workers that look at the
-//! same place speak of the same place. How samples are decoded is the caller's business.
+//! All positions are counted in samples at 16 kHz, so that two workers mean the same place by
+//! the same number. The caller decodes the samples.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
-/// Samples in a second: whisper and Silero both listen at 16 kHz.
+/// Samples per second: whisper and Silero both take 16 kHz.
 pub const SAMPLE_RATE: i64 = 16_000;
 
 /// A half-open range `[start, end)` of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SampleRange {
-    /// First sample inside.
+    /// First sample of the range.
     pub start: i64,
-    /// First sample after.
+    /// First sample after the range.
     pub end: i64,
 }
 
@@ -42,7 +42,7 @@ impl SampleRange {
         self.start <= sample && sample < self.end
     }
 
-    /// What both ranges hold.
+    /// The intersection of both ranges.
     pub fn intersect(self, other: SampleRange) -> SampleRange {
         SampleRange::new(self.start.max(other.start), self.end.min(other.end))
     }
@@ -54,27 +54,27 @@ impl fmt::Display for SampleRange {
     }
 }
 
-/// Milliseconds of a number of samples, to the nearest.
+/// Converts samples to milliseconds, rounded to the nearest.
 pub fn samples_to_ms(samples: i64) -> i64 {
     (samples * 1000 + SAMPLE_RATE / 2).div_euclid(SAMPLE_RATE)
 }
 
-/// Samples of a number of milliseconds, exactly.
+/// Converts milliseconds to samples; exact.
 pub const fn ms_to_samples(ms: i64) -> i64 {
     ms * (SAMPLE_RATE / 1000)
 }
 
-/// Sound that can be read at any place, 16 kHz mono.
+/// Random access to sound, 16 kHz mono.
 ///
-/// `read` blocks; callers with an executor call this crate off it. The same range gives the
-/// same samples every time, in every process: that is what makes the cuts agree.
+/// `read` blocks: async callers use a blocking thread. The same range gives the same samples
+/// every time, in every process; equal cuts depend on it.
 pub trait SoundSource: Send + Sync {
-    /// Length in samples. May be too long where a container only estimates it: what `read`
-    /// then lacks counts as silence. Must be the same in every process.
+    /// Length in samples, the same in every process. May be too long where a container only
+    /// estimates it: the samples missing from `read` count as silence.
     fn len(&self) -> i64;
 
-    /// The samples of `range`, which lies within `0..len()`, between -1 and 1. Fewer than
-    /// asked for only where the sound ends.
+    /// The samples of `range`, which lies within `0..len()`, between -1 and 1. Shorter than
+    /// `range` only where the sound ends.
     fn read(&self, range: SampleRange) -> Result<Vec<f32>>;
 
     /// Whether there is no sound at all.
@@ -83,7 +83,7 @@ pub trait SoundSource: Send + Sync {
     }
 }
 
-/// Reads `range`, clipped to the sound, and makes up with silence what the source lacks.
+/// Reads `range`, clipped to the sound; missing samples are filled with silence.
 pub(crate) fn read_padded(source: &dyn SoundSource, range: SampleRange) -> Result<Vec<f32>> {
     let inside = range.intersect(SampleRange::new(0, source.len()));
     let mut samples = if inside.is_empty() { Vec::new() } else { source.read(inside)? };
@@ -91,11 +91,17 @@ pub(crate) fn read_padded(source: &dyn SoundSource, range: SampleRange) -> Resul
     Ok(samples)
 }
 
-/// Sound held in memory: for tests, and for clips short enough not to matter.
+/// Loudness of `samples` in dBFS; -100 for digital silence.
+pub(crate) fn level_db(samples: &[f32]) -> f32 {
+    let power: f32 = samples.iter().map(|s| s * s).sum::<f32>() / samples.len().max(1) as f32;
+    10.0 * (power + 1e-10).log10()
+}
+
+/// Sound in memory, for tests and short clips.
 pub struct MemorySound(Vec<i16>);
 
 impl MemorySound {
-    /// The sound of these 16 bit samples.
+    /// A sound of 16 bit samples.
     pub fn new(samples: Vec<i16>) -> MemorySound {
         MemorySound(samples)
     }

@@ -1,8 +1,8 @@
-//! The real weights on real speech.
+//! Transcription of real speech with real models.
 //!
-//! Needs the folder `SEGUE_MODEL_DIR` with `ggml-base.en.bin` and `ggml-silero-v6.2.0.bin`, and
-//! Debian's package pocketsphinx-testdata (elsewhere: its folder `librivox` by
-//! `SEGUE_TEST_SPEECH`). Without them these tests fail and say so.
+//! Needs `ggml-base.en.bin` and `ggml-silero-v6.2.0.bin` in the folder `SEGUE_MODEL_DIR`, and
+//! Debian's package pocketsphinx-testdata (elsewhere: `SEGUE_TEST_SPEECH` names its folder
+//! `librivox`). Without them these tests fail.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -35,7 +35,7 @@ fn model(file: &str) -> PathBuf {
     let folder = std::env::var_os("SEGUE_MODEL_DIR")
         .expect("SEGUE_MODEL_DIR must name the folder of the models; fetch them with `segue models fetch`");
     let path = Path::new(&folder).join(file);
-    assert!(path.is_file(), "{}: not there; fetch it with `segue models fetch`", path.display());
+    assert!(path.is_file(), "{}: not found; fetch it with `segue models fetch`", path.display());
     path
 }
 
@@ -67,11 +67,11 @@ fn engine() -> Arc<WhisperCpp> {
 fn transcriber() -> Transcriber {
     let vad = SileroVad::load(&model("ggml-silero-v6.2.0.bin")).expect("Silero loads");
     // Blocks of 20 s, so that a short talk has several windows and block boundaries.
-    let rules = WindowRules { anchor_every: 20 * SAMPLE_RATE, ..WindowRules::default() };
+    let rules = WindowRules { anchor_spacing: 20 * SAMPLE_RATE, ..WindowRules::default() };
     Transcriber::new(engine(), Arc::new(vad), rules, DecodeOptions::default()).expect("options fit")
 }
 
-/// All clips twice, each after a silence, and where each begins.
+/// All clips twice, each after a silence, and the start of each in milliseconds.
 fn talk() -> (Arc<dyn SoundSource>, Vec<(i64, &'static str)>) {
     let mut samples = Vec::new();
     let mut starts = Vec::new();
@@ -89,15 +89,15 @@ fn transcribe(source: &Arc<dyn SoundSource>, segments: i64, offset_ms: i64) -> T
     let transcriber = transcriber();
     let cut = |index: i64| source.len() * index / segments;
     let parts = (0..segments).rev().map(|index| {
-        let listener = transcriber.listen(Arc::clone(source));
+        let frames = transcriber.frames(Arc::clone(source));
         let range = SampleRange::new(cut(index), cut(index + 1));
         let cancel = CancellationToken::new();
-        transcriber.transcribe(&listener, range, 2, offset_ms, &|_| {}, &cancel).expect("the part is heard")
+        transcriber.transcribe(&frames, range, 2, offset_ms, &|_| {}, &cancel).expect("a part")
     });
-    stitch(parts.collect(), "whisper.cpp", "base.en").expect("the parts meet")
+    stitch(parts.collect(), "whisper.cpp", "base.en").expect("adjacent parts")
 }
 
-fn plain(text: &str) -> Vec<String> {
+fn normalized(text: &str) -> Vec<String> {
     let letters = text.to_lowercase().replace('-', " ");
     letters
         .split_whitespace()
@@ -106,20 +106,20 @@ fn plain(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_talk_is_heard_in_order_and_on_time() {
+fn a_talk_is_transcribed_in_order_and_on_time() {
     let (source, starts) = talk();
     let transcript = transcribe(&source, 1, 0);
-    let heard: Vec<(String, i64)> = transcript
+    let found: Vec<(String, i64)> = transcript
         .segments
         .iter()
         .flat_map(|u| &u.words)
-        .flat_map(|word| plain(&word.text).into_iter().map(|text| (text, word.start_ms)))
+        .flat_map(|word| normalized(&word.text).into_iter().map(|text| (text, word.start_ms)))
         .collect();
-    let expected: Vec<String> = starts.iter().flat_map(|(_, text)| plain(text)).collect();
-    let wrong = distance(&expected, &heard.iter().map(|(text, _)| text.clone()).collect::<Vec<_>>());
-    assert!(wrong * 100 <= expected.len() * 6, "{wrong} of {} words: {heard:?}", expected.len());
+    let expected: Vec<String> = starts.iter().flat_map(|(_, text)| normalized(text)).collect();
+    let wrong = distance(&expected, &found.iter().map(|(text, _)| text.clone()).collect::<Vec<_>>());
+    assert!(wrong * 100 <= expected.len() * 6, "{wrong} of {} words: {found:?}", expected.len());
     for (start, text) in &starts {
-        let nearest = heard.iter().map(|(_, at)| (at - start).abs()).min();
+        let nearest = found.iter().map(|(_, at)| (at - start).abs()).min();
         assert!(nearest.is_some_and(|off| off <= 200), "{text} at {start}: {nearest:?}");
     }
     let mut last = 0;
@@ -151,7 +151,7 @@ fn times_are_on_the_clock_of_the_source() {
 }
 
 #[test]
-fn nothing_is_invented_where_nobody_speaks() {
+fn sounds_without_speech_give_no_text() {
     for (name, sound) in no_speech() {
         let source: Arc<dyn SoundSource> = Arc::new(MemorySound::new(sound));
         let transcript = transcribe(&source, 1, 0);
@@ -161,15 +161,15 @@ fn nothing_is_invented_where_nobody_speaks() {
     }
 }
 
-/// Forty seconds each of what has no words.
+/// Sounds without words, 40 s each.
 fn no_speech() -> Vec<(&'static str, Vec<i16>)> {
     let length = 40 * SAMPLE_RATE as usize;
     let second = |i: usize| i as f32 / SAMPLE_RATE as f32;
     let sine = |hertz: f32, i: usize| (second(i) * hertz * std::f32::consts::TAU).sin();
-    let mut dice: u32 = 1;
+    let mut seed: u32 = 1;
     let mut white = move || {
-        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (dice >> 8) as f32 / (1 << 23) as f32 - 1.0
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) as f32 / (1 << 23) as f32 - 1.0
     };
     let mut low = 0.0;
     let mut all =
@@ -199,18 +199,19 @@ fn no_speech() -> Vec<(&'static str, Vec<i16>)> {
 }
 
 #[test]
-fn progress_reaches_the_end_and_cancelling_stops() {
+fn progress_is_reported_and_cancelling_stops() {
     let (source, _) = talk();
     let transcriber = transcriber();
-    let listener = transcriber.listen(Arc::clone(&source));
+    let frames = transcriber.frames(Arc::clone(&source));
     let range = SampleRange::new(0, source.len());
     let cancel = CancellationToken::new();
     let last = std::sync::Mutex::new(None);
-    let after_one = |progress: Progress| {
+    let cancel_after_one = |progress: Progress| {
         *last.lock().expect("no panic") = Some(progress);
         cancel.cancel();
     };
-    let error = transcriber.transcribe(&listener, range, 1, 0, &after_one, &cancel).expect_err("cancelled");
+    let error =
+        transcriber.transcribe(&frames, range, 1, 0, &cancel_after_one, &cancel).expect_err("cancelled");
     assert_eq!(error.kind(), SpeechErrorKind::Cancelled);
     let seen = last.lock().expect("no panic").expect("one window was done");
     assert!(seen.done > 0 && seen.done < seen.total, "{seen:?}");
@@ -221,12 +222,12 @@ fn progress_reaches_the_end_and_cancelling_stops() {
 }
 
 #[test]
-fn english_weights_refuse_other_languages() {
-    for (language, told) in [("de", "English only"), ("klingon", "not known")] {
+fn english_models_reject_other_languages() {
+    for (language, message) in [("de", "English only"), ("klingon", "does not know")] {
         let options = DecodeOptions { language: language.into(), ..DecodeOptions::default() };
         let error = engine().check(&options).expect_err("refused");
         assert_eq!(error.kind(), SpeechErrorKind::Usage);
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
     }
     for language in ["auto", "en"] {
         let options = DecodeOptions { language: language.into(), ..DecodeOptions::default() };
@@ -235,24 +236,24 @@ fn english_weights_refuse_other_languages() {
 }
 
 #[test]
-fn broken_weights_are_told_apart_from_missing_ones() {
+fn broken_and_missing_models_have_different_errors() {
     let folder = tempfile::tempdir().expect("a folder");
     let broken = folder.path().join("ggml-base.en.bin");
     std::fs::write(&broken, b"not a model").expect("written");
     let missing = folder.path().join("nothing.bin");
-    for (path, told) in [(&broken, "verify"), (&missing, "no speech model there")] {
+    for (path, message) in [(&broken, "verify"), (&missing, "speech model not found")] {
         let error =
             WhisperCpp::load(&WhisperConfig { weights: path.clone(), ..config() }).err().expect("refused");
         assert_eq!(error.kind(), SpeechErrorKind::Environment);
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
     }
     let known = KnownModel::find("base.en").expect("known");
     assert!(known.verify(&broken).is_err());
-    known.verify(&model("ggml-base.en.bin")).expect("the real one is whole");
+    known.verify(&model("ggml-base.en.bin")).expect("the real model is valid");
     let silero = model("ggml-silero-v6.2.0.bin");
-    KnownModel::find("silero-v6.2.0").expect("known").verify(&silero).expect("whole");
+    KnownModel::find("silero-v6.2.0").expect("known").verify(&silero).expect("valid");
     let vad = SileroVad::load(&silero).expect("loads");
-    assert_eq!(vad.probabilities(&[0.0; 1600]).expect("heard").len(), 3);
+    assert_eq!(vad.probabilities(&[0.0; 1600]).expect("probabilities").len(), 3);
 }
 
 fn distance(a: &[String], b: &[String]) -> usize {
@@ -269,40 +270,40 @@ fn distance(a: &[String], b: &[String]) -> usize {
     row[b.len()]
 }
 
-/// whisper.cpp draws the candidates of a beam search by chance.
+/// whisper.cpp samples the candidates of a beam search at random.
 #[test]
-fn a_wider_search_hears_the_same_whatever_was_heard_before() {
+fn a_beam_search_does_not_depend_on_earlier_windows() {
     let engine = WhisperCpp::load(&WhisperConfig { workers: 1, ..config() }).expect("the weights load");
     let options = DecodeOptions { search: Search::Beam { width: 5 }, ..DecodeOptions::default() };
     let cancel = CancellationToken::new();
-    // so much noise that many candidates are about as likely
+    // enough noise that many candidates are about equally likely
     let noisy = |file: &str| -> Vec<f32> {
-        let mut dice = 1u32;
+        let mut seed = 1u32;
         let sound = clip(file);
         sound
             .into_iter()
             .map(|sample| {
-                dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                f32::from(sample) / 32768.0 + 0.15 * ((dice >> 8) as f32 / 8_388_608.0 - 1.0)
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                f32::from(sample) / 32768.0 + 0.15 * ((seed >> 8) as f32 / 8_388_608.0 - 1.0)
             })
             .collect()
     };
-    let hear = |sound: &[f32]| engine.transcribe(sound, &options, &cancel).expect("it is heard").tokens;
+    let decode = |sound: &[f32]| engine.transcribe(sound, &options, &cancel).expect("decoded").tokens;
     let sounds: Vec<Vec<f32>> = CLIPS.iter().map(|(file, _)| noisy(file)).collect();
-    let first: Vec<_> = sounds.iter().map(|sound| hear(sound)).collect();
-    let again: Vec<_> = sounds.iter().rev().map(|sound| hear(sound)).collect();
+    let first: Vec<_> = sounds.iter().map(|sound| decode(sound)).collect();
+    let again: Vec<_> = sounds.iter().rev().map(|sound| decode(sound)).collect();
     for (first, again) in first.iter().zip(again.iter().rev()) {
         assert_eq!(first, again);
     }
 }
 
-/// A decoding state is hundreds of megabytes; while a worker waits for sound, another program decodes it.
+/// A decoding state takes hundreds of megabytes, which are not needed while a worker waits for sound.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_worker_that_waits_for_sound_holds_no_decoding_state() {
+fn an_idle_worker_keeps_no_decoding_state() {
     let resident_kb = || -> i64 {
-        let status = std::fs::read_to_string("/proc/self/status").expect("the kernel's account");
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its line");
+        let status = std::fs::read_to_string("/proc/self/status").expect("process status");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
         line.trim().trim_end_matches("kB").trim().parse().expect("a number")
     };
     let engine = WhisperCpp::load(&WhisperConfig { workers: 1, ..config() }).expect("the weights load");
@@ -310,8 +311,8 @@ fn a_worker_that_waits_for_sound_holds_no_decoding_state() {
         CLIPS.iter().flat_map(|(file, _)| clip(file)).map(|s| f32::from(s) / 32768.0).collect();
     let options = DecodeOptions { search: Search::Beam { width: 5 }, ..DecodeOptions::default() };
     let before = resident_kb();
-    let heard = engine.transcribe(&sound, &options, &CancellationToken::new()).expect("it is heard");
-    assert!(heard.tokens.len() > 20, "{heard:?}");
+    let decoded = engine.transcribe(&sound, &options, &CancellationToken::new()).expect("decoded");
+    assert!(decoded.tokens.len() > 20, "{decoded:?}");
     let held = resident_kb() - before;
-    assert!(held < 64 << 10, "{held} kB are held after a window");
+    assert!(held < 64 << 10, "{held} kB remain allocated after a window");
 }

@@ -1,36 +1,36 @@
-//! The window rules, with a voice whose pauses are known.
+//! Speech windows, with a voice activity detector whose pauses are known.
 
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use segue_speech::{
-    FRAME, LONGEST_WINDOW, Listener, MemorySound, Result, SAMPLE_RATE, SampleRange, SoundSource,
+    FRAME, FrameCache, LONGEST_WINDOW, MemorySound, Result, SAMPLE_RATE, SampleRange, SoundSource,
     VoiceActivity, Window, WindowRules, windows_starting_in,
 };
 
-/// Hears speech where the sound is loud, and remembers: like Silero, its answer for a frame
-/// depends on what it heard before, so that listening from elsewhere gives another answer.
-struct RememberingEar;
+/// Detects speech by loudness, with state: as with Silero, the result for a frame depends on the
+/// frames before it, so that detection from another start gives another result.
+struct StatefulDetector;
 
-impl VoiceActivity for RememberingEar {
+impl VoiceActivity for StatefulDetector {
     fn probabilities(&self, samples: &[f32]) -> Result<Vec<f32>> {
-        let mut memory = 0.0;
+        let mut state = 0.0;
         let frames = samples.chunks_exact(FRAME as usize).map(|frame| {
             let loud = frame.iter().map(|s| s.abs()).sum::<f32>() / frame.len() as f32;
-            memory = 0.8 * memory + 0.2 * loud;
-            (4.0 * loud + 2.0 * memory).min(1.0)
+            state = 0.8 * state + 0.2 * loud;
+            (4.0 * loud + 2.0 * state).min(1.0)
         });
         Ok(frames.collect())
     }
 }
 
-/// A talk: seconds of speech and hundredths of pause in turn, with a pinch of its own noise.
+/// A talk: milliseconds of speech and of pause alternating, with some noise.
 fn talk(parts: &[(u32, u32)]) -> Arc<dyn SoundSource> {
     let mut samples: Vec<i16> = Vec::new();
-    let mut dice: u32 = 7;
+    let mut seed: u32 = 7;
     let mut noise = |level: i32| {
-        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        ((dice >> 16) as i32 % (2 * level + 1) - level) as i16
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((seed >> 16) as i32 % (2 * level + 1) - level) as i16
     };
     for (speech_ms, pause_ms) in parts {
         samples.extend((0..speech_ms * 16).map(|_| noise(12_000)));
@@ -39,17 +39,17 @@ fn talk(parts: &[(u32, u32)]) -> Arc<dyn SoundSource> {
     Arc::new(MemorySound::new(samples))
 }
 
-fn listener(source: &Arc<dyn SoundSource>) -> Listener {
-    Listener::new(Arc::clone(source), Arc::new(RememberingEar))
+fn frames(source: &Arc<dyn SoundSource>) -> FrameCache {
+    FrameCache::new(Arc::clone(source), Arc::new(StatefulDetector))
 }
 
-/// Small rules, so that a short talk has many blocks.
+/// Closely spaced anchors, so that a short talk has many blocks.
 fn rules() -> WindowRules {
-    WindowRules { anchor_every: 40 * SAMPLE_RATE, ..WindowRules::default() }
+    WindowRules { anchor_spacing: 40 * SAMPLE_RATE, ..WindowRules::default() }
 }
 
 fn windows(source: &Arc<dyn SoundSource>, range: SampleRange) -> Vec<Window> {
-    windows_starting_in(&listener(source), &rules(), range).expect("windows")
+    windows_starting_in(&frames(source), &rules(), range).expect("windows")
 }
 
 fn whole(source: &Arc<dyn SoundSource>) -> SampleRange {
@@ -67,21 +67,21 @@ proptest! {
     fn windows_partition_the_sound_and_fit_the_engine(parts in any_talk()) {
         let source = talk(&parts);
         let windows = windows(&source, whole(&source));
-        prop_assert_eq!(windows.first().map(|w| w.owns.start), Some(0));
-        prop_assert_eq!(windows.last().map(|w| w.owns.end), Some(source.len()));
+        prop_assert_eq!(windows.first().map(|w| w.range.start), Some(0));
+        prop_assert_eq!(windows.last().map(|w| w.range.end), Some(source.len()));
         for pair in windows.windows(2) {
-            prop_assert_eq!(pair[0].owns.end, pair[1].owns.start);
+            prop_assert_eq!(pair[0].range.end, pair[1].range.start);
         }
         for window in &windows {
-            prop_assert!(!window.owns.is_empty());
-            prop_assert!(window.owns.len() <= LONGEST_WINDOW, "{:?}", window.owns);
-            let heard = window.heard(0).map_or(0, SampleRange::len);
-            prop_assert!(heard <= rules().longest_heard, "{heard}");
+            prop_assert!(!window.range.is_empty());
+            prop_assert!(window.range.len() <= LONGEST_WINDOW, "{:?}", window.range);
+            let span = window.speech_span(0).map_or(0, SampleRange::len);
+            prop_assert!(span <= rules().longest_decoded, "{span}");
         }
     }
 
     #[test]
-    fn neighbours_agree_without_asking(
+    fn windows_of_parts_equal_those_of_the_whole(
         parts in any_talk(),
         cuts in prop::collection::vec(0.0f64..1.0, 0..12),
     ) {
@@ -89,28 +89,28 @@ proptest! {
         let mut cuts: Vec<i64> = cuts.iter().map(|c| (c * source.len() as f64) as i64).collect();
         cuts.extend([0, source.len()]);
         cuts.sort_unstable();
-        let apart: Vec<Window> = cuts
+        let by_parts: Vec<Window> = cuts
             .windows(2)
             .rev()
             .map(|pair| windows(&source, SampleRange::new(pair[0], pair[1])))
             .rev()
             .flatten()
             .collect();
-        prop_assert_eq!(apart, windows(&source, whole(&source)));
+        prop_assert_eq!(by_parts, windows(&source, whole(&source)));
     }
 
     #[test]
-    fn a_frame_sounds_the_same_whoever_asks(parts in any_talk(), from in 0.0f64..1.0, long in 1i64..2_000) {
+    fn a_frame_is_the_same_in_every_range(parts in any_talk(), from in 0.0f64..1.0, long in 1i64..2_000) {
         let source = talk(&parts);
-        let all = listener(&source).frames(0, i64::MAX).expect("frames");
+        let all = frames(&source).frames(0, i64::MAX).expect("frames");
         let from = (from * all.len() as f64) as usize;
         let to = (from + long as usize).min(all.len());
-        let some = listener(&source).frames(from as i64, to as i64).expect("frames");
+        let some = frames(&source).frames(from as i64, to as i64).expect("frames");
         prop_assert_eq!(&some[..], &all[from..to]);
     }
 
     #[test]
-    fn no_window_ends_in_a_word(parts in prop::collection::vec((100u32..5_000, 350u32..2_000), 1..40)) {
+    fn no_window_ends_within_a_word(parts in prop::collection::vec((100u32..5_000, 350u32..2_000), 1..40)) {
         let source = talk(&parts);
         let mut spoken = Vec::new();
         let mut at = 0;
@@ -119,7 +119,7 @@ proptest! {
             at += i64::from((speech_ms + pause_ms) * 16);
         }
         for window in windows(&source, whole(&source)) {
-            let end = window.owns.end;
+            let end = window.range.end;
             prop_assert!(
                 end == source.len() || !spoken.iter().any(|word| word.contains(&end)),
                 "cut at {end}"
@@ -129,13 +129,13 @@ proptest! {
 }
 
 #[test]
-fn speech_without_any_pause_is_still_cut_to_fit() {
+fn speech_without_pauses_is_cut_to_the_limit() {
     let source = talk(&[(200_000, 0)]);
     let windows = windows(&source, whole(&source));
     assert!(windows.len() >= 7, "{}", windows.len());
-    let rules = WindowRules { longest_heard: 12 * SAMPLE_RATE, ..rules() };
-    let windows = windows_starting_in(&listener(&source), &rules, whole(&source)).expect("windows");
-    let longest = windows.iter().filter_map(|w| w.heard(0)).map(SampleRange::len).max();
+    let rules = WindowRules { longest_decoded: 12 * SAMPLE_RATE, ..rules() };
+    let windows = windows_starting_in(&frames(&source), &rules, whole(&source)).expect("windows");
+    let longest = windows.iter().filter_map(|w| w.speech_span(0)).map(SampleRange::len).max();
     assert!(longest <= Some(12 * SAMPLE_RATE), "{longest:?}");
 }
 
@@ -146,13 +146,13 @@ fn silence_has_windows_without_speech() {
     assert!(!windows.is_empty());
     assert!(windows.iter().all(|w| w.speech.is_empty()));
     assert!(
-        windows_starting_in(&listener(&source), &rules(), SampleRange::new(5, 5)).expect("none").is_empty()
+        windows_starting_in(&frames(&source), &rules(), SampleRange::new(5, 5)).expect("none").is_empty()
     );
 }
 
 #[test]
-fn a_short_answer_counts_as_silence() {
-    /// Claims to be longer than it is.
+fn missing_samples_count_as_silence() {
+    /// Reports a greater length than it has.
     struct Short(Arc<dyn SoundSource>);
     impl SoundSource for Short {
         fn len(&self) -> i64 {
@@ -164,13 +164,13 @@ fn a_short_answer_counts_as_silence() {
     }
     let source: Arc<dyn SoundSource> = Arc::new(Short(talk(&[(3_000, 500)])));
     let windows = windows(&source, whole(&source));
-    assert_eq!(windows.last().map(|w| w.owns.end), Some(source.len()));
+    assert_eq!(windows.last().map(|w| w.range.end), Some(source.len()));
 }
 
 #[test]
 fn contradicting_rules_are_refused() {
     let source = talk(&[(1_000, 500)]);
     let rules = WindowRules { anchor_reach: 30 * SAMPLE_RATE, ..rules() };
-    let error = windows_starting_in(&listener(&source), &rules, whole(&source)).expect_err("refused");
+    let error = windows_starting_in(&frames(&source), &rules, whole(&source)).expect_err("refused");
     assert_eq!(error.kind(), segue_speech::SpeechErrorKind::Usage);
 }

@@ -1,5 +1,4 @@
-//! What differs between backends: the command of a life, and what of a job is seen from
-//! outside.
+//! Backend trait: the command of a life, and the observable state of a job.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,18 +8,18 @@ use crate::place::Place;
 use crate::script::Script;
 use crate::snapshot::Snapshot;
 
-/// Queue, ledger and store that a job runs on.
+/// Queue, ledger and store of a job.
 pub trait Backend: Send + Sync {
-    /// The program that is tortured, with the arguments that make it do this job.
+    /// The tested program with the arguments of this job.
     fn command(&self, script: &Script, source: &Path, place: &Place) -> Command;
 
-    /// The ledger of the job, read when nobody works on it; nothing where there is none.
+    /// The ledger of the job, read while no process runs; `None` where there is none.
     ///
     /// # Errors
-    /// What is wrong with a state that cannot be read.
+    /// A finding for a state that cannot be read.
     fn snapshot(&self, place: &Place) -> Result<Option<Snapshot>, Finding>;
 
-    /// What is still there of a job that is completed, and should not be.
+    /// Findings for files of a completed job that should have been removed.
     fn leftovers(&self, place: &Place) -> Vec<Finding>;
 }
 

@@ -13,15 +13,15 @@ use crate::place::Place;
 use crate::script::{Script, Work};
 use crate::snapshot::Snapshot;
 
-/// Every process is a whole job; the database is a file.
+/// Each process runs a whole job; the database is a file.
 pub struct Embedded {
     segue: PathBuf,
-    /// A script that starts programs of its own.
+    /// A map command that starts further programs.
     script: PathBuf,
 }
 
 impl Embedded {
-    /// With that program; `work` is a folder for what map steps need.
+    /// A backend with this program; `work` is a folder for map commands.
     ///
     /// # Errors
     /// A folder that cannot be written.
@@ -31,7 +31,7 @@ impl Embedded {
         Ok(Embedded { segue: segue.to_owned(), script })
     }
 
-    /// What asks for the work of a script: recipe, map step, length of a segment.
+    /// The arguments of a kind of work: recipe, map command, segment length.
     pub fn recipe(&self, work: Work) -> Vec<String> {
         let recipe = match work {
             Work::Rejoin | Work::MapCopy | Work::MapSlow | Work::MapScript => "rejoin",
@@ -60,7 +60,7 @@ impl Backend for Embedded {
         let mut command = Command::new(&self.segue);
         command.arg("run").arg(source).arg("--out").arg(&place.out);
         let workers = script.workers.to_string();
-        // one thread for each: x264 on more does not always make the same bytes
+        // one thread each: x264 with more threads does not always produce the same bytes
         command.args(["--progress", "json", "--threads", &workers, "--workers", &workers]);
         command.args(self.recipe(script.work));
         if let Some(state) = &place.state {
@@ -76,7 +76,7 @@ impl Backend for Embedded {
             return Ok(None);
         }
         let bad = |what: String| Finding::new(Broken::BadState, what);
-        // a copy: whoever opens the database itself would tidy up before the next life does
+        // a copy: opening the database itself would run its recovery before the next life does
         let copy = tempfile::tempdir().map_err(|e| bad(format!("copying the state: {e}")))?;
         for name in ["segue.db", "segue.db-wal"] {
             let from = folder.join(name);
@@ -103,7 +103,7 @@ impl Backend for Embedded {
     }
 }
 
-/// The folder of the database: what the job's marker says.
+/// The folder of the database, from the job's marker file.
 fn state_folder(place: &Place) -> Option<PathBuf> {
     let marker = fs::read(place.out.join(".segue/job.json")).ok()?;
     let marker: Value = serde_json::from_slice(&marker).ok()?;
@@ -116,9 +116,9 @@ type Read<T> = rusqlite::Result<T>;
 fn read(path: &Path) -> Read<Result<Option<Snapshot>, Finding>> {
     let db = Connection::open(path)?;
     for pragma in ["integrity_check", "foreign_key_check"] {
-        let said: Vec<String> = rows(&db, &format!("PRAGMA {pragma}"), |row| row.get::<_, String>(0))?;
-        if said.iter().any(|line| line != "ok") {
-            let what = format!("{pragma} says {}", said.join("; "));
+        let output: Vec<String> = rows(&db, &format!("PRAGMA {pragma}"), |row| row.get::<_, String>(0))?;
+        if output.iter().any(|line| line != "ok") {
+            let what = format!("{pragma} returned {}", output.join("; "));
             return Ok(Err(Finding::new(Broken::BadState, what)));
         }
     }
@@ -148,6 +148,6 @@ fn pairs<T: rusqlite::types::FromSql>(db: &Connection, sql: &str) -> Read<Vec<(S
     rows(db, sql, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-fn rows<T>(db: &Connection, sql: &str, of: impl FnMut(&Row<'_>) -> Read<T>) -> Read<Vec<T>> {
-    db.prepare(sql)?.query_map([], of)?.collect()
+fn rows<T>(db: &Connection, sql: &str, map: impl FnMut(&Row<'_>) -> Read<T>) -> Read<Vec<T>> {
+    db.prepare(sql)?.query_map([], map)?.collect()
 }

@@ -1,26 +1,26 @@
-//! What is done to a process, and when.
+//! Faults, and when they are injected.
 
 use std::time::Duration;
 
-/// How far a job has come, as it is seen from outside.
+/// Stage of a job, as observed from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
-    /// The process runs and the job is not known yet, or not taken up again.
+    /// The process runs; the job is not created or resumed yet.
     Starting,
-    /// The plan is being made.
+    /// Planning.
     Planning,
-    /// Tasks are being done.
+    /// Running tasks.
     Mapping,
-    /// The parts are being joined and certified.
+    /// Joining and certifying parts.
     Reducing,
-    /// The manifest is chosen, files get their public names.
+    /// The manifest is committed; files get their public names.
     Publishing,
-    /// Published; the files get their names in the output folder.
+    /// Published; files are moved to the output folder.
     Delivering,
 }
 
 impl Stage {
-    /// Every stage, in order.
+    /// All stages, in order.
     pub const ALL: [Stage; 6] = [
         Stage::Starting,
         Stage::Planning,
@@ -30,7 +30,7 @@ impl Stage {
         Stage::Delivering,
     ];
 
-    /// Its name in the summary.
+    /// The name in the summary.
     pub fn name(self) -> &'static str {
         match self {
             Stage::Starting => "starting",
@@ -42,7 +42,7 @@ impl Stage {
         }
     }
 
-    /// The stage of a job in this state of the ledger.
+    /// The stage of a job state of the ledger.
     pub fn of_state(state: &str) -> Option<Stage> {
         match state {
             "created" => Some(Stage::Planning),
@@ -55,48 +55,48 @@ impl Stage {
     }
 }
 
-/// Something bad.
+/// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// `kill -9` of the program.
     Kill,
     /// `kill -9` of a program that it started.
     KillChild,
-    /// SIGSTOP of the program, SIGCONT after that.
+    /// SIGSTOP of the program, SIGCONT after this time.
     Stop(Duration),
-    /// SIGSTOP of a program that it started, SIGCONT after that.
+    /// SIGSTOP of a program that it started, SIGCONT after this time.
     StopChild(Duration),
     /// SIGINT.
     Interrupt,
     /// SIGTERM.
     Terminate,
-    /// SIGINT, and another one after that.
+    /// SIGINT, and another one after this time.
     InterruptTwice(Duration),
-    /// So many bytes of address space and no more, for it and for each program that it starts.
+    /// Address-space limit in bytes, for it and each program that it starts.
     Memory(u64),
-    /// So many more open files and no more.
+    /// Limit on open files, above the current number.
     Files(u64),
-    /// The disk is full; where a time is given, it has room again after that.
+    /// The disk is full; with a time, space is freed after it.
     FullDisk(Option<Duration>),
-    /// Nobody reads its output any more.
+    /// Its stdout is no longer read.
     CloseOutput,
     /// It is started without stdin and stderr.
     NoDescriptors,
     /// The same command once more while it runs.
     Twin,
-    /// The same command twice at one time.
+    /// The same command started twice at the same time.
     TwinAtOnce,
     /// Another job in the same output folder.
     Intruder,
-    /// The services of a fleet do not answer for a while.
+    /// The services of a fleet are unreachable for some time.
     Outage,
 }
 
-/// Longer than a lease of the embedded backend lasts.
+/// Longer than a lease of the embedded backend.
 pub const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(32);
 
 impl Fault {
-    /// Its name in the summary.
+    /// The name in the summary.
     pub fn name(self) -> &'static str {
         match self {
             Fault::Kill => "kill -9",
@@ -142,12 +142,12 @@ impl Fault {
         Fault::Outage,
     ];
 
-    /// Whether the machine is short of something, so that a job may fail for it.
+    /// Whether it limits a resource, so that a job may fail because of it.
     pub fn starves(self) -> bool {
         matches!(self, Fault::Memory(_) | Fault::Files(_) | Fault::FullDisk(_))
     }
 
-    /// Whether a job should come to its end in spite of it, in the same life.
+    /// Whether the same life should complete the job in spite of it.
     pub fn is_mild(self) -> bool {
         matches!(
             self,
@@ -160,34 +160,34 @@ impl Fault {
         )
     }
 
-    /// Whether it takes a disk of its own.
+    /// Whether it needs a small disk.
     pub fn needs_small_disk(self) -> bool {
         matches!(self, Fault::FullDisk(_))
     }
 
-    /// Whether it is done by how the process is started.
+    /// Whether it happens at the start of the process.
     pub fn is_at_start(self) -> bool {
         matches!(self, Fault::NoDescriptors | Fault::TwinAtOnce)
     }
 }
 
-/// A fault and its moment: when so much of a stage is over.
+/// A fault and its moment within a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Planned {
-    /// What.
+    /// The fault.
     pub fault: Fault,
-    /// Not before this stage.
+    /// The earliest stage.
     pub stage: Stage,
-    /// And after so many thousandths of the time that this stage takes undisturbed.
+    /// Delay in the stage, in thousandths of its duration without faults.
     pub part: u32,
 }
 
-/// How long each stage of a job takes undisturbed.
+/// Duration of each stage of a job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Times([Duration; Stage::ALL.len()]);
 
 impl Times {
-    /// Out of when each stage that was seen began, in order, and when the job ended.
+    /// Computes durations from the starts of the observed stages, in order, and the end of the job.
     pub fn between(begins: &[(Stage, Duration)], end: Duration) -> Times {
         let mut times = Times::default();
         for (index, (stage, begin)) in begins.iter().enumerate() {
@@ -197,7 +197,7 @@ impl Times {
         times
     }
 
-    /// So many thousandths of a stage.
+    /// A fraction of a stage, in thousandths.
     pub fn part(&self, stage: Stage, thousandths: u32) -> Duration {
         self.0[stage as usize] * thousandths / 1000
     }

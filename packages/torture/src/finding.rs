@@ -1,32 +1,32 @@
-//! What may not be.
+//! Findings: violated checks.
 
 use std::fmt;
 
-/// Which promise was broken.
+/// Kind of violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Broken {
-    /// A job that does not end as it must, or work that was recorded and is gone.
+    /// A job without its expected end, or recorded work that is missing.
     Lost,
-    /// Something that was recorded was done again, or is there twice.
+    /// Recorded work that was repeated, or that exists twice.
     Doubled,
-    /// A result without a certificate that passes, or that is not its source.
+    /// A result without a passing certificate, or that differs from its source.
     Uncertified,
-    /// Processes, temporary files or state that nobody will remove.
+    /// Processes, temporary files or state that are never removed.
     Orphan,
-    /// A file under a public name that is not what the job published.
+    /// A file with a public name that the job did not publish.
     Partial,
-    /// Another result than that of an undisturbed run.
+    /// A result that differs from that of an undisturbed run.
     Different,
-    /// An end that is not documented, or not for that cause.
+    /// An exit status that is undocumented, or has no cause.
     BadEnd,
-    /// A state that is damaged or contradicts itself.
+    /// A damaged or inconsistent state.
     BadState,
-    /// More attempts or messages than may be.
+    /// More attempts or messages than allowed.
     Unbounded,
 }
 
 impl Broken {
-    /// Every one, in the order of the summary.
+    /// All kinds, in the order of the summary.
     pub const ALL: [Broken; 9] = [
         Broken::Lost,
         Broken::Doubled,
@@ -39,7 +39,7 @@ impl Broken {
         Broken::Unbounded,
     ];
 
-    /// Its name in the summary.
+    /// The name in the summary.
     pub fn name(self) -> &'static str {
         match self {
             Broken::Lost => "lost",
@@ -55,12 +55,12 @@ impl Broken {
     }
 }
 
-/// One broken promise.
+/// One violation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Which promise.
+    /// Kind of violation.
     pub broken: Broken,
-    /// What was seen.
+    /// Description.
     pub what: String,
 }
 

@@ -1,4 +1,4 @@
-//! One job from its first life to its last, with a look from outside after each.
+//! One job from its first life to its last, with checks after each.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,34 +20,34 @@ use crate::script::{Script, Work};
 use crate::snapshot::Snapshot;
 use crate::tally::Tally;
 
-/// What came of a job.
+/// Result of a job.
 pub struct JobEnd {
-    /// What was found; nothing where all is well.
+    /// The findings; empty if all checks passed.
     pub findings: Vec<Finding>,
-    /// What happened, in words.
+    /// Log lines.
     pub log: Vec<String>,
-    /// What was published, as far as it can be compared.
+    /// The published result, without what differs between runs.
     pub fixed: Option<Fixed>,
     /// The exit code of its last life.
     pub code: Option<i32>,
-    /// How long its first life was in each stage.
+    /// Duration of each stage of the first life.
     pub times: Times,
 }
 
-/// What the end of a job must be like.
+/// Expected result of a job.
 #[derive(Debug, Clone)]
 pub struct Expected {
     /// The exit code.
     pub code: i32,
-    /// The result, where there is one.
+    /// The published result, if any.
     pub fixed: Option<Fixed>,
-    /// Whether `segue verify` finds the undisturbed result the same as the source.
+    /// Whether `segue verify` finds the undisturbed result equal to the source.
     pub verified: bool,
-    /// How long each stage takes.
+    /// Duration of each stage.
     pub times: Times,
 }
 
-/// A job under way.
+/// A running job.
 pub(crate) struct Job<'a> {
     world: &'a World,
     script: &'a Script,
@@ -55,18 +55,18 @@ pub(crate) struct Job<'a> {
     expected: Option<&'a Expected>,
     source: PathBuf,
     mark: String,
-    /// A deliberate break.
+    /// Deliberate damage.
     pub sabotage: Option<Sabotage>,
     before: Option<Snapshot>,
     lives: usize,
-    begun: Instant,
+    started: Instant,
     times: Times,
-    /// What happened so far.
+    /// Log lines so far.
     pub log: Vec<String>,
 }
 
 impl<'a> Job<'a> {
-    /// A job in its place. Without anything expected of its end it is the undisturbed one.
+    /// A job in its folders. Without an expected result it is the undisturbed run.
     pub(crate) fn new(
         world: &'a World,
         script: &'a Script,
@@ -86,22 +86,22 @@ impl<'a> Job<'a> {
             sabotage,
             before: None,
             lives: 0,
-            begun: Instant::now(),
+            started: Instant::now(),
             times: Times::default(),
             log: Vec::new(),
         }
     }
 
-    /// Lives it through; once `is_over`, nothing is done to it any more.
+    /// Runs all lives; once `is_over` returns true, no more faults are injected.
     ///
     /// # Errors
-    /// What keeps the harness itself from working.
+    /// Errors of the harness itself.
     pub fn run(mut self, is_over: &dyn Fn() -> bool, tally: &mut Tally) -> Result<JobEnd> {
         let mut rng = self.script.rng.clone();
         for planned in self.script.lives.iter().map(Vec::as_slice).chain([&[][..]]) {
             let planned = if is_over() { &[] } else { planned };
             let last = planned.is_empty();
-            let end = self.live(planned, &mut rng, tally)?;
+            let end = self.run_life(planned, &mut rng, tally)?;
             let mut findings = self.after_life(&end);
             if let Some(sabotage) = self.sabotage
                 && self.lives == 1
@@ -117,14 +117,19 @@ impl<'a> Job<'a> {
                 return self.finish(done.clone(), tally);
             }
             if last {
-                let what = format!("undisturbed it ended with {}", end.ended[0].words());
+                let what = format!("undisturbed it ended with {}", end.ended[0].describe());
                 return Ok(self.ended(vec![Finding::new(Broken::Lost, what)], None, None));
             }
         }
         unreachable!("the last life is always undisturbed")
     }
 
-    fn live(&mut self, planned: &[Planned], rng: &mut fastrand::Rng, tally: &mut Tally) -> Result<LifeEnd> {
+    fn run_life(
+        &mut self,
+        planned: &[Planned],
+        rng: &mut fastrand::Rng,
+        tally: &mut Tally,
+    ) -> Result<LifeEnd> {
         self.place.free_disk();
         self.lives += 1;
         let prior = self.before.as_ref().and_then(Snapshot::stage).unwrap_or(Stage::Starting);
@@ -151,7 +156,7 @@ impl<'a> Job<'a> {
         if self.lives == 1 {
             self.times = end.times;
         }
-        // the ledger knows better than the last line that was heard
+        // the ledger is more exact than the last event
         if let Ok(Some(now)) = self.world.backend.snapshot(self.place)
             && let Some(stage) = now.stage()
         {
@@ -177,7 +182,7 @@ impl<'a> Job<'a> {
         command
     }
 
-    /// Everything that must be true when all processes of a life have ended.
+    /// Checks after a life, when all of its processes have ended.
     fn after_life(&mut self, end: &LifeEnd) -> Vec<Finding> {
         let mut findings = Vec::new();
         if end.hung {
@@ -190,8 +195,8 @@ impl<'a> Job<'a> {
             .iter()
             .any(|ended| ended.code.is_some_and(|code| code == 0 || (3..=5).contains(&code)));
         let before = self.before.clone();
-        findings.extend(self.look());
-        // a job that failed, or is complete, may have been on its way out
+        findings.extend(self.inspect());
+        // a failed or completed job may have been removing its state
         let ending = self.expected.is_none_or(|expected| expected.code != 0)
             || end.met(|fault| fault.starves() || fault == Fault::KillChild)
             || self.place.out.join("manifest.json").exists();
@@ -205,15 +210,15 @@ impl<'a> Job<'a> {
         findings
     }
 
-    /// Looks at the ledger and at the output folder.
-    pub fn look(&mut self) -> Vec<Finding> {
+    /// Checks the ledger and the output folder.
+    pub fn inspect(&mut self) -> Vec<Finding> {
         let now = match self.world.backend.snapshot(self.place) {
             Ok(now) => now,
             Err(finding) => return vec![finding],
         };
         let mut findings = Vec::new();
         if let Some(now) = &now {
-            findings.extend(now.findings(self.lives as i64 * 2, self.begun.elapsed().as_secs()));
+            findings.extend(now.findings(self.lives as i64 * 2, self.started.elapsed().as_secs()));
             if let Some(before) =
                 self.before.as_ref().filter(|b| (&b.job, b.created) == (&now.job, now.created))
             {
@@ -231,7 +236,7 @@ impl<'a> Job<'a> {
         findings
     }
 
-    /// Whether the job is over with this end.
+    /// Whether this end completes the job.
     fn is_final(&self, ended: &Ended) -> bool {
         if ended.role == Role::Intruder {
             return false;
@@ -255,21 +260,22 @@ impl<'a> Job<'a> {
                 end.met(|f| matches!(f, Fault::Interrupt | Fault::Terminate | Fault::InterruptTwice(_)))
             }
             (_, None, Some(libc_signal::KILL)) => end.met(|f| f == Fault::Kill) || end.hung,
-            // asked to end before it listens, which it does before it does anything else
+            // signalled before it has installed its handler, which is the first thing it does
             (_, None, Some(libc_signal::INT | libc_signal::TERM)) => end.met.iter().any(|met| {
                 let asks =
                     matches!(met.fault, Fault::Interrupt | Fault::Terminate | Fault::InterruptTwice(_));
                 asks && met.stage == Stage::Starting
             }),
-            // the program's own allocator gives up that way, whisper.cpp does by a null pointer
+            // the program's allocator aborts; whisper.cpp dereferences a null pointer
             (_, None, Some(libc_signal::ABRT)) => end.met(|f| matches!(f, Fault::Memory(_))),
             (_, None, Some(libc_signal::SEGV)) => {
                 end.met(|f| matches!(f, Fault::Memory(_))) && self.script.work.needs_model()
             }
             _ => false,
         };
-        (!allowed)
-            .then(|| Finding::new(Broken::BadEnd, format!("{:?} ended with {}", ended.role, ended.words())))
+        (!allowed).then(|| {
+            Finding::new(Broken::BadEnd, format!("{:?} ended with {}", ended.role, ended.describe()))
+        })
     }
 
     fn orphans(&self) -> Vec<Finding> {
@@ -279,7 +285,7 @@ impl<'a> Job<'a> {
         none_left(&self.mark).into_iter().map(orphan).collect()
     }
 
-    /// Everything that must be true when the job is over.
+    /// Checks at the end of the job.
     fn finish(mut self, done: Ended, tally: &mut Tally) -> Result<JobEnd> {
         if let Some(sabotage) = self.sabotage {
             sabotage.at_the_end(&self.place.out, &self.place.tmp, &self.mark);
@@ -310,30 +316,30 @@ impl<'a> Job<'a> {
             findings.extend(verify(&self.world.segue, &self.source, &self.place.out, &self.place.tmp)?);
         }
         if findings.is_empty() {
-            findings.extend(self.once_more(&done, tally)?);
+            findings.extend(self.repeat_completed(&done, tally)?);
         }
         Ok(self.ended(findings, fixed, done.code))
     }
 
-    /// The same command on a complete job does nothing.
-    fn once_more(&mut self, done: &Ended, tally: &mut Tally) -> Result<Vec<Finding>> {
-        let look = |out: &Path| -> Vec<_> {
+    /// Checks that the same command on a completed job does nothing.
+    fn repeat_completed(&mut self, done: &Ended, tally: &mut Tally) -> Result<Vec<Finding>> {
+        let listing = |out: &Path| -> Vec<_> {
             let times = |name: String| std::fs::metadata(out.join(&name)).and_then(|f| f.modified()).ok();
             crate::result::files(out).into_iter().map(|name| (name.clone(), times(name))).collect()
         };
-        let before = look(&self.place.out);
+        let before = listing(&self.place.out);
         let mut rng = fastrand::Rng::with_seed(0);
-        let end = self.live(&[], &mut rng, tally)?;
+        let end = self.run_life(&[], &mut rng, tally)?;
         let again = &end.ended[0];
         let mut findings = self.orphans();
-        if again.code != Some(0) || !again.already || look(&self.place.out) != before {
-            let what = format!("a completed job was done again: {}", again.words());
+        if again.code != Some(0) || !again.already || listing(&self.place.out) != before {
+            let what = format!("a completed job was done again: {}", again.describe());
             findings.push(Finding::new(Broken::Doubled, what));
         }
-        if let (Some(said), Some(now)) = (&done.finished, &again.finished)
-            && said != now
+        if let (Some(before), Some(now)) = (&done.finished, &again.finished)
+            && before != now
         {
-            findings.push(Finding::new(Broken::Doubled, "two manifests were told".to_owned()));
+            findings.push(Finding::new(Broken::Doubled, "two different manifests were reported".to_owned()));
         }
         findings.extend(self.world.backend.leftovers(self.place));
         Ok(findings)
@@ -351,7 +357,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Lets a command have no settings from outside but where the models are.
+/// Removes settings from the environment of a command, except for the model folder.
 pub fn clean_environment(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
@@ -361,8 +367,7 @@ pub fn clean_environment(command: &mut Command) {
     }
 }
 
-/// Whether `segue verify` finds the result in `out` the same as the source; what it says if
-/// not.
+/// Runs `segue verify` on the result in `out`; a finding if it differs from the source.
 ///
 /// # Errors
 /// A program that cannot be started.
@@ -371,14 +376,14 @@ pub fn verify(segue: &Path, source: &Path, out: &Path, tmp: &Path) -> Result<Opt
     let Some(joined) = joined else { return Ok(None) };
     let mut verify = Command::new(segue);
     verify.arg("verify").arg(source).arg(out.join(joined)).env("TMPDIR", tmp);
-    let said = verify.output()?;
-    Ok((!said.status.success()).then(|| {
-        let words = String::from_utf8_lossy(&said.stdout).trim().replace('\n', " / ");
-        Finding::new(Broken::Uncertified, format!("segue verify: {} {words}", said.status))
+    let output = verify.output()?;
+    Ok((!output.status.success()).then(|| {
+        let words = String::from_utf8_lossy(&output.stdout).trim().replace('\n', " / ");
+        Finding::new(Broken::Uncertified, format!("segue verify: {} {words}", output.status))
     }))
 }
 
-/// Numbers of signals as a process's end tells them.
+/// Signal numbers as in an exit status.
 mod libc_signal {
     use nix::sys::signal::Signal;
     pub const INT: i32 = Signal::SIGINT as i32;

@@ -1,9 +1,8 @@
-//! Real `segue` processes on real files, killed, stopped and starved at random; after each
-//! life, and at the end of each job, the promises are checked from outside.
+//! Torture test: real `segue` processes on real files are killed, stopped and limited in their
+//! resources at random; the results are checked after each life and at the end of each job.
 //!
-//! A *job* is one command that is given again and again until it ends. A *life* is one
-//! process of it. All that is done to a job follows from the seed and the job's number;
-//! when exactly it happens is up to the machine.
+//! A *job* is one command, repeated until it succeeds. A *life* is one process of it. The seed
+//! and the job's number determine the faults; their exact moments depend on the machine.
 
 mod backend;
 mod embedded;
@@ -44,19 +43,19 @@ use place::Place;
 use script::{Able, Script, Work};
 use source::Source;
 
-/// What jobs run on.
+/// The backend of the jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum OnWhat {
-    /// `segue run`: each process is a whole job, over a database in a folder
+    /// `segue run`: each process runs a whole job, with a database in a folder
     Embedded,
-    /// Many `segue worker` processes over one folder
+    /// Many `segue worker` processes on one folder
     Fleet,
-    /// Many `segue worker` processes over an AWS emulator
+    /// Many `segue worker` processes on an AWS emulator
     Aws,
 }
 
 impl OnWhat {
-    /// Its name on the command line.
+    /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             OnWhat::Embedded => "embedded",
@@ -66,56 +65,56 @@ impl OnWhat {
     }
 }
 
-/// What to do, and for how long.
+/// Settings of a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The program.
+    /// The program `segue`.
     pub segue: PathBuf,
     /// Folder for sources, jobs and logs.
     pub work: PathBuf,
-    /// Where the random numbers begin.
+    /// Seed of the random numbers.
     pub seed: u64,
-    /// New jobs are started for so long.
+    /// How long new jobs are started.
     pub time: Duration,
-    /// Only this job.
+    /// Run only this job.
     pub job: Option<u64>,
-    /// Jobs at the same time.
+    /// Concurrent jobs.
     pub at_once: usize,
-    /// A deliberate break.
+    /// Deliberate damage.
     pub sabotage: Option<Sabotage>,
-    /// What the jobs run on.
+    /// The backend of the jobs.
     pub backend: OnWhat,
     /// The program `segue-fleet`, for the AWS backend.
     pub helper: Option<PathBuf>,
 }
 
-/// A bout in which there is time for stops that are longer than a lease.
+/// Shortest run that includes stops longer than a lease.
 const LONG_ENOUGH: Duration = Duration::from_secs(120);
 
-/// What is expected of one kind of job, once it is known.
+/// The expected result of one kind of job, once it is computed.
 type Slot = Arc<Mutex<Option<Expected>>>;
 
-/// What all jobs share.
+/// State shared by all jobs.
 pub(crate) struct World {
     segue: PathBuf,
     sources: PathBuf,
     making: Mutex<()>,
-    /// Whether there is one job only, which has all the time that it takes.
+    /// Whether there is only one job, without a time limit.
     alone: bool,
     work: PathBuf,
     seed: u64,
     able: Able,
     backend: Box<dyn Backend>,
-    /// What asks for each kind of work.
+    /// Provides the recipe arguments of each kind of work.
     recipes: Arc<Embedded>,
     sabotage: Option<Sabotage>,
     expected: Mutex<HashMap<(Source, Work), Slot>>,
 }
 
-/// Runs jobs until the time is over; says on stderr how it goes on.
+/// Runs jobs until the time is over; reports findings on stderr.
 ///
 /// # Errors
-/// What keeps the harness itself from working: no ffmpeg, no folder, a reference that fails.
+/// Errors of the harness itself: no ffmpeg, no folder, a failing reference run.
 pub fn torture(plan: &Plan) -> Result<Tally> {
     let world = World::new(plan)?;
     if plan.backend != OnWhat::Embedded {
@@ -127,7 +126,7 @@ pub fn torture(plan: &Plan) -> Result<Tally> {
     std::thread::scope(|scope| {
         let at_once = if world.alone { 1 } else { plan.at_once.max(1) };
         let clock = scope.spawn(|| {
-            let mut patience = Patience::of(plan.time);
+            let mut patience = Patience::new(plan.time);
             while !patience.is_over() && !stop.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(100));
             }
@@ -141,7 +140,7 @@ pub fn torture(plan: &Plan) -> Result<Tally> {
                         if world.alone {
                             stop.store(true, Ordering::Relaxed);
                         }
-                        if let Err(error) = world.one(number, &stop, &tally) {
+                        if let Err(error) = world.run_job(number, &stop, &tally) {
                             stop.store(true, Ordering::Relaxed);
                             locked(&failed).get_or_insert(error);
                         }
@@ -175,8 +174,8 @@ impl World {
         let long_stops = plan.time >= LONG_ENOUGH;
         let able = Able { small_disk: place::can_mount(&work), model, long_stops };
         for (able, what) in [
-            (able.small_disk, "no small disk can be mounted (that takes root): no disk gets full"),
-            (able.model, "SEGUE_MODEL_DIR names no folder with base.en: nothing is transcribed"),
+            (able.small_disk, "no small disk can be mounted (that needs root): full disks are not tested"),
+            (able.model, "SEGUE_MODEL_DIR contains no base.en: transcription is not tested"),
         ] {
             if !able {
                 eprintln!("note: {what}");
@@ -202,11 +201,11 @@ impl World {
         })
     }
 
-    /// Runs the job of that number.
-    fn one(&self, number: u64, stop: &AtomicBool, tally: &Mutex<Tally>) -> Result<()> {
+    /// Runs the job with this number.
+    fn run_job(&self, number: u64, stop: &AtomicBool, tally: &Mutex<Tally>) -> Result<()> {
         let script = match self.sabotage {
             Some(sabotage) => sabotage.script(),
-            None => Script::of(self.seed, number, self.able),
+            None => Script::new(self.seed, number, self.able),
         };
         self.source(&script)?;
         let expected = self.expected(&script)?;
@@ -218,9 +217,9 @@ impl World {
         let over = || !self.alone && stop.load(Ordering::Relaxed);
         let mut end = job.run(&over, &mut own)?;
         own.jobs = 1;
-        let well = end.findings.is_empty();
-        own.completed = u64::from(well && end.code == Some(0));
-        own.refused = u64::from(well && end.code == Some(3));
+        let ok = end.findings.is_empty();
+        own.completed = u64::from(ok && end.code == Some(0));
+        own.refused = u64::from(ok && end.code == Some(3));
         own.add_findings(&end.findings);
         if end.findings.is_empty() {
             place.remove()?;
@@ -231,7 +230,7 @@ impl World {
         Ok(())
     }
 
-    /// Says what was found, and keeps what is left of the job.
+    /// Reports the findings, and keeps the files of the job.
     fn keep(&self, number: u64, script: &Script, place: &Place, end: &mut JobEnd) -> Result<()> {
         let replay = format!("cargo xtask torture --seed {} --job {number}", self.seed);
         let first = format!("{script:?}\nreplay: {replay}");
@@ -245,9 +244,9 @@ impl World {
         Ok(())
     }
 
-    /// What an undisturbed run of the same command comes to.
+    /// The result of an undisturbed run of the same command.
     fn expected(&self, script: &Script) -> Result<Expected> {
-        // each task has one thread, so that the number of workers does not matter
+        // each task has one thread, so that the result does not depend on the number of workers
         let key = (script.source, script.work);
         let slot = Arc::clone(locked(&self.expected).entry(key).or_default());
         let mut slot = locked(&slot);
@@ -262,8 +261,8 @@ impl World {
         let end = job.run(&|| false, &mut Tally::default())?;
         ensure!(end.findings.is_empty(), "an undisturbed run: {}", end.log.join("\n"));
         let code = end.code.context("an undisturbed run without an end")?;
-        let good = if script.source.is_good() { 0 } else { 3 };
-        ensure!(code == good, "an undisturbed run on {:?} ended with {code}", script.source);
+        let wanted = if script.source.is_good() { 0 } else { 3 };
+        ensure!(code == wanted, "an undisturbed run on {:?} ended with {code}", script.source);
         let source = script.source.path(&self.sources);
         let verified = code == 0
             && script.work.copies()
@@ -274,10 +273,10 @@ impl World {
         Ok(expected)
     }
 
-    /// The path of its source, which is made if it is not there.
+    /// The path of its source, which is generated if it does not exist.
     fn source(&self, script: &Script) -> Result<PathBuf> {
         let _one_at_a_time = locked(&self.making);
-        source::made(script.source, &self.sources)
+        source::generated(script.source, &self.sources)
     }
 
     fn source_bytes(&self, script: &Script) -> Result<u64> {

@@ -1,4 +1,4 @@
-//! One life of a job: a program from its start to its end, and what is done to it on the way.
+//! One life of a job: a program from start to end, and the faults injected meanwhile.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,44 +17,44 @@ use crate::place::Place;
 use crate::processes::{file_table, marked, send};
 use crate::program::{Ended, Program, Role};
 
-/// The longest that a life may take when it gets little of a machine.
+/// Timeout of a life, for busy machines.
 const LONGEST: Duration = Duration::from_secs(600);
-/// How long the last lines may take to come when the program has ended.
-const LAST_WORDS: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Between two looks for a child to do something to.
-const AGAIN: Duration = Duration::from_millis(4);
+/// Timeout for the last lines of output after the end of the program.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_EVERY: Duration = Duration::from_millis(10);
+/// Interval at which a child process to inject a fault into is searched for.
+const RETRY_AFTER: Duration = Duration::from_millis(4);
 
-/// A fault that was met, and the stage in which it was.
+/// An injected fault, and the stage in which it happened.
 #[derive(Debug, Clone, Copy)]
 pub struct Met {
-    /// What.
+    /// The fault.
     pub fault: Fault,
-    /// Where.
+    /// The stage.
     pub stage: Stage,
 }
 
 /// How a life ended.
 #[derive(Debug)]
 pub struct LifeEnd {
-    /// The program that did the job, first, and others beside it.
+    /// The ended programs, that of the job first.
     pub ended: Vec<Ended>,
-    /// What was done.
+    /// The injected faults.
     pub met: Vec<Met>,
-    /// Whether it had to be killed because it did not end.
+    /// Whether it was killed at the timeout.
     pub hung: bool,
-    /// How long it was in each stage.
+    /// Duration of each stage.
     pub times: Times,
 }
 
 impl LifeEnd {
-    /// Whether a fault of that kind was met.
+    /// Whether a matching fault was injected.
     pub fn met(&self, is: impl Fn(Fault) -> bool) -> bool {
         self.met.iter().any(|met| is(met.fault))
     }
 }
 
-/// What a life needs to know.
+/// Parameters of a life.
 pub struct Life<'a> {
     /// The command of the job.
     pub command: &'a dyn Fn() -> Command,
@@ -62,13 +62,13 @@ pub struct Life<'a> {
     pub other: &'a dyn Fn() -> Command,
     /// Its folders.
     pub place: &'a Place,
-    /// What its processes are known by.
+    /// Mark of its processes.
     pub mark: &'a str,
-    /// How far it was when the life before ended.
+    /// Stage of the job at the end of the previous life.
     pub prior: Stage,
-    /// How long its stages take undisturbed.
+    /// Durations of its stages without faults.
     pub times: Times,
-    /// Its number.
+    /// Number of the life.
     pub number: usize,
 }
 
@@ -82,11 +82,11 @@ enum Act {
 struct Running<'a> {
     life: &'a Life<'a>,
     programs: Vec<Program>,
-    /// Of which the stdout has not ended.
+    /// Number of programs whose stdout is open.
     open: usize,
     send: Sender<(usize, String)>,
     lines: Receiver<(usize, String)>,
-    begun: Instant,
+    started: Instant,
     stage: Stage,
     begins: Vec<(Stage, Duration)>,
     waiting: Vec<Planned>,
@@ -109,7 +109,7 @@ impl Life<'_> {
             open: 0,
             send,
             lines,
-            begun: Instant::now(),
+            started: Instant::now(),
             stage: Stage::Starting,
             begins: vec![(Stage::Starting, Duration::ZERO)],
             waiting: planned.to_vec(),
@@ -121,10 +121,10 @@ impl Life<'_> {
         running.start()?;
         let hung = running.until_end()?;
         let met = std::mem::take(&mut running.met);
-        let times = Times::between(&running.begins, running.begun.elapsed());
+        let times = Times::between(&running.begins, running.started.elapsed());
         let ended = running.programs.into_iter().map(Program::end).collect::<Result<Vec<_>>>()?;
         for ended in &ended {
-            log.push(format!("  {:?} ended with {}", ended.role, ended.words()));
+            log.push(format!("  {:?} ended with {}", ended.role, ended.describe()));
         }
         Ok(LifeEnd { ended, met, hung, times })
     }
@@ -156,9 +156,9 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// True when it did not end by itself.
+    /// Runs until all programs have ended; returns whether the timeout was reached.
     fn until_end(&mut self) -> Result<bool> {
-        let mut patience = Patience::of(LONGEST);
+        let mut patience = Patience::new(LONGEST);
         loop {
             self.plan();
             self.act()?;
@@ -167,7 +167,7 @@ impl Running<'_> {
                 running += usize::from(program.is_running()?);
             }
             if running == 0 {
-                self.hear_the_rest();
+                self.read_remaining_lines();
                 return Ok(false);
             }
             if patience.is_over() {
@@ -175,43 +175,43 @@ impl Running<'_> {
                 return Ok(true);
             }
             let next = self.due.iter().map(|(at, _)| at.saturating_duration_since(Instant::now())).min();
-            match self.lines.recv_timeout(next.unwrap_or(LOOK_EVERY).min(LOOK_EVERY)) {
-                Ok((index, line)) => self.hear(index, &line),
+            match self.lines.recv_timeout(next.unwrap_or(POLL_EVERY).min(POLL_EVERY)) {
+                Ok((index, line)) => self.read_line(index, &line),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }
     }
 
-    /// What was said last, until every stdout has ended.
-    fn hear_the_rest(&mut self) {
-        let mut patience = Patience::of(LAST_WORDS);
+    /// Reads the remaining lines, until every stdout is closed.
+    fn read_remaining_lines(&mut self) {
+        let mut patience = Patience::new(OUTPUT_TIMEOUT);
         while self.open > 0 && !patience.is_over() {
-            if let Ok((index, line)) = self.lines.recv_timeout(LOOK_EVERY) {
-                self.hear(index, &line);
+            if let Ok((index, line)) = self.lines.recv_timeout(POLL_EVERY) {
+                self.read_line(index, &line);
             }
         }
     }
 
-    fn hear(&mut self, index: usize, line: &str) {
+    fn read_line(&mut self, index: usize, line: &str) {
         if line.is_empty() {
             self.open -= 1;
             return;
         }
         let program = &mut self.programs[index];
-        let Some(event) = program.hear(line) else { return };
+        let Some(event) = program.record_event(line) else { return };
         if program.role() != Role::Intruder
             && let Some(stage) = stage_of(&event)
         {
-            // a life that goes on shows first what was done before
+            // a resumed life first reports the stages of earlier lives
             let stage = self.stage.max(stage).max(self.life.prior);
             if stage != self.stage {
-                self.begins.push((stage, self.begun.elapsed()));
+                self.begins.push((stage, self.started.elapsed()));
             }
             self.stage = stage;
         }
     }
 
-    /// Faults whose stage has come get their moment.
+    /// Schedules the faults whose stage has begun.
     fn plan(&mut self) {
         let reached = self.stage.max(self.life.prior);
         let (now, later) = self.waiting.drain(..).partition(|planned| planned.stage <= reached);
@@ -250,7 +250,7 @@ impl Running<'_> {
     }
 
     fn fault(&mut self, fault: Fault) -> Result<()> {
-        // who has ended cannot be met
+        // an ended program cannot get a fault
         let Some(pid) = self.target() else { return Ok(()) };
         let met = match fault {
             Fault::Kill => send(pid, Signal::SIGKILL),
@@ -264,7 +264,7 @@ impl Running<'_> {
                 self.after(time, Act::Continue(pid));
                 send(pid, Signal::SIGSTOP)
             }
-            Fault::KillChild | Fault::StopChild(_) => return self.meet_child(fault),
+            Fault::KillChild | Fault::StopChild(_) => return self.child_fault(fault),
             Fault::Memory(most) => limit(pid, Resource::As, most),
             Fault::Files(room) => limit(pid, Resource::Nofile, file_table(pid).unwrap_or(8) + room),
             Fault::FullDisk(free_after) => {
@@ -288,12 +288,12 @@ impl Running<'_> {
         Ok(())
     }
 
-    fn meet_child(&mut self, fault: Fault) -> Result<()> {
+    fn child_fault(&mut self, fault: Fault) -> Result<()> {
         let own = |pid: i32| self.programs.iter().any(|program| program.pid == pid);
         let children: Vec<_> =
             marked(self.life.mark).into_iter().filter(|process| !own(process.pid)).collect();
         if children.is_empty() {
-            self.after(AGAIN, Act::Do(fault));
+            self.after(RETRY_AFTER, Act::Do(fault));
             return Ok(());
         }
         let child = &children[self.rng.usize(0..children.len())];
@@ -311,7 +311,7 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Who does the job now.
+    /// The process that runs the job.
     fn target(&mut self) -> Option<i32> {
         let able = self.programs.iter_mut().filter(|program| program.role() != Role::Intruder);
         able.filter_map(|program| program.is_running().ok()?.then_some(program.pid)).next()
@@ -327,11 +327,11 @@ impl Running<'_> {
     }
 
     fn at(&self) -> String {
-        format!("{:.3} s", self.begun.elapsed().as_secs_f64())
+        format!("{:.3} s", self.started.elapsed().as_secs_f64())
     }
 }
 
-/// The stage that an event shows.
+/// The stage that an event reports.
 fn stage_of(event: &Value) -> Option<Stage> {
     match event["event"].as_str()? {
         "state" => Stage::of_state(event["state"].as_str()?),
@@ -346,7 +346,7 @@ fn stage_of(event: &Value) -> Option<Stage> {
     }
 }
 
-/// Lets a process have so much of something and no more.
+/// Sets a resource limit of a process.
 pub fn limit(pid: i32, what: Resource, most: u64) -> bool {
     let limit = Rlimit { current: Some(most), maximum: Some(most) };
     prlimit(Pid::from_raw(pid), what, limit).is_ok()

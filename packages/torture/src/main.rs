@@ -1,4 +1,4 @@
-//! `segue-torture`: what `cargo xtask torture` runs.
+//! `segue-torture`, the program behind `cargo xtask torture`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,38 +7,38 @@ use std::time::Duration;
 use clap::Parser;
 use segue_torture::{OnWhat, Plan, Sabotage, torture};
 
-/// Kills, stops and starves real processes on real files, and looks whether anything is lost
+/// Kill, stop and limit real processes on real files, and check that no work is lost
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask torture", max_term_width = 100)]
 struct Cli {
-    /// Minutes for which jobs are started [default: 5]
+    /// Minutes during which jobs are started [default: 5]
     #[arg(long, value_name = "M")]
     minutes: Option<u64>,
-    /// Seconds, instead
+    /// The same in seconds
     #[arg(long, value_name = "S", conflicts_with = "minutes")]
     seconds: Option<u64>,
-    /// Where the random numbers begin
+    /// Seed of the random numbers
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What the jobs run on
+    /// Backend of the jobs
     #[arg(long, value_enum, default_value_t = OnWhat::Embedded)]
     backend: OnWhat,
-    /// Only the job of this number, as a finding is replayed
+    /// Run only the job with this number, to replay a finding
     #[arg(long, value_name = "NUMBER")]
     job: Option<u64>,
-    /// Jobs at the same time
+    /// Concurrent jobs
     #[arg(long, value_name = "N", default_value_t = 4)]
     at_once: usize,
-    /// The program
+    /// The program segue
     #[arg(long, value_name = "PROGRAM", env = "SEGUE_BIN")]
     segue: PathBuf,
     /// The program segue-fleet, for --backend aws
     #[arg(long, value_name = "PROGRAM", env = "SEGUE_FLEET_BIN")]
     helper: Option<PathBuf>,
-    /// Folder for sources, jobs and logs [default: segue-torture in the folder for temporary files]
+    /// Folder for sources, jobs and logs [default: segue-torture in the temporary folder]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
-    /// Break this promise deliberately, in one job; the run must be red
+    /// Damage this deliberately, in one job; the run must fail
     #[arg(long, value_enum, value_name = "WHAT")]
     sabotage: Option<Sabotage>,
 }

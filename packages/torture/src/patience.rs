@@ -1,11 +1,11 @@
-//! A limit on waiting that does not count while this process itself was stopped.
+//! A timeout that excludes the time during which this process itself was stopped.
 
 use std::time::{Duration, Instant};
 
-/// The most that may pass between two looks; the rest is taken for a pause of our own.
-const MOST: Duration = Duration::from_millis(500);
+/// Longest time counted between two checks; more means that this process was stopped.
+const LONGEST_STEP: Duration = Duration::from_millis(500);
 
-/// Time that was waited, by many looks.
+/// A timeout, measured by frequent checks.
 #[derive(Debug)]
 pub struct Patience {
     left: Duration,
@@ -13,16 +13,16 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// So much, from now on.
-    pub fn of(limit: Duration) -> Patience {
+    /// A timeout of `limit` from now.
+    pub fn new(limit: Duration) -> Patience {
         Patience { left: limit, last: Instant::now() }
     }
 
-    /// Looks at the clock; whether it is over. To be called much more often than every
-    /// half second.
+    /// Checks the clock; returns whether the timeout is over. Must be called much more often than
+    /// every half second.
     pub fn is_over(&mut self) -> bool {
         let now = Instant::now();
-        self.left = self.left.saturating_sub((now - self.last).min(MOST));
+        self.left = self.left.saturating_sub((now - self.last).min(LONGEST_STEP));
         self.last = now;
         self.left.is_zero()
     }
@@ -34,12 +34,12 @@ mod tests {
 
     #[test]
     fn a_pause_counts_half_a_second() {
-        let mut patience = Patience::of(Duration::from_secs(2));
+        let mut patience = Patience::new(Duration::from_secs(2));
         patience.last = Instant::now().checked_sub(Duration::from_secs(3_600)).unwrap();
         assert!(!patience.is_over());
         assert!(
             patience.left > Duration::from_millis(1_400) && patience.left <= Duration::from_millis(1_500)
         );
-        assert!(Patience::of(Duration::ZERO).is_over());
+        assert!(Patience::new(Duration::ZERO).is_over());
     }
 }

@@ -7,30 +7,30 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-/// Room on a small disk for this many times the source, and a little.
+/// Size of a small disk: a multiple of the source, plus a constant.
 const DISK_TIMES: u64 = 4;
 const DISK_EXTRA: u64 = 8 << 20;
 
-/// Where a job lives while it is tortured.
+/// The folders of a job.
 #[derive(Debug)]
 pub struct Place {
-    /// All of it.
+    /// Root of all folders.
     pub root: PathBuf,
-    /// The output folder, which is not made.
+    /// The output folder, not created.
     pub out: PathBuf,
-    /// Where its programs put temporary files.
+    /// Temporary files of its programs.
     pub tmp: PathBuf,
-    /// Where unfinished work is kept, if not in the output folder.
+    /// State folder, if not in the output folder.
     pub state: Option<PathBuf>,
-    /// A disk of its own, mounted.
+    /// A mounted small disk.
     disk: Option<PathBuf>,
 }
 
 impl Place {
-    /// Makes the folders under `root`, which is emptied first.
+    /// Creates the folders under `root`, which is emptied first.
     ///
     /// # Errors
-    /// Folders that cannot be made, or a disk that cannot be mounted.
+    /// Folders that cannot be created, or a disk that cannot be mounted.
     pub fn make(root: &Path, own_state: bool, disk_for: Option<u64>) -> Result<Place> {
         remove(root)?;
         let tmp = root.join("tmp");
@@ -58,14 +58,14 @@ impl Place {
         Ok(())
     }
 
-    /// Gives the disk its room again.
+    /// Frees the space of the disk.
     pub fn free_disk(&self) {
         if let Some(disk) = &self.disk {
             let _ = fs::remove_file(disk.join("filler"));
         }
     }
 
-    /// Copies what is on the disk beside it and gives the disk back.
+    /// Copies the contents of the disk into `root`.
     ///
     /// # Errors
     /// Files that cannot be copied.
@@ -90,7 +90,7 @@ impl Place {
 
     fn unmount(&mut self) {
         if let Some(disk) = self.disk.take() {
-            // a process that still has a file open there keeps it until it ends
+            // lazily: a process may still have a file open there
             let _ = umount2(&disk, MntFlags::MNT_DETACH);
         }
     }
@@ -102,7 +102,7 @@ impl Drop for Place {
     }
 }
 
-/// Whether a small disk can be mounted here; that takes root.
+/// Whether a small disk can be mounted here, which needs root.
 pub fn can_mount(folder: &Path) -> bool {
     let tried = folder.join("disk-tried");
     let able = mounted(&tried, 1 << 20).is_ok();

@@ -1,5 +1,4 @@
-//! Processes of a job, found by a mark in their environment: what a program starts
-//! inherits it.
+//! Processes of a job, found by a mark in their environment, which child processes inherit.
 
 use std::fs;
 use std::time::Duration;
@@ -9,19 +8,19 @@ use nix::unistd::Pid;
 
 use crate::patience::Patience;
 
-/// Name of the variable that carries the mark.
-pub const MARK: &str = "SEGUE_TORTURE_MARK";
+/// Name of the variable that carries the mark. Segue passes it on to every program that it starts.
+pub const MARK: &str = "SEGUE_MARK";
 
-/// A living process.
+/// A running process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its number.
+    /// Process id.
     pub pid: i32,
-    /// Its command line, shortened.
+    /// Command line, truncated.
     pub line: String,
 }
 
-/// Living processes with this mark.
+/// Running processes with this mark.
 pub fn marked(mark: &str) -> Vec<Process> {
     let wanted = format!("{MARK}={mark}");
     let mut found = Vec::new();
@@ -29,7 +28,7 @@ pub fn marked(mark: &str) -> Vec<Process> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
-        // another user's process, or one that has just ended, cannot be one of ours
+        // processes of other users and ended processes are not readable
         let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { continue };
         if environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()) {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -40,12 +39,12 @@ pub fn marked(mark: &str) -> Vec<Process> {
     found
 }
 
-/// How long processes may take to go after the program that started them is dead.
-const GOING: Duration = Duration::from_secs(10);
+/// How long processes may run after the program that started them has ended.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Waits until processes with this mark are gone; those that stay are killed and returned.
+/// Waits until no process with this mark is left; kills and returns those that stay.
 pub fn none_left(mark: &str) -> Vec<Process> {
-    let mut patience = Patience::of(GOING);
+    let mut patience = Patience::new(EXIT_TIMEOUT);
     loop {
         let left = marked(mark);
         if left.is_empty() || patience.is_over() {
@@ -58,18 +57,18 @@ pub fn none_left(mark: &str) -> Vec<Process> {
     }
 }
 
-/// Sends a signal; whether there was a process to get it.
+/// Sends a signal; returns whether the process exists.
 pub fn send(pid: i32, signal: Signal) -> bool {
     kill(Pid::from_raw(pid), signal).is_ok()
 }
 
-/// Bytes of address space that a process has.
+/// Address space of a process, bytes.
 pub fn address_space(pid: i32) -> Option<u64> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     Some(statm.split_whitespace().next()?.parse::<u64>().ok()? * rustix::param::page_size() as u64)
 }
 
-/// The highest number of an open file of a process, plus one.
+/// The highest file descriptor of a process, plus one.
 pub fn file_table(pid: i32) -> Option<u64> {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     let numbers = open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u64>().ok());

@@ -1,4 +1,4 @@
-//! One running program: its events as they come, its end when it comes.
+//! One running program: its events and its end.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -15,67 +15,67 @@ use serde_json::Value;
 
 use crate::processes::send;
 
-/// What a program is for.
+/// Purpose of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// It does the job.
+    /// Runs the job.
     Main,
-    /// It was told to do the same job at the same time.
+    /// Runs the same job at the same time.
     Twin,
-    /// It was told to do another job in the same folder.
+    /// Runs another job in the same folder.
     Intruder,
 }
 
 /// How a program ended.
 #[derive(Debug, Clone)]
 pub struct Ended {
-    /// What it was for.
+    /// Its purpose.
     pub role: Role,
     /// Exit code; absent when a signal ended it.
     pub code: Option<i32>,
     /// Signal that ended it.
     pub signal: Option<i32>,
-    /// What it said on stderr.
+    /// Its stderr.
     pub stderr: String,
-    /// The manifest that it said it had published.
+    /// The manifest that it reported.
     pub finished: Option<Value>,
-    /// Whether it said that there was nothing left to do.
+    /// Whether it reported that the job was already complete.
     pub already: bool,
 }
 
 impl Ended {
-    /// Whether it only found another one at work in its folder.
+    /// Whether it ended because another process uses its folder.
     pub fn was_turned_away(&self) -> bool {
         self.code == Some(2) && self.stderr.contains("another segue is at work")
     }
 
-    /// Its end in a few words.
-    pub fn words(&self) -> String {
+    /// Exit status and stderr, in one line.
+    pub fn describe(&self) -> String {
         let how = match (self.code, self.signal) {
             (Some(code), _) => format!("exit {code}"),
             (None, Some(signal)) => format!("signal {signal}"),
             (None, None) => "no end".to_owned(),
         };
-        let said = self.stderr.trim().replace('\n', " / ");
-        if said.is_empty() { how } else { format!("{how}: {said}") }
+        let stderr = self.stderr.trim().replace('\n', " / ");
+        if stderr.is_empty() { how } else { format!("{how}: {stderr}") }
     }
 }
 
 /// A running program.
 pub struct Program {
-    /// Its process.
+    /// Process id.
     pub pid: i32,
     role: Role,
     child: Child,
     stderr: Option<PathBuf>,
-    deaf: Arc<AtomicBool>,
+    output_closed: Arc<AtomicBool>,
     status: Option<ExitStatus>,
     events: Vec<Value>,
 }
 
 impl Program {
-    /// Starts it; every line of its stdout is sent as `(index, line)`, and an empty one at
-    /// the end. With a file for stderr, else without stdin and stderr.
+    /// Starts it. Sends every line of its stdout as `(index, line)`, and an empty line at the end.
+    /// Without a file for `stderr`, stderr is discarded.
     ///
     /// # Errors
     /// A program that cannot be started.
@@ -93,31 +93,31 @@ impl Program {
         };
         let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         let stdout = child.stdout.take().context("its stdout is piped")?;
-        let deaf = Arc::new(AtomicBool::new(false));
-        let heard = Arc::clone(&deaf);
-        std::thread::spawn(move || listen(stdout, index, &lines, &heard));
+        let output_closed = Arc::new(AtomicBool::new(false));
+        let closed = Arc::clone(&output_closed);
+        std::thread::spawn(move || read_lines(stdout, index, &lines, &closed));
         let pid = i32::try_from(child.id())?;
-        Ok(Program { pid, role, child, stderr, deaf, status: None, events: Vec::new() })
+        Ok(Program { pid, role, child, stderr, output_closed, status: None, events: Vec::new() })
     }
 
-    /// What it is for.
+    /// Its purpose.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// Keeps a line that it wrote; the event in it.
-    pub fn hear(&mut self, line: &str) -> Option<Value> {
+    /// Records a line of its stdout; returns the event in it.
+    pub fn record_event(&mut self, line: &str) -> Option<Value> {
         let event: Value = serde_json::from_str(line).ok()?;
         self.events.push(event.clone());
         Some(event)
     }
 
-    /// Reads its stdout no more.
+    /// Stops reading its stdout.
     pub fn close_output(&self) {
-        self.deaf.store(true, Ordering::Relaxed);
+        self.output_closed.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it still runs.
+    /// Whether it is running.
     ///
     /// # Errors
     /// A process that cannot be waited for.
@@ -128,7 +128,7 @@ impl Program {
         Ok(self.status.is_none())
     }
 
-    /// How it ended; a program that still runs is killed.
+    /// Kills it if it is still running, and returns its end.
     ///
     /// # Errors
     /// A process that cannot be waited for.
@@ -151,11 +151,11 @@ impl Program {
     }
 }
 
-/// Reads lines to the end, or until nobody wants them.
-fn listen(stdout: ChildStdout, index: usize, lines: &Sender<(usize, String)>, deaf: &AtomicBool) {
+/// Sends lines until the end of stdout, or until it is closed.
+fn read_lines(stdout: ChildStdout, index: usize, lines: &Sender<(usize, String)>, closed: &AtomicBool) {
     for line in BufReader::new(stdout).lines() {
         let Ok(line) = line else { break };
-        if deaf.load(Ordering::Relaxed) || lines.send((index, line)).is_err() {
+        if closed.load(Ordering::Relaxed) || lines.send((index, line)).is_err() {
             break;
         }
     }

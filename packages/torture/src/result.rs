@@ -1,4 +1,4 @@
-//! What lies in an output folder, and whether it is what it says it is.
+//! Checks of an output folder against its manifest and certificate.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,22 +12,22 @@ use sha2::{Digest, Sha256};
 
 use crate::finding::{Broken, Finding};
 
-/// Name of the list.
+/// Name of the manifest.
 const MANIFEST: &str = "manifest.json";
-/// Beginnings of the names under which results are published.
+/// Prefixes of the names of published files.
 const PUBLIC: [&str; 5] = ["final.", "transcript.", "thumbnail.", "certificate.", "manifest."];
 
-/// A complete result as it can be compared: what differs from job to job is left out.
+/// A complete result without the values that differ between jobs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fixed {
-    /// The manifest without ids, terms and what depends on them.
+    /// The manifest without ids, terms and values derived from them.
     manifest: Value,
     /// The certificate without the hash of the plan, which names the job.
     certificate: Value,
 }
 
 impl Fixed {
-    /// What is different in `other`.
+    /// The first difference from `other`.
     pub fn difference(&self, other: &Fixed) -> Option<String> {
         let parts = [
             ("manifest", &self.manifest, &other.manifest),
@@ -37,7 +37,7 @@ impl Fixed {
     }
 }
 
-/// Files in a folder and below, by their path in it; `.segue` is no result.
+/// Relative paths of the files in a folder and its subfolders, without `.segue`.
 pub fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     collect(folder, folder, &mut found);
@@ -58,8 +58,8 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// Checks a folder in which a job is complete: one manifest, every file that it names and
-/// no other, and a certificate that passes.
+/// Checks the folder of a complete job: one manifest, exactly the files that it lists, and a
+/// certificate that passes.
 pub fn complete(out: &Path) -> Result<(Manifest, Fixed), Vec<Finding>> {
     let one = |broken, what: String| vec![Finding::new(broken, what)];
     let bytes = fs::read(out.join(MANIFEST))
@@ -69,7 +69,7 @@ pub fn complete(out: &Path) -> Result<(Manifest, Fixed), Vec<Finding>> {
     let mut found = Vec::new();
     let mut named: Vec<String> = manifest.outputs.iter().map(|output| output.name.clone()).collect();
     for name in &named {
-        if let Some(what) = unlike(&manifest, name, &out.join(name)) {
+        if let Some(what) = mismatch(&manifest, name, &out.join(name)) {
             let broken = if out.join(name).exists() { Broken::Partial } else { Broken::Lost };
             found.push(Finding::new(broken, what));
         }
@@ -77,7 +77,7 @@ pub fn complete(out: &Path) -> Result<(Manifest, Fixed), Vec<Finding>> {
     named.push(MANIFEST.to_owned());
     for name in files(out).into_iter().filter(|name| !named.contains(name)) {
         let broken = if name.contains("manifest") { Broken::Doubled } else { Broken::Orphan };
-        found.push(Finding::new(broken, format!("{name} is there and the manifest does not name it")));
+        found.push(Finding::new(broken, format!("{name} exists and is not in the manifest")));
     }
     let certificate = certificate(&manifest, out);
     if let Err(finding) = &certificate {
@@ -110,7 +110,7 @@ fn certificate(manifest: &Manifest, out: &Path) -> Result<Value, Finding> {
     if let Some(media) = media
         && certificate["media"]["result_sha256"] != media.sha256.as_str()
     {
-        return Err(bad(format!("the certificate is of another file than {}", media.name)));
+        return Err(bad(format!("the certificate is not of {}", media.name)));
     }
     if certificate["plan"] != manifest.plan.0.as_str() {
         return Err(bad("the certificate is of another plan".to_owned()));
@@ -118,38 +118,38 @@ fn certificate(manifest: &Manifest, out: &Path) -> Result<Value, Finding> {
     Ok(certificate)
 }
 
-/// Checks a folder in which a job is not complete: what is public must be what the
-/// manifest in the state says, if one is chosen.
+/// Checks the folder of an incomplete job: public files must match the manifest in the state, if one
+/// is committed.
 pub fn incomplete(out: &Path, chosen: Option<&Manifest>) -> Vec<Finding> {
     let public = |name: &String| PUBLIC.iter().any(|start| name.starts_with(start));
     let partial = |name: String| {
         let what = match chosen {
-            None => Some(format!("{name} is public and no manifest is chosen")),
-            Some(manifest) => unlike(manifest, &name, &out.join(&name)),
+            None => Some(format!("{name} is public and no manifest is committed")),
+            Some(manifest) => mismatch(manifest, &name, &out.join(&name)),
         };
         what.map(|what| Finding::new(Broken::Partial, what))
     };
     files(out).into_iter().filter(public).filter_map(partial).collect()
 }
 
-/// The manifest that a job has chosen, out of its state folder.
+/// The committed manifest in a state folder.
 pub fn chosen(state: &Path) -> Option<Manifest> {
     let jobs = fs::read_dir(state.join("media/jobs")).ok()?;
     let bytes = jobs.flatten().find_map(|job| fs::read(job.path().join(MANIFEST)).ok())?;
     Manifest::decode(&bytes).ok()
 }
 
-/// How a file differs from what the manifest says of it.
-fn unlike(manifest: &Manifest, name: &str, path: &Path) -> Option<String> {
-    let Some(said) = manifest.outputs.iter().find(|output| output.name == name) else {
-        return Some(format!("{name} is public and its manifest does not name it"));
+/// How a file differs from its entry in the manifest.
+fn mismatch(manifest: &Manifest, name: &str, path: &Path) -> Option<String> {
+    let Some(entry) = manifest.outputs.iter().find(|output| output.name == name) else {
+        return Some(format!("{name} is public and not in the manifest"));
     };
     match sha256(path) {
         Err(error) => Some(format!("{name}: {error}")),
-        Ok((bytes, hash)) if bytes == said.bytes && hash == said.sha256 => None,
+        Ok((bytes, hash)) if bytes == entry.bytes && hash == entry.sha256 => None,
         Ok((bytes, hash)) => Some(format!(
             "{name} has {bytes} bytes, sha256 {hash}; its manifest says {} and {}",
-            said.bytes, said.sha256
+            entry.bytes, entry.sha256
         )),
     }
 }
@@ -199,7 +199,7 @@ fn first_difference(at: &str, a: &Value, b: &Value) -> Option<String> {
     }
 }
 
-/// Every path below a folder, for what should be empty.
+/// All paths below a folder.
 pub fn everything(folder: &Path) -> Vec<PathBuf> {
     files(folder).into_iter().map(|name| folder.join(name)).collect()
 }

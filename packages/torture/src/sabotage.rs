@@ -1,4 +1,4 @@
-//! Deliberate breaks of each promise, so that it is seen that the checks see them.
+//! Sabotage: deliberate violations, which show that the checks detect them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,26 +15,26 @@ use crate::result::sha256;
 use crate::script::{Script, Work};
 use crate::source::Source;
 
-/// What is broken.
+/// Kind of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Sabotage {
-    /// Nothing: the same job, and all is well.
+    /// None: the run must be clean.
     Nothing,
-    /// The final file is changed after it was published.
+    /// The final file is changed after publishing.
     TamperedFinal,
-    /// The final file is another one, and the manifest says so.
+    /// The final file is another one, and the manifest matches it.
     OtherFinal,
-    /// The manifest says that it was made from another source.
+    /// The manifest names another source.
     OtherManifest,
-    /// There is no certificate, and the manifest knows of none.
+    /// The certificate is missing, also in the manifest.
     MissingCertificate,
-    /// The final file is gone.
+    /// The final file is missing.
     MissingFinal,
-    /// The manifest is gone.
+    /// The manifest is missing.
     MissingManifest,
     /// There is a second manifest.
     SecondManifest,
-    /// The certificate does not pass, and the manifest has its hash.
+    /// The certificate does not pass, and the manifest matches it.
     FailedCertificate,
     /// A process is left.
     OrphanProcess,
@@ -42,15 +42,15 @@ pub enum Sabotage {
     TemporaryFile,
     /// The state is left.
     LeftState,
-    /// After a kill, half a file has a public name.
+    /// After a kill, a partial file has a public name.
     PartialFile,
-    /// After a kill, the state is gone.
+    /// After a kill, the state is missing.
     LostState,
-    /// After a kill, a completion is gone.
+    /// After a kill, a completion is missing.
     LostCompletion,
-    /// After a kill, a completion is another one.
+    /// After a kill, a completion has changed.
     OtherCompletion,
-    /// After a kill, a task that was done has been begun again.
+    /// After a kill, a completed task has been started again.
     TaskDoneAgain,
     /// After a kill, the job's count is off by one.
     WrongCount,
@@ -62,14 +62,14 @@ pub enum Sabotage {
     TooManyMessages,
     /// The program ends with a code that is not documented.
     UnknownExit,
-    /// The program blames the source for what is not its fault.
+    /// The program reports a source error for a good source.
     WrongBlame,
-    /// The program says that all is well and does nothing.
+    /// The program reports success and does nothing.
     NothingDone,
 }
 
 impl Sabotage {
-    /// Whether it is done to what a killed process left.
+    /// Whether it damages the state of a killed process.
     fn needs_a_kill(self) -> bool {
         use Sabotage as S;
         matches!(
@@ -87,7 +87,7 @@ impl Sabotage {
         )
     }
 
-    /// A job that is killed once while some of its parts are done, where that is needed.
+    /// A job that is killed once during its map tasks, where that is needed.
     pub(crate) fn script(self) -> Script {
         let kill = Planned { fault: Fault::Kill, stage: Stage::Mapping, part: 500 };
         Script {
@@ -101,7 +101,7 @@ impl Sabotage {
         }
     }
 
-    /// The program, or one that behaves worse.
+    /// The program, or a misbehaving wrapper.
     ///
     /// # Errors
     /// A script that cannot be written.
@@ -113,7 +113,7 @@ impl Sabotage {
             _ => return Ok(segue.to_owned()),
         };
         let path = work.join("worse");
-        // the undisturbed run and the look at what it left, the first two, are left alone
+        // the first two runs, the undisturbed one and its repetition, are not changed
         let runs = work.join("worse-runs");
         let text = format!(
             "#!/bin/sh\nif [ \"$1\" = run ]; then\n    echo >>{runs}\n    \
@@ -126,7 +126,7 @@ impl Sabotage {
         Ok(path)
     }
 
-    /// Breaks something when the first life has ended.
+    /// Damages the state after the first life.
     pub(crate) fn after_a_life(self, job: &Job<'_>) {
         let out = &job.place().out;
         let sql = match self {
@@ -148,8 +148,7 @@ impl Sabotage {
         database.and_then(|db| db.execute_batch(sql)).expect("the state can be changed");
     }
 
-    /// Breaks something when the job is over: in its results, among its temporary files, among
-    /// the processes with its mark.
+    /// Damages the finished job: its results, its temporary files, or the processes with its mark.
     pub(crate) fn at_the_end(self, out: &Path, tmp: &Path, mark: &str) {
         match self {
             Sabotage::TamperedFinal => flip(&out.join("final.mp4")),
@@ -199,14 +198,14 @@ fn flip(path: &Path) {
 
 fn damage(path: &Path) {
     let mut bytes = fs::read(path).expect("the database is there");
-    // what is in the log would hide it
+    // the write-ahead log would repair it
     let _ = fs::remove_file(path.with_extension("db-wal"));
     bytes.truncate(bytes.len().max(4096));
     bytes[100..200].fill(0xff);
     write(path, &bytes);
 }
 
-/// Makes the manifest agree with a file that was changed.
+/// Updates the manifest for a changed file.
 fn rewrite_manifest(out: &Path, name: &str) {
     let (bytes, hash) = sha256(&out.join(name)).expect("the file is there");
     edit_manifest(out, |manifest| {

@@ -1,4 +1,4 @@
-//! What happens to one job: all of it follows from the seed and the job's number.
+//! Script of one job: source, work and faults, determined by the seed and the job's number.
 
 use std::time::Duration;
 
@@ -7,74 +7,73 @@ use fastrand::Rng;
 use crate::fault::{Fault, LONGER_THAN_A_LEASE, Planned, Stage};
 use crate::source::Source;
 
-/// Most lives that are disturbed; a task that was begun more than ten times is taken to
-/// kill its workers, so this stays below.
+/// Most lives with faults; fewer than the ten starts after which a task counts as poison.
 const MOST_LIVES: usize = 6;
 
-/// What is asked for.
+/// Kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Work {
     /// Copy all streams.
     Rejoin,
-    /// The same through `cp` on every part.
+    /// Copy, with `cp` on every segment.
     MapCopy,
-    /// The same through an ffmpeg that takes its time.
+    /// Copy, with a slow ffmpeg.
     MapSlow,
-    /// The same through a script that starts programs of its own.
+    /// Copy, with a script that starts further programs.
     MapScript,
-    /// Encode every part.
+    /// Encode every segment.
     Encode,
-    /// The words.
+    /// Transcribe.
     Transcript,
     /// Transcript, copy with subtitles, thumbnail.
     Standard,
 }
 
 impl Work {
-    /// Whether the result must be the source again.
+    /// Whether the result must equal the source.
     pub fn copies(self) -> bool {
         !matches!(self, Work::Encode | Work::Transcript)
     }
 
-    /// Whether it takes a speech model.
+    /// Whether it needs a speech model.
     pub fn needs_model(self) -> bool {
         matches!(self, Work::Transcript | Work::Standard)
     }
 }
 
-/// What this machine lets us do.
+/// Capabilities of this machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Able {
-    /// A small disk can be mounted.
+    /// Whether a small disk can be mounted.
     pub small_disk: bool,
-    /// The speech models are there.
+    /// Whether the speech models are installed.
     pub model: bool,
-    /// There is time to stop a process for longer than a lease.
+    /// Whether the run is long enough for stops longer than a lease.
     pub long_stops: bool,
 }
 
-/// One job and all that is done to it.
+/// One job and its faults.
 #[derive(Debug, Clone)]
 pub struct Script {
-    /// What it works on.
+    /// The source.
     pub source: Source,
-    /// What is asked for.
+    /// Kind of work.
     pub work: Work,
-    /// Workers at the same time.
+    /// Concurrent workers.
     pub workers: u32,
-    /// Whether unfinished work has a folder of its own.
+    /// Whether the state has its own folder.
     pub own_state: bool,
     /// Whether the output folder is on a small disk.
     pub small_disk: bool,
-    /// Lives that are disturbed, with what is done in each; the last one is left alone.
+    /// The faults of each life; a further life without faults follows.
     pub lives: Vec<Vec<Planned>>,
-    /// Numbers for what is chosen on the way, such as one of several children.
+    /// Random numbers for choices at run time, such as one of several children.
     pub rng: Rng,
 }
 
 impl Script {
-    /// The script of that number.
-    pub fn of(seed: u64, number: u64, able: Able) -> Script {
+    /// The script of job `number`.
+    pub fn new(seed: u64, number: u64, able: Able) -> Script {
         let mut rng = Rng::with_seed(
             seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)
                 ^ number.wrapping_add(1).wrapping_mul(0xD1B5_4A32_D192_ED03),
@@ -132,7 +131,7 @@ fn work(rng: &mut Rng, source: Source) -> Work {
 
 fn life(rng: &mut Rng, source: Source, small_disk: bool) -> Vec<Planned> {
     let first = planned(rng, source, small_disk);
-    // what does not end a life leaves room for something that does
+    // after a fault that does not end the life, a second one is more likely
     let more = if first.fault.is_mild() { 3 } else { 1 };
     let second = planned(rng, source, small_disk);
     let clash =
@@ -151,11 +150,11 @@ fn planned(rng: &mut Rng, source: Source, small_disk: bool) -> Planned {
     ];
     let fault = fault(rng, source, small_disk);
     let stage = match fault {
-        // a job that is not its folder's yet could lose it to another
+        // before that, the intruder could claim the folder first
         Fault::Intruder => Stage::Mapping.max(pick(rng, &stages)),
         _ => pick(rng, &stages),
     };
-    // a little past its end as well
+    // up to slightly after the end of the stage
     Planned { fault, stage, part: rng.u32(0..1_050) }
 }
 
@@ -170,7 +169,7 @@ fn fault(rng: &mut Rng, source: Source, small_disk: bool) -> Fault {
         (Fault::Interrupt, 3),
         (Fault::Terminate, 3),
         (Fault::InterruptTwice(ms(rng, 0, 300)), 3),
-        // less than it has, so that it and what it starts run out at once, or some more
+        // from below the current use, where allocations fail at once, to somewhat above
         (Fault::Memory(rng.u64(64 << 20..700 << 20)), 3),
         (Fault::Files(rng.u64(0..12)), 3),
         (Fault::CloseOutput, 1),
@@ -208,17 +207,17 @@ mod tests {
 
     #[test]
     fn the_same_seed_and_number_is_the_same_script() {
-        let text = |seed, number| format!("{:?}", Script::of(seed, number, ABLE));
+        let text = |seed, number| format!("{:?}", Script::new(seed, number, ABLE));
         assert_eq!(text(3, 7), text(3, 7));
         assert_ne!(text(3, 7), text(3, 8));
         assert_ne!(text(3, 7), text(4, 7));
     }
 
     #[test]
-    fn every_fault_is_planned_for_every_stage_that_it_can_meet() {
+    fn every_fault_is_planned_for_every_possible_stage() {
         let mut met = std::collections::HashSet::new();
         for number in 0..4_000 {
-            let script = Script::of(1, number, ABLE);
+            let script = Script::new(1, number, ABLE);
             assert!((1..=MOST_LIVES).contains(&script.lives.len()));
             for planned in script.lives.iter().flatten() {
                 assert!(script.small_disk || !planned.fault.needs_small_disk());

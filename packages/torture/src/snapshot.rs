@@ -1,4 +1,4 @@
-//! What the ledger of a job holds, and what may change in it from one life to the next.
+//! Ledger snapshots of a job, and the allowed changes from one life to the next.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,28 @@ use crate::finding::{Broken, Finding};
 
 /// Failed attempts after which a task is poison.
 const MOST_ATTEMPTS: i64 = 3;
-/// Terms that one life can give to one lease: its attempts, and one that was taken back.
+/// Terms that one life may add to one lease: its attempts, and one that was returned.
 const TERMS_OF_A_LIFE: i64 = MOST_ATTEMPTS + 1;
-/// Messages for one task, or one step of a job, that one life can leave: its own, and the one
-/// of who finds it undone. The sweeper's come on top, after waits that double.
+/// Messages that one life may leave per task, or step of a job: its own, and that of a process which
+/// finds it unfinished. Those of the sweeper, at doubling intervals, are added.
 const MESSAGES_OF_A_LIFE: i64 = 2;
-/// How often the sweeper of the embedded backend looks, seconds.
+/// Sweep interval of the embedded backend, seconds.
 const SWEEP_S: u64 = 5;
 
-/// The ledger and the queue of one job, at a moment when nobody works on it.
+/// Ledger and queue of one job, while no process runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Id of the job.
     pub job: String,
-    /// When it was created: another time is another incarnation.
+    /// Creation time, which identifies the incarnation.
     pub created: i64,
     /// Its state.
     pub state: String,
-    /// Its own count of completions.
+    /// The job's count of completions.
     pub counted: i64,
-    /// Every completion as it was recorded, by its task.
+    /// The recorded completions, by task.
     pub completions: BTreeMap<String, String>,
-    /// The term of every lease, by its name.
+    /// The term of each lease, by name.
     pub terms: BTreeMap<String, i64>,
     /// Counted failures, by task.
     pub failures: BTreeMap<String, i64>,
@@ -39,12 +39,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// How far the job is.
+    /// Stage of the job.
     pub fn stage(&self) -> Option<Stage> {
         Stage::of_state(&self.state)
     }
 
-    /// What is wrong with it as it is, after so many lives that took so many seconds in all.
+    /// Inconsistencies, after this number of lives and seconds in total.
     pub fn findings(&self, lives: i64, seconds: u64) -> Vec<Finding> {
         let mut found = Vec::new();
         let recorded = self.completions.len() as i64;
@@ -53,13 +53,13 @@ impl Snapshot {
             found.push(Finding::new(Broken::BadState, what));
         }
         let most = lives * TERMS_OF_A_LIFE;
-        // what is begun again, and who says that he came back, takes a term of its lease each time
+        // starts and survivals are counted once per term of the lease
         let of_terms = |task: &str| task.starts_with("begun_") || task.starts_with("lived_");
         let bound = |task: &str| if of_terms(task) { most } else { MOST_ATTEMPTS };
         for (task, count) in self.failures.iter().filter(|(task, count)| **count > bound(task)) {
             found.push(Finding::new(Broken::Unbounded, format!("task {task} failed {count} times")));
         }
-        // the sweeper takes its lease anew for every look
+        // the sweeper acquires its lease for every sweep
         let of_work = |(name, term): &(&String, &i64)| **term > most && *name != "sweep";
         for (name, term) in self.terms.iter().filter(of_work) {
             let what = format!("lease {name} is at term {term} after {lives} lives");
@@ -78,7 +78,7 @@ impl Snapshot {
         found
     }
 
-    /// What is wrong with it as the successor of `before`, of the same incarnation.
+    /// Forbidden changes since `before`, a snapshot of the same incarnation.
     pub fn findings_since(&self, before: &Snapshot) -> Vec<Finding> {
         let mut found = Vec::new();
         for (task, document) in &before.completions {
@@ -110,21 +110,21 @@ impl Snapshot {
         found
     }
 
-    /// Whoever takes the lease of a task whose completion was there before it started.
+    /// A finding if the lease of a completed task was acquired again.
     fn done_again(&self, before: &Snapshot, task: &str) -> Option<Finding> {
         let of_task = |name: &&String| name.starts_with("task/") && name.ends_with(&format!("/{task}"));
         let name = before.terms.keys().find(of_task)?;
         let (was, is) = (before.terms.get(name)?, self.terms.get(name)?);
         (is > was).then(|| {
-            let what = format!("task {task} was recorded under term {was} and begun again under {is}");
+            let what = format!("task {task} was recorded under term {was} and started again under {is}");
             Finding::new(Broken::Doubled, what)
         })
     }
 }
 
-/// How often the sweeper may have sent everything again: after 1, 2, 4 … 64 looks, and then
-/// every 64 looks.
+/// How often the sweeper may have sent each message again: after 1, 2, 4 … 64 sweeps, then every
+/// 64 sweeps.
 fn sweeps(seconds: u64) -> i64 {
-    let looks = seconds / SWEEP_S;
-    i64::from((looks + 1).ilog2().min(6)) + (looks / 64) as i64 + 1
+    let sweeps = seconds / SWEEP_S;
+    i64::from((sweeps + 1).ilog2().min(6)) + (sweeps / 64) as i64 + 1
 }

@@ -1,4 +1,4 @@
-//! Small media with something special about each, made by ffmpeg at the start.
+//! Test sources: small media, each with one special property, generated with ffmpeg.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,30 +8,30 @@ use anyhow::{Context, Result, ensure};
 /// Recorded speech of the Debian package `pocketsphinx-testdata`.
 const CLIPS: &str = "/usr/share/pocketsphinx/test/data/librivox";
 
-/// What a job works on.
+/// The source of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
-    /// H.264 with closed groups, and sound.
+    /// H.264 with closed GOPs, and sound.
     Closed,
-    /// H.264 with open groups and B-frames.
+    /// H.264 with open GOPs and B-frames.
     OpenGop,
-    /// Sound that begins 1.5 s after the picture.
+    /// Sound that starts 1.5 s after the picture.
     LateSound,
-    /// Sound and no picture.
+    /// Sound only.
     SoundOnly,
-    /// Frames that come when they like.
+    /// Variable frame rate.
     Vfr,
-    /// Matroska, which has no index that a plan could read.
+    /// Matroska, whose index the planner does not read.
     Unindexed,
-    /// Some 40 MB.
+    /// About 40 MB.
     Large,
-    /// Recorded speech under a picture.
+    /// Recorded speech with a picture.
     Talk,
-    /// Broken: the index was at the end, and the end is missing.
+    /// Broken: truncated before the index at its end.
     CutOff,
-    /// Broken: random bytes under the name of a video.
+    /// Broken: random bytes in a file named like a video.
     Noise,
-    /// Broken: a text under the name of a video.
+    /// Broken: text in a file named like a video.
     Text,
 }
 
@@ -63,11 +63,11 @@ impl Source {
     }
 }
 
-/// The path of a source in `folder`, where it is made if it is not there.
+/// The path of a source in `folder`; generates it if it does not exist.
 ///
 /// # Errors
-/// ffmpeg that is missing or cannot make it.
-pub fn made(source: Source, folder: &Path) -> Result<PathBuf> {
+/// ffmpeg is missing or fails.
+pub fn generated(source: Source, folder: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let path = source.path(folder);
     if !path.is_file() {
@@ -82,7 +82,7 @@ fn make(source: Source, folder: &Path, out: &Path) -> Result<()> {
     let x264 = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 30 -keyint_min 30 -sc_threshold 0";
     let aac = "-c:a aac -b:a 64k";
     let sound = |seconds: f64| {
-        // a chirp: every sample is at one place only
+        // a chirp: every sample identifies its position
         format!("-f lavfi -t {seconds} -i aevalsrc=0.3*sin(2*PI*(200+60*t)*t):s=44100")
     };
     let (picture, chirp) = ("-f lavfi -t 12 -i testsrc2=s=160x120:r=30", sound(12.0));
@@ -109,7 +109,7 @@ fn make(source: Source, folder: &Path, out: &Path) -> Result<()> {
         }
         Source::Talk => talk(&format!("{x264} -bf 2 {aac}"), out),
         Source::CutOff => {
-            let whole = std::fs::read(made(Source::Closed, folder)?)?;
+            let whole = std::fs::read(generated(Source::Closed, folder)?)?;
             Ok(std::fs::write(out, &whole[..whole.len() / 2])?)
         }
         Source::Noise => {
@@ -121,7 +121,7 @@ fn make(source: Source, folder: &Path, out: &Path) -> Result<()> {
     }
 }
 
-/// Recorded speech where it is there, else a voice that ffmpeg makes.
+/// Recorded speech if installed, else synthetic speech by ffmpeg.
 fn talk(encode: &str, out: &Path) -> Result<()> {
     let clips = std::fs::read_dir(CLIPS).into_iter().flatten().flatten().map(|entry| entry.path());
     let clip = clips.filter(|path| path.extension().is_some_and(|ext| ext == "wav")).min();

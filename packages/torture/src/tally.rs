@@ -1,4 +1,4 @@
-//! What was done and what was found, as tables.
+//! Totals of faults and findings, as tables.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,11 +12,11 @@ use crate::life::Met;
 pub struct Tally {
     /// Jobs that ended.
     pub jobs: u64,
-    /// Programs that were started for them.
+    /// Programs started for them.
     pub lives: u64,
-    /// Jobs that ended with their results.
+    /// Jobs that completed.
     pub completed: u64,
-    /// Jobs that ended for a broken source, as they must.
+    /// Jobs that failed because of a broken source, as expected.
     pub refused: u64,
     met: BTreeMap<(&'static str, Stage), u64>,
     found: BTreeMap<Broken, u64>,
@@ -24,26 +24,26 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds what was done in one life.
+    /// Adds the faults of one life.
     pub fn add_met(&mut self, met: &[Met]) {
         for met in met {
             *self.met.entry((met.fault.name(), met.stage)).or_default() += 1;
         }
     }
 
-    /// Adds how a program ended.
+    /// Adds the end of a program.
     pub fn add_end(&mut self, end: String) {
         *self.ends.entry(end).or_default() += 1;
     }
 
-    /// Adds what was found of one job.
+    /// Adds the findings of one job.
     pub fn add_findings(&mut self, findings: &[Finding]) {
         for finding in findings {
             *self.found.entry(finding.broken).or_default() += 1;
         }
     }
 
-    /// Adds the sums of another.
+    /// Adds another tally.
     pub fn add(&mut self, other: Tally) {
         self.jobs += other.jobs;
         self.lives += other.lives;
@@ -60,17 +60,17 @@ impl Tally {
         }
     }
 
-    /// Findings of that kind.
+    /// Number of findings of this kind.
     pub fn found(&self, broken: Broken) -> u64 {
         self.found.get(&broken).copied().unwrap_or(0)
     }
 
-    /// Whether nothing was found.
+    /// Whether there are no findings.
     pub fn is_clean(&self) -> bool {
         self.found.is_empty()
     }
 
-    /// Faults that were met in all.
+    /// Total number of faults.
     pub fn faults(&self) -> u64 {
         self.met.values().sum()
     }

@@ -1,13 +1,13 @@
-//! Each promise is broken deliberately, and the run must be red and say which it was.
+//! Each check is violated deliberately; the run must fail and name the violation.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// `SEGUE_BIN`, else the program beside ours.
+/// `SEGUE_BIN`, else the program in the same target folder.
 fn segue() -> PathBuf {
     let beside = Path::new(env!("CARGO_BIN_EXE_segue-torture")).with_file_name("segue");
     let segue = std::env::var_os("SEGUE_BIN").map_or(beside, PathBuf::from);
-    assert!(segue.is_file(), "no program {}: build segue-cli or name one by SEGUE_BIN", segue.display());
+    assert!(segue.is_file(), "no program {}: build segue-cli or set SEGUE_BIN", segue.display());
     segue
 }
 
@@ -18,34 +18,34 @@ fn torture(args: &[&str]) -> Output {
     torture.env_remove("SEGUE_BIN").output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 #[track_caller]
-fn is_red(backend: &str, sabotage: &str, broken: &str) {
+fn fails_with(backend: &str, sabotage: &str, broken: &str) {
     let output = torture(&["--backend", backend, "--sabotage", sabotage]);
-    let said = said(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(
-        said.contains(&format!(" 0: {broken}: ")) || said.contains(&format!("seed 1: {broken}: ")),
-        "{said}"
+        text.contains(&format!(" 0: {broken}: ")) || text.contains(&format!("seed 1: {broken}: ")),
+        "{text}"
     );
-    assert!(said.contains("RED") && said.contains("replay with: "), "{said}");
+    assert!(text.contains("RED") && text.contains("replay with: "), "{text}");
 }
 
 #[test]
-fn without_a_break_it_is_clean() {
+fn a_run_without_sabotage_is_clean() {
     for backend in ["embedded", "fleet"] {
         let output = torture(&["--backend", backend, "--sabotage", "nothing", "--seconds", "10"]);
-        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-        assert!(said(&output).contains("clean"), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        assert!(text(&output).contains("clean"), "{}", text(&output));
     }
 }
 
 macro_rules! red {
     ($($name:ident: $sabotage:literal => $broken:literal;)*) => {
-        $(#[test] fn $name() { is_red("embedded", $sabotage, $broken) })*
+        $(#[test] fn $name() { fails_with("embedded", $sabotage, $broken) })*
     };
 }
 
@@ -77,11 +77,11 @@ red! {
 
 #[test]
 fn a_fleet_with_a_tampered_final() {
-    is_red("fleet", "tampered-final", "partial");
+    fails_with("fleet", "tampered-final", "partial");
 }
 
 #[test]
 fn a_fleet_that_leaves_a_process_and_a_file() {
-    is_red("fleet", "orphan-process", "orphans");
-    is_red("fleet", "temporary-file", "orphans");
+    fails_with("fleet", "orphan-process", "orphans");
+    fails_with("fleet", "temporary-file", "orphans");
 }

@@ -1,9 +1,9 @@
-//! The fidelity table: every test file through the copy recipe, judged from outside.
+//! Fidelity table: every test file through the copy recipe, compared by an independent tool.
 //!
-//! For each file stands what ffmpeg reaches in one pass of `-c copy` into the three
-//! containers, what we reach when every part is carried, copied by the user's program and
-//! remuxed by the user's program, and what naive cutting reaches. The judge is
-//! `tools/fidelity.py` of the shared folder, which shares no code with us.
+//! For each file the table has the results of one pass of ffmpeg `-c copy` into the three
+//! containers, of Segue without a map, with `cp` and with a remux as map command, and of naive
+//! cutting. The comparing tool is `tools/fidelity.py` of the shared folder, which shares no code
+//! with Segue.
 
 mod judge;
 
@@ -29,17 +29,16 @@ pub struct FidelityArgs {
     /// Use this ffmpeg, and the ffprobe beside it, for everything
     #[arg(long, value_name = "PATH")]
     ffmpeg: Option<PathBuf>,
-    /// Length of a part
+    /// Segment duration
     #[arg(long, value_name = "TIME", default_value = "2s")]
     segment_duration: String,
-    /// Only this map command, beside no map at all; may be given more than once
+    /// Test this map command, besides no map; may be repeated
     #[arg(long, value_name = "COMMAND", conflicts_with = "all_maps")]
     map: Vec<String>,
-    /// No map, a plain copy and a remux: what is done when --map is not given
+    /// Test without a map, with a copy and with a remux; the default without --map
     #[arg(long)]
     all_maps: bool,
-    /// `aws`: hold the path over an AWS emulator against the one in one process instead, file by
-    /// file, result by result
+    /// `aws`: compare the results on an AWS emulator with those of one process instead
     #[arg(long, value_name = "NAME", value_parser = ["aws"])]
     backend: Option<String>,
     /// Only files whose path contains this
@@ -50,7 +49,7 @@ pub struct FidelityArgs {
     json: bool,
 }
 
-/// What came of one file.
+/// Results of one file.
 #[derive(Debug, Serialize)]
 struct Line {
     file: String,
@@ -61,13 +60,13 @@ struct Line {
 }
 
 impl Line {
-    /// Whether we damage what one pass keeps.
+    /// Whether Segue damages a file that one pass keeps.
     fn missed(&self) -> bool {
         self.one_pass.is_some() && self.ours.iter().any(|verdict| !verdict.is_good())
     }
 }
 
-/// Fills the table. True when nothing is damaged that one pass keeps.
+/// Prints the table; returns whether no file is damaged that one pass keeps.
 ///
 /// # Errors
 /// No shared folder, a build that fails, or tools that are missing.
@@ -100,7 +99,7 @@ pub fn run(args: &FidelityArgs) -> Result<bool> {
     Ok(missed == 0)
 }
 
-/// A name for the column, and the command.
+/// Name of the column, and map command.
 fn maps(args: &FidelityArgs) -> Vec<(String, Option<String>)> {
     let mut maps = vec![("plain".to_owned(), None)];
     if args.map.is_empty() {
@@ -189,7 +188,7 @@ fn table(lines: &[Line], maps: &[(String, Option<String>)]) -> String {
     let mut heading = vec!["file".to_owned(), "one pass, best".to_owned(), "segments".to_owned()];
     heading.extend(maps.iter().map(|(name, _)| name.clone()));
     heading.extend(["naive cut".to_owned(), String::new()]);
-    let mut table = Table::of(heading);
+    let mut table = Table::with_columns(heading);
     for line in lines {
         table.row(cells(line));
     }
@@ -198,17 +197,17 @@ fn table(lines: &[Line], maps: &[(String, Option<String>)]) -> String {
 
 fn totals(lines: &[Line], maps: &[(String, Option<String>)]) -> String {
     let kept: Vec<&Line> = lines.iter().filter(|line| line.one_pass.is_some()).collect();
-    let mut said = vec![format!("{} files, one pass keeps {}", lines.len(), kept.len())];
+    let mut totals = vec![format!("{} files, one pass keeps {}", lines.len(), kept.len())];
     for (column, (name, _)) in maps.iter().enumerate() {
         let same = |lines: &[&Line]| lines.iter().filter(|l| l.ours[column] == Verdict::Same).count();
         let none = kept.iter().filter(|l| l.ours[column] == Verdict::NoPicture).count();
         let of_all = same(&lines.iter().collect::<Vec<_>>());
         let without = if none > 0 { format!(", {none} have no picture to map") } else { String::new() };
-        said.push(format!("{name}: same {} of those{without}; {of_all} in all", same(&kept)));
+        totals.push(format!("{name}: same {} of those{without}; {of_all} in all", same(&kept)));
     }
     let seed = kept.iter().filter(|line| line.seed == Verdict::Same).count();
-    said.push(format!("naive cut: same {seed} of those"));
+    totals.push(format!("naive cut: same {seed} of those"));
     let missed = kept.iter().filter(|line| line.missed()).count();
-    said.push(format!("MISSED: {missed}"));
-    said.join("\n")
+    totals.push(format!("MISSED: {missed}"));
+    totals.join("\n")
 }

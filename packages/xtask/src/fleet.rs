@@ -1,6 +1,6 @@
 //! `cargo xtask fleet`: real processes on an AWS emulator.
 //!
-//! It is run as a program, so that no client of the cloud gets into this one.
+//! It runs as a separate program, so that xtask does not link a cloud SDK.
 
 use std::process::Command;
 
@@ -13,12 +13,12 @@ use crate::program;
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub struct FleetArgs {
-    /// What it is given; `--help` says what there is
+    /// Arguments of segue-fleet; see `--help`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub args: Vec<String>,
 }
 
-/// Builds it and runs it. False when something was not as it must be.
+/// Builds and runs it; returns whether all checks passed.
 ///
 /// # Errors
 /// Cargo cannot be started.

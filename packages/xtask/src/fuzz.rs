@@ -1,8 +1,7 @@
-//! Damaged documents for our own parsers: the targets of `packages/fuzz` and their corpora.
+//! Fuzzing without coverage: damaged documents for the targets of `packages/fuzz`.
 //!
-//! No coverage guides it, so it is no replacement for a fuzzer; it is what runs everywhere,
-//! within seconds, from a seed that is printed. A panic or a parser that takes long is a
-//! finding; an error is an answer.
+//! It does not replace a coverage-guided fuzzer, but runs everywhere, within seconds, from a
+//! printed seed. A panic or a slow parse is a finding; an error is not.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -14,34 +13,34 @@ use clap::Args;
 
 use crate::measure::{Watch, run as run_program};
 
-/// The longest that one small document may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Timeout for one small document.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `cargo xtask fuzz-lite`
 #[derive(Debug, Args)]
 pub struct FuzzArgs {
-    /// Seconds for each parser
+    /// Seconds per parser
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Where the random numbers begin
+    /// Seed of the random numbers
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// MP4 files whose indexes are damaged [default: two that ffmpeg makes]
+    /// MP4 files to damage [default: two generated with ffmpeg]
     #[arg(long, value_name = "FILE")]
     index: Vec<PathBuf>,
 }
 
-/// A parser, and documents that it takes.
+/// A parser, and documents that it accepts.
 struct Target {
     name: &'static str,
     seeds: Vec<Vec<u8>>,
     parse: fn(&[u8]),
 }
 
-/// Damages and parses. True when nothing was found.
+/// Damages and parses documents; returns whether there were no findings.
 ///
 /// # Errors
-/// Files that cannot be made or read.
+/// Files that cannot be created or read.
 pub fn run(args: &FuzzArgs) -> Result<bool> {
     let mut random = Random(args.seed.max(1));
     let mut clean = true;
@@ -69,18 +68,18 @@ pub fn run(args: &FuzzArgs) -> Result<bool> {
     Ok(clean)
 }
 
-/// What is wrong with how `parse` takes a document.
+/// Parses a document; returns the kind of failure, if any.
 fn finding(document: &[u8], parse: fn(&[u8])) -> Option<&'static str> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let ended = catch_unwind(AssertUnwindSafe(|| parse(document)));
     match ended {
         Err(_) => Some("a panic"),
-        Ok(()) if begun.elapsed() > PATIENCE => Some("it takes long"),
+        Ok(()) if started.elapsed() > TIMEOUT => Some("a timeout"),
         Ok(()) => None,
     }
 }
 
-/// The documents that are damaged: the kept corpus, and for the index what was named or made.
+/// The targets with their documents: the corpus, and MP4 files for `mp4_index`.
 fn targets(files: &[PathBuf]) -> Result<Vec<Target>> {
     let mut targets = Vec::new();
     for segue_fuzz::Target { name, parse } in segue_fuzz::TARGETS {
@@ -94,7 +93,7 @@ fn targets(files: &[PathBuf]) -> Result<Vec<Target>> {
     Ok(targets)
 }
 
-/// Small MP4 files: those named, else one with an index in front and one in fragments.
+/// The given MP4 files, else two generated ones: with the index in front, and fragmented.
 fn indexes(files: &[PathBuf]) -> Result<Vec<Vec<u8>>> {
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("{}", path.display()));
     if !files.is_empty() {
@@ -113,7 +112,7 @@ fn indexes(files: &[PathBuf]) -> Result<Vec<Vec<u8>>> {
     Ok(all)
 }
 
-/// Random numbers that a seed repeats (xorshift64*).
+/// Reproducible random numbers (xorshift64*).
 struct Random(u64);
 
 impl Random {
@@ -125,8 +124,8 @@ impl Random {
     }
 }
 
-/// One of the documents with some bytes flipped, set to an edge, taken out, doubled, or the
-/// end cut off.
+/// One of the documents with random edits: flipped bits, edge values, removed or duplicated ranges,
+/// truncation.
 fn damaged(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     const EDGES: [u8; 6] = [0, 1, 0x7f, 0x80, 0xff, b'"'];
     let mut document = seeds[random.below(seeds.len())].clone();
@@ -143,7 +142,7 @@ fn damaged(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
                 let twice = document[at..some].to_vec();
                 document.splice(at..at, twice);
             }
-            // the whole of the rest only now and then, else little is left to damage
+            // truncate rarely, since it leaves little to damage
             _ if random.below(4) == 0 => document.truncate(at),
             _ => document[at] = random.below(256) as u8,
         }
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn our_parsers_take_a_hundred_damaged_documents_each() {
+    fn each_parser_survives_a_hundred_damaged_documents() {
         let mut random = Random(7);
         for target in targets(&[]).unwrap() {
             for _ in 0..100 {

@@ -1,8 +1,7 @@
-//! The layer rules, held over what cargo itself knows of the workspace.
+//! Layer rules, checked against the dependency graph of cargo.
 //!
-//! A rule says which of our packages a package may name, and what must not be found
-//! anywhere below it. A package without a rule breaks the check: whoever adds one decides
-//! where it stands.
+//! A rule lists the workspace packages that a package may depend on, and the crates that must
+//! not be among its transitive dependencies. A package without a rule fails the check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,22 +15,22 @@ use crate::table::Table;
 /// `cargo xtask layers`
 #[derive(Debug, Args)]
 pub struct LayersArgs {
-    /// Check a folder with another workspace than this one
+    /// Check the workspace in this folder
     #[arg(long, value_name = "DIR")]
     workspace: Option<std::path::PathBuf>,
 }
 
-/// What one package may know.
+/// Allowed dependencies of one package.
 struct Rule {
-    /// The package; `*` at its end stands for any ending.
+    /// The package; a final `*` matches any suffix.
     package: &'static str,
-    /// Packages of ours that it may name.
+    /// Workspace packages that it may depend on.
     may: &'static [&'static str],
-    /// What may not be found anywhere below it.
+    /// Crates that must not be among its transitive dependencies.
     never: &'static [&'static [&'static str]],
-    /// What it may not name itself, though others below it may.
+    /// Crates that must not be direct dependencies, but may be transitive ones.
     itself: &'static [&'static [&'static str]],
-    /// Why.
+    /// Reason for the rule.
     reason: &'static str,
 }
 
@@ -50,56 +49,77 @@ const RULES: &[Rule] = &[
         may: &[],
         never: &[ASYNC, DATABASE, CLOUD, NETWORK, PROCESS, ENGINE, SCREEN],
         itself: &[],
-        reason: "the words and rules are pure: no clock, file, process, network or executor",
+        reason: "pure types and rules: no clock, file, process, network or executor",
     },
     Rule {
         package: "segue-ports",
         may: &["segue-domain"],
         never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE, SCREEN],
         itself: &[],
-        reason: "a port names no vendor; tokio is there for the in-memory adapters' time",
+        reason: "ports are independent of vendors; tokio provides the clock of the in-memory adapters",
     },
     Rule {
         package: "segue-pipeline",
         may: &["segue-domain", "segue-ports"],
         never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE, SCREEN],
         itself: &[],
-        reason: "a role runs over any adapter and any engine, so it can know none",
+        reason: "roles run with any adapter and any engine, so they depend on none",
+    },
+    Rule {
+        package: "segue-process",
+        may: &[],
+        never: &[DATABASE, CLOUD, NETWORK, ENGINE, SCREEN],
+        itself: &[],
+        reason: "it starts and sandboxes programs, and knows no media, no job and no key",
     },
     Rule {
         package: "segue-media",
-        may: &["segue-domain", "segue-ports"],
+        may: &["segue-domain", "segue-ports", "segue-process"],
         never: &[DATABASE, CLOUD, NETWORK, &["whisper-rs", "whisper-rs-sys"], SCREEN],
         itself: &[],
-        reason: "ffmpeg is fenced off here; voice, storage and queues are others' matter",
+        reason: "the only package that runs ffmpeg; no speech recognition, storage or queues",
     },
     Rule {
         package: "segue-speech",
         may: &["segue-domain", "segue-ports"],
         never: &[DATABASE, CLOUD, NETWORK, PROCESS, SCREEN],
         itself: &[],
-        reason: "whisper is fenced off here; it hears samples and starts no program",
+        reason: "the only package that links whisper; it takes samples and starts no program",
+    },
+    Rule {
+        package: "segue-adapter-folder",
+        may: &["segue-domain", "segue-ports"],
+        never: &[DATABASE, CLOUD, NETWORK, ENGINE, SCREEN],
+        itself: &[],
+        reason: "a folder opens without a database, so that any ledger can stand beside it",
     },
     Rule {
         package: "segue-adapter-local",
-        may: &["segue-domain", "segue-ports"],
+        may: &["segue-domain", "segue-ports", "segue-adapter-folder"],
         never: &[CLOUD, NETWORK, ENGINE, SCREEN],
         itself: &[],
-        reason: "what runs on one machine asks nobody else",
+        reason: "runs on one machine without network or cloud",
     },
     Rule {
         package: "segue-adapter-aws",
         may: &["segue-domain", "segue-ports"],
         never: &[DATABASE, ENGINE, SCREEN],
         itself: &[],
-        reason: "the only place that knows the vendor's SDK",
+        reason: "the only package that depends on the AWS SDK",
     },
     Rule {
         package: "segue-adapter-*",
         may: &["segue-domain", "segue-ports"],
         never: &[ENGINE, SCREEN],
         itself: &[],
-        reason: "one vendor each: an adapter knows neither an engine nor another adapter",
+        reason: "one vendor each: an adapter depends neither on an engine nor on another adapter",
+    },
+    Rule {
+        package: "segue-backends",
+        may: &["segue-domain", "segue-ports", "segue-adapter-*"],
+        never: &[ENGINE, SCREEN],
+        itself: &[CLOUD, DATABASE],
+        reason: "the only place that names all adapters: a URL becomes ports, without engine or role",
     },
     Rule {
         package: "segue-runtime",
@@ -108,40 +128,41 @@ const RULES: &[Rule] = &[
             "segue-ports",
             "segue-pipeline",
             "segue-media",
+            "segue-process",
             "segue-speech",
-            "segue-adapter-*",
+            "segue-backends",
         ],
         never: &[SCREEN],
         itself: &[CLOUD, DATABASE],
-        reason: "the only place that names them all; what the user sees is the programs' matter",
+        reason: "the only package that combines engines, roles and backends; user interfaces are in the programs",
     },
     Rule {
         package: "segue-lambda",
         may: &["segue-domain", "segue-ports", "segue-pipeline", "segue-adapter-aws"],
         never: &[DATABASE, ENGINE, SCREEN],
         itself: &[],
-        reason: "a function that starts in a moment has no engine in it, so it goes past the runtime",
+        reason: "must start fast, so it bypasses the runtime and links no engine",
     },
     Rule {
         package: "segue-fleet",
         may: &["segue-domain", "segue-ports", "segue-adapter-aws", "segue-tests"],
         never: &[DATABASE, ENGINE],
         itself: &[],
-        reason: "it looks at what real processes leave on an emulator, and works on nothing itself",
+        reason: "inspects what real processes leave on an emulator; links no engine",
     },
     Rule {
         package: "segue-simulator",
         may: &["segue-domain", "segue-ports", "segue-pipeline"],
         never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE],
         itself: &[],
-        reason: "it runs the roles over services and engines of its own and starts nothing real",
+        reason: "runs the roles on simulated services and engines; starts no real service",
     },
     Rule {
         package: "segue-torture",
         may: &["segue-domain"],
         never: &[CLOUD, NETWORK, ENGINE],
         itself: &[],
-        reason: "it sees programs and what they leave from outside; the database it opens is a copy",
+        reason: "inspects programs and their files from outside; opens only copies of databases",
     },
     Rule {
         package: "segue-cli",
@@ -155,32 +176,32 @@ const RULES: &[Rule] = &[
         may: &[],
         never: &[DATABASE, CLOUD, ENGINE],
         itself: &[],
-        reason: "system tests see the program as a user does, so they can know none of its parts",
+        reason: "system tests use the program like a user, so they depend on none of its packages",
     },
     Rule {
         package: "segue-fuzz",
         may: &["segue-domain", "segue-media"],
         never: &[DATABASE, CLOUD, NETWORK, SCREEN],
         itself: &[],
-        reason: "parsers of our own, and nothing that they are used for",
+        reason: "depends only on the packages with parsers",
     },
     Rule {
         package: "xtask",
         may: &["segue-fuzz"],
         never: &[DATABASE, CLOUD, NETWORK],
         itself: &[],
-        reason: "it fuzzes the parsers of our own; everything else it runs as a program",
+        reason: "links the parsers for fuzzing; runs everything else as a program",
     },
 ];
 
-/// A package of ours as cargo sees it.
+/// A workspace package in the dependency graph.
 #[derive(Debug, Default, Clone)]
 struct Package {
-    /// Packages of ours that it names, for whatever purpose.
+    /// Workspace packages that it depends on, dev-dependencies included.
     names: BTreeSet<String>,
-    /// Everything that it names and that gets into a build of it.
+    /// Direct dependencies without dev-dependencies.
     direct: BTreeSet<String>,
-    /// Everything below it that gets into a build of it.
+    /// Transitive dependencies without dev-dependencies.
     below: BTreeSet<String>,
 }
 
@@ -210,12 +231,12 @@ fn matches(pattern: &str, name: &str) -> bool {
     pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
 }
 
-/// Every rule that is broken, as a line that says how.
+/// One line per violated rule.
 fn check(packages: &BTreeMap<String, Package>) -> Vec<String> {
     let mut broken = Vec::new();
     for (name, package) in packages {
         let Some(rule) = RULES.iter().find(|rule| matches(rule.package, name)) else {
-            broken.push(format!("{name} has no rule; say in packages/xtask/src/layers.rs what it may know"));
+            broken.push(format!("{name} has no rule; add one in packages/xtask/src/layers.rs"));
             continue;
         };
         for named in &package.names {
@@ -249,7 +270,7 @@ fn packages(metadata: &Metadata) -> BTreeMap<String, Package> {
         let mut found = Package::default();
         let mut left = Vec::new();
         for dep in nodes.get(id).map(|node| node.deps.as_slice()).unwrap_or_default() {
-            // a package whose tests want a feature of it names itself
+            // a package depends on itself when its tests enable one of its features
             if ours.contains_key(&dep.pkg) && dep.pkg != **id {
                 found.names.insert(names[&dep.pkg].clone());
             }
@@ -292,14 +313,20 @@ mod tests {
             ("segue-ports", &[], &["aws-sdk-s3"], "segue-ports has aws-sdk-s3"),
             ("segue-pipeline", &["segue-media"], &[], "segue-pipeline names segue-media"),
             ("segue-media", &["segue-speech"], &[], "segue-media names segue-speech"),
+            ("segue-process", &["segue-domain"], &[], "segue-process names segue-domain"),
             ("segue-speech", &["segue-media"], &[], "segue-speech names segue-media"),
             ("segue-adapter-aws", &["segue-adapter-local"], &[], "segue-adapter-aws names"),
             ("segue-adapter-aws", &[], &["rusqlite"], "segue-adapter-aws has rusqlite"),
+            ("segue-adapter-folder", &[], &["rusqlite"], "segue-adapter-folder has rusqlite"),
+            ("segue-adapter-folder", &["segue-adapter-local"], &[], "segue-adapter-folder names"),
             ("segue-adapter-local", &[], &["whisper-rs"], "segue-adapter-local has whisper-rs"),
             ("segue-adapter-local", &[], &["aws-sdk-s3"], "segue-adapter-local has aws-sdk-s3"),
             ("segue-adapter-local", &["segue-adapter-aws"], &[], "segue-adapter-local names"),
             ("segue-cli", &["segue-media"], &[], "segue-cli names segue-media"),
             ("segue-runtime", &["segue-cli"], &[], "segue-runtime names segue-cli"),
+            ("segue-runtime", &["segue-adapter-aws"], &[], "segue-runtime names segue-adapter-aws"),
+            ("segue-backends", &["segue-media"], &[], "segue-backends names segue-media"),
+            ("segue-backends", &["segue-pipeline"], &[], "segue-backends names segue-pipeline"),
             ("segue-tests", &["segue-domain"], &[], "segue-tests names segue-domain"),
             ("segue-new", &[], &[], "segue-new has no rule"),
         ];
@@ -324,6 +351,7 @@ mod tests {
         assert!(check(&workspace("segue-domain", &[], &["serde"])).is_empty());
         assert!(check(&workspace("segue-ports", &["segue-domain"], &["tokio"])).is_empty());
         assert!(check(&workspace("segue-adapter-aws", &["segue-ports"], &["aws-sdk-s3"])).is_empty());
-        assert!(check(&workspace("segue-runtime", &["segue-adapter-aws"], &["tokio", "ureq"])).is_empty());
+        assert!(check(&workspace("segue-backends", &["segue-adapter-aws"], &["aws-sdk-s3"])).is_empty());
+        assert!(check(&workspace("segue-runtime", &["segue-backends"], &["tokio", "ureq"])).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask layers|fidelity|bench|fuzz-lite|fleet|simulate|torture`.
+//! Developer commands: `cargo xtask layers|fidelity|bench|fuzz-lite|fleet|simulate|scale|torture`.
 
 mod bench;
 mod fidelity;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// What a developer of Segue runs beside cargo itself.
+/// Developer commands of Segue.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", max_term_width = 100)]
 struct Cli {
@@ -25,21 +25,21 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check that every package depends only on what its layer may know
+    /// Check the dependency rules between packages
     Layers(layers::LayersArgs),
-    /// Copy recipe against the source, file by file, judged by an independent tool
+    /// Compare the results of the copy recipe with their sources, file by file, with an independent tool
     Fidelity(fidelity::FidelityArgs),
-    /// What it costs, side by side with other programs on this machine
+    /// Measure time and memory, beside other programs on this machine
     Bench(bench::BenchArgs),
-    /// Throw damaged documents at our own parsers for a while
+    /// Fuzz the parsers with damaged documents for some seconds
     FuzzLite(fuzz::FuzzArgs),
-    /// Real processes on an AWS emulator: faults, each many times, and what was lost
+    /// Inject faults into real processes on an AWS emulator
     Fleet(fleet::FleetArgs),
-    /// The roles in a simulated world, one history for each seed
+    /// Simulate the protocol with faults, one history per seed
     Simulate(simulate::SimulateArgs),
-    /// A thousand workers in virtual time: writes the plots and the table of docs/scale.md
+    /// Simulate 1,000 workers; write the plots and the table of docs/scale.md
     Scale,
-    /// Real processes on real files, killed, stopped and starved at random
+    /// Kill, stop and limit real processes at random, and check the results
     Torture(torture::TortureArgs),
 }
 

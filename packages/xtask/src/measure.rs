@@ -1,5 +1,4 @@
-//! What a program costs: wall time, processor time, memory and bytes read, of it and of
-//! everything it started.
+//! Measurement of a program and its descendants: wall time, processor time, memory, bytes read.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,43 +15,43 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use serde::Serialize;
 
-/// How often memory is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Sampling interval of memory.
+const SAMPLE_EVERY: Duration = Duration::from_millis(10);
 
-/// What one run cost.
+/// Cost of one run.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Cost {
-    /// Seconds from start to end.
+    /// Wall time, seconds.
     pub wall_s: f64,
-    /// Seconds of all cores, user and system, of the whole tree.
+    /// Processor time of the process tree, user and system, seconds.
     pub cpu_s: f64,
-    /// Most memory of the whole tree at one time, shared pages counted for each process.
+    /// Peak RSS of the process tree: shared pages counted for each process.
     pub peak_rss_kb: u64,
-    /// The same with shared pages shared out.
+    /// Peak PSS of the process tree: shared pages counted proportionally.
     pub peak_pss_kb: u64,
-    /// What made the highest PSS: every program and its share in kB.
+    /// Programs at the PSS peak, with their share in kB.
     pub peak_made_of: Vec<(String, u64)>,
-    /// Bytes that the whole tree asked the kernel to read, whether from disk or cache.
+    /// Bytes read by the process tree, from disk or cache.
     pub read_bytes: u64,
-    /// What it wrote to stdout.
+    /// Its stdout.
     #[serde(skip)]
     pub stdout: String,
-    /// What it wrote to stderr.
+    /// Its stderr.
     #[serde(skip)]
     pub stderr: String,
 }
 
-/// What is looked at while a program runs.
+/// What is sampled while a program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watch {
-    /// Nothing: looking costs time.
+    /// Nothing, because sampling costs time.
     Time,
-    /// Memory of the whole tree.
+    /// Memory of the process tree.
     Memory,
 }
 
-/// Runs a command to its end and says what it cost. One at a time: processor time is the
-/// difference of what all ended children of this process used.
+/// Runs a command and returns its cost. Not concurrently: processor time is the difference of the
+/// usage of all ended children of this process.
 ///
 /// # Errors
 /// A command that cannot be started or fails.
@@ -62,7 +61,7 @@ pub fn run(command: &mut Command, watch: Watch) -> Result<Cost> {
     Ok(cost)
 }
 
-/// As [`run`], and a failure is the caller's matter.
+/// As [`run`], but also returns the exit status of a failed command.
 pub fn run_any(command: &mut Command, watch: Watch) -> Result<(Cost, ExitStatus)> {
     let (mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?);
     command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?).process_group(0);
@@ -73,15 +72,15 @@ pub fn run_any(command: &mut Command, watch: Watch) -> Result<(Cost, ExitStatus)
     let ended = AtomicBool::new(false);
     let mut cost = Cost::default();
     std::thread::scope(|scope| -> Result<()> {
-        let looking = scope.spawn(|| match watch {
+        let sampler = scope.spawn(|| match watch {
             Watch::Time => Peak::default(),
-            Watch::Memory => look_until(pid, &ended),
+            Watch::Memory => sample_memory(pid, &ended),
         });
-        // it has ended but is still there to be asked what it read
+        // wait without reaping: /proc/PID/io is read afterwards
         let waited = waitid(Id::Pid(Pid::from_raw(pid as i32)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
         cost.wall_s = started.elapsed().as_secs_f64();
         ended.store(true, Ordering::Relaxed);
-        let peak = looking.join().unwrap_or_default();
+        let peak = sampler.join().unwrap_or_default();
         (cost.peak_rss_kb, cost.peak_pss_kb, cost.peak_made_of) = (peak.rss_kb, peak.pss_kb, peak.made_of);
         waited.context("waiting").map(|_| ())
     })?;
@@ -105,7 +104,7 @@ fn children_cpu() -> Result<Duration> {
     Ok(span(used.user_time()) + span(used.system_time()))
 }
 
-/// The most memory that was seen, shared pages counted for each process and shared out.
+/// Peak memory, as RSS and PSS.
 #[derive(Default)]
 struct Peak {
     rss_kb: u64,
@@ -113,17 +112,17 @@ struct Peak {
     made_of: Vec<(String, u64)>,
 }
 
-/// Looks at the tree under `root` until it has ended.
-fn look_until(root: u32, ended: &AtomicBool) -> Peak {
+/// Samples the memory of the tree under `root` until `ended`.
+fn sample_memory(root: u32, ended: &AtomicBool) -> Peak {
     let mut peak = Peak::default();
     while !ended.load(Ordering::Relaxed) {
-        // both of one moment, so that the one is never more than the other
+        // RSS and PSS from the same read, so that PSS never exceeds RSS
         let seen: Vec<(u32, String)> = tree(root)
             .into_iter()
             .filter_map(|pid| Some((pid, fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?)))
             .collect();
-        // a process that ends meanwhile leaves its share of what was shared to one that is read
-        // after it, and the same pages would count twice
+        // the shared pages of a process that ends meanwhile are attributed to processes that are read
+        // later, and would count twice
         if !seen.iter().all(|(pid, _)| has_memory(*pid)) {
             continue;
         }
@@ -135,12 +134,12 @@ fn look_until(root: u32, ended: &AtomicBool) -> Peak {
             let share = |(pid, text): &(u32, String)| (name(*pid), field_in(text, "Pss:").unwrap_or(0));
             peak.made_of = seen.iter().map(share).collect();
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(SAMPLE_EVERY);
     }
     peak
 }
 
-/// Whether it runs: one that ended and was not waited for yet has no memory (proc(5), statm).
+/// Whether it is running: a zombie has no memory (proc(5), statm).
 fn has_memory(pid: u32) -> bool {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
     statm.split_whitespace().next().is_some_and(|pages| pages != "0")
@@ -150,7 +149,7 @@ fn name(pid: u32) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).map_or_else(|_| "ended".into(), |comm| comm.trim().into())
 }
 
-/// `root` and everything that descends from it.
+/// `root` and its descendants.
 fn tree(root: u32) -> Vec<u32> {
     let mut children = HashMap::<u32, Vec<u32>>::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -167,7 +166,7 @@ fn tree(root: u32) -> Vec<u32> {
     all
 }
 
-/// The second field after the name, which stands in brackets and may hold anything.
+/// The parent: the second field after the name, which is in parentheses and may contain any character.
 fn parent(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
@@ -182,7 +181,7 @@ fn field_in(text: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// The middle of the numbers; the mean of the middle two where there are two.
+/// The median.
 pub fn median(numbers: impl IntoIterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = numbers.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
@@ -213,13 +212,12 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_what_was_said() {
+    fn an_error_contains_the_stderr_of_the_command() {
         let error = run(Command::new("sh").args(["-c", "echo no >&2; exit 3"]), Watch::Time).unwrap_err();
         assert!(error.to_string().contains("no"), "{error}");
     }
 
-    /// Why a look during which a process ended is not taken: it still stands in the tree, and what
-    /// it shared is now another's alone.
+    /// A zombie is still in the process tree, while its shared pages count for other processes.
     #[test]
     fn a_process_that_ended_has_no_memory() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();

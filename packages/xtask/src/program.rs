@@ -1,4 +1,4 @@
-//! Where the programs are that are measured and compared.
+//! Paths of the programs that are measured and compared.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ pub fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
-/// The `segue` program: `SEGUE_BIN`, else a release build made now.
+/// The `segue` program: `SEGUE_BIN`, else a new release build.
 ///
 /// # Errors
 /// A build that fails.
@@ -25,7 +25,7 @@ pub fn segue(features: &[String]) -> Result<PathBuf> {
     Ok(release_dir()?.join("segue"))
 }
 
-/// The program that makes one pass of whisper.cpp over a file: `SEGUE_ONE_PASS`, else built now.
+/// The program that runs one pass of whisper.cpp over a file: `SEGUE_ONE_PASS`, else a new release build.
 ///
 /// # Errors
 /// A build that fails.
@@ -57,7 +57,7 @@ fn target_dir() -> Result<PathBuf> {
     Ok(metadata.target_directory.into_std_path_buf())
 }
 
-/// A program of the workspace that only has to be there, not to be fast; built now.
+/// A debug build of a program of the workspace.
 ///
 /// # Errors
 /// A build that fails.
@@ -68,23 +68,23 @@ pub fn debug(package: &str) -> Result<PathBuf> {
     Ok(target_dir()?.join("debug").join(package))
 }
 
-/// The folder with test media and judges: the flag, else `SEGUE_SHARED`.
+/// The folder with test media and tools: the flag, else `SEGUE_SHARED`.
 ///
 /// # Errors
-/// None named, or one that is not there.
+/// None is named, or it does not exist.
 pub fn shared(flag: Option<&Path>) -> Result<PathBuf> {
     let named = flag.map(Path::to_owned).or_else(|| std::env::var_os("SEGUE_SHARED").map(PathBuf::from));
     match named.filter(|path| !path.as_os_str().is_empty()) {
         Some(path) if path.join("tools").is_dir() => Ok(std::path::absolute(path)?),
-        Some(path) => bail!("{} has no folder tools; name the folder with media/ and tools/", path.display()),
-        None => bail!("name the folder with media/ and tools/ by --shared or SEGUE_SHARED"),
+        Some(path) => bail!("{} has no folder tools; give the folder with media/ and tools/", path.display()),
+        None => bail!("set --shared or SEGUE_SHARED to the folder with media/ and tools/"),
     }
 }
 
-/// A folder with nothing but links to this ffmpeg and its ffprobe, for the front of `PATH`.
+/// A `PATH` that begins with `links`, in which this ffmpeg and its ffprobe are linked.
 ///
 /// # Errors
-/// A program that is not there.
+/// A program does not exist.
 pub fn path_with(ffmpeg: &Path, links: &Path) -> Result<std::ffi::OsString> {
     let ffmpeg = ffmpeg.canonicalize().with_context(|| format!("{}", ffmpeg.display()))?;
     let ffprobe = ffmpeg.with_file_name("ffprobe");

@@ -1,7 +1,7 @@
-//! `cargo xtask simulate`: the simulator, built as it is asked for.
+//! `cargo xtask simulate`: builds and runs the simulator.
 //!
-//! It is run as a program: what it is built with (a clock that can stand still, deliberate
-//! bugs) gets into nothing else that way.
+//! It runs as a separate program, so that its features (a paused clock, deliberate bugs) get into
+//! no other build.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ use crate::program;
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub struct SimulateArgs {
-    /// What the simulator is given; `--help` says what there is
+    /// Arguments of the simulator; see `--help`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     args: Vec<String>,
 }
@@ -28,7 +28,7 @@ pub fn scale() -> Result<bool> {
     run(&SimulateArgs { args: vec!["--scale".to_owned(), docs] })
 }
 
-/// Builds the simulator and runs it. False when a history broke something.
+/// Builds and runs the simulator; returns whether no invariant was violated.
 ///
 /// # Errors
 /// Cargo cannot be started.

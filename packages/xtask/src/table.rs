@@ -1,6 +1,6 @@
-//! Markdown tables whose columns also line up on a terminal.
+//! Markdown tables with aligned columns.
 
-/// A table under its heading.
+/// A table with a heading.
 #[derive(Debug, Default)]
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -9,17 +9,17 @@ pub struct Table {
 impl Table {
     /// A table with these columns.
     pub fn new<const N: usize>(heading: [&str; N]) -> Table {
-        Table::of(heading.map(str::to_owned).to_vec())
+        Table::with_columns(heading.map(str::to_owned).to_vec())
     }
 
-    /// A table with as many columns as there are names.
-    pub fn of(heading: Vec<String>) -> Table {
+    /// A table with these columns.
+    pub fn with_columns(heading: Vec<String>) -> Table {
         Table { rows: vec![heading] }
     }
 
-    /// Adds a row; a cell that is missing is empty.
+    /// Adds a row; missing cells are empty.
     pub fn row<I: IntoIterator<Item = String>>(&mut self, cells: I) {
-        // a bar or a line break in a cell would end it
+        // a bar or a line break would end the cell
         let plain = |cell: String| cell.replace('|', "\\|").replace('\n', " ");
         let mut row: Vec<String> = cells.into_iter().map(plain).collect();
         row.resize(self.rows[0].len(), String::new());
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_line_up_and_cannot_break_the_table() {
+    fn cells_are_aligned_and_escaped() {
         let mut table = Table::new(["a", "long name"]);
         table.row(["x|y\nz".to_owned()]);
         assert_eq!(

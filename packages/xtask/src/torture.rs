@@ -1,6 +1,6 @@
-//! `cargo xtask torture`: real processes, killed at random.
+//! `cargo xtask torture`: builds and runs the torture test.
 //!
-//! It is run as a program, like the simulator: it opens databases, which nothing here may.
+//! It runs as a separate program, so that xtask does not link a database.
 
 use std::process::Command;
 
@@ -13,12 +13,12 @@ use crate::program;
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub struct TortureArgs {
-    /// What it is given; `--help` says what there is
+    /// Arguments of segue-torture; see `--help`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     args: Vec<String>,
 }
 
-/// Builds it and the `segue` program, and runs it. False when a promise was broken.
+/// Builds it and the `segue` program, and runs it; returns whether there were no findings.
 ///
 /// # Errors
 /// Cargo cannot be started, or a build fails.

@@ -1,4 +1,4 @@
-//! Input that is no good ends its own job with a clear reason, and nothing else.
+//! Bad input fails its own job with a clear message, and nothing else.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn bytes_that_are_no_media() {
     refused(&sandbox, &sandbox.file("text.mp4", "hello world\n"), &["text.mp4"]);
     refused(&sandbox, &sandbox.file("random.mp4", random), &["random.mp4"]);
     refused(&sandbox, &sandbox.file("zeros.mkv", vec![0; 100_000]), &["zeros.mkv"]);
-    // a still picture is no film: nothing in it moves or sounds, and it must not loop
+    // a still picture has no video or audio stream, and must not be looped
     refused(&sandbox, &sandbox.file("only-box.mp4", b"\0\0\0\x08ftyp"), &["only-box.mp4"]);
 }
 
@@ -60,14 +60,14 @@ fn a_folder_that_may_not_be_written() {
     sandbox.assert_refused(&ended, 4, &["permission"]);
 }
 
-/// Root may read everything, so the program runs as nobody; anybody else as they are.
+/// Root can read everything, so root runs the program as an unprivileged user.
 fn as_nobody(sandbox: &Sandbox, source: &Path) -> Ended {
     let mut command = if is_root() {
         let program = sandbox.path("segue");
         std::fs::copy(segue_tests::segue(), &program).unwrap();
         let mut setpriv = sandbox.command("setpriv");
         setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]).arg(program);
-        // the home of root is closed to nobody
+        // the unprivileged user cannot access the home of root
         setpriv.env("HOME", sandbox.tmp()).env("XDG_DATA_HOME", sandbox.tmp());
         setpriv
     } else {
@@ -85,7 +85,7 @@ fn a_file_cut_off_before_its_index() {
     refused(&sandbox, &source, &["cut.mp4", "index"]);
 }
 
-/// A copy of a fixture whose index stands in front, cut off in the middle of the media.
+/// A copy of a fixture with its index in front, truncated in the middle of the media data.
 fn cut_behind_its_index(sandbox: &Sandbox, name: &str) -> std::path::PathBuf {
     let whole = sandbox.path("whole.mp4");
     let made = std::process::Command::new("ffmpeg")
@@ -108,7 +108,7 @@ fn a_file_cut_off_behind_its_index_is_used_as_far_as_it_goes() {
     sandbox.done(&source, &RECIPE);
     let notes = sandbox.document("manifest.json")["notes"].to_string();
     assert!(notes.contains("bytes") || notes.contains("lost") || notes.contains("cut off"), "{notes}");
-    let frames = segue_tests::Digest::of(&sandbox.joined()).video[0].times.len();
+    let frames = segue_tests::Digest::decode(&sandbox.joined()).video[0].times.len();
     assert!((200..400).contains(&frames), "{frames} of 480 frames");
 }
 
@@ -142,7 +142,7 @@ fn missing_tables_end_well_or_clearly() {
     }
 }
 
-/// Damage may be too much or not: both ends are good, a bad one is not.
+/// Damaged media may succeed or fail, but must not crash, hang or leave files.
 fn well_or_clearly(sandbox: &Sandbox, source: &Path) {
     let ended = sandbox.end(&mut sandbox.run(source, &RECIPE));
     match ended.code {
@@ -163,7 +163,7 @@ fn shared_bad_files_end_well_or_clearly() {
             well_or_clearly(&sandbox, &source);
             if sandbox.out().join("manifest.json").is_file() && name.contains("truncated_faststart") {
                 let notes = sandbox.document("manifest.json")["notes"].to_string();
-                assert!(notes.len() > 4, "{name}: nothing says what was lost");
+                assert!(notes.len() > 4, "{name}: no note of what was lost");
             }
         }
     }

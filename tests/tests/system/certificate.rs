@@ -1,4 +1,4 @@
-//! The seam certificate: there for every job, and in the way of a damaged one.
+//! Certificates: every published job has one, and a damaged result is not published.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -24,13 +24,13 @@ fn it_counts_every_frame_of_every_segment() {
             text.contains(manifest["plan"].as_str().unwrap()),
             "the plan's hash is not in it: {certificate:#}"
         );
-        assert!(text.contains("ffmpeg"), "tool versions are not in it: {certificate:#}");
+        assert!(text.contains("ffmpeg"), "no tool versions: {certificate:#}");
         let segments = certificate["media"]["segments"].as_array().cloned().unwrap_or_default();
-        // an encode recipe cuts only where the encoder has a keyframe, each 5 s at most
+        // an encode recipe cuts only at keyframes of the encoder, at most 5 s apart
         let expected = if args.contains(&"mp4") { 2..=8 } else { 8..=8 };
         assert!(expected.contains(&segments.len()), "{certificate:#}");
         let frames: u64 = segments.iter().filter_map(|s| s["frames"].as_u64()).sum();
-        assert_eq!(frames, Digest::of(&source).video[0].times.len() as u64, "{certificate:#}");
+        assert_eq!(frames, Digest::decode(&source).video[0].times.len() as u64, "{certificate:#}");
     }
 }
 
@@ -47,8 +47,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A part that is recorded as done is damaged while nobody looks: it may be made again, or
-/// the job may fail; a damaged result is never published.
+/// A recorded part is damaged between two processes: it may be repeated, or the job may fail; a
+/// damaged result is never published.
 #[test]
 fn a_part_that_was_damaged_afterwards_is_not_published() {
     for damage in ["flip", "shorten", "remove", "swap"] {

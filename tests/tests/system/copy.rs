@@ -1,6 +1,6 @@
-//! The copy recipe: N parts equal one, whatever goes between cut and join.
+//! The copy recipe: any number of segments gives the same media, with any map command.
 //!
-//! Judged twice: by ffmpeg's decoders in this crate, and by `segue verify`.
+//! Results are compared twice: with ffmpeg's decoders in this crate, and with `segue verify`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use serde_json::Value;
 const COPY: &str = "cp {input} {output}";
 const REMUX: &str = "ffmpeg -v error -i {input} -map 0 -c copy {output}";
 
-/// Cut into parts of about a second, mapped or not, joined, and compared.
+/// Runs the copy recipe with segments of about a second, with and without a map, and compares.
 fn check(which: Fixture, parts: u64) {
     let source = fixture(which);
     for map in [None, Some(COPY), Some(REMUX)] {
@@ -22,8 +22,8 @@ fn check(which: Fixture, parts: u64) {
         let found = sandbox.document("manifest.json")["segments"].as_u64();
         assert!(found >= Some(parts), "{which:?}: {found:?} parts and not {parts}");
         let joined = sandbox.joined();
-        // a transport stream has times that no file container keeps as they are:
-        // there, one pass of ffmpeg is the measure
+        // no file container keeps the times of a transport stream, so that one pass of ffmpeg is
+        // the reference
         let streamed = which == Fixture::OffsetTs;
         let reference = if streamed { one_pass(&sandbox, &source) } else { source.clone() };
         assert_same_media(&reference, &joined);
@@ -43,10 +43,10 @@ fn one_pass(sandbox: &Sandbox, source: &Path) -> PathBuf {
     out
 }
 
-/// Kinds, codecs, languages, defaults, rotation and covers are kept. A map may get, and so
-/// give back, its pictures in a lossless codec instead of the source's.
+/// Compares kinds, codecs, languages, defaults, rotation and covers. A map may get its pictures, and so
+/// write them, in a lossless codec instead of the source's.
 fn assert_same_descriptions(source: &Path, joined: &Path, mapped: bool) {
-    let told = |path: &Path| -> Vec<Value> {
+    let descriptions = |path: &Path| -> Vec<Value> {
         let of = |s: &Value| {
             let codec = if mapped && s["codec_type"] == "video" { &Value::Null } else { &s["codec_name"] };
             serde_json::json!({
@@ -58,11 +58,11 @@ fn assert_same_descriptions(source: &Path, joined: &Path, mapped: bool) {
         };
         streams(path).iter().map(of).collect()
     };
-    let (a, b) = (told(source), told(joined));
+    let (a, b) = (descriptions(source), descriptions(joined));
     assert_eq!(a.len(), b.len(), "streams of {}: {a:#?} {b:#?}", source.display());
     for (mut x, mut y) in a.into_iter().zip(b) {
         if !["mp4", "mkv"].iter().any(|e| source.extension().is_some_and(|own| own == *e)) {
-            // AVI, TS and PS have no defaults; a stream of theirs becomes the first of its kind
+            // AVI, TS and PS have no default flag; the first stream of each kind becomes the default
             x["default"] = Value::Null;
             y["default"] = Value::Null;
         }
@@ -99,8 +99,8 @@ kept! {
     an_edit_list: Edited in 4;
 }
 
-/// A program stream has no time for every packet, and ffmpeg's own copy moves its late
-/// sound. What cannot be proven is not published.
+/// A program stream has timestamps only on some packets, and ffmpeg's copy shifts its late sound. A
+/// result that cannot be certified is not published.
 #[test]
 fn a_program_stream_with_late_sound_is_refused() {
     let sandbox = Sandbox::new();
@@ -128,17 +128,17 @@ fn chapters_and_titles_survive() {
     let sandbox = Sandbox::new();
     let source = fixture(Fixture::Chapters);
     sandbox.done(&source, &["--recipe", "rejoin", "--segment-duration", "1s"]);
-    let told = |path: &Path| -> Value {
+    let probe = |path: &Path| -> Value {
         let args = ["-v", "error", "-show_chapters", "-show_entries", "format_tags=title", "-of", "json"];
         let probed = Command::new("ffprobe").args(args).arg(path).output().unwrap();
         serde_json::from_slice(&probed.stdout).unwrap()
     };
-    let (a, b) = (told(&source), told(&sandbox.joined()));
+    let (a, b) = (probe(&source), probe(&sandbox.joined()));
     assert_eq!(a["format"]["tags"]["title"], "A talk");
     assert_eq!(a["format"]["tags"]["title"], b["format"]["tags"]["title"]);
-    let chapters = |told: &Value| -> Vec<(String, String)> {
+    let chapters = |probed: &Value| -> Vec<(String, String)> {
         let of = |c: &Value| (c["tags"]["title"].to_string(), c["start_time"].to_string());
-        told["chapters"].as_array().unwrap().iter().map(of).collect()
+        probed["chapters"].as_array().unwrap().iter().map(of).collect()
     };
     assert_eq!(chapters(&a).len(), 2);
     assert_eq!(chapters(&a), chapters(&b));
@@ -154,12 +154,12 @@ fn a_map_gets_the_frames_that_its_segment_owns_and_no_other() {
             sandbox.script("keep", &format!("cp \"$1\" {}/$SEGUE_INDEX && cp \"$1\" \"$2\"", keep.display()));
         let map = format!("{} {{input}} {{output}}", script.display());
         sandbox.done(&source, &["--recipe", "rejoin", "--segment-duration", "1s", "--map", &map]);
-        let whole = &Digest::of(&source).video[0];
+        let whole = &Digest::decode(&source).video[0];
         let mut hashes = Vec::new();
         let parts = std::fs::read_dir(&keep).unwrap().count();
         for index in 0..parts {
-            let part = Digest::of(&keep.join(index.to_string()));
-            assert!(part.audio.is_empty(), "{which:?}: the sound goes around the map");
+            let part = Digest::decode(&keep.join(index.to_string()));
+            assert!(part.audio.is_empty(), "{which:?}: a part for the map has sound");
             hashes.extend(part.video[0].hashes.clone());
         }
         assert!(parts > 2, "{which:?}");

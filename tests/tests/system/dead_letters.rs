@@ -1,4 +1,4 @@
-//! What was put aside in a folder that a fleet shares, by commands alone.
+//! Dead letters of a folder backend: list, redrive and purge.
 
 use std::process::Stdio;
 
@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use segue_tests::{Ended, Fixture, Sandbox, fixture};
 use serde_json::{Value, json};
 
-/// A folder backend, and a map step whose part 3 fails until `mended` is there.
+/// A folder backend, and a map step whose segment 3 fails until the file `fixed` exists.
 struct Place {
     sandbox: Sandbox,
     recipe: String,
@@ -18,7 +18,7 @@ impl Place {
         let sandbox = Sandbox::new();
         let body = format!(
             "[ $SEGUE_INDEX != 3 ] || [ -e {} ] || {{ echo no luck >&2; exit 7; }}\ncp \"$1\" \"$2\"",
-            sandbox.path("mended").display()
+            sandbox.path("fixed").display()
         );
         let script = sandbox.script("map", &body);
         let text = format!(
@@ -31,7 +31,7 @@ impl Place {
     }
 
     fn segue(&self, args: &[&str]) -> Ended {
-        self.sandbox.end(self.sandbox.segue(args).args(["--backend", "jobs"]))
+        self.sandbox.end(self.sandbox.segue(args).args(["--backend", "jobs"]).env("SEGUE_ALLOW_MAP", "any"))
     }
 
     fn dlq(&self, args: &[&str]) -> Value {
@@ -46,9 +46,15 @@ impl Place {
         assert_eq!(ended.code, Some(0), "{ended:#?}");
     }
 
-    /// Works until the job has ended, and says how `segue watch` did.
+    /// Runs a worker until the job has ended; the exit code of `segue watch`.
     fn work(&self, job: &str) -> Option<i32> {
+        self.work_where(job, "any")
+    }
+
+    /// The same with another `SEGUE_ALLOW_MAP`.
+    fn work_where(&self, job: &str, allow_map: &str) -> Option<i32> {
         let mut worker = self.sandbox.segue(["worker", "--backend", "jobs"]);
+        worker.env("SEGUE_ALLOW_MAP", allow_map);
         let worker = worker.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let watched = self.segue(&["watch", job]);
         kill(Pid::from_raw(worker.id() as i32), Signal::SIGTERM).unwrap();
@@ -58,8 +64,22 @@ impl Place {
     }
 }
 
-fn counts(said: &Value) -> [usize; 3] {
-    ["chunk", "map", "reassemble"].map(|queue| said[queue].as_array().expect("a list").len())
+fn counts(list: &Value) -> [usize; 3] {
+    ["chunk", "map", "reassemble"].map(|queue| list[queue].as_array().expect("a list").len())
+}
+
+#[test]
+fn a_worker_runs_no_program_that_its_operator_did_not_allow() {
+    let place = Place::new();
+    let source = fixture(Fixture::Long).display().to_string();
+    let submit = ["submit", &source, "--recipe", &place.recipe, "--job", "mine", "--backend", "jobs"];
+    let refused = place.sandbox.end(&mut place.sandbox.segue(submit));
+    assert_eq!(refused.code, Some(2), "{refused:#?}");
+    assert!(refused.stderr.contains("SEGUE_ALLOW_MAP"), "{refused:#?}");
+    place.submit("mine");
+    assert_eq!(place.work_where("mine", "none"), Some(2), "the job fails, and no command ran");
+    let status = place.segue(&["status", "mine"]);
+    assert!(status.stdout.contains("SEGUE_ALLOW_MAP here is none"), "{status:#?}");
 }
 
 #[test]
@@ -67,7 +87,7 @@ fn what_was_put_aside_is_told_sent_again_and_removed() {
     let place = Place::new();
     place.submit("mine");
     assert_eq!(counts(&place.dlq(&["list"])), [0, 0, 0]);
-    assert!(place.work("mine").is_some_and(|code| code != 0), "part 3 fails");
+    assert!(place.work("mine").is_some_and(|code| code != 0), "segment 3 fails");
     let listed = place.dlq(&["list"]);
     assert_eq!(counts(&listed), [0, 1, 0], "{listed}");
     let letter = &listed["map"][0];
@@ -76,23 +96,23 @@ fn what_was_put_aside_is_told_sent_again_and_removed() {
     let plain = place.segue(&["dlq", "list"]);
     assert!(plain.stdout.starts_with("map  ") && plain.stdout.lines().count() == 1, "{plain:#?}");
 
-    // sent again: of the queue that is named, and once
+    // redrive: only the named queue, and only once
     assert_eq!(place.dlq(&["redrive", "--queue", "chunk"]), json!({ "chunk": 0 }));
     assert_eq!(place.dlq(&["redrive", "--max", "0"]), json!({ "chunk": 0, "map": 0, "reassemble": 0 }));
     assert_eq!(counts(&place.dlq(&["list"])), [0, 1, 0]);
     assert_eq!(place.dlq(&["redrive"]), json!({ "chunk": 0, "map": 1, "reassemble": 0 }));
     assert_eq!(place.dlq(&["redrive"]), json!({ "chunk": 0, "map": 0, "reassemble": 0 }));
 
-    // with the trouble mended the job goes on, and nothing is put aside again
-    place.sandbox.file("mended", "");
+    // with the cause fixed the job completes, without new dead letters
+    place.sandbox.file("fixed", "");
     assert_eq!(place.segue(&["retry", "mine"]).code, Some(0));
     assert_eq!(place.work("mine"), Some(0));
     assert_eq!(counts(&place.dlq(&["list"])), [0, 0, 0]);
 
-    // removed: told no more, and not to be sent again
-    std::fs::remove_file(place.sandbox.path("mended")).unwrap();
+    // purge: no longer listed or redriven
+    std::fs::remove_file(place.sandbox.path("fixed")).unwrap();
     place.submit("other");
-    assert!(place.work("other").is_some_and(|code| code != 0), "part 3 fails again");
+    assert!(place.work("other").is_some_and(|code| code != 0), "segment 3 fails again");
     assert_eq!(place.dlq(&["purge", "--queue", "reassemble"]), json!({ "reassemble": 0 }));
     assert_eq!(place.dlq(&["purge"]), json!({ "chunk": 0, "map": 1, "reassemble": 0 }));
     assert_eq!(counts(&place.dlq(&["list"])), [0, 0, 0]);

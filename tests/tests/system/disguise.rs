@@ -1,11 +1,11 @@
-//! Files that name other files: a source is media, never a list of what else to read.
+//! Playlists and scripts as sources: Segue reads only the source, never files or URLs that it names.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 
 use segue_tests::{Fixture, Sandbox, fixture};
 
-/// Refused, and nothing that it names was asked for.
+/// Fails unless the source is refused and nothing that it names is requested.
 fn refused(name: &str, content: impl Fn(&str, u16) -> String) {
     let sandbox = Sandbox::new();
     let secret: PathBuf = sandbox.path("secret.mp4");
@@ -22,7 +22,7 @@ fn refused(name: &str, content: impl Fn(&str, u16) -> String) {
     assert_eq!(planned.code, Some(3), "{planned:#?}");
     let verified = sandbox.end(sandbox.segue(["verify"]).arg(&secret).arg(&source));
     assert_ne!(verified.code, Some(0), "a list of a file is not the file: {verified:#?}");
-    assert!(listener.accept().is_err(), "{name}: somebody came to fetch what the source names");
+    assert!(listener.accept().is_err(), "{name}: a URL of the source was requested");
     sandbox.assert_nothing_left();
 }
 
@@ -69,7 +69,7 @@ fn dash_manifests_and_sessions() {
 
 #[test]
 fn subtitles_beside_and_file_names_with_patterns_are_only_names() {
-    // names that ffmpeg would read as a pattern, a protocol or an option
+    // names that ffmpeg would interpret as a pattern, a protocol or an option
     for name in ["a%03d.mp4", "file:x.mp4", "-map.mp4", "pipe:.mp4", "a b'c\"d.mp4", "ünï.mp4"] {
         let sandbox = Sandbox::new();
         let source = sandbox.path(name);

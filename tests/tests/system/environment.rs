@@ -1,5 +1,4 @@
-//! A machine that is not as it should be: ffmpeg missing, too old, broken or hanging; a
-//! full disk; names that mean nothing.
+//! Environment errors: ffmpeg missing, too old, broken or hanging; a full disk; invalid names.
 
 use std::path::Path;
 
@@ -41,7 +40,7 @@ fn ffmpeg_that_hangs_at_once() {
     assert!(ended.took.as_secs() < 60, "{:?}", ended.took);
 }
 
-/// A program in the place of ffmpeg that is ffmpeg until it has work to do.
+/// A wrapper of ffmpeg that runs `body` instead of any real work.
 fn ffmpeg_that(sandbox: &Sandbox, body: &str) -> std::path::PathBuf {
     let body =
         format!("case \"$*\" in *-version*|*-encoders*|*-muxers*|*-h*) exec ffmpeg \"$@\";; esac\n{body}");
@@ -60,9 +59,9 @@ fn ffmpeg_that_dies_at_work_leaves_its_last_words() {
     sandbox.assert_nothing_published();
     sandbox.assert_nothing_left();
     let status = sandbox.end(sandbox.segue(["status", "--json"]).arg(sandbox.out()));
-    let said: serde_json::Value =
+    let job: serde_json::Value =
         serde_json::from_str(&status.stdout).unwrap_or_else(|e| panic!("{e}: {status:#?}"));
-    let tail = said["record"]["failure"]["stderr_tail"].as_array().expect("last words").clone();
+    let tail = job["record"]["failure"]["stderr_tail"].as_array().expect("stderr lines").clone();
     assert_eq!((tail.len(), tail[9].as_str()), (10, Some("word 12")), "{tail:?}");
 }
 
@@ -103,7 +102,7 @@ fn names_that_mean_nothing() {
         let ended = sandbox.end(&mut sandbox.run(&source, args));
         sandbox.assert_refused(&ended, 2, &[word]);
     }
-    // unknown flags and commands are clap's, whose answer has more lines
+    // clap reports unknown flags and commands, in several lines
     for args in [&["run", "--colour"][..], &["fly"], &["run"]] {
         let ended = sandbox.end(&mut sandbox.segue(args));
         assert_eq!(ended.code, Some(2), "{ended:#?}");
@@ -118,8 +117,8 @@ fn a_known_model_that_is_not_here_is_said_with_the_command_that_fetches_it() {
     sandbox.assert_refused(&ended, 4, &["base.en", "segue models fetch"]);
 }
 
-/// Runs a job into a file system of so many kilobytes. Root mounts it; anybody else in a
-/// user namespace of their own.
+/// Runs a job whose output is on a file system of this size. Root mounts it; other users do so in a
+/// user namespace.
 fn on_small_disk(sandbox: &Sandbox, kilobytes: u32, source: &Path, args: &str) -> (Ended, String) {
     let disk = sandbox.path("disk");
     std::fs::create_dir(&disk).unwrap();
@@ -132,7 +131,7 @@ fn on_small_disk(sandbox: &Sandbox, kilobytes: u32, source: &Path, args: &str) -
         source = source.display(),
     );
     let script = sandbox.script("on-small-disk", &body);
-    // a mount of its own, which ends with the processes in it
+    // in a mount namespace, which ends with its processes
     let mut unshare = sandbox.command("unshare");
     unshare.args(if segue_tests::is_root() {
         &["--mount"][..]
@@ -186,7 +185,7 @@ fn a_machine_without_memory_is_not_the_fault_of_the_source() {
         let line = format!("ulimit -v {}; exec \"$0\" \"$@\"", megabytes << 10);
         limited.args(["-c", &line]).arg(run.get_program()).args(run.get_args());
         let ended = sandbox.end(&mut limited);
-        // an allocation of its own that fails aborts it
+        // the program aborts when its own allocation fails
         let fine = matches!((ended.code, ended.signal), (Some(0 | 4), _) | (None, Some(6)));
         assert!(fine, "{megabytes} MB: {ended:#?}");
         if ended.code == Some(0) {

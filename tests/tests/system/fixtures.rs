@@ -1,4 +1,4 @@
-//! The fixtures are what their names say; else the tests that use them prove nothing.
+//! The fixtures have the properties that other tests rely on.
 
 use segue_tests::{Digest, Fixture, fixture, has_encoder, streams};
 
@@ -13,7 +13,7 @@ fn keyframes(path: &std::path::Path) -> usize {
 
 #[test]
 fn each_has_its_property() {
-    let first = |which| Digest::of(&fixture(which));
+    let first = |which| Digest::decode(&fixture(which));
     assert!(first(Fixture::OffsetTs).video[0].times[0] > 100_000.0);
     let late = first(Fixture::LateSound);
     assert!(late.audio[0].times[0] - late.video[0].times[0] > 2_400.0);
@@ -49,7 +49,7 @@ fn open_groups_are_open() {
         open.push(Fixture::HevcOpen);
     }
     for which in open {
-        // a picture that is shown before a keyframe and stands after it in the file
+        // a leading picture: presented before its keyframe, stored after it
         let probed = std::process::Command::new("ffprobe")
             .args([
                 "-v",
@@ -64,9 +64,9 @@ fn open_groups_are_open() {
             .arg(fixture(which))
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&probed.stdout).into_owned();
+        let packets = String::from_utf8_lossy(&probed.stdout).into_owned();
         let (mut key, mut leading) = (None::<i64>, 0);
-        for line in said.lines() {
+        for line in packets.lines() {
             let (pts, flags) = line.split_once(',').unwrap();
             let pts: i64 = pts.parse().unwrap();
             match key {

@@ -1,4 +1,4 @@
-//! Ctrl-C: once keeps what is done, twice stops at once.
+//! Ctrl-C: once stops and keeps completed tasks, twice stops immediately.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ fn once_keeps_what_is_done() {
         sandbox.done(&fixture(Fixture::Long), &args);
         assert_same_media(&fixture(Fixture::Long), &sandbox.joined());
         let again = started(&sandbox).len() - 8;
-        assert!(again <= 1, "{first}: {again} parts ran twice; before: {before:?}");
+        assert!(again <= 1, "{first}: {again} segments ran twice; before: {before:?}");
     }
 }
 
@@ -55,11 +55,11 @@ fn once_keeps_what_is_done() {
 fn once_does_not_wait_for_a_long_part() {
     let sandbox = Sandbox::new();
     let child = begin(&sandbox, &slow(&sandbox, "300"), 1);
-    let begun = Instant::now();
+    let started = Instant::now();
     signal(&child, Signal::SIGINT);
     let ended = sandbox.end_of(child);
     assert_eq!(ended.code, Some(130), "{ended:#?}");
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
     assert_none_left(&sandbox.mark);
 }
 
@@ -76,10 +76,10 @@ fn twice_stops_at_once() {
     let child = begin(&sandbox, &format!("{} {{input}} {{output}}", stubborn.display()), 1);
     signal(&child, Signal::SIGINT);
     std::thread::sleep(Duration::from_millis(200));
-    let begun = Instant::now();
+    let started = Instant::now();
     signal(&child, Signal::SIGINT);
     let ended = sandbox.end_of(child);
     assert_eq!(ended.code, Some(130), "{ended:#?}");
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     assert_none_left(&sandbox.mark);
 }

@@ -1,6 +1,6 @@
-//! The layer rules hold in this workspace, and the check sees when they do not.
+//! The layer rules hold in this workspace, and the check detects violations.
 //!
-//! `SEGUE_XTASK` names the program that checks; without it cargo makes one.
+//! `SEGUE_XTASK` names the xtask program; without it cargo builds it.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,16 +17,16 @@ fn check(workspace: &Path) -> (bool, String) {
     };
     let ran = xtask.current_dir(root).args(["layers", "--workspace"]).arg(workspace).output();
     let ran = ran.expect("the check starts");
-    let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.code() == Some(0) || said.contains("BROKEN"), "the check did not run: {said}");
-    (ran.status.success(), said)
+    let output = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.code() == Some(0) || output.contains("BROKEN"), "the check did not run: {output}");
+    (ran.status.success(), output)
 }
 
 #[test]
 fn every_package_keeps_to_its_layer() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace");
-    let (holds, said) = check(root);
-    assert!(holds, "{said}");
+    let (holds, output) = check(root);
+    assert!(holds, "{output}");
 }
 
 #[test]
@@ -49,14 +49,14 @@ fn a_workspace_that_breaks_the_layers_is_found() {
     for name in ["domain", "media", "rusqlite"] {
         write(&format!("{name}/src/lib.rs"), "");
     }
-    let (holds, said) = check(dir.path());
-    assert!(!holds, "{said}");
+    let (holds, output) = check(dir.path());
+    assert!(!holds, "{output}");
     for expected in [
         "segue-domain names segue-media",
         "segue-domain has rusqlite",
         "segue-media has rusqlite",
         "rusqlite has no rule",
     ] {
-        assert!(said.contains(expected), "{expected:?} is not in {said}");
+        assert!(output.contains(expected), "{expected:?} is not in {output}");
     }
 }

@@ -1,4 +1,4 @@
-//! The real program on real media, from outside.
+//! System tests of the real program on real media.
 
 mod bad_input;
 mod certificate;

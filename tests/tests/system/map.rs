@@ -1,4 +1,4 @@
-//! The user's own program on every part.
+//! Map commands: the user's own program on every segment.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use segue_tests::{Fixture, Sandbox, fixture, marked};
 
 const PARTS: [&str; 4] = ["--recipe", "rejoin", "--segment-duration", "2s"];
 
-/// A recipe for a copy through a map command, with these lines in its `[map]`.
+/// A copy recipe with a map command, and further lines in its `[map]`.
 fn recipe(sandbox: &Sandbox, command: &str, more: &str) -> String {
     let text = format!(
         "version = 1\nname = \"mine\"\nsegment_duration = \"2s\"\n[video]\nmode = \"copy\"\n\
@@ -82,15 +82,15 @@ fn a_part_that_keeps_failing_fails_the_job_by_name() {
     let script = sandbox.script("never", &body);
     let recipe = recipe(&sandbox, &format!("{} {{input}} {{output}}", script.display()), "attempts = 2");
     let ended = sandbox.end(&mut sandbox.run(&source, &["--recipe", &recipe]));
-    assert!(matches!(ended.code, Some(2..=4)), "whose fault is a map command's? not ours: {ended:#?}");
+    assert!(matches!(ended.code, Some(2..=4)), "an internal error for a failing map command: {ended:#?}");
     ended.assert_one_line(&["map", "segment 3"]);
     sandbox.assert_nothing_published();
     sandbox.assert_nothing_left();
     assert_eq!(lines(&log).iter().filter(|line| *line == "3").count(), 2);
     let status = sandbox.end(sandbox.segue(["status", "--json"]).arg(sandbox.out()));
-    let said: serde_json::Value =
+    let job: serde_json::Value =
         serde_json::from_str(&status.stdout).unwrap_or_else(|e| panic!("{e}: {status:#?}"));
-    let tail = said["record"]["failure"]["stderr_tail"].as_array().expect("the last lines are kept").clone();
+    let tail = job["record"]["failure"]["stderr_tail"].as_array().expect("the last lines are kept").clone();
     assert_eq!(tail.len(), 10, "{tail:?}");
     assert_eq!(tail[9], "line 12");
 }
@@ -125,9 +125,10 @@ fn a_map_that_makes_other_pictures_is_joined_and_certified() {
     let (sandbox, source) = (Sandbox::new(), fixture(Fixture::Long));
     let map = "ffmpeg -v error -i {input} -vf negate -c:v libx264 -preset ultrafast {output}";
     sandbox.done(&source, &[&PARTS[..], &["--map", map]].concat());
-    let (before, after) = (segue_tests::Digest::of(&source), segue_tests::Digest::of(&sandbox.joined()));
+    let (before, after) =
+        (segue_tests::Digest::decode(&source), segue_tests::Digest::decode(&sandbox.joined()));
     assert_eq!(before.video[0].times.len(), after.video[0].times.len());
-    assert_eq!(before.samples, after.samples, "the sound goes around");
+    assert_eq!(before.samples, after.samples, "the sound is not mapped");
     assert!(before.video[0].hashes.iter().zip(&after.video[0].hashes).all(|(a, b)| a != b));
 }
 
@@ -189,9 +190,10 @@ fn the_sound_is_mapped_whole() {
         let script = sandbox.script("quieter", &body);
         let map = format!("{} {{input}} {{output}}", script.display());
         sandbox.done(&source, &[&PARTS[..], &["--map-sound", &map]].concat());
-        assert_eq!(lines(&log), ["run"], "once for the one sound, whatever the number of parts");
-        let (before, after) = (segue_tests::Digest::of(&source), segue_tests::Digest::of(&sandbox.joined()));
-        assert_eq!(before.video[0].hashes, after.video[0].hashes, "{which:?}: the picture goes around");
+        assert_eq!(lines(&log), ["run"], "once for the whole sound, for any number of segments");
+        let (before, after) =
+            (segue_tests::Digest::decode(&source), segue_tests::Digest::decode(&sandbox.joined()));
+        assert_eq!(before.video[0].hashes, after.video[0].hashes, "{which:?}: the picture is not mapped");
         let quieter = segue_tests::level_db(&source) - segue_tests::level_db(&sandbox.joined());
         assert!((quieter - 20.0).abs() < 1.0, "{which:?}: {quieter:.1} dB quieter");
     }

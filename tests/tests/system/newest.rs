@@ -1,8 +1,8 @@
-//! The newest ffmpeg beside the system's own: users have anything from 5 to 9.
+//! The newest supported ffmpeg, besides the system's own: users have versions 5 to 9.
 
 use segue_tests::{Digest, Fixture, Sandbox, assert_same_media, fixture};
 
-/// The program that `scripts/setup --test` installs.
+/// The ffmpeg that `scripts/setup --test` installs.
 fn newest() -> String {
     std::env::var("SEGUE_TEST_FFMPEG9").ok().filter(|path| !path.is_empty()).expect(
         "SEGUE_TEST_FFMPEG9 names a second, newer ffmpeg; scripts/test sets it: \
@@ -30,15 +30,15 @@ fn an_encode_keeps_frames_and_times() {
         let args = ["--recipe", "mp4", "--segment-duration", "1s"];
         let ended = sandbox.end(sandbox.run(&source, &args).env("SEGUE_FFMPEG", newest()));
         assert_eq!(ended.code, Some(0), "{which:?}: {ended:#?}");
-        let (before, after) = (Digest::of(&source), Digest::of(&sandbox.joined()));
+        let (before, after) = (Digest::decode(&source), Digest::decode(&sandbox.joined()));
         let (a, b) = (&before.video[0].times, &after.video[0].times);
         assert_eq!(a.len(), b.len(), "{which:?}");
         let off = a.iter().zip(b).map(|(x, y)| ((y - b[0]) - (x - a[0])).abs()).fold(0.0, f64::max);
         assert!(off <= 1.0, "{which:?}: a frame is {off:.3} ms off");
-        let said = sandbox.document("certificate.json")["tools"]["ffmpeg"].as_str().unwrap().to_owned();
+        let version = sandbox.document("certificate.json")["tools"]["ffmpeg"].as_str().unwrap().to_owned();
         assert!(
-            said.trim_start_matches('n').starts_with('9'),
-            "the certificate names the ffmpeg that worked: {said}"
+            version.trim_start_matches('n').starts_with('9'),
+            "the certificate names another ffmpeg: {version}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Progress: events that a program can read, lines that a log can hold.
+//! Progress output: JSON events and plain lines.
 
 use std::collections::BTreeMap;
 

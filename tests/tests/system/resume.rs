@@ -1,4 +1,4 @@
-//! `kill -9` at any moment: the same command goes on, and does not do again what is done.
+//! After `kill -9` at any moment the same command resumes the job, without repeating finished tasks.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use segue_tests::{
 const KILLS: usize = 16;
 const WORKERS: usize = 2;
 
-/// A job whose map is slow and writes down when it starts and ends.
+/// A job with a slow map command that logs its start and end.
 struct Job {
     sandbox: Sandbox,
     source: PathBuf,
@@ -50,7 +50,7 @@ impl Job {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// How often each part was started, or ended.
+    /// How often each segment was started, or ended.
     fn count(&self, what: &str) -> BTreeMap<u32, usize> {
         let mut count = BTreeMap::new();
         for line in std::fs::read_to_string(&self.log).unwrap_or_default().lines() {
@@ -98,13 +98,13 @@ fn killed_at_random_moments_it_ends_as_if_it_had_not_been() {
             child.wait().unwrap();
             assert_none_left(&job.sandbox.mark);
             killed_here += 1;
-            assert!(killed_here < 40, "it does not get on: {:?}", job.count("end"));
+            assert!(killed_here < 40, "no progress: {:?}", job.count("end"));
         }
         job.finish();
-        assert_eq!(sha256(&job.sandbox.joined()), expected, "another result after {killed_here} kills");
+        assert_eq!(sha256(&job.sandbox.joined()), expected, "different result after {killed_here} kills");
         let runs: usize = job.count("start").values().sum();
         let most = 8 + killed_here * WORKERS;
-        assert!(runs <= most, "{runs} runs of 8 parts after {killed_here} kills of {WORKERS} workers");
+        assert!(runs <= most, "{runs} runs of 8 segments after {killed_here} kills of {WORKERS} workers");
         kills += killed_here;
         jobs += 1;
     }
@@ -114,7 +114,7 @@ fn killed_at_random_moments_it_ends_as_if_it_had_not_been() {
 #[test]
 fn what_is_recorded_is_not_done_again() {
     for killed_after in [1, 4, 7] {
-        // one worker starts the next part only when the one before is recorded
+        // one worker starts the next segment only after the previous one is recorded
         let job = Job::new(0.15, 1);
         let mut child = job.start();
         wait_until("so many parts are started", || job.count("start").len() > killed_after);
@@ -124,7 +124,7 @@ fn what_is_recorded_is_not_done_again() {
         job.finish();
         for (index, runs) in job.count("start") {
             let most = if index == running { 2 } else { 1 };
-            assert!(runs <= most, "part {index} ran {runs} times, killed while {running} ran");
+            assert!(runs <= most, "segment {index} ran {runs} times, killed while {running} ran");
         }
         assert_eq!(job.count("end").len(), 8);
     }
@@ -137,7 +137,7 @@ fn killed_while_it_plans_and_while_it_joins() {
         let job = Job::new(0.0, WORKERS);
         let path = job.sandbox.path(after);
         let mut child = job.start();
-        // a moment that does not come again is not waited for
+        // the file may already be gone, so the wait ends with the process
         while !path.exists() && child.try_wait().unwrap().is_none() {}
         if child.try_wait().unwrap().is_none() {
             kill_now(&child);
@@ -145,7 +145,7 @@ fn killed_while_it_plans_and_while_it_joins() {
             assert_none_left(&job.sandbox.mark);
         }
         job.finish();
-        assert_eq!(sha256(&job.sandbox.joined()), expected, "killed after {after} came to be");
+        assert_eq!(sha256(&job.sandbox.joined()), expected, "killed after {after} appeared");
     }
 }
 
@@ -156,9 +156,9 @@ fn going_on_does_not_wait() {
     wait_until("some parts are done", || job.count("end").len() > 2);
     kill_now(&child);
     child.wait().unwrap();
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     job.finish();
-    assert!(begun.elapsed() < Duration::from_secs(15), "going on took {:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(15), "resuming took {:?}", started.elapsed());
 }
 
 #[test]

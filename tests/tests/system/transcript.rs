@@ -1,10 +1,10 @@
-//! Words: heard where somebody speaks, and none where nobody does.
+//! Transcripts: known words of speech, and no words without speech.
 
 use std::path::Path;
 
 use segue_tests::{Fixture, Sandbox, fixture, model_dir, speech};
 
-fn heard(sandbox: &Sandbox, source: &Path, args: &[&str]) -> Vec<String> {
+fn transcribed(sandbox: &Sandbox, source: &Path, args: &[&str]) -> Vec<String> {
     sandbox.done(source, &[&["--recipe", "transcript", "--language", "en"], args].concat());
     let text = std::fs::read_to_string(sandbox.out().join("transcript.txt")).unwrap();
     let plain = |c: char| if c.is_alphabetic() || c == '\'' { c.to_ascii_lowercase() } else { ' ' };
@@ -19,9 +19,9 @@ fn known_words_are_heard_in_order_and_in_time() {
     let (source, words) = speech();
     for duration in ["1000h", "2s"] {
         let sandbox = Sandbox::new();
-        let heard = heard(&sandbox, &source, &["--segment-duration", duration]);
+        let found = transcribed(&sandbox, &source, &["--segment-duration", duration]);
         for word in words {
-            assert!(heard.iter().any(|w| w == word), "{word:?} is not heard with {duration}: {heard:?}");
+            assert!(found.iter().any(|w| w == word), "{word:?} is missing with {duration}: {found:?}");
         }
         let transcript = sandbox.document("transcript.json");
         assert_eq!(
@@ -52,7 +52,7 @@ fn nothing_is_heard_where_nobody_speaks() {
     }
     for which in [Fixture::Silence, Fixture::Tone, Fixture::Noise] {
         let sandbox = Sandbox::new();
-        let words = heard(&sandbox, &fixture(which), &["--segment-duration", "7s"]);
+        let words = transcribed(&sandbox, &fixture(which), &["--segment-duration", "7s"]);
         assert!(words.is_empty(), "{which:?}: {words:?}");
         assert_eq!(sandbox.document("transcript.json")["segments"], serde_json::json!([]), "{which:?}");
     }
@@ -107,7 +107,7 @@ fn the_standard_recipe_leaves_everything() {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&text.stdout).to_lowercase();
-    assert!(text.contains(words[words.len() - 1]), "the track does not say {words:?}: {text}");
+    assert!(text.contains(words[words.len() - 1]), "the track does not contain {words:?}: {text}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `segue verify`: 0 for the same, 1 for different, and it is not taken in by what looks alike.
+//! `segue verify` returns 0 for equal and 1 for different media, also if they look alike.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -127,7 +127,7 @@ mod tests {
             priority: 0,
             spec: "s".into(),
         };
-        let plan = SealedPlan { hash: PlanHash("h".into()), key: "segments/j/1/plan.json".into(), tasks };
+        let plan = SealedPlan { hash: PlanHash("h".into()), key: "segments/j/video/1/plan.json".into(), tasks };
         OutputRecord { state, plan: Some(plan), ..OutputRecord::new(asked, 0) }
     }
 

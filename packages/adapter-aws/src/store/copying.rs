@@ -4,36 +4,31 @@ use aws_sdk_s3::types::CompletedPart;
 use futures::{StreamExt, TryStreamExt, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use segue_domain::Key;
-use segue_ports::{PortError, PortErrorKind, PutMode, PutResult};
+use segue_ports::{PortError, PortErrorKind, PutOptions};
 
 use super::multipart::Upload;
 use super::reading::not_there;
-use super::writing::{is_taken, mark};
-use super::{Facts, PART_BYTES, PARTS_AT_ONCE, S3Store, part_bytes, ranges};
+use super::writing::{is_refused, mark};
+use super::{Condition, Facts, PART_BYTES, PARTS_AT_ONCE, S3Store, part_bytes, ranges};
 use crate::error;
 
 impl S3Store {
-    pub(super) async fn copy(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
-        if mode == PutMode::CreateOnce && self.facts(to).await?.is_some() {
-            return Ok(PutResult::Exists);
-        }
+    pub(super) async fn copy(&self, from: &Key, to: &Key, options: &PutOptions) -> Result<(), PortError> {
         let copied = match self.facts(from).await? {
-            Some(facts) if facts.bytes <= PART_BYTES => self.copy_small(from, to, mode).await,
-            Some(facts) => self.copy_large(from, &facts, to, mode).await,
+            Some(facts) if facts.bytes <= PART_BYTES => self.copy_small(from, to, options).await,
+            Some(facts) => self.copy_large(from, &facts, to, options).await,
             None => Err(not_there(from)),
         };
         match copied {
-            // somebody else may have promoted it and swept up in between
-            Err(e) if e.kind == PortErrorKind::NotFound && self.facts(to).await?.is_some() => {
-                Ok(PutResult::Exists)
-            }
+            // a repeat, or another publisher has promoted it and removed the attempt in between
+            Err(e) if e.kind == PortErrorKind::NotFound && self.facts(to).await?.is_some() => Ok(()),
             copied => copied,
         }
     }
 
-    async fn copy_small(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
-        let bytes = self.read_small(from, PART_BYTES).await?;
-        self.put_object(to, bytes, mode).await
+    async fn copy_small(&self, from: &Key, to: &Key, options: &PutOptions) -> Result<(), PortError> {
+        let (bytes, _) = self.read_small(from, PART_BYTES).await?;
+        self.put_object(to, bytes, options, Condition::None).await.map(drop)
     }
 
     async fn copy_large(
@@ -41,22 +36,22 @@ impl S3Store {
         from: &Key,
         facts: &Facts,
         to: &Key,
-        mode: PutMode,
-    ) -> Result<PutResult, PortError> {
+        options: &PutOptions,
+    ) -> Result<(), PortError> {
         let mark = mark();
-        let upload = Upload::begin(self, to, &mark, facts.crc32).await?;
+        let upload = Upload::begin(self, to, &mark, facts.crc32, options).await?;
         let from = format!("{}/{from}", self.buckets.of(from));
         let copied = self.copy_parts(&upload, &from, facts.bytes, &facts.etag).await?;
-        upload.complete(copied, mode, &mark).await
+        upload.complete(copied, Condition::None, &mark).await.map(drop)
     }
 
     /// Copies an object of any bucket on the server's side, if `to` is free.
     ///
     /// # Errors
     /// `NotFound`; `Misuse` for one that is empty; as the service says.
-    pub async fn import(&self, bucket: &str, name: &str, to: &Key) -> Result<PutResult, PortError> {
+    pub async fn import(&self, bucket: &str, name: &str, to: &Key) -> Result<(), PortError> {
         if self.facts(to).await?.is_some() {
-            return Ok(PutResult::Exists);
+            return Ok(());
         }
         let from = format!("{bucket}/{name}");
         let missing = || error::say(PortErrorKind::NotFound, format_args!("there is no s3://{from}"));
@@ -70,9 +65,9 @@ impl S3Store {
             return Err(error::say(PortErrorKind::Misuse, format_args!("s3://{from} is empty")));
         }
         let mark = mark();
-        let upload = Upload::begin(self, to, &mark, None).await?;
+        let upload = Upload::begin(self, to, &mark, None, &PutOptions::default()).await?;
         let copied = self.copy_parts(&upload, &from, bytes, head.e_tag().unwrap_or_default()).await?;
-        upload.complete(copied, PutMode::CreateOnce, &mark).await
+        upload.complete(copied, Condition::Absent, &mark).await.map(drop)
     }
 
     /// All parts of one version of `from`, `BUCKET/KEY`.
@@ -113,7 +108,7 @@ impl S3Store {
             .send()
             .await
             .map_err(|e| {
-                if is_taken(&e) {
+                if is_refused(&e) {
                     let message = format_args!("{from} was replaced while it was being copied, try again");
                     return error::say(PortErrorKind::Transient, message);
                 }

@@ -26,6 +26,19 @@ pub async fn blocking<T: Send + 'static>(
     })
 }
 
+/// Removes a file that was stored; fine when it is gone.
+///
+/// # Errors
+/// As removing a file.
+pub async fn remove(file: &Path) -> Result<(), PortError> {
+    match tokio::fs::remove_file(file).await {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(PortError::io(format_args!("cannot remove {}", file.display()), e))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A plain file that is being read.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -40,7 +53,7 @@ impl Source {
     /// # Errors
     /// `NotFound`, `Denied`; `Misuse` for a link, a folder, a pipe.
     pub fn open(path: &Path) -> Result<Source, PortError> {
-        let trouble = |e| PortError::io(format_args!("cannot take {} over", path.display()), e);
+        let trouble = |e| PortError::io(format_args!("cannot upload {}", path.display()), e);
         let odd = || {
             let message = format_args!("{} is not a plain file", path.display());
             say(PortErrorKind::Misuse, message)

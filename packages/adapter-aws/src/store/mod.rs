@@ -3,35 +3,36 @@
 //! * **Whole or nothing** is S3's own promise, also of a multipart upload: nothing is there
 //!   before it is completed. What a crash leaves of one is aborted here where that is still
 //!   possible, and by a lifecycle rule of the bucket otherwise.
-//! * **Create-once** is `If-None-Match: *`. When S3 says that the key is taken, the object's
-//!   own mark tells whether it was this very write whose first answer was lost.
-//! * **Promotion** copies on the server's side as a multipart copy, whatever the size: its
-//!   completion takes the condition everywhere, a plain copy does not. Small objects are
-//!   read and put, which is fewer requests and has the same condition.
+//! * **Promotion** copies on the server's side as a multipart copy; small objects are read and
+//!   put, which is fewer requests. Both set media type and cache control anew.
+//! * **Documents** are `If-None-Match: *` and `If-Match: ETAG`. When S3 says that the condition
+//!   failed, the object's own mark tells whether it was this very write whose first answer was
+//!   lost.
 //! * **Checksums**: every part goes with its CRC32, which S3 checks; the CRC32 of the whole
 //!   travels as metadata through copies, and a file that is read is held against it.
 //! * **Reading** a file takes ranges of it in parallel, all of the same version.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use bytes::Bytes;
 use segue_domain::Key;
-use segue_ports::{MediaStore, Object, ObjectPage, PortError, PutMode, PutResult};
-
-use crate::error;
+use segue_ports::{
+    ByteStream, FileUse, MediaStore, ObjectInfo, ObjectPage, PortError, PutOptions, Version, media_type_of,
+};
 
 mod copying;
+mod deleting;
+mod documents;
 mod file;
 mod listing;
 mod multipart;
 mod presign;
+mod ranges;
 mod reading;
 mod writing;
-
-pub use presign::{PresignedUpload, UploadedPart};
-pub use reading::Version;
 
 /// Size of the parts of an upload and of the ranges of a download, bytes. Four of them are
 /// in memory for each file that is on its way.
@@ -89,6 +90,8 @@ struct Facts {
     etag: String,
     crc32: Option<u32>,
     write: Option<String>,
+    media_type: Option<String>,
+    cache_control: Option<String>,
 }
 
 /// Size of the parts of `bytes` in all, so that they are no more than S3 takes.
@@ -118,31 +121,93 @@ impl S3Store {
     }
 }
 
+/// What a write needs to find under its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition<'a> {
+    /// Anything or nothing.
+    None,
+    /// Nothing.
+    Absent,
+    /// The object of this ETag.
+    Etag(&'a str),
+}
+
+impl Condition<'_> {
+    fn if_none_match(self) -> Option<String> {
+        (self == Condition::Absent).then(|| "*".to_owned())
+    }
+
+    fn if_match(self) -> Option<String> {
+        match self {
+            Condition::Etag(etag) => Some(etag.to_owned()),
+            Condition::None | Condition::Absent => None,
+        }
+    }
+}
+
+/// What became of a conditional write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Write {
+    /// The object is stored and has this ETag.
+    Done(String),
+    /// The condition is not met, and nothing was written.
+    Refused,
+}
+
+/// The media type with which an object is stored.
+fn media_type(key: &Key, options: &PutOptions) -> String {
+    options.media_type.clone().unwrap_or_else(|| media_type_of(&key.to_string()).to_owned())
+}
+
 #[async_trait]
 impl MediaStore for S3Store {
-    async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError> {
-        self.put_object(key, bytes, mode).await
+    async fn put_bytes(&self, key: &Key, bytes: Bytes, options: &PutOptions) -> Result<(), PortError> {
+        self.put_object(key, bytes, options, Condition::None).await.map(drop)
     }
 
-    async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
-        self.take_over(key, file, mode).await
+    async fn upload(
+        &self,
+        key: &Key,
+        file: &Path,
+        file_use: FileUse,
+        options: &PutOptions,
+    ) -> Result<(), PortError> {
+        self.send_file(key, file, options, Condition::None).await?;
+        match file_use {
+            FileUse::Keep => Ok(()),
+            FileUse::Consume => file::remove(file).await,
+        }
     }
 
-    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
-        self.copy(from, to, mode).await
+    async fn promote(&self, from: &Key, to: &Key, options: &PutOptions) -> Result<(), PortError> {
+        self.copy(from, to, options).await
     }
 
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
-        self.read_small(key, limit).await
+        self.read_small(key, limit).await.map(|(bytes, _)| bytes)
     }
 
     async fn get_file(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError> {
         self.download(key, scratch).await
     }
 
-    async fn head(&self, key: &Key) -> Result<Option<Object>, PortError> {
-        let facts = self.facts(key).await?;
-        Ok(facts.map(|facts| Object { key: key.to_string(), bytes: facts.bytes }))
+    async fn get_range(
+        &self,
+        key: &Key,
+        version: &Version,
+        range: Range<u64>,
+    ) -> Result<ByteStream, PortError> {
+        self.stream_range(key, version, range).await
+    }
+
+    async fn head(&self, key: &Key) -> Result<Option<ObjectInfo>, PortError> {
+        Ok(self.facts(key).await?.map(|facts| ObjectInfo {
+            bytes: facts.bytes,
+            version: Version(facts.etag),
+            media_type: facts.media_type,
+            cache_control: facts.cache_control,
+            crc32: facts.crc32,
+        }))
     }
 
     async fn list(&self, prefix: &str, from: Option<&str>, max: usize) -> Result<ObjectPage, PortError> {
@@ -150,9 +215,11 @@ impl MediaStore for S3Store {
     }
 
     async fn delete(&self, key: &Key) -> Result<(), PortError> {
-        let gone = self.client.delete_object().bucket(self.buckets.of(key)).key(key.to_string());
-        let gone = gone.send().await;
-        gone.map(drop).map_err(|e| error::sdk(format_args!("cannot delete {key}"), e))
+        self.delete_one(key).await
+    }
+
+    async fn delete_many(&self, keys: &[Key]) -> Result<(), PortError> {
+        self.delete_in_batches(keys).await
     }
 }
 

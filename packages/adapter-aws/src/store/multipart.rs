@@ -4,10 +4,10 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use segue_domain::Key;
-use segue_ports::{PortError, PutMode, PutResult};
+use segue_ports::{PortError, PutOptions};
 
-use super::writing::{base64_of, is_contended, is_taken};
-use super::{META_CRC32, META_WRITE, S3Store, TRIES};
+use super::writing::{base64_of, is_contended, is_refused};
+use super::{Condition, META_CRC32, META_WRITE, S3Store, TRIES, Write, media_type};
 use crate::error::{self, back_off, odd};
 
 /// An upload that is aborted unless it is completed.
@@ -51,6 +51,7 @@ impl Upload {
         key: &Key,
         mark: &str,
         crc32: Option<u32>,
+        options: &PutOptions,
     ) -> Result<Upload, PortError> {
         let begun = store
             .client
@@ -58,6 +59,8 @@ impl Upload {
             .bucket(store.buckets.of(key))
             .key(key.to_string())
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
+            .content_type(media_type(key, options))
+            .set_cache_control(options.cache_control.clone())
             .metadata(META_WRITE, mark);
         let begun = match crc32 {
             Some(crc32) => begun.metadata(META_CRC32, base64_of(crc32)),
@@ -100,9 +103,9 @@ impl Upload {
     pub async fn complete(
         mut self,
         parts: Vec<CompletedPart>,
-        mode: PutMode,
+        condition: Condition<'_>,
         mark: &str,
-    ) -> Result<PutResult, PortError> {
+    ) -> Result<Write, PortError> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         for tried in 0.. {
             let request = self
@@ -113,14 +116,15 @@ impl Upload {
                 .key(self.key.to_string())
                 .upload_id(&self.id)
                 .multipart_upload(parts.clone())
-                .set_if_none_match((mode == PutMode::CreateOnce).then(|| "*".to_owned()));
+                .set_if_none_match(condition.if_none_match())
+                .set_if_match(condition.if_match());
             match request.send().await {
-                Ok(_) => {
+                Ok(done) => {
                     self.open = false;
-                    return Ok(PutResult::Written);
+                    return Ok(Write::Done(done.e_tag.unwrap_or_default()));
                 }
                 // dropped, and so aborted, unless it was the first answer that was lost
-                Err(e) if is_taken(&e) => return self.store.is_it_ours(&self.key, mark).await,
+                Err(e) if is_refused(&e) => return self.store.is_it_ours(&self.key, mark).await,
                 Err(e) if is_contended(&e) && tried < TRIES => back_off(tried).await,
                 Err(e) => return Err(error::sdk(format_args!("cannot finish writing {}", self.key), e)),
             }

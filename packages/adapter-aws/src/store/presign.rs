@@ -1,117 +1,139 @@
-//! Links with which somebody who has no credentials reads or writes one object.
+//! Signed links: a client without credentials reads or writes one object.
 
 use std::time::Duration;
 
-use aws_sdk_s3::presigning::PresigningConfig;
+use async_trait::async_trait;
+use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use segue_domain::Key;
-use segue_ports::{PortError, PortErrorKind};
+use segue_ports::{
+    PortError, PortErrorKind, PutOptions, ReadOptions, SignedPut, StoreLinks, UploadId, UploadedPart,
+};
 
-use super::{PART_BYTES, S3Store, multipart, part_bytes};
+use super::{PART_BYTES, S3Store, media_type, multipart, part_bytes};
 use crate::error::{self, odd, say};
 
-/// An upload in parts by somebody else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PresignedUpload {
-    /// S3's name of it.
-    pub id: String,
-    /// Size of every part but the last, bytes.
-    pub part_bytes: u64,
-    /// Where to PUT each part, the first one first.
-    pub parts: Vec<String>,
-}
-
-/// A part that somebody else has sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadedPart {
-    /// Its number, from 1.
-    pub number: i32,
-    /// What S3 answered with as `ETag`.
-    pub etag: String,
-}
-
-fn for_a_while(ttl: Duration) -> Result<PresigningConfig, PortError> {
+fn valid_for(ttl: Duration) -> Result<PresigningConfig, PortError> {
     PresigningConfig::expires_in(ttl).map_err(|e| PortError::with(PortErrorKind::Misuse, "a link's time", e))
 }
 
-impl S3Store {
-    /// A link to GET the object, good for `ttl`, at most 7 days; also with a `Range`. Whether
-    /// the object is there is not looked at.
-    ///
-    /// # Errors
-    /// `Misuse` for a longer time, `Denied` without credentials.
-    pub async fn presign_get(&self, key: &Key, ttl: Duration) -> Result<String, PortError> {
-        let request = self.signer.get_object().bucket(self.buckets.of(key)).key(key.to_string());
-        let signed = request.presigned(for_a_while(ttl)?).await;
+fn length(key: &Key, bytes: u64) -> Result<i64, PortError> {
+    i64::try_from(bytes).map_err(|e| PortError::with(PortErrorKind::Misuse, format_args!("{key}"), e))
+}
+
+fn signed_put(signed: &PresignedRequest) -> SignedPut {
+    let header = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    SignedPut { url: signed.uri().to_owned(), headers: signed.headers().map(header).collect() }
+}
+
+#[async_trait]
+impl StoreLinks for S3Store {
+    async fn presign_get(
+        &self,
+        key: &Key,
+        ttl: Duration,
+        options: &ReadOptions,
+    ) -> Result<String, PortError> {
+        let request = self
+            .signer
+            .get_object()
+            .bucket(self.buckets.of(key))
+            .key(key.to_string())
+            .set_response_content_type(options.media_type.clone())
+            .set_response_content_disposition(options.disposition.clone())
+            .set_response_cache_control(options.cache_control.clone());
+        let signed = request.presigned(valid_for(ttl)?).await;
         let signed = signed.map_err(|e| error::sdk(format_args!("cannot sign a link to {key}"), e))?;
         Ok(signed.uri().to_owned())
     }
 
-    /// A link to PUT the object in one go, at most 5 GB; good for `ttl`, at most 7 days.
-    ///
-    /// # Errors
-    /// As [`S3Store::presign_get`].
-    pub async fn presign_put(&self, key: &Key, ttl: Duration) -> Result<String, PortError> {
-        let request = self.signer.put_object().bucket(self.buckets.of(key)).key(key.to_string());
-        let signed = request.presigned(for_a_while(ttl)?).await;
-        let signed = signed.map_err(|e| error::sdk(format_args!("cannot sign a link to {key}"), e))?;
-        Ok(signed.uri().to_owned())
-    }
-
-    /// Begins an upload of `bytes` in parts and gives a link to PUT each of them. It ends
-    /// with [`S3Store::complete_upload`] or [`S3Store::abort_upload`]; what nobody ends, a
-    /// lifecycle rule of the bucket does.
-    ///
-    /// # Errors
-    /// As [`S3Store::presign_get`]; `Misuse` for no bytes.
-    pub async fn presign_upload(
+    async fn presign_put(
         &self,
         key: &Key,
         bytes: u64,
         ttl: Duration,
-    ) -> Result<PresignedUpload, PortError> {
-        if bytes == 0 {
-            return Err(say(PortErrorKind::Misuse, format_args!("an upload of {key} in no parts")));
-        }
-        let (bucket, text) = (self.buckets.of(key), key.to_string());
-        let begun = self.signer.create_multipart_upload().bucket(bucket).key(&text).send().await;
-        let begun = begun.map_err(|e| error::sdk(format_args!("cannot begin to write {key}"), e))?;
-        let id = begun.upload_id.ok_or_else(|| odd("an upload", "it has no id"))?;
-        let size = part_bytes(bytes, PART_BYTES);
-        let mut parts = Vec::new();
-        for number in 1..=bytes.div_ceil(size) as i32 {
-            let part = self.signer.upload_part().bucket(bucket).key(&text).upload_id(&id).part_number(number);
-            let signed = part.presigned(for_a_while(ttl)?).await;
-            let signed = signed.map_err(|e| error::sdk(format_args!("cannot sign a link to {key}"), e))?;
-            parts.push(signed.uri().to_owned());
-        }
-        Ok(PresignedUpload { id, part_bytes: size, parts })
+        options: &PutOptions,
+    ) -> Result<SignedPut, PortError> {
+        let request = self
+            .signer
+            .put_object()
+            .bucket(self.buckets.of(key))
+            .key(key.to_string())
+            .content_length(length(key, bytes)?)
+            .content_type(media_type(key, options))
+            .set_cache_control(options.cache_control.clone());
+        let signed = request.presigned(valid_for(ttl)?).await;
+        let signed = signed.map_err(|e| error::sdk(format_args!("cannot sign a link to {key}"), e))?;
+        Ok(signed_put(&signed))
     }
 
-    /// Puts the parts together that somebody else has sent.
-    ///
-    /// # Errors
-    /// `Corrupt` when S3 does not have these parts; as the service says.
-    pub async fn complete_upload(
+    fn part_bytes(&self, bytes: u64) -> u64 {
+        part_bytes(bytes, PART_BYTES)
+    }
+
+    async fn start_multipart(&self, key: &Key, options: &PutOptions) -> Result<UploadId, PortError> {
+        let started = self
+            .signer
+            .create_multipart_upload()
+            .bucket(self.buckets.of(key))
+            .key(key.to_string())
+            .content_type(media_type(key, options))
+            .set_cache_control(options.cache_control.clone())
+            .send()
+            .await
+            .map_err(|e| error::sdk(format_args!("cannot begin to write {key}"), e))?;
+        started.upload_id.map(UploadId).ok_or_else(|| odd("an upload", "it has no id"))
+    }
+
+    async fn presign_part(
         &self,
         key: &Key,
-        id: &str,
+        upload: &UploadId,
+        number: u32,
+        bytes: u64,
+        ttl: Duration,
+    ) -> Result<SignedPut, PortError> {
+        let request = self
+            .signer
+            .upload_part()
+            .bucket(self.buckets.of(key))
+            .key(key.to_string())
+            .upload_id(&upload.0)
+            .part_number(part_number(key, number)?)
+            .content_length(length(key, bytes)?);
+        let signed = request.presigned(valid_for(ttl)?).await;
+        let signed = signed.map_err(|e| error::sdk(format_args!("cannot sign a link to {key}"), e))?;
+        Ok(signed_put(&signed))
+    }
+
+    async fn complete_multipart(
+        &self,
+        key: &Key,
+        upload: &UploadId,
         parts: &[UploadedPart],
     ) -> Result<(), PortError> {
-        let parts = parts
-            .iter()
-            .map(|part| CompletedPart::builder().part_number(part.number).e_tag(&part.etag).build());
-        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
+        let mut parts: Vec<&UploadedPart> = parts.iter().collect();
+        parts.sort_by_key(|part| part.number);
+        let mut completed = CompletedMultipartUpload::builder();
+        for part in parts {
+            let number = part_number(key, part.number)?;
+            completed =
+                completed.parts(CompletedPart::builder().part_number(number).e_tag(&part.etag).build());
+        }
         let request = self.signer.complete_multipart_upload().bucket(self.buckets.of(key));
-        let done = request.key(key.to_string()).upload_id(id).multipart_upload(parts).send().await;
+        let request = request.key(key.to_string()).upload_id(&upload.0).multipart_upload(completed.build());
+        let done = request.send().await;
         done.map(drop).map_err(|e| error::sdk(format_args!("cannot finish writing {key}"), e))
     }
 
-    /// Gives an upload up; fine when it is not there.
-    ///
-    /// # Errors
-    /// As the service says.
-    pub async fn abort_upload(&self, key: &Key, id: &str) -> Result<(), PortError> {
-        multipart::abort(self, key, id).await
+    async fn abort_multipart(&self, key: &Key, upload: &UploadId) -> Result<(), PortError> {
+        multipart::abort(self, key, &upload.0).await
+    }
+}
+
+fn part_number(key: &Key, number: u32) -> Result<i32, PortError> {
+    match i32::try_from(number) {
+        Ok(number @ 1..=10_000) => Ok(number),
+        _ => Err(say(PortErrorKind::Misuse, format_args!("{key} has no part {number}, from 1 to 10,000"))),
     }
 }

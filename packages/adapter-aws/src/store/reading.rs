@@ -8,10 +8,10 @@ use aws_sdk_s3::types::ChecksumMode;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt, stream};
 use segue_domain::Key;
-use segue_ports::{PortError, PortErrorKind};
+use segue_ports::{PortError, PortErrorKind, Version};
 
 use super::file::Copy;
-use super::writing::{crc32_of, is_taken};
+use super::writing::crc32_of;
 use super::{Facts, META_CRC32, META_WRITE, PART_BYTES, PARTS_AT_ONCE, S3Store, TRIES, ranges};
 use crate::error::{self, back_off, say};
 
@@ -48,17 +48,6 @@ async fn collect(key: &Key, answer: GetObjectOutput, limit: u64) -> Result<Bytes
     Ok(bytes.freeze())
 }
 
-/// One version of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
-    /// Size in bytes.
-    pub bytes: u64,
-    /// Its name.
-    pub etag: String,
-    /// CRC32 of all of it, where it is known.
-    pub crc32: Option<u32>,
-}
-
 impl S3Store {
     /// What S3 says of the object, or `None`.
     pub(super) async fn facts(&self, key: &Key) -> Result<Option<Facts>, PortError> {
@@ -76,35 +65,13 @@ impl S3Store {
             etag: head.e_tag().unwrap_or_default().to_owned(),
             crc32: crc32.and_then(crc32_of),
             write: meta(META_WRITE).cloned(),
+            media_type: head.content_type().map(str::to_owned),
+            cache_control: head.cache_control().map(str::to_owned),
         }))
     }
 
-    /// The object's present version, or `None`.
-    ///
-    /// # Errors
-    /// As the service says.
-    pub async fn version(&self, key: &Key) -> Result<Option<Version>, PortError> {
-        let version = |facts: Facts| Version { bytes: facts.bytes, etag: facts.etag, crc32: facts.crc32 };
-        Ok(self.facts(key).await?.map(version))
-    }
-
-    /// The bytes of a half-open range of that version; `None` when it was replaced.
-    ///
-    /// # Errors
-    /// `NotFound`; `Misuse` for an empty range; as the service says.
-    pub async fn get_range_of(
-        &self,
-        key: &Key,
-        range: Range<u64>,
-        etag: &str,
-    ) -> Result<Option<Bytes>, PortError> {
-        if range.is_empty() {
-            return Err(say(PortErrorKind::Misuse, format_args!("an empty range of {key}")));
-        }
-        self.range_of(key, range, Some(etag)).await
-    }
-
-    pub(super) async fn read_small(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
+    /// A small object and its ETag.
+    pub(super) async fn read_small(&self, key: &Key, limit: u64) -> Result<(Bytes, String), PortError> {
         let mut tried = 0;
         loop {
             let request = self.client.get_object().bucket(self.buckets.of(key)).key(key.to_string());
@@ -115,58 +82,31 @@ impl S3Store {
                 }
                 Err(e) => return Err(error::sdk(format_args!("cannot read {key}"), e)),
             };
+            let etag = answer.e_tag().unwrap_or_default().to_owned();
             // the SDK tries a request again, but not an answer that breaks off
             match collect(key, answer, limit).await {
                 Err(e) if e.is_retryable() && tried < TRIES => back_off(tried).await,
-                read => return read,
+                read => return read.map(|bytes| (bytes, etag)),
             }
             tried += 1;
         }
     }
 
-    /// The bytes of `range`; all of one version where `etag` names it. `None` when the
-    /// object is another version by now.
-    async fn range_of(
-        &self,
-        key: &Key,
-        range: Range<u64>,
-        etag: Option<&str>,
-    ) -> Result<Option<Bytes>, PortError> {
-        let want = range.end - range.start;
-        let mut tried = 0;
-        loop {
-            let request = self
-                .client
-                .get_object()
-                .bucket(self.buckets.of(key))
-                .key(key.to_string())
-                .range(format!("bytes={}-{}", range.start, range.end - 1))
-                .set_if_match(etag.map(str::to_owned));
-            let answer = match request.send().await {
-                Ok(answer) => answer,
-                Err(e) if etag.is_some() && is_taken(&e) => return Ok(None),
-                Err(e) if e.as_service_error().is_some_and(|e| e.is_no_such_key()) => {
-                    return Err(not_there(key));
-                }
-                Err(e) => return Err(error::sdk(format_args!("cannot read {key}"), e)),
-            };
-            match collect(key, answer, want).await {
-                Err(e) if e.is_retryable() && tried < TRIES => back_off(tried).await,
-                read => return read.map(Some),
+    /// The bytes of a range of one version. `None` when the object is another version by now.
+    async fn range_of(&self, key: &Key, range: Range<u64>, etag: &str) -> Result<Option<Bytes>, PortError> {
+        let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
+        let read = async {
+            let mut stream = self.stream_range(key, &Version(etag.to_owned()), range).await?;
+            while let Some(piece) = stream.try_next().await? {
+                bytes.extend_from_slice(&piece);
             }
-            tried += 1;
+            Ok(())
+        };
+        match read.await {
+            Ok(()) => Ok(Some(bytes.freeze())),
+            Err(PortError { kind: PortErrorKind::Replaced, .. }) => Ok(None),
+            Err(e) => Err(e),
         }
-    }
-
-    /// The bytes of a half-open range that lies within the object.
-    ///
-    /// # Errors
-    /// `NotFound`; `Misuse` for an empty range; as the service says.
-    pub async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, PortError> {
-        if range.is_empty() {
-            return Err(say(PortErrorKind::Misuse, format_args!("an empty range of {key}")));
-        }
-        self.range_of(key, range, None).await?.ok_or_else(|| not_there(key))
     }
 
     pub(super) async fn download(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError> {
@@ -195,7 +135,7 @@ impl S3Store {
                 let copy = &copy;
                 async move {
                     let start = range.start;
-                    match self.range_of(key, range, Some(&facts.etag)).await? {
+                    match self.range_of(key, range, &facts.etag).await? {
                         Some(bytes) => copy.write(start, bytes).await.map(Some),
                         None => Ok(None),
                     }

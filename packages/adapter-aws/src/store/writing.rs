@@ -1,6 +1,5 @@
 //! Writing: small bytes in one request, files in parts.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use aws_sdk_s3::error::SdkError;
@@ -12,11 +11,11 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use segue_domain::Key;
-use segue_ports::{PortError, PutMode, PutResult};
+use segue_ports::{PortError, PutOptions};
 
 use super::file::{Source, blocking};
 use super::multipart::Upload;
-use super::{PART_BYTES, PARTS_AT_ONCE, S3Store, TRIES, part_bytes, ranges};
+use super::{Condition, PART_BYTES, PARTS_AT_ONCE, S3Store, TRIES, Write, media_type, part_bytes, ranges};
 use crate::error::{self, back_off};
 
 /// A checksum as S3 writes it.
@@ -30,8 +29,8 @@ pub fn crc32_of(text: &str) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.try_into().ok()?))
 }
 
-/// Whether S3 says that the key is taken.
-pub fn is_taken<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+/// Whether S3 says that a condition of the request is not met.
+pub fn is_refused<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     error.code() == Some("PreconditionFailed")
         || error.raw_response().is_some_and(|answer| answer.status().as_u16() == 412)
 }
@@ -52,8 +51,9 @@ impl S3Store {
         &self,
         key: &Key,
         bytes: Bytes,
-        mode: PutMode,
-    ) -> Result<PutResult, PortError> {
+        options: &PutOptions,
+        condition: Condition<'_>,
+    ) -> Result<Write, PortError> {
         let (mark, crc32) = (mark(), base64_of(crc32fast::hash(&bytes)));
         for tried in 0.. {
             let request = self
@@ -62,14 +62,21 @@ impl S3Store {
                 .bucket(self.buckets.of(key))
                 .key(key.to_string())
                 .body(ByteStream::from(bytes.clone()))
+                .content_type(media_type(key, options))
+                .set_cache_control(options.cache_control.clone())
                 .checksum_algorithm(ChecksumAlgorithm::Crc32)
                 .checksum_crc32(&crc32)
                 .metadata(super::META_CRC32, &crc32)
                 .metadata(super::META_WRITE, &mark)
-                .set_if_none_match((mode == PutMode::CreateOnce).then(|| "*".to_owned()));
+                .set_if_none_match(condition.if_none_match())
+                .set_if_match(condition.if_match());
             match request.send().await {
-                Ok(_) => return Ok(PutResult::Written),
-                Err(e) if is_taken(&e) => return self.is_it_ours(key, &mark).await,
+                Ok(written) => return Ok(Write::Done(written.e_tag.unwrap_or_default())),
+                Err(e) if is_refused(&e) => return self.is_it_ours(key, &mark).await,
+                // the object of that ETag was deleted
+                Err(e) if condition.if_match().is_some() && e.code() == Some("NoSuchKey") => {
+                    return Ok(Write::Refused);
+                }
                 Err(e) if is_contended(&e) && tried < TRIES => back_off(tried).await,
                 Err(e) => return Err(error::sdk(format_args!("cannot write {key}"), e)),
             }
@@ -77,52 +84,48 @@ impl S3Store {
         unreachable!("the loop has no end")
     }
 
-    /// The key is taken: by this write, whose first answer was lost, or by another.
-    pub(super) async fn is_it_ours(&self, key: &Key, mark: &str) -> Result<PutResult, PortError> {
-        let facts = self.facts(key).await?;
-        let ours = facts.is_some_and(|facts| facts.write.as_deref() == Some(mark));
-        Ok(if ours { PutResult::Written } else { PutResult::Exists })
+    /// The condition is not met: because of this write, whose first answer was lost, or of another.
+    pub(super) async fn is_it_ours(&self, key: &Key, mark: &str) -> Result<Write, PortError> {
+        let ours = self.facts(key).await?.filter(|facts| facts.write.as_deref() == Some(mark));
+        Ok(ours.map_or(Write::Refused, |facts| Write::Done(facts.etag)))
     }
 
-    pub(super) async fn take_over(
+    /// Stores a copy of a plain file, which stays, if the key is free; otherwise does nothing.
+    ///
+    /// # Errors
+    /// As [`MediaStore::upload`](segue_ports::MediaStore::upload).
+    pub async fn adopt(&self, key: &Key, file: &Path) -> Result<(), PortError> {
+        self.send_file(key, file, &PutOptions::default(), Condition::Absent).await.map(drop)
+    }
+
+    pub(super) async fn send_file(
         &self,
         key: &Key,
         file: &Path,
-        mode: PutMode,
-    ) -> Result<PutResult, PortError> {
-        let result = self.send_file(key, file, mode).await?;
-        match tokio::fs::remove_file(file).await {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                Err(PortError::io(format_args!("cannot take {} over", file.display()), e))
-            }
-            _ => Ok(result),
-        }
-    }
-
-    /// Stores a copy of a plain file, which stays, if the key is free.
-    ///
-    /// # Errors
-    /// As [`MediaStore::put_file`](segue_ports::MediaStore::put_file).
-    pub async fn adopt(&self, key: &Key, file: &Path) -> Result<PutResult, PortError> {
-        self.send_file(key, file, PutMode::CreateOnce).await
-    }
-
-    async fn send_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
+        options: &PutOptions,
+        condition: Condition<'_>,
+    ) -> Result<Write, PortError> {
         let path = file.to_owned();
         let source = blocking(move || Source::open(&path)).await?;
         if source.bytes <= PART_BYTES {
-            self.put_object(key, source.part(0..source.bytes).await?, mode).await
-        } else if mode == PutMode::CreateOnce && self.facts(key).await?.is_some() {
+            self.put_object(key, source.part(0..source.bytes).await?, options, condition).await
+        } else if condition == Condition::Absent && self.facts(key).await?.is_some() {
             // no need to send gigabytes to learn that
-            Ok(PutResult::Exists)
+            Ok(Write::Refused)
         } else {
-            self.upload(key, &source, mode).await
+            self.send_parts(key, &source, options, condition).await
         }
     }
 
-    async fn upload(&self, key: &Key, source: &Source, mode: PutMode) -> Result<PutResult, PortError> {
+    async fn send_parts(
+        &self,
+        key: &Key,
+        source: &Source,
+        options: &PutOptions,
+        condition: Condition<'_>,
+    ) -> Result<Write, PortError> {
         let (mark, crc32) = (mark(), source.crc32().await?);
-        let upload = Upload::begin(self, key, &mark, Some(crc32)).await?;
+        let upload = Upload::begin(self, key, &mark, Some(crc32), options).await?;
         let parts = ranges(source.bytes, part_bytes(source.bytes, PART_BYTES));
         let sent: Vec<(CompletedPart, crc32fast::Hasher)> = stream::iter(parts.zip(1..))
             .map(|(range, number)| {
@@ -139,7 +142,7 @@ impl S3Store {
         if whole.finalize() != crc32 {
             return Err(source.changed());
         }
-        upload.complete(sent.into_iter().map(|(part, _)| part).collect(), mode, &mark).await
+        upload.complete(sent.into_iter().map(|(part, _)| part).collect(), condition, &mark).await
     }
 }
 

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use segue_adapter_aws::AwsBackend;
 use segue_adapter_aws::testing::{Provisioned, emulator, provision_lanes};
 use segue_domain::{Completion, JobRecord, NewOutput, OutputId, OutputRef, PlanHash, SealedPlan, TaskId, TaskKind};
 use segue_ports::conformance::Capabilities;
+use segue_ports::conformance::links::{Answer, Client};
 use segue_ports::{Acquired, JobChange, Lane, Lease, LeaseName, Ledger, NewJob};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -44,7 +47,7 @@ pub fn task(n: u32) -> TaskId {
 }
 
 pub fn seal(tasks: u64) -> JobChange {
-    let plan = SealedPlan { hash: PlanHash("h".into()), key: "segments/j/1/plan.json".into(), tasks };
+    let plan = SealedPlan { hash: PlanHash("h".into()), key: "segments/j/video/1/plan.json".into(), tasks };
     JobChange::Seal(vec![(video(), plan)])
 }
 
@@ -85,6 +88,38 @@ pub fn queue_caps() -> Capabilities {
         settle: Duration::from_millis(if exact { 500 } else { 1500 }),
         tells_void_receipts: exact,
         ..Capabilities::default()
+    }
+}
+
+/// An HTTP client without credentials.
+pub struct Http;
+
+#[async_trait]
+impl Client for Http {
+    async fn send(
+        &self,
+        method: &'static str,
+        url: &str,
+        headers: &[(String, String)],
+        body: Bytes,
+    ) -> Answer {
+        let (url, headers) = (url.to_owned(), headers.to_vec());
+        let sent = tokio::task::spawn_blocking(move || {
+            let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+            let mut request = ureq::http::Request::builder().method(method).uri(&url);
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            let mut answer = agent.run(request.body(&body[..]).expect("a request")).expect("an answer");
+            let header = |(name, value): (&ureq::http::HeaderName, &ureq::http::HeaderValue)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            };
+            let headers = answer.headers().iter().map(header).collect();
+            let status = answer.status().as_u16();
+            let body = answer.body_mut().read_to_vec().expect("a body").into();
+            Answer { status, headers, body }
+        });
+        sent.await.expect("a client")
     }
 }
 

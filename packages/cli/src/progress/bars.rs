@@ -75,7 +75,7 @@ fn style(unit: String) -> ProgressStyle {
 impl Reporter for Bars {
     fn report(&self, event: Event) {
         match event {
-            Event::State { .. } => {}
+            Event::State { .. } | Event::Output { .. } => {}
             Event::StageStarted { stage, total, done, unit, .. } => self.start(stage, total, done, unit),
             Event::StageAdvanced { stage, done, .. } => {
                 if let Some(bar) = self.locked().get(&stage) {

@@ -1,4 +1,4 @@
-//! Progress on the screen: bars on a terminal, plain lines elsewhere, events on request.
+//! Progress: bars on a terminal, plain lines elsewhere, events on request.
 
 mod bars;
 mod json;
@@ -15,15 +15,15 @@ pub use bars::Bars;
 pub use json::{JsonLines, print_event};
 pub use plain::PlainLines;
 
-/// A reporter, and a way to clear the screen of it before the last words.
+/// A reporter, and a way to remove it from the screen before the result is printed.
 pub struct Screen {
-    /// Takes the events.
+    /// Receives the events.
     pub reporter: Arc<dyn Reporter>,
     bars: Option<Arc<Bars>>,
 }
 
 impl Screen {
-    /// What the mode asks for.
+    /// The reporter of that mode.
     pub fn of(mode: ProgressMode) -> Screen {
         let bars = match mode {
             ProgressMode::Auto if std::io::stderr().is_terminal() => Some(Arc::new(Bars::new())),
@@ -38,7 +38,7 @@ impl Screen {
         Screen { reporter, bars }
     }
 
-    /// Takes the bars away.
+    /// Removes the bars.
     pub fn clear(&self) {
         if let Some(bars) = &self.bars {
             bars.clear();
@@ -46,11 +46,11 @@ impl Screen {
     }
 }
 
-/// A stage in the words of a user.
+/// The name of a stage for people.
 pub fn name_of(stage: Stage) -> &'static str {
     match stage {
         Stage::Plan => "plan",
-        Stage::Task(TaskKind::Carry) => "read",
+        Stage::Task(TaskKind::Digest) => "read",
         Stage::Task(TaskKind::Map) => "map",
         Stage::Task(TaskKind::Encode) => "encode",
         Stage::Task(TaskKind::Sound) => "sound",
@@ -62,8 +62,8 @@ pub fn name_of(stage: Stage) -> &'static str {
     }
 }
 
-/// How fast `per_second` units are, for people: work is predicted in seconds of one core.
-/// Nothing for what is only counted.
+/// The speed of `per_second` units for people: work is estimated in seconds of one core.
+/// Empty for units that are only counted.
 pub fn rate(unit: &str, per_second: f64) -> String {
     match unit {
         "ms" => format!("{:.1}x", per_second / 1e3),

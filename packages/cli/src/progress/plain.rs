@@ -1,9 +1,10 @@
-//! A line now and then, for logs and pipes. It goes to stdout: stderr is for what is wrong.
+//! A line every few seconds on stdout, for logs and pipes; stderr is for errors.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use segue_domain::JobState;
 use segue_ports::{Event, Reporter, Stage};
 
 use super::{name_of, rate};
@@ -15,6 +16,7 @@ const QUIET: Duration = Duration::from_secs(5);
 /// Plain lines on stdout.
 pub struct PlainLines {
     stages: Mutex<BTreeMap<Stage, Shown>>,
+    state: Mutex<Option<JobState>>,
 }
 
 struct Shown {
@@ -28,16 +30,20 @@ struct Shown {
 }
 
 impl PlainLines {
-    /// Nothing shown yet.
+    /// A reporter without stages.
     pub fn new() -> PlainLines {
-        PlainLines { stages: Mutex::default() }
+        PlainLines { stages: Mutex::default(), state: Mutex::default() }
     }
 
-    /// The line that is due after an event, if one is.
+    /// The line to print after an event, if any.
     fn line_after(&self, event: Event, now: Instant) -> Option<String> {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::State { state, .. } => Some(format!("job {state}")),
+            Event::State { state, .. } => {
+                let before = self.state.lock().unwrap_or_else(PoisonError::into_inner).replace(state);
+                (before != Some(state)).then(|| format!("job {state}"))
+            }
+            Event::Output { output, state, .. } => Some(format!("output {output} {state}")),
             Event::Warning { message, .. } => Some(format!("note: {}", output::one_line(&message))),
             Event::StageStarted { stage, total, done, unit, .. } => {
                 let shown = Shown {
@@ -50,7 +56,7 @@ impl PlainLines {
                     ended: total > 0 && done >= total,
                 };
                 let before = stages.insert(stage, shown);
-                let word = if done > 0 { "goes on" } else { "begins" };
+                let word = if done > 0 { "resumes" } else { "starts" };
                 let percent = percent(done, total);
                 before.is_none().then(|| format!("{:<10} {word} at {percent}%", name_of(stage)))
             }
@@ -112,7 +118,7 @@ mod tests {
     use segue_domain::TaskKind;
 
     #[test]
-    fn lines_come_now_and_then_and_at_both_ends() {
+    fn lines_are_rate_limited_and_come_at_both_ends() {
         let lines = PlainLines::new();
         let job: segue_domain::JobId = "j".parse().unwrap();
         let stage = Stage::Task(TaskKind::Encode);
@@ -123,7 +129,7 @@ mod tests {
         let start =
             Event::StageStarted { job: job.clone(), stage, total: 100_000, done: 0, unit: "ms".into() };
 
-        assert_eq!(lines.line_after(start.clone(), at(0)).unwrap(), "encode     begins at 0%");
+        assert_eq!(lines.line_after(start.clone(), at(0)).unwrap(), "encode     starts at 0%");
         assert_eq!(lines.line_after(start, at(0)), None, "a repeat is not shown");
         assert_eq!(advance(10_000, 1), None);
         assert_eq!(advance(10_000, 10).unwrap(), "encode      20%  2.0x  about 40.0 s left");
@@ -134,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_that_goes_on_says_so_and_an_unknown_one_is_left_alone() {
+    fn a_stage_that_resumes_says_so_and_an_unknown_one_is_ignored() {
         let lines = PlainLines::new();
         let job: segue_domain::JobId = "j".parse().unwrap();
         let start = Event::StageStarted {
@@ -144,7 +150,7 @@ mod tests {
             done: 1,
             unit: "files".into(),
         };
-        assert_eq!(lines.line_after(start, Instant::now()).unwrap(), "join       goes on at 25%");
+        assert_eq!(lines.line_after(start, Instant::now()).unwrap(), "join       resumes at 25%");
         let ended = Event::StageEnded { job, stage: Stage::Certify };
         assert_eq!(lines.line_after(ended, Instant::now()), None);
     }

@@ -9,6 +9,7 @@ mod span;
 #[cfg(test)]
 mod tests;
 mod transcript;
+mod unused;
 mod v1;
 mod video;
 

@@ -37,6 +37,7 @@ impl MapEngine for CustomMapEngine {
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
+        self.context.allow_map.check_output(&request.plan.spec).map_err(errors::failure)?;
         let notes = self.context.media_plan(&request.plan)?;
         let plan = notes.picture()?;
         let video = request.plan.spec.video();

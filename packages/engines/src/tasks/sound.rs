@@ -48,6 +48,7 @@ impl MapEngine for SoundEngine {
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
+        self.context.allow_map.check_output(&request.plan.spec).map_err(errors::failure)?;
         let notes = self.context.media_plan(&request.plan)?;
         let video =
             request.plan.spec.video().ok_or_else(|| internal("sound of something that is no video"))?;

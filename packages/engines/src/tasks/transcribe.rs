@@ -71,7 +71,7 @@ fn hear(
     let offset_ms = sound.start_offset_ms();
     let first_sample_us = notes.facts.start_time_us + offset_ms * 1000;
     let range = range_of(&request.plan, index, first_sample_us, sound.len_samples());
-    let listener = model.transcriber.listen(Arc::new(Heard(sound)));
+    let frames = model.transcriber.frames(Arc::new(Heard(sound)));
     let total = range.len().max(1);
     let reported = std::sync::Mutex::new(0u64);
     let progress = |progress: Progress| {
@@ -85,7 +85,7 @@ fn hear(
     };
     let part = model
         .transcriber
-        .transcribe(&listener, range, context.speech.side_by_side, offset_ms, &progress, &run.cancel)
+        .transcribe(&frames, range, context.speech.side_by_side, offset_ms, &progress, &run.cancel)
         .map_err(errors::speech)?;
     let words: usize = part.utterances.iter().map(|u| u.words.len()).sum();
     let facts = serde_json::json!({

@@ -90,7 +90,8 @@ pub async fn encode_segment(
     let work = Work::prepare(request, &open)?;
     // it grows with the source, and an encoder runs for long
     drop(open);
-    let mut call = tools.ffmpeg(format!("encoding segment {}", request.segment), work.args.clone());
+    let call = tools.encoder(format!("encoding segment {}", request.segment), work.args.clone());
+    let mut call = call.reading(request.track).reading(&work.header).writing(&work.partial);
     // SVT-AV1 else tells its life, and the last lines of stderr are for errors
     call.envs.push(("SVT_LOG".into(), "1".into()));
     let mut progress = Progress::default();

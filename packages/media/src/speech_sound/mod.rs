@@ -189,6 +189,7 @@ impl First {
         args.extend(["-read_intervals", "%+#8"].map(Into::into));
         args.extend(input);
         let call = tools.ffprobe(format!("reading the first sound of {}", path.display()), args);
+        let call = view.as_ref().map_or_else(|| call.clone().reading(path), |view| view.attach(call.clone()));
         let limits = Limits { time: Duration::from_secs(120), ..Limits::default() };
         let answer = process::output(&call, &limits, 1 << 20).await?;
         let value: Value = serde_json::from_slice(&answer)
@@ -322,6 +323,10 @@ impl Blocks {
             }
         };
         let call = self.tools.ffmpeg(format!("decoding the sound of {}", path.display()), args);
+        let call = match &window {
+            Some((view, _)) => view.attach(call),
+            None => call.reading(path),
+        };
         let bytes = process::output(&call, &self.limits, range.most_bytes()).await?;
         let skip = (range.warm_up * SAMPLE_RATE) as usize;
         let length = (self.seconds * SAMPLE_RATE) as usize;

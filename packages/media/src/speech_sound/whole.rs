@@ -33,6 +33,7 @@ impl Whole {
         let out = scratch.join(format!("speech-{}.s16", stream.index));
         let call =
             tools.ffmpeg(format!("decoding the sound of {}", path.display()), whole_args(path, stream, &out));
+        let call = call.reading(path).writing(&out);
         let mut progress = Progress::default();
         process::run(&call, limits, |piece| -> Heard { progress.push(piece) }).await?;
         let failed = |e: std::io::Error| MediaError::io(format!("reading {}", out.display()), &e);

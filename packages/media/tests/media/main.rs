@@ -3,4 +3,3 @@
 mod bad_input;
 mod common;
 mod rejoin;
-mod supervision;

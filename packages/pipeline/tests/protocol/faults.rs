@@ -79,17 +79,17 @@ async fn every_message_comes_many_times_and_counts_once() {
     let record = world.submit().await;
     let roles = world.start_all();
     for _ in 0..40 {
-        let job = record.id.clone();
-        let mut bodies = vec![Message::Chunk { job: job.clone() }, Message::Reassemble { job: job.clone() }];
+        let (job, output): (_, segue_domain::OutputId) = (record.id.clone(), "video".parse().unwrap());
+        let mut bodies = vec![Message::Plan { job: job.clone() }, Message::Assemble { job: job.clone(), output: output.clone() }];
         bodies.extend((0..4).map(|i| {
-            let task = format!("carry-{i:05}").parse().unwrap();
-            Message::Task { job: job.clone(), task }
+            let task = format!("digest-{i:05}").parse().unwrap();
+            Message::Task { job: job.clone(), output: output.clone(), task }
         }));
         for message in bodies {
             let queue = match message {
-                Message::Chunk { .. } => Lane::Plan,
+                Message::Plan { .. } => Lane::Plan,
                 Message::Task { .. } => Lane::Task(Resource::Cpu),
-                Message::Reassemble { .. } => Lane::Assemble,
+                Message::Assemble { .. } => Lane::Assemble,
             };
             world.queue.send(queue, &[message.encode()], Duration::ZERO).await.unwrap();
         }
@@ -108,7 +108,7 @@ async fn every_message_comes_many_times_and_counts_once() {
 async fn foreign_texts_are_put_aside_and_newer_ones_are_left() {
     let world = World::new(script());
     let roles = world.start_all();
-    let newer = r#"{"version":2,"message":{"kind":"dance"}}"#.to_owned();
+    let newer = r#"{"version":3,"message":{"kind":"dance"}}"#.to_owned();
     let texts = ["nonsense".to_owned(), "{}".to_owned(), newer.clone()];
     world.queue.send(Lane::Task(Resource::Cpu), &texts, Duration::ZERO).await.unwrap();
     world.submit().await;
@@ -128,20 +128,20 @@ async fn foreign_texts_are_put_aside_and_newer_ones_are_left() {
 async fn a_task_that_kills_its_workers_ends_its_job() {
     let world = World::new(Script { task_takes: Duration::from_secs(1000), ..script() });
     world.submit().await;
-    let others = [world.start_chunker(world.deps(), "c"), world.start_sweeper()];
+    let others = [world.start_planner(world.deps(), "c"), world.start_sweeper()];
     for life in 0..60 {
         let holder = format!("w{life}");
         let worker = world.start_worker(world.deps(), &holder);
         tokio::time::sleep(Duration::from_secs(100)).await;
         worker.kill().await;
-        if world.record().await.state.is_terminal() {
+        if world.record().await.state().is_terminal() {
             break;
         }
     }
     drain(others.into()).await;
     let record = world.record().await;
-    assert_eq!(record.state, JobState::Failed);
-    assert!(record.failure.unwrap().cause.contains("ended 10 workers"));
+    assert_eq!(record.state(), JobState::Failed);
+    assert!(record.failure().unwrap().cause.contains("ended 10 workers"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +151,7 @@ async fn tasks_that_take_longer_than_a_sweep_do_not_fill_the_queue() {
     world.submit().await;
     let roles = world.start_all();
     let mut most = 0;
-    while !world.record().await.state.is_terminal() {
+    while !world.record().await.state().is_terminal() {
         let depth = world.queue.depth(Lane::Task(Resource::Cpu)).await.unwrap();
         most = most.max(depth.waiting + depth.in_flight);
         tokio::time::sleep(Duration::from_secs(10)).await;

@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use segue_domain::{FaultKind, JobState};
-use segue_ports::{JobChange, JobLedger, Lane, Resource, WorkQueue};
+use segue_pipeline::control;
+use segue_pipeline::control::Source;
+use segue_ports::{JobLedger, Lane, Resource, WorkQueue};
 
 use crate::engines::Script;
 use crate::world::{World, drain};
@@ -54,16 +56,16 @@ async fn submitting_again_is_the_same_job() {
 #[tokio::test(start_paused = true)]
 async fn a_broken_source_fails_the_job_at_once_with_its_cause() {
     let world = World::new(script(3));
-    *world.script.broken.lock().unwrap() = Some("carry-00001".into());
+    *world.script.broken.lock().unwrap() = Some("digest-00001".into());
     let roles = world.start_all();
     world.submit().await;
     let record = world.ended().await;
     tokio::time::sleep(Duration::from_secs(600)).await;
     drain(roles).await;
-    assert_eq!(record.state, JobState::Failed);
-    let failure = record.failure.unwrap();
+    assert_eq!(record.state(), JobState::Failed);
+    let failure = record.failure().unwrap().clone();
     assert_eq!((failure.kind, failure.cause.as_str()), (FaultKind::Source, "the picture is broken"));
-    assert_eq!(failure.task.unwrap().as_str(), "carry-00001");
+    assert_eq!(failure.task.unwrap().as_str(), "digest-00001");
     for queue in Lane::ALL {
         assert_eq!(world.queue.depth(queue).await.unwrap().dead, 0, "a bad source is not poison");
     }
@@ -72,7 +74,7 @@ async fn a_broken_source_fails_the_job_at_once_with_its_cause() {
 #[tokio::test(start_paused = true)]
 async fn bad_luck_is_tried_again_and_poison_is_put_aside() {
     let world = World::new(script(3));
-    world.script.failing.lock().unwrap().insert("carry-00001".into(), 2);
+    world.script.failing.lock().unwrap().insert("digest-00001".into(), 2);
     let roles = world.start_all();
     world.submit().await;
     world.ended().await;
@@ -80,21 +82,21 @@ async fn bad_luck_is_tried_again_and_poison_is_put_aside() {
     world.check_published(3).await;
 
     let world = World::new(script(3));
-    world.script.failing.lock().unwrap().insert("carry-00001".into(), u32::MAX);
+    world.script.failing.lock().unwrap().insert("digest-00001".into(), u32::MAX);
     let roles = world.start_all();
     world.submit().await;
     let record = world.ended().await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(record.failure.unwrap().cause, "out of luck (tried 3 times)");
+    assert_eq!(record.failure().unwrap().cause, "out of luck (tried 3 times)");
     let dead = world.queue.dead_letters(Lane::Task(Resource::Cpu));
     assert_eq!(dead.len(), 1);
-    assert!(dead[0].body.contains("carry-00001"), "{dead:?}");
+    assert!(dead[0].body.contains("digest-00001"), "{dead:?}");
 
-    // driven on by hand, with the trouble mended: only what is missing is done
+    // retried, with the cause repaired: only what is missing is done
     world.script.failing.lock().unwrap().clear();
     let before = world.script.finished.lock().unwrap().clone();
-    world.ledger.change(&world.job, JobChange::Retry, None).await.unwrap().unwrap();
-    assert_eq!(world.ended().await.state, JobState::Completed);
+    control::retry(&world.deps(), &world.job, None).await.unwrap().unwrap();
+    assert_eq!(world.ended().await.state(), JobState::Completed);
     drain(roles).await;
     world.check_published(3).await;
     let after = world.script.finished.lock().unwrap().clone();
@@ -109,10 +111,10 @@ async fn a_cancelled_job_stops_its_work() {
     let roles = world.start_all();
     world.submit().await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    world.ledger.change(&world.job, JobChange::Cancel, None).await.unwrap().unwrap();
+    control::cancel(&world.deps(), &world.job, None).await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_secs(3600)).await;
     drain(roles).await;
-    assert_eq!(world.record().await.state, JobState::Cancelled);
+    assert_eq!(world.record().await.state(), JobState::Cancelled);
     assert_eq!(world.script.cancelled.load(Ordering::Relaxed), 2, "both attempts were stopped");
     assert!(world.script.finished.lock().unwrap().is_empty());
 }
@@ -123,7 +125,7 @@ async fn a_deleted_job_is_forgotten() {
     let roles = world.start_all();
     world.submit().await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(world.ledger.delete_job(&world.record().await).await.unwrap());
+    control::delete(&world.deps(), &world.job, Source::Delete).await.unwrap();
     tokio::time::sleep(Duration::from_secs(3600)).await;
     drain(roles).await;
     for queue in Lane::ALL {

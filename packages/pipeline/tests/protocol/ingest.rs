@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use segue_domain::{JobState, Key};
-use segue_pipeline::ingest::{Ingested, ingest};
-use segue_ports::{JobChange, JobLedger, MediaStore, PutMode, Lane, WorkQueue};
+use segue_domain::{JobState, Key, Recipe};
+use segue_pipeline::control;
+use segue_pipeline::ingester::{Ingested, ingest};
+use segue_ports::{Lane, MediaStore, PutOptions, WorkQueue};
 
 use crate::engines::Script;
 use crate::world::{Running, World, drain};
@@ -21,7 +22,7 @@ async fn world() -> (World, Vec<Running>) {
 
 async fn put(world: &World, ext: &str) -> Key {
     let key = Key::source(&world.job, ext);
-    world.store.put_bytes(&key, Bytes::from_static(b"source"), PutMode::Replace).await.unwrap();
+    world.store.put_bytes(&key, Bytes::from_static(b"source"), &PutOptions::default()).await.unwrap();
     key
 }
 
@@ -75,13 +76,14 @@ async fn a_job_that_is_there_keeps_its_recipe_its_source_and_its_end() {
     let world = World::new(Script { segments: 3, ..Script::default() });
     let (mp4, mov) = (put(&world, "mp4").await, put(&world, "mov").await);
     let deps = world.deps();
-    assert_eq!(ingest(&deps, "first", &mp4).await.unwrap(), Ingested::Created);
-    assert_eq!(ingest(&deps, "second", &mp4).await.unwrap(), Ingested::Asked);
-    assert_eq!(ingest(&deps, "second", &mov).await.unwrap(), Ingested::OtherSource);
-    assert_eq!(world.record().await.recipe, "first");
-    world.ledger.change(&world.job, JobChange::Cancel, None).await.unwrap().unwrap();
-    assert_eq!(ingest(&deps, "first", &mp4).await.unwrap(), Ingested::Known(JobState::Cancelled));
+    let (first, second) = (Recipe::built_in("rejoin").unwrap(), Recipe::built_in("mp4").unwrap());
+    assert_eq!(ingest(&deps, &first, &mp4).await.unwrap(), Ingested::Created);
+    assert_eq!(ingest(&deps, &second, &mp4).await.unwrap(), Ingested::Asked);
+    assert_eq!(ingest(&deps, &second, &mov).await.unwrap(), Ingested::OtherSource);
+    assert_eq!(world.record().await.recipe, first.to_json());
+    control::cancel(&deps, &world.job, None).await.unwrap().unwrap();
+    assert_eq!(ingest(&deps, &first, &mp4).await.unwrap(), Ingested::Known(JobState::Cancelled));
     assert_eq!(world.queue.depth(Lane::Plan).await.unwrap().waiting, 2);
     let part = Key::published(&world.job, "final.mp4").unwrap();
-    assert!(ingest(&deps, "first", &part).await.is_err(), "what is published is no source");
+    assert!(ingest(&deps, &first, &part).await.is_err(), "what is published is no source");
 }

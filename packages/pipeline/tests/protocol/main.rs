@@ -6,5 +6,6 @@ mod engines;
 mod faults;
 mod happy;
 mod ingest;
+mod outputs;
 mod stale;
 mod world;

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_domain::{Completion, HolderId, JobId, JobRecord, TaskId};
+use segue_domain::{Completion, HolderId, JobId, JobRecord, OutboxEntry, OutputRef, TaskId};
 use segue_ports::memory::MemoryLedger;
 use segue_ports::{
     Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
-    LeaseName, NewJob, PortError, Recorded,
+    LeaseName, NewJob, OutboxLedger, OutputChange, PortError, Recorded,
 };
 
 use crate::engines::Script;
@@ -54,13 +54,22 @@ impl JobLedger for Slow {
     async fn jobs(&self, filter: JobFilter, from: Option<&str>, max: usize) -> Result<JobPage, PortError> {
         self.inner.jobs(filter, from, max).await
     }
+    async fn open_jobs(
+        &self,
+        updated_before_ms: i64,
+        from: Option<&str>,
+        max: usize,
+    ) -> Result<JobPage, PortError> {
+        self.inner.open_jobs(updated_before_ms, from, max).await
+    }
     async fn change(
         &self,
         id: &JobId,
         change: JobChange,
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError> {
-        self.thaw((change == JobChange::Complete).then_some(&self.before_complete)).await;
+        let completes = matches!(&change, JobChange::Output { change: OutputChange::Complete, .. });
+        self.thaw(completes.then_some(&self.before_complete)).await;
         self.inner.change(id, change, fence).await
     }
     async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
@@ -74,23 +83,36 @@ impl CompletionLedger for Slow {
         self.thaw(None).await;
         self.inner.record(completion, lease).await
     }
-    async fn completion(&self, job: &JobId, task: &TaskId) -> Result<Option<Completion>, PortError> {
-        self.inner.completion(job, task).await
+    async fn completed(&self, output: &OutputRef) -> Result<u64, PortError> {
+        self.inner.completed(output).await
+    }
+    async fn completion(&self, output: &OutputRef, task: &TaskId) -> Result<Option<Completion>, PortError> {
+        self.inner.completion(output, task).await
     }
     async fn completions(
         &self,
-        job: &JobId,
+        output: &OutputRef,
         after: Option<&TaskId>,
         max: usize,
     ) -> Result<Vec<Completion>, PortError> {
-        self.inner.completions(job, after, max).await
+        self.inner.completions(output, after, max).await
     }
-    async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
-        self.inner.count_failure(job, task).await
+    async fn count_failure(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError> {
+        self.inner.count_failure(output, task).await
     }
 
-    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
-        self.inner.failures(job, task).await
+    async fn failures(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError> {
+        self.inner.failures(output, task).await
+    }
+}
+
+#[async_trait]
+impl OutboxLedger for Slow {
+    async fn outbox(&self, max: usize) -> Result<Vec<OutboxEntry>, PortError> {
+        self.inner.outbox(max).await
+    }
+    async fn remove_from_outbox(&self, id: &str) -> Result<(), PortError> {
+        self.inner.remove_from_outbox(id).await
     }
 }
 
@@ -119,7 +141,7 @@ async fn a_worker_that_wakes_too_late_changes_nothing() {
     let world = World::new(script);
     world.submit().await;
     let slow = Arc::new(Slow { frozen: AtomicBool::new(true), ..Slow::new(&world.ledger) });
-    let chunker = world.start_chunker(world.deps(), "chunker");
+    let chunker = world.start_planner(world.deps(), "chunker");
     let late =
         world.start_worker(world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _), "late");
     tokio::time::sleep(Duration::from_secs(6)).await;
@@ -139,15 +161,15 @@ async fn two_reassemblers_publish_one_result() {
     let world = World::new(script);
     let slow = Arc::new(Slow::new(&world.ledger));
     let late = world
-        .start_reassembler(world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _), "late");
-    let mut roles = vec![world.start_chunker(world.deps(), "c"), world.start_worker(world.deps(), "w")];
+        .start_assembler(world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _), "late");
+    let mut roles = vec![world.start_planner(world.deps(), "c"), world.start_worker(world.deps(), "w")];
     world.submit().await;
     // the first one is stopped in the middle of its join, until a second has published
-    while world.record().await.state != segue_domain::JobState::Reassembling {
+    while world.record().await.state() != segue_domain::JobState::Assembling {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     slow.frozen.store(true, Ordering::Relaxed);
-    roles.push(world.start_reassembler(world.deps(), "second"));
+    roles.push(world.start_assembler(world.deps(), "second"));
     roles.push(world.start_sweeper());
     world.ended().await;
     slow.frozen.store(false, Ordering::Relaxed);
@@ -164,9 +186,9 @@ async fn starved() -> (World, Arc<Slow>, Vec<crate::world::Running>) {
     let slow = Arc::new(Slow { starved: AtomicBool::new(true), ..Slow::new(&world.ledger) });
     let deps = world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _);
     let roles = vec![
-        world.start_chunker(world.deps(), "c"),
+        world.start_planner(world.deps(), "c"),
         world.start_worker(deps, "starved"),
-        world.start_reassembler(world.deps(), "r"),
+        world.start_assembler(world.deps(), "r"),
         world.start_sweeper(),
     ];
     world.submit().await;
@@ -176,9 +198,9 @@ async fn starved() -> (World, Arc<Slow>, Vec<crate::world::Running>) {
 #[tokio::test(start_paused = true)]
 async fn a_living_worker_that_loses_its_lease_again_and_again_is_not_taken_for_dead() {
     let (world, slow, roles) = starved().await;
-    let begun: TaskId = "begun_carry-00000".parse().unwrap();
-    while world.ledger.failures(&world.job, &begun).await.unwrap() < 15 {
-        assert_eq!(world.record().await.failure, None);
+    let begun: TaskId = "begun_digest-00000".parse().unwrap();
+    while world.ledger.failures(&world.output("video").await, &begun).await.unwrap() < 15 {
+        assert_eq!(world.record().await.failure(), None);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     slow.starved.store(false, Ordering::Relaxed);
@@ -192,8 +214,8 @@ async fn a_living_worker_that_loses_its_lease_again_and_again_is_not_taken_for_d
 #[tokio::test(start_paused = true)]
 async fn what_no_worker_can_hold_to_the_end_is_not_tried_for_ever() {
     let (world, _slow, roles) = starved().await;
-    let failure = world.ended().await.failure.expect("it failed");
-    assert!(failure.cause.contains("begun 200 times"), "{}", failure.cause);
+    let failure = world.ended().await.failure().expect("it failed").clone();
+    assert!(failure.cause.contains("started 200 times"), "{}", failure.cause);
     assert!(failure.cause.contains("SEGUE_LEASE"), "{}", failure.cause);
     drain(roles).await;
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use segue_domain::{HolderId, JobId, JobRecord, JobState, Key, Manifest, Recipe};
-use segue_pipeline::ingest::Intake;
-use segue_pipeline::{Deps, RoleConfig, chunker, reassembler, submit, sweeper, worker};
+use segue_domain::{HolderId, JobId, JobRecord, JobState, Key, Manifest, OutputId, OutputRef, Recipe};
+use segue_pipeline::ingester::Intake;
+use segue_pipeline::{Deps, RoleConfig, assembler, new_job, planner, submit, sweeper, worker};
 use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore, TokioClock};
 use segue_ports::{
-    ArrivalNotice, CompletionLedger, JobLedger, Ledger, MapEngine, MediaStore, NewJob, NoReport, PutMode,
-    Lane, ReadArrivals, WorkQueue,
+    ArrivalNotice, CompletionLedger, JobLedger, Lane, Ledger, MapEngine, MediaStore, NoReport, PutOptions,
+    ReadArrivals, WorkQueue,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,11 +24,17 @@ pub struct World {
     pub script: Arc<Script>,
     pub scratch: tempfile::TempDir,
     pub job: JobId,
+    pub recipe: Recipe,
 }
 
 impl World {
     pub fn new(script: Script) -> World {
+        World::with_recipe(script, Recipe::built_in("rejoin").unwrap())
+    }
+
+    pub fn with_recipe(script: Script, recipe: Recipe) -> World {
         World {
+            recipe,
             ledger: Arc::new(MemoryLedger::new()),
             queue: Arc::new(MemoryQueue::new()),
             store: Arc::new(MemoryStore::new()),
@@ -43,7 +49,14 @@ impl World {
     }
 
     pub fn deps_with(&self, ledger: Arc<dyn Ledger>, queue: Arc<dyn WorkQueue>) -> Deps {
-        Deps { ledger, queue, store: Arc::clone(&self.store) as _, reporter: Arc::new(NoReport) }
+        Deps {
+            ledger,
+            queue,
+            store: Arc::clone(&self.store) as _,
+            documents: Arc::clone(&self.store) as _,
+            reporter: Arc::new(NoReport),
+            gpu_tasks: Arc::new([]),
+        }
     }
 
     pub fn config(&self, holder: &str) -> RoleConfig {
@@ -53,24 +66,26 @@ impl World {
 
     pub async fn submit(&self) -> JobRecord {
         let key = Key::source(&self.job, "mp4");
-        self.store.put_bytes(&key, Bytes::from_static(b"source"), PutMode::CreateOnce).await.unwrap();
-        let recipe = serde_json::to_string(&Recipe::built_in("rejoin").unwrap()).unwrap();
-        let job = NewJob { id: self.job.clone(), source_key: key.to_string(), recipe };
-        submit(&self.deps(), job).await.unwrap()
+        self.store.put_bytes(&key, Bytes::from_static(b"source"), &PutOptions::default()).await.unwrap();
+        submit(&self.deps(), new_job(&self.job, key.to_string(), &self.recipe)).await.unwrap()
     }
 
-    pub fn start_chunker(&self, deps: Deps, holder: &str) -> Running {
+    /// An output in the present life of the job.
+    pub async fn output(&self, name: &str) -> OutputRef {
+        self.record().await.output_ref(&name.parse().unwrap())
+    }
+
+    pub fn start_planner(&self, deps: Deps, holder: &str) -> Running {
         let (config, engine) = (self.config(holder), Scripted(Arc::clone(&self.script)));
-        Running::start(|stop| chunker::run(deps, Arc::new(engine), config, stop))
+        Running::start(|stop| planner::run(deps, Arc::new(engine), config, stop))
     }
 
-    /// A chunker that also takes in sources: `arrived KEY` is a notice, `odd` one that is for a
+    /// A planner that also creates jobs for sources: `arrived KEY` is a notice, `odd` one that is for a
     /// person, `newer` one of a newer version.
     pub fn start_intake(&self, deps: Deps, holder: &str) -> Running {
         let (config, engine) = (self.config(holder), Scripted(Arc::clone(&self.script)));
-        let recipe = serde_json::to_string(&Recipe::built_in("rejoin").unwrap()).unwrap();
-        let intake = Intake { reader: Arc::new(Words), recipe };
-        Running::start(|stop| chunker::run_with_intake(deps, Arc::new(engine), intake, config, stop))
+        let intake = Intake { reader: Arc::new(Words), recipe: self.recipe.clone() };
+        Running::start(|stop| planner::run_with_intake(deps, Arc::new(engine), intake, config, stop))
     }
 
     pub fn start_worker(&self, deps: Deps, holder: &str) -> Running {
@@ -79,9 +94,9 @@ impl World {
         Running::start(|stop| worker::run(deps, vec![engine], config, stop))
     }
 
-    pub fn start_reassembler(&self, deps: Deps, holder: &str) -> Running {
+    pub fn start_assembler(&self, deps: Deps, holder: &str) -> Running {
         let (config, engine) = (self.config(holder), Scripted(Arc::clone(&self.script)));
-        Running::start(|stop| reassembler::run(deps, Arc::new(engine), config, stop))
+        Running::start(|stop| assembler::run(deps, Arc::new(engine), config, stop))
     }
 
     pub fn start_sweeper(&self) -> Running {
@@ -92,10 +107,10 @@ impl World {
     /// One of each role, two workers.
     pub fn start_all(&self) -> Vec<Running> {
         vec![
-            self.start_chunker(self.deps(), "chunker"),
+            self.start_planner(self.deps(), "planner"),
             self.start_worker(self.deps(), "worker-a"),
             self.start_worker(self.deps(), "worker-b"),
-            self.start_reassembler(self.deps(), "reassembler"),
+            self.start_assembler(self.deps(), "assembler"),
             self.start_sweeper(),
         ]
     }
@@ -104,11 +119,11 @@ impl World {
         self.ledger.job(&self.job).await.unwrap().unwrap()
     }
 
-    /// Waits, for at most a day of the paused clock, until the job has ended.
+    /// Waits, for at most a day of the paused clock, until no output of the job is open.
     pub async fn ended(&self) -> JobRecord {
         for _ in 0..86_400 {
             let record = self.record().await;
-            if record.state.is_terminal() {
+            if !record.is_open_job() {
                 return record;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -116,20 +131,46 @@ impl World {
         panic!("the job did not end: {:?}", self.record().await);
     }
 
-    /// Everything that is true of a published job once all is quiet.
+    /// Everything that is true of a completed job once all is quiet.
     pub async fn check_published(&self, segments: u32) {
         let record = self.record().await;
-        assert_eq!(record.state, JobState::Completed, "{:?}", record.failure);
-        let key = Key::published(&self.job, "manifest.json").unwrap();
-        let manifest = Manifest::decode(&self.store.get_bytes(&key, 1 << 20).await.unwrap()).unwrap();
-        assert_eq!(manifest.segments, segments);
-        assert_eq!(manifest.plan, record.plan.as_ref().unwrap().hash);
-        let key = Key::published(&self.job, "final.txt").unwrap();
-        let text = String::from_utf8(self.store.get_bytes(&key, 1 << 20).await.unwrap().to_vec()).unwrap();
-        let expected: String = (0..segments).map(|i| format!("carry-{i:05}\n")).collect();
-        assert_eq!(text, expected, "every segment once, in order");
-        assert_eq!(record.completed_tasks, u64::from(segments), "counted once each");
-        let completions = self.ledger.completions(&self.job, None, 10_000).await.unwrap();
+        assert_eq!(record.state(), JobState::Completed, "{:?}", record.failure());
+        assert!(record.completed_at_ms.is_some());
+        for output in record.outputs.iter().filter(|output| output.asked.required) {
+            self.check_output(output.id(), segments).await;
+        }
+    }
+
+    /// What is true of a published output.
+    pub async fn check_output(&self, output: &OutputId, segments: u32) {
+        let record = self.record().await;
+        let found = record.output(output).unwrap();
+        assert_eq!(found.state, segue_domain::OutputState::Completed, "{output}: {:?}", found.failure);
+        let manifest = self.store.get_bytes(&Key::manifest(&self.job), 1 << 20).await.unwrap();
+        let manifest = Manifest::decode(&manifest).unwrap();
+        assert_eq!(manifest.epoch, record.epoch);
+        let listed = manifest.outputs.get(output).unwrap_or_else(|| panic!("{output} is not in the manifest"));
+        assert_eq!(listed.segments, segments);
+        assert_eq!(listed.plan, found.plan.as_ref().unwrap().hash);
+        assert_eq!(listed.index_hash, found.index.as_ref().unwrap().hash);
+        let index = self.store.get_bytes(&Key::index(&self.job, output), 1 << 20).await.unwrap();
+        assert_eq!(segue_domain::OutputIndex::hash_of(&index), listed.index_hash);
+        if segments > 0 {
+            let name = if output.as_str() == "video" { "final".to_owned() } else { output.to_string() };
+            let key = Key::published(&self.job, &format!("{name}.txt")).unwrap();
+            let text = self.store.get_bytes(&key, 1 << 20).await.unwrap().to_vec();
+            let text = String::from_utf8(text).unwrap();
+            let text: String = text.lines().filter(|line| !line.starts_with("needs ")).fold(
+                String::new(),
+                |all, line| all + line.rsplit('/').next().unwrap() + "\n",
+            );
+            let expected: String = (0..segments).map(|i| format!("digest-{i:05}\n")).collect();
+            assert_eq!(text, expected, "every segment once, in order");
+        }
+        let name = record.output_ref(output);
+        let counted = self.ledger.completed(&name).await.unwrap();
+        assert_eq!(counted, u64::from(segments), "counted once each");
+        let completions = self.ledger.completions(&name, None, 10_000).await.unwrap();
         assert_eq!(completions.len(), segments as usize);
     }
 

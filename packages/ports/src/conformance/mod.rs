@@ -16,7 +16,9 @@ use segue_domain::{HolderId, JobId};
 use tokio::task::{Id, JoinError, JoinSet};
 
 pub mod dead;
+pub mod documents;
 pub mod ledger;
+pub mod links;
 pub mod queue;
 pub mod store;
 
@@ -31,6 +33,9 @@ pub struct Capabilities {
     pub tells_void_receipts: bool,
     /// How many callers at once the clauses on concurrency start.
     pub callers: usize,
+    /// Whether a store keeps media type and cache control. One that does not derives the media
+    /// type from the key.
+    pub keeps_put_options: bool,
     /// How many clauses run at once: more than 1 where they mostly wait and no subject shares a queue.
     pub clauses_at_once: usize,
 }
@@ -42,6 +47,7 @@ impl Default for Capabilities {
             settle: Duration::from_millis(150),
             tells_void_receipts: true,
             callers: 12,
+            keeps_put_options: true,
             clauses_at_once: 1,
         }
     }

@@ -14,6 +14,7 @@ use segue_speech::KnownModel;
 
 use crate::failure;
 use crate::models::{ModelShelf, check_file};
+use crate::private::open_lock;
 
 /// Where a model came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +104,7 @@ fn from_package(
 fn lock(dir: &Path) -> Result<File, Failure> {
     let path = dir.join(".fetch.lock");
     let said = |error: std::io::Error| failure::io(format!("locking {}", path.display()), &error);
-    let file = File::create(&path).map_err(said)?;
+    let file = open_lock(&path).map_err(said)?;
     file.lock().map_err(said)?;
     Ok(file)
 }

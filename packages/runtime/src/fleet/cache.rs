@@ -6,6 +6,7 @@
 //! is at most the limit, or what is used at the moment.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,14 +14,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use segue_domain::Key;
-use segue_ports::{MediaStore, Object, ObjectPage, PortError, PortErrorKind, PutMode, PutResult, Source};
+use segue_ports::{
+    ByteStream, FileUse, MediaStore, ObjectInfo, ObjectPage, PortError, PortErrorKind, PutOptions, Source,
+    Version,
+};
 
-use super::ranged::{RangedFile, Versions};
+use super::ranged::RangedFile;
 
 /// A store that keeps what the chunker and the users brought, and passes on everything else.
 pub struct SourceCache {
     store: Arc<dyn MediaStore>,
-    versions: Arc<dyn Versions>,
     folder: PathBuf,
     limit_bytes: u64,
     kept: Mutex<Kept>,
@@ -40,13 +43,8 @@ struct Entry {
 
 impl SourceCache {
     /// A cache of `store` in `folder`, which is this process's own and is made if need be.
-    pub fn new(
-        store: Arc<dyn MediaStore>,
-        versions: Arc<dyn Versions>,
-        folder: PathBuf,
-        limit_bytes: u64,
-    ) -> SourceCache {
-        SourceCache { store, versions, folder, limit_bytes, kept: Mutex::default(), links: AtomicU64::new(0) }
+    pub fn new(store: Arc<dyn MediaStore>, folder: PathBuf, limit_bytes: u64) -> SourceCache {
+        SourceCache { store, folder, limit_bytes, kept: Mutex::default(), links: AtomicU64::new(0) }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -54,10 +52,10 @@ impl SourceCache {
     }
 
     async fn open(&self, key: &Key, scratch: &Path) -> Result<Source, PortError> {
-        let version = self.versions.version(key).await?;
-        let version = version
+        let object = self.store.head(key).await?;
+        let object = object
             .ok_or_else(|| PortError::new(PortErrorKind::NotFound, format!("{key} is not in the store")))?;
-        let name = blake3::hash(format!("{key}\n{}", version.name).as_bytes()).to_hex().to_string();
+        let name = blake3::hash(format!("{key}\n{}", object.version.0).as_bytes()).to_hex().to_string();
         let path = self.folder.join(&name);
         // linked under the lock: whoever makes room for another takes it only afterwards
         let mut kept = self.kept();
@@ -71,8 +69,8 @@ impl SourceCache {
             None => {
                 let io = |e| PortError::io(format_args!("source cache {}", self.folder.display()), e);
                 std::fs::create_dir_all(&self.folder).map_err(io)?;
-                let versions = Arc::clone(&self.versions);
-                let file = Arc::new(RangedFile::create(versions, key.clone(), version, &path)?);
+                let file = RangedFile::create(Arc::clone(&self.store), key.clone(), object, &path)?;
+                let file = Arc::new(file);
                 kept.files.insert(name, Entry { file: Arc::clone(&file), used: now });
                 file
             }
@@ -110,16 +108,22 @@ impl SourceCache {
 
 #[async_trait]
 impl MediaStore for SourceCache {
-    async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError> {
-        self.store.put_bytes(key, bytes, mode).await
+    async fn put_bytes(&self, key: &Key, bytes: Bytes, options: &PutOptions) -> Result<(), PortError> {
+        self.store.put_bytes(key, bytes, options).await
     }
 
-    async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
-        self.store.put_file(key, file, mode).await
+    async fn upload(
+        &self,
+        key: &Key,
+        file: &Path,
+        file_use: FileUse,
+        options: &PutOptions,
+    ) -> Result<(), PortError> {
+        self.store.upload(key, file, file_use, options).await
     }
 
-    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
-        self.store.promote(from, to, mode).await
+    async fn promote(&self, from: &Key, to: &Key, options: &PutOptions) -> Result<(), PortError> {
+        self.store.promote(from, to, options).await
     }
 
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
@@ -129,7 +133,7 @@ impl MediaStore for SourceCache {
     async fn get_file(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError> {
         match key {
             Key::Source { .. } | Key::Segment { .. } => {
-                Ok(self.open_source(key, scratch).await?.all().await?.to_owned())
+                Ok(self.open_source(key, scratch).await?.prefetch_all().await?.to_owned())
             }
             Key::Work { .. } | Key::Published { .. } => self.store.get_file(key, scratch).await,
         }
@@ -142,7 +146,16 @@ impl MediaStore for SourceCache {
         }
     }
 
-    async fn head(&self, key: &Key) -> Result<Option<Object>, PortError> {
+    async fn get_range(
+        &self,
+        key: &Key,
+        version: &Version,
+        range: Range<u64>,
+    ) -> Result<ByteStream, PortError> {
+        self.store.get_range(key, version, range).await
+    }
+
+    async fn head(&self, key: &Key) -> Result<Option<ObjectInfo>, PortError> {
         self.store.head(key).await
     }
 
@@ -153,19 +166,21 @@ impl MediaStore for SourceCache {
     async fn delete(&self, key: &Key) -> Result<(), PortError> {
         self.store.delete(key).await
     }
+
+    async fn delete_many(&self, keys: &[Key]) -> Result<(), PortError> {
+        self.store.delete_many(keys).await
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::ops::Range;
     use std::sync::atomic::{AtomicBool, AtomicUsize};
 
     use segue_ports::memory::MemoryStore;
 
-    use super::super::ranged::Version;
     use super::*;
 
-    /// Versions by content; counts what is read of them.
+    /// A store that counts what is read of it.
     struct Counting {
         store: MemoryStore,
         bytes: AtomicUsize,
@@ -173,33 +188,65 @@ mod tests {
         crc32: Option<u32>,
     }
 
-    impl Counting {
-        async fn read(&self, key: &Key) -> Result<Bytes, PortError> {
-            self.store.get_bytes(key, 64 << 20).await
-        }
-    }
-
     #[async_trait]
-    impl Versions for Counting {
-        async fn version(&self, key: &Key) -> Result<Option<Version>, PortError> {
-            let Some(object) = self.store.head(key).await? else { return Ok(None) };
-            let name = blake3::hash(&self.read(key).await?).to_string();
-            Ok(Some(Version { bytes: object.bytes, name, crc32: self.crc32 }))
+    impl MediaStore for Counting {
+        async fn put_bytes(&self, key: &Key, bytes: Bytes, options: &PutOptions) -> Result<(), PortError> {
+            self.store.put_bytes(key, bytes, options).await
         }
 
-        async fn range(&self, key: &Key, version: &str, r: Range<u64>) -> Result<Option<Bytes>, PortError> {
+        async fn upload(
+            &self,
+            key: &Key,
+            file: &Path,
+            file_use: FileUse,
+            options: &PutOptions,
+        ) -> Result<(), PortError> {
+            self.store.upload(key, file, file_use, options).await
+        }
+
+        async fn promote(&self, from: &Key, to: &Key, options: &PutOptions) -> Result<(), PortError> {
+            self.store.promote(from, to, options).await
+        }
+
+        async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
+            self.store.get_bytes(key, limit).await
+        }
+
+        async fn get_file(&self, key: &Key, scratch: &Path) -> Result<PathBuf, PortError> {
+            self.store.get_file(key, scratch).await
+        }
+
+        async fn get_range(
+            &self,
+            key: &Key,
+            version: &Version,
+            range: Range<u64>,
+        ) -> Result<ByteStream, PortError> {
             // others get their turn
             tokio::task::yield_now().await;
             if self.fails.load(Ordering::Relaxed) {
                 return Err(PortError::new(PortErrorKind::Transient, "nobody answers"));
             }
-            let bytes = self.read(key).await?;
-            if blake3::hash(&bytes).to_string() != version {
-                return Ok(None);
-            }
-            let found = bytes.slice(r.start as usize..r.end as usize);
-            self.bytes.fetch_add(found.len(), Ordering::Relaxed);
-            Ok(Some(found))
+            let stream = self.store.get_range(key, version, range.clone()).await?;
+            self.bytes.fetch_add((range.end - range.start) as usize, Ordering::Relaxed);
+            Ok(stream)
+        }
+
+        async fn head(&self, key: &Key) -> Result<Option<ObjectInfo>, PortError> {
+            let found = self.store.head(key).await?;
+            Ok(found.map(|found| ObjectInfo { crc32: self.crc32, ..found }))
+        }
+
+        async fn list(&self, prefix: &str, from: Option<&str>, max: usize) -> Result<ObjectPage, PortError> {
+            self.store.list(prefix, from, max).await
+        }
+
+        async fn delete(&self, key: &Key) -> Result<(), PortError> {
+            self.store.delete(key).await
+        }
+
+        async fn delete_many(&self, keys: &[Key]) -> Result<(), PortError> {
+            self.store.delete_many(keys).await
         }
     }
 
@@ -217,8 +264,7 @@ mod tests {
             fails: AtomicBool::new(false),
             crc32,
         });
-        let store: Arc<dyn MediaStore> = Arc::new(MemoryStore::new());
-        let cache = SourceCache::new(store, counting.clone(), dir.path().join("cache"), limit);
+        let cache = SourceCache::new(counting.clone(), dir.path().join("cache"), limit);
         Bench { dir, counting, cache }
     }
 
@@ -228,7 +274,7 @@ mod tests {
 
     impl Bench {
         async fn put(&self, job: &str, bytes: impl Into<Bytes>) {
-            self.counting.store.put_bytes(&key(job), bytes.into(), PutMode::Replace).await.unwrap();
+            self.counting.store.put_bytes(&key(job), bytes.into(), &PutOptions::default()).await.unwrap();
         }
 
         async fn open(&self, job: &str) -> Source {
@@ -273,17 +319,17 @@ mod tests {
         let bytes: Vec<u8> = (0..10_000_000u32).map(|i| (i % 251) as u8).collect();
         bench.put("a", bytes.clone()).await;
         let source = bench.open("a").await;
-        let rest = Arc::clone(source.rest().unwrap());
-        let ask = async |range: Range<u64>| rest.fetch(&[range]).await.unwrap();
+        let rest = Arc::clone(source.remote().unwrap());
+        let ask = async |range: Range<u64>| rest.prefetch(&[range]).await.unwrap();
         ask(5_000_000..5_000_010).await;
         assert_eq!(bench.read(), 10);
         assert_eq!(std::fs::read(source.path()).unwrap()[5_000_000..5_000_010], bytes[5_000_000..5_000_010]);
         // two at once, who want what overlaps, and a third on another link
         let other = bench.open("a").await;
-        let third = other.rest().unwrap();
+        let third = other.remote().unwrap();
         let all = 0..u64::MAX;
         let (fetched, _, _) = tokio::join!(
-            third.fetch(std::slice::from_ref(&all)),
+            third.prefetch(std::slice::from_ref(&all)),
             ask(0..9_000_000),
             ask(4_999_999..u64::MAX)
         );
@@ -298,11 +344,11 @@ mod tests {
         bench.put("a", "aaaaaa").await;
         let source = bench.open("a").await;
         bench.counting.fails.store(true, Ordering::Relaxed);
-        assert_eq!(source.all().await.unwrap_err().kind, PortErrorKind::Transient);
+        assert_eq!(source.prefetch_all().await.unwrap_err().kind, PortErrorKind::Transient);
         bench.counting.fails.store(false, Ordering::Relaxed);
-        source.rest().unwrap().fetch(std::slice::from_ref(&(0..2))).await.unwrap();
+        source.remote().unwrap().prefetch(std::slice::from_ref(&(0..2))).await.unwrap();
         bench.put("a", "bbbbbb").await;
-        let error = source.all().await.unwrap_err();
+        let error = source.prefetch_all().await.unwrap_err();
         assert_eq!(error.kind, PortErrorKind::Transient);
         assert!(error.to_string().contains("replaced"), "{error}");
         assert_eq!(bench.text("a").await.0, "bbbbbb");
@@ -313,8 +359,8 @@ mod tests {
         let damaged = bench(1 << 30, Some(crc32fast::hash(b"abcdef")));
         damaged.put("a", "abcdeg").await;
         let source = damaged.open("a").await;
-        assert_eq!(source.all().await.unwrap_err().kind, PortErrorKind::Corrupt);
-        assert_eq!(source.all().await.unwrap_err().kind, PortErrorKind::Corrupt);
+        assert_eq!(source.prefetch_all().await.unwrap_err().kind, PortErrorKind::Corrupt);
+        assert_eq!(source.prefetch_all().await.unwrap_err().kind, PortErrorKind::Corrupt);
         let good = bench(1 << 30, Some(crc32fast::hash(b"abcdef")));
         good.put("a", "abcdef").await;
         assert_eq!(good.text("a").await.0, "abcdef");

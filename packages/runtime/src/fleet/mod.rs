@@ -9,7 +9,6 @@ mod cache;
 pub mod health;
 mod ranged;
 mod roster;
-mod routed;
 mod scratch;
 
 use std::path::PathBuf;
@@ -18,23 +17,22 @@ use std::time::Duration;
 
 use segue_domain::recipe::Span;
 use segue_domain::{Failure, HolderId, Recipe};
-use segue_pipeline::ingest::{self, Intake};
-use segue_pipeline::{Deps, LateRule, RoleConfig, chunker, reassembler, sweeper, worker};
-use segue_ports::{NoReport, SystemClock};
+use segue_engines::Engines;
+use segue_pipeline::ingester::{self, Intake};
+use segue_pipeline::{Deps, LateRule, RoleConfig, assembler, planner, sweeper, worker};
+use segue_ports::{MediaStore, NoReport, Resource, SystemClock};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use cache::SourceCache;
-pub use ranged::{RangedFile, Version, Versions};
+pub use ranged::RangedFile;
 pub use roster::{RoleName, Roster};
-pub use routed::Routed;
 pub use scratch::Scratch;
 
-use crate::backend::{Backend, BackendUrl};
+use crate::backend::{self, Backend, BackendUrls};
 use crate::failure;
 use crate::recipe::{Overrides, resolve};
-use crate::run::{Engines, recipe_document};
-use crate::settings::{Late, Settings};
+use crate::settings::{AllowMap, Late, Settings};
 
 /// How long a process may take to give back what it holds: a spot instance has two minutes, a
 /// container 30 s, and the rest is for the last words.
@@ -52,8 +50,8 @@ pub struct FleetConfig {
     pub recipe: Recipe,
     /// Threads for all roles.
     pub threads: usize,
-    /// Folder below which it makes one of its own.
-    pub scratch: PathBuf,
+    /// Folder in which it makes one of its own; absent for the default.
+    pub scratch: Option<PathBuf>,
     /// Bytes of downloaded sources that are kept.
     pub source_cache_bytes: u64,
     /// File that is touched while all is well.
@@ -84,11 +82,13 @@ impl FleetConfig {
         let span = |span: Option<Span>, default_s: u64| {
             Duration::from_millis(span.map_or(default_s * 1000, |span| span.millis()))
         };
+        let recipe = resolve(&settings.recipe, &overrides)?;
+        settings.allow_map.as_ref().unwrap_or(&AllowMap::None).check(&recipe)?;
         Ok(FleetConfig {
             roster: settings.roles.as_deref().map_or_else(|| Ok(Roster::default()), str::parse)?,
-            recipe: resolve(&settings.recipe, &overrides)?,
+            recipe,
             threads: settings.threads,
-            scratch: settings.scratch.clone().unwrap_or_else(|| std::env::temp_dir().join("segue")),
+            scratch: settings.scratch.clone(),
             source_cache_bytes: settings.source_cache.unwrap_or(20 << 30),
             health_file: settings.health_file.clone(),
             lease: span(settings.lease, 30),
@@ -105,10 +105,7 @@ fn late(settings: &Settings) -> Option<LateRule> {
     match settings.late {
         Some(Late::Off) => None,
         Some(Late::Percent(percent)) => Some(LateRule { percent, ..LateRule::OF_FLEET }),
-        None => {
-            let of_many_machines = |url: &BackendUrl| url.folder().is_err();
-            settings.backend().ok().filter(of_many_machines).map(|_| LateRule::OF_FLEET)
-        }
+        None => settings.backend().ok().filter(BackendUrls::spans_machines).map(|_| LateRule::OF_FLEET),
     }
 }
 
@@ -123,7 +120,10 @@ pub async fn work(
     config: &FleetConfig,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let scratch = Scratch::open(&config.scratch)?;
+    let scratch = match &config.scratch {
+        Some(folder) => Scratch::open(folder)?,
+        None => Scratch::open_default()?,
+    };
     let stop = CancellationToken::new();
     let mut roles = start(backend, engines, config, &scratch, &stop)?;
     let beating = config.health_file.clone().map(|path| tokio::spawn(health::beat(path, stop.clone())));
@@ -143,7 +143,7 @@ pub async fn work(
     }
     if drained.is_err() {
         roles.shutdown().await;
-        segue_media::process::kill_all();
+        segue_process::kill_all();
     }
     match (early, drained) {
         (Some(failure), _) => Err(failure),
@@ -163,57 +163,68 @@ fn start(
     stop: &CancellationToken,
 ) -> Result<JoinSet<anyhow::Result<()>>, Failure> {
     let process = uuid::Uuid::new_v4().simple().to_string();
-    let store = backend.cached_store(scratch.path().join("sources"), config.source_cache_bytes);
+    let store = cached_store(backend, scratch.path().join("sources"), config.source_cache_bytes);
     let over = |deps: Deps| Deps { store: Arc::clone(&store), ..deps };
-    let deps = over(backend.deps(Arc::new(NoReport)));
-    let recipe = recipe_document(&config.recipe)?;
-    let intake = |reader| Intake { reader, recipe: recipe.clone() };
+    let deps = over(backend::deps(backend, Arc::new(NoReport)));
+    let intake = |reader| Intake { reader, recipe: config.recipe.clone() };
     let mut tasks = JoinSet::new();
     for (role, count) in config.roster.iter() {
         for number in 0..count {
             let own = role_config(config, role, number, &process, scratch)?;
             let (deps, stop) = (deps.clone(), stop.clone());
             match role {
-                RoleName::Chunker => {
-                    let planner = Arc::clone(&engines.planner);
-                    match backend.arrivals() {
+                RoleName::Planner => {
+                    let engine = Arc::clone(&engines.planner);
+                    match backend.arrivals.clone() {
                         Some(reader) => {
-                            tasks.spawn(chunker::run_with_intake(deps, planner, intake(reader), own, stop))
+                            tasks.spawn(planner::run_with_intake(deps, engine, intake(reader), own, stop))
                         }
-                        None => tasks.spawn(chunker::run(deps, planner, own, stop)),
+                        None => tasks.spawn(planner::run(deps, engine, own, stop)),
                     };
                 }
                 RoleName::Worker => {
                     tasks.spawn(worker::run(deps, engines.map.clone(), own, stop));
                 }
                 RoleName::GpuWorker => {
-                    let deps = backend.gpu_deps(Arc::new(NoReport)).map(over).ok_or_else(|| {
-                        failure::usage(
+                    if backend.gpu_tasks.is_empty() {
+                        return Err(failure::usage(
                             "a gpu-worker takes tasks from a queue of their own: aws:// with MAP_GPU_QUEUE_URL",
-                        )
-                    })?;
+                        ));
+                    }
+                    let own = RoleConfig { resource: Resource::Gpu, ..own };
                     tasks.spawn(worker::run(deps, engines.map.clone(), own, stop));
                 }
-                RoleName::Reassembler => {
-                    tasks.spawn(reassembler::run(deps, Arc::clone(&engines.reducer), own, stop));
+                RoleName::Assembler => {
+                    tasks.spawn(assembler::run(deps, Arc::clone(&engines.assembler), own, stop));
                 }
                 RoleName::Sweeper => {
                     tasks.spawn(sweeper::run(deps, Arc::new(SystemClock), own, stop));
                 }
                 RoleName::Ingest => {
-                    let from = backend.notices().zip(backend.arrivals());
-                    let (notices, reader) = from.ok_or_else(|| {
+                    let reader = backend.arrivals.clone().filter(|_| backend.has_ingest_lane);
+                    let reader = reader.ok_or_else(|| {
                         failure::usage(
                             "ingest takes notices from a queue of their own: aws:// with INGEST_QUEUE_URL; \
-                             without one the chunker takes them from its own queue",
+                             without one the planner takes them from its own queue",
                         )
                     })?;
-                    tasks.spawn(ingest::run(deps, notices, intake(reader), own, stop));
+                    let notices = Arc::clone(&deps.queue);
+                    tasks.spawn(ingester::run(deps, notices, intake(reader), own, stop));
                 }
             }
         }
     }
     Ok(tasks)
+}
+
+/// The store, with downloaded sources kept in `folder`, at most `limit_bytes` of them; the store
+/// itself where a source is a file already.
+fn cached_store(backend: &Backend, folder: PathBuf, limit_bytes: u64) -> Arc<dyn MediaStore> {
+    let store = Arc::clone(&backend.store);
+    match backend.is_local {
+        true => store,
+        false => Arc::new(SourceCache::new(store, folder, limit_bytes)),
+    }
 }
 
 fn role_config(

@@ -9,11 +9,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt, stream};
 use rangemap::RangeSet;
 use segue_domain::Key;
-use segue_ports::{FetchRanges, PortError, PortErrorKind};
+use segue_ports::{MediaStore, ObjectInfo, PortError, PortErrorKind, Prefetch};
 use tokio::sync::Notify;
 
 /// Most bytes of one request.
@@ -21,45 +21,11 @@ const PIECE: u64 = 4 << 20;
 /// Requests that are on their way at the same time for one who asks.
 const AT_ONCE: usize = 8;
 
-/// One version of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
-    /// Size in bytes.
-    pub bytes: u64,
-    /// Its name.
-    pub name: String,
-    /// CRC32 of all of it, where it is known.
-    pub crc32: Option<u32>,
-}
-
-/// A store that can tell versions of an object apart, and reads ranges of them.
-#[async_trait]
-pub trait Versions: Send + Sync {
-    /// The present version, or `None`.
-    async fn version(&self, key: &Key) -> Result<Option<Version>, PortError>;
-
-    /// The bytes of a half-open range of that version; `None` when it was replaced.
-    async fn range(&self, key: &Key, version: &str, range: Range<u64>) -> Result<Option<Bytes>, PortError>;
-}
-
-#[cfg(feature = "aws")]
-#[async_trait]
-impl Versions for segue_adapter_aws::S3Store {
-    async fn version(&self, key: &Key) -> Result<Option<Version>, PortError> {
-        let found = segue_adapter_aws::S3Store::version(self, key).await?;
-        Ok(found.map(|v| Version { bytes: v.bytes, name: v.etag, crc32: v.crc32 }))
-    }
-
-    async fn range(&self, key: &Key, version: &str, range: Range<u64>) -> Result<Option<Bytes>, PortError> {
-        self.get_range_of(key, range, version).await
-    }
-}
-
 /// A file of the object's size, with holes where nothing was fetched.
 pub struct RangedFile {
-    store: Arc<dyn Versions>,
+    store: Arc<dyn MediaStore>,
     key: Key,
-    version: Version,
+    object: ObjectInfo,
     file: Arc<File>,
     state: Mutex<State>,
     changed: Notify,
@@ -76,7 +42,7 @@ struct State {
 
 impl fmt::Debug for RangedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RangedFile").field("key", &self.key).field("version", &self.version.name).finish()
+        f.debug_struct("RangedFile").field("key", &self.key).field("version", &self.object.version).finish()
     }
 }
 
@@ -101,18 +67,18 @@ impl Drop for Claim<'_> {
 impl RangedFile {
     /// Makes the file at `path`, all of it a hole.
     pub fn create(
-        store: Arc<dyn Versions>,
+        store: Arc<dyn MediaStore>,
         key: Key,
-        version: Version,
+        object: ObjectInfo,
         path: &Path,
     ) -> Result<RangedFile, PortError> {
         let made = File::options().read(true).write(true).create(true).truncate(true).open(path);
-        let file = made.and_then(|file| file.set_len(version.bytes).map(|()| file));
+        let file = made.and_then(|file| file.set_len(object.bytes).map(|()| file));
         let file = file.map_err(|e| PortError::io(format_args!("source cache {}", path.display()), e))?;
         Ok(RangedFile {
             store,
             key,
-            version,
+            object,
             file: Arc::new(file),
             state: Mutex::default(),
             changed: Notify::new(),
@@ -154,11 +120,13 @@ impl RangedFile {
     }
 
     async fn fetch_piece(&self, piece: Range<u64>) -> Result<(), PortError> {
-        let got = self.store.range(&self.key, &self.version.name, piece.clone()).await?;
-        let Some(bytes) = got else {
-            let message = format_args!("{} was replaced while it was being read, try again", self.key);
-            return Err(PortError::new(PortErrorKind::Transient, message.to_string()));
-        };
+        let bytes = self.read(piece.clone()).await.map_err(|error| match error.kind {
+            PortErrorKind::Replaced => {
+                let message = format_args!("{} was replaced while it was being read, try again", self.key);
+                PortError::with(PortErrorKind::Transient, message, error)
+            }
+            _ => error,
+        })?;
         if bytes.len() as u64 != piece.end - piece.start {
             let message = format_args!("{} gave {} bytes for {piece:?}", self.key, bytes.len());
             return Err(PortError::new(PortErrorKind::Transient, message.to_string()));
@@ -173,10 +141,19 @@ impl RangedFile {
         Ok(())
     }
 
+    async fn read(&self, piece: Range<u64>) -> Result<Bytes, PortError> {
+        let mut bytes = BytesMut::with_capacity((piece.end - piece.start) as usize);
+        let mut stream = self.store.get_range(&self.key, &self.object.version, piece).await?;
+        while let Some(more) = stream.try_next().await? {
+            bytes.extend_from_slice(&more);
+        }
+        Ok(bytes.freeze())
+    }
+
     /// Holds a whole file against the checksum that it was stored with, once.
     async fn prove(&self) -> Result<(), PortError> {
-        let Some(crc32) = self.version.crc32 else { return Ok(()) };
-        let all = 0..self.version.bytes;
+        let Some(crc32) = self.object.crc32 else { return Ok(()) };
+        let all = 0..self.object.bytes;
         {
             let state = self.state();
             if state.proven || state.there.gaps(&all).next().is_some() {
@@ -212,9 +189,9 @@ fn crc32_of(file: &File, bytes: u64) -> std::io::Result<u32> {
 }
 
 #[async_trait]
-impl FetchRanges for RangedFile {
-    async fn fetch(&self, ranges: &[Range<u64>]) -> Result<(), PortError> {
-        let len = self.version.bytes;
+impl Prefetch for RangedFile {
+    async fn prefetch(&self, ranges: &[Range<u64>]) -> Result<(), PortError> {
+        let len = self.object.bytes;
         let within = |range: &Range<u64>| range.start.min(len)..range.end.min(len);
         let wanted: Vec<_> = ranges.iter().map(within).filter(|range| !range.is_empty()).collect();
         loop {

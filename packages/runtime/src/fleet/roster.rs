@@ -13,17 +13,17 @@ const MOST: usize = 256;
 /// A role that a process can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RoleName {
-    /// Takes in sources from notices on a queue of their own.
+    /// Creates jobs for sources from notices on a queue of their own.
     Ingest,
-    /// Plans jobs; takes in sources as well where notices come to its queue.
-    Chunker,
-    /// Does tasks.
+    /// Plans outputs; creates jobs for sources as well where notices come to its queue.
+    Planner,
+    /// Runs tasks.
     Worker,
-    /// Does the tasks that need a GPU.
+    /// Runs the tasks that need a GPU.
     GpuWorker,
-    /// Joins.
-    Reassembler,
-    /// Drives on what stalled.
+    /// Assembles outputs.
+    Assembler,
+    /// Resumes outputs that stalled.
     Sweeper,
 }
 
@@ -31,10 +31,10 @@ impl RoleName {
     /// Every role.
     pub const ALL: [RoleName; 6] = [
         RoleName::Ingest,
-        RoleName::Chunker,
+        RoleName::Planner,
         RoleName::Worker,
         RoleName::GpuWorker,
-        RoleName::Reassembler,
+        RoleName::Assembler,
         RoleName::Sweeper,
     ];
 
@@ -42,11 +42,20 @@ impl RoleName {
     pub fn as_str(self) -> &'static str {
         match self {
             RoleName::Ingest => "ingest",
-            RoleName::Chunker => "chunker",
+            RoleName::Planner => "planner",
             RoleName::Worker => "worker",
             RoleName::GpuWorker => "gpu-worker",
-            RoleName::Reassembler => "reassembler",
+            RoleName::Assembler => "assembler",
             RoleName::Sweeper => "sweeper",
+        }
+    }
+
+    /// The role of that name, or of one of the older names `chunker` and `reassembler`.
+    pub fn parse(name: &str) -> Option<RoleName> {
+        match name {
+            "chunker" => Some(RoleName::Planner),
+            "reassembler" => Some(RoleName::Assembler),
+            _ => RoleName::ALL.into_iter().find(|role| role.as_str() == name),
         }
     }
 }
@@ -69,7 +78,7 @@ impl Roster {
 
 impl Default for Roster {
     fn default() -> Roster {
-        "chunker,worker,reassembler,sweeper".parse().expect("names of roles")
+        "planner,worker,assembler,sweeper".parse().expect("names of roles")
     }
 }
 
@@ -80,7 +89,7 @@ impl FromStr for Roster {
         let mut found = BTreeMap::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, count) = part.split_once('=').unwrap_or((part, "1"));
-            let role = RoleName::ALL.into_iter().find(|role| role.as_str() == name.trim());
+            let role = RoleName::parse(name.trim());
             let role = role.ok_or_else(|| {
                 let known = RoleName::ALL.map(RoleName::as_str).join(", ");
                 failure::usage(format!("there is no role {name:?}; there are {known}"))
@@ -96,7 +105,7 @@ impl FromStr for Roster {
             }
         }
         if found.is_empty() {
-            return Err(failure::usage("no role is named; try chunker,worker,reassembler,sweeper"));
+            return Err(failure::usage("no role is named; try planner,worker,assembler,sweeper"));
         }
         Ok(Roster(found))
     }
@@ -110,16 +119,17 @@ mod tests {
     fn roles_are_read_with_how_many_there_are() {
         let roster: Roster = "worker=4, reassembler,gpu-worker = 2".parse().unwrap();
         assert_eq!(roster.count(RoleName::Worker), 4);
-        assert_eq!(roster.count(RoleName::Reassembler), 1);
+        assert_eq!(roster.count(RoleName::Assembler), 1);
         assert_eq!(roster.count(RoleName::GpuWorker), 2);
-        assert_eq!(roster.count(RoleName::Chunker), 0);
+        assert_eq!(roster.count(RoleName::Planner), 0);
         assert_eq!(Roster::default().iter().count(), 4);
+        assert_eq!("chunker,worker,reassembler,sweeper".parse::<Roster>().unwrap(), Roster::default());
         for (text, said) in [
             ("", "no role"),
             ("worker=0", "from 1 to"),
             ("worker=x", "from 1 to"),
             ("worker,worker=2", "twice"),
-            ("dancer", "there are ingest, chunker"),
+            ("dancer", "there are ingest, planner"),
         ] {
             let cause = text.parse::<Roster>().unwrap_err().cause;
             assert!(cause.contains(said), "{text}: {cause}");

@@ -1,11 +1,14 @@
-//! The scratch folder of a process: its own while it lives, and gone after it, however it ends.
+//! The scratch folder of a process: its own while it lives, removed after its end by itself or by
+//! the next process.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use rustix::process::geteuid;
 use segue_domain::Failure;
 
 use crate::failure;
+use crate::private::{make_folder, make_folders, make_own_folder, open_lock};
 
 const LOCK: &str = "lock";
 const PREFIX: &str = "process-";
@@ -18,15 +21,15 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// A new folder in `root`, which is made if need be. Folders of processes that are gone are
-    /// removed: the system has given their locks back.
+    /// A new folder in `root`, which is made if need be. Folders of processes that have ended are
+    /// removed: the system has released their locks.
     ///
     /// # Errors
     /// A folder that cannot be written.
     pub fn open(root: &Path) -> Result<Scratch, Failure> {
         let said = |error: std::io::Error| failure::io(format!("scratch folder {}", root.display()), &error);
-        fs::create_dir_all(root).map_err(said)?;
-        let gate = File::create(root.join(LOCK)).map_err(said)?;
+        make_folders(root).map_err(said)?;
+        let gate = open_lock(&root.join(LOCK)).map_err(said)?;
         gate.lock().map_err(said)?;
         for entry in fs::read_dir(root).map_err(said)?.flatten() {
             let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
@@ -35,10 +38,26 @@ impl Scratch {
             }
         }
         let path = root.join(format!("{PREFIX}{}", uuid::Uuid::new_v4().simple()));
-        fs::create_dir(&path).map_err(said)?;
-        let lock = File::create(path.join(LOCK)).map_err(said)?;
+        make_folder(&path).map_err(said)?;
+        let lock = open_lock(&path.join(LOCK)).map_err(said)?;
         lock.lock().map_err(said)?;
         Ok(Scratch { path, _lock: lock })
+    }
+
+    /// As [`Scratch::open`], in `segue-UID` of the folder for temporary files: a name that every
+    /// user of the machine can take, so the folder has to be this user's alone. Not in
+    /// `XDG_RUNTIME_DIR`, which is memory on most systems and too small for media.
+    ///
+    /// # Errors
+    /// A folder of another user, or one that other users can enter.
+    pub fn open_default() -> Result<Scratch, Failure> {
+        Scratch::open_own(&std::env::temp_dir().join(format!("segue-{}", geteuid().as_raw())))
+    }
+
+    fn open_own(root: &Path) -> Result<Scratch, Failure> {
+        make_own_folder(root)
+            .map_err(|error| failure::environment(format!("scratch folder {}: {error}", root.display())))?;
+        Scratch::open(root)
     }
 
     /// The folder.
@@ -63,6 +82,22 @@ impl Drop for Scratch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_that_is_a_link_is_refused_and_what_it_leads_to_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let victim = root.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        let scratch = root.path().join("segue");
+        fs::create_dir(&scratch).unwrap();
+        std::os::unix::fs::symlink(&victim, scratch.join(LOCK)).unwrap();
+        Scratch::open(&scratch).unwrap_err();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        let taken = Scratch::open_own(&scratch).unwrap_err().cause;
+        assert!(taken.contains("chmod 700"), "{taken}");
+        let own = Scratch::open_own(&root.path().join("own")).unwrap();
+        assert!(own.path().starts_with(root.path().join("own")));
+    }
 
     #[test]
     fn what_a_dead_process_left_is_removed_and_a_living_one_is_left_alone() {

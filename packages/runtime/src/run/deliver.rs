@@ -6,7 +6,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use segue_domain::{DomainError, Failure, JobId, JobRecord, Key, Manifest};
+use segue_domain::{
+    DomainError, Failure, JobId, JobRecord, Key, Manifest, OutputIndex, OutputRecord, OutputState,
+};
 use segue_pipeline::Deps;
 use segue_ports::{PortError, PortErrorKind};
 
@@ -15,34 +17,49 @@ use crate::{failure, models};
 
 const MANIFEST_LIMIT: u64 = 16 << 20;
 
-/// The first result of `record`, which an earlier process has joined, that is not there as the
-/// manifest says, by its hash: it need not have been on the disk when the machine stopped.
+/// The first result of `record`, which an earlier process has assembled, that is not there as its index
+/// says, by its hash: it need not have been on the disk when the machine stopped.
 ///
 /// # Errors
-/// A store that cannot be asked.
+/// A store that cannot be read.
 pub async fn lost(deps: &Deps, record: &JobRecord, state: &Path) -> Result<Option<String>, Failure> {
-    let public = |name: &str| key(&record.id, name);
-    let committed = record.manifest_key.as_deref().map(work_key).transpose()?;
-    // what was published is no longer under the name of the attempt, and before that not public
-    let Some(manifest) =
-        first_of(committed, public(MANIFEST)?, async |key| deps.store.get_bytes(key, MANIFEST_LIMIT).await)
-            .await?
-    else {
-        return Ok(Some(MANIFEST.to_owned()));
+    let assembled = |output: &&OutputRecord| {
+        matches!(output.state, OutputState::Publishing | OutputState::Completed)
     };
-    let Ok(manifest) = Manifest::decode(&manifest) else { return Ok(Some(MANIFEST.to_owned())) };
+    for output in record.outputs.iter().filter(assembled) {
+        let lost = lost_of(deps, record, output, state).await?;
+        if lost.is_some() {
+            return Ok(lost);
+        }
+    }
+    Ok(None)
+}
+
+async fn lost_of(
+    deps: &Deps,
+    record: &JobRecord,
+    output: &OutputRecord,
+    state: &Path,
+) -> Result<Option<String>, Failure> {
+    let public = Key::index(&record.id, output.id());
+    let name = format!("outputs/{}.json", output.id());
+    let committed = output.index.as_ref().map(|index| work_key(&index.key)).transpose()?;
+    // what was published is no longer under the name of the attempt, and before that not public
+    let index =
+        first_of(committed, public, async |key| deps.store.get_bytes(key, MANIFEST_LIMIT).await).await?;
+    let Some(Ok(index)) = index.map(|bytes| OutputIndex::decode(&bytes)) else { return Ok(Some(name)) };
     let passage = state.join("out");
     std::fs::create_dir_all(&passage)
         .map_err(|error| failure::io(format!("state folder {}", state.display()), &error))?;
-    for output in manifest.outputs {
-        let (work, public) = (Some(work_key(&output.work_key)?), public(&output.name)?);
-        let file = first_of(work, public, async |key| deps.store.get_file(key, &passage).await).await?;
-        let Some(file) = file else { return Ok(Some(output.name)) };
-        let hashed = tokio::task::spawn_blocking(move || models::sha256_of(&file)).await;
+    for file in index.files {
+        let (work, public) = (Some(work_key(&file.work_key)?), key(&record.id, &file.name)?);
+        let found = first_of(work, public, async |key| deps.store.get_file(key, &passage).await).await?;
+        let Some(found) = found else { return Ok(Some(file.name)) };
+        let hashed = tokio::task::spawn_blocking(move || models::sha256_of(&found)).await;
         let hashed = hashed.map_err(|error| failure::internal(error.to_string()))?;
         // one that cannot be read is as good as none
-        if !hashed.is_ok_and(|found| found == (output.bytes, output.sha256)) {
-            return Ok(Some(output.name));
+        if !hashed.is_ok_and(|found| found == (file.bytes, file.sha256)) {
+            return Ok(Some(file.name));
         }
     }
     Ok(None)
@@ -91,20 +108,20 @@ pub async fn deliver(
     std::fs::create_dir_all(&passage).map_err(said)?;
     // one of an earlier run, whose files are about to be replaced
     remove_if_there(&dir.join(MANIFEST)).map_err(said)?;
-    for output in &manifest.outputs {
+    for file in manifest.files() {
         let from = deps
             .store
-            .get_file(&key(job, &output.name)?, &passage)
+            .get_file(&key(job, &file.name)?, &passage)
             .await
             .map_err(|error| failure::port(&error))?;
         let size = from.metadata().map_err(said)?.len();
-        if size != output.bytes {
+        if size != file.bytes {
             return Err(failure::internal(format!(
                 "{} has {size} bytes, the manifest says {}",
-                output.name, output.bytes
+                file.name, file.bytes
             )));
         }
-        let to = dir.join(&output.name);
+        let to = dir.join(&file.name);
         place(from, passage.join("file"), to, fsync).await.map_err(said)?;
     }
     let written = passage.join("file");
@@ -121,8 +138,8 @@ pub async fn deliver(
 /// # Errors
 /// A file that is not there or a disk that fails.
 pub fn flush(manifest: &Manifest, dir: &Path) -> Result<(), Failure> {
-    for output in &manifest.outputs {
-        let path = dir.join(&output.name);
+    for file in manifest.files() {
+        let path = dir.join(&file.name);
         let flushed = File::open(&path).and_then(|file| file.sync_all());
         flushed.map_err(|error| failure::io(path.display(), &error))?;
     }
@@ -174,9 +191,14 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    use segue_domain::{JobState, Output, OutputKind, PlanHash, Term};
+    use bytes::Bytes;
+    use segue_domain::manifest::INDEX_VERSION;
+    use segue_domain::{
+        CommittedIndex, FileKind, NewOutput, PlanHash, PublishedFile, Recipe, TaskId, Term,
+    };
+    use segue_pipeline::new_job;
     use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
-    use segue_ports::{MediaStore, NoReport, PutMode};
+    use segue_ports::{MediaStore, NoReport, PutOptions};
 
     use super::*;
 
@@ -184,80 +206,84 @@ mod tests {
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     fn of_attempt(job: &JobId, name: &str) -> Key {
-        Key::work(job, &"reassemble".parse().unwrap(), Term(1), name).unwrap()
+        Key::work(job, &"video".parse().unwrap(), &TaskId::assembly(), Term(1), name).unwrap()
     }
 
-    fn manifest(job: &JobId, bytes: u64) -> Manifest {
-        let output = Output {
+    fn index(job: &JobId, bytes: u64) -> OutputIndex {
+        let file = PublishedFile {
             name: "final.mp4".into(),
-            kind: OutputKind::Media,
+            kind: FileKind::Media,
             media_type: "video/mp4".into(),
             bytes,
             sha256: ABC.into(),
             made: String::new(),
             work_key: of_attempt(job, "final.mp4").to_string(),
         };
-        Manifest {
-            version: 1,
+        OutputIndex {
+            version: INDEX_VERSION,
             job: job.clone(),
+            epoch: "1".parse().unwrap(),
+            output: "video".parse().unwrap(),
+            kind: "video".into(),
             recipe: "rejoin".into(),
             plan: PlanHash("h".into()),
             term: Term(1),
+            needs: BTreeMap::new(),
             source_bytes: 3,
+            duration_ms: None,
             segments: 1,
             tools: BTreeMap::new(),
             notes: Vec::new(),
-            outputs: vec![output],
+            reason: None,
+            files: vec![file],
         }
     }
 
     async fn storing(objects: impl IntoIterator<Item = (Key, Vec<u8>)>) -> Deps {
         let store = Arc::new(MemoryStore::new());
         for (key, bytes) in objects {
-            store.put_bytes(&key, bytes.into(), PutMode::CreateOnce).await.unwrap();
+            store.put_bytes(&key, Bytes::from(bytes), &PutOptions::default()).await.unwrap();
         }
         Deps {
             ledger: Arc::new(MemoryLedger::new()),
             queue: Arc::new(MemoryQueue::new()),
+            documents: store.clone(),
             store,
             reporter: Arc::new(NoReport),
+            gpu_tasks: Arc::new([]),
         }
     }
 
     async fn published(job: &JobId, content: &str, bytes: u64) -> Deps {
         let public = |name| Key::published(job, name).unwrap();
-        let files = [("final.mp4", content.into()), (MANIFEST, manifest(job, bytes).encode())];
+        let manifest = Manifest::new(&index(job, bytes), "hash").encode();
+        let files = [("final.mp4", content.into()), (MANIFEST, manifest)];
         storing(files.map(|(name, bytes)| (public(name), bytes))).await
     }
 
-    /// Committed and not yet published, and the machine stopped: nobody could publish a file that
-    /// is short, and would try for ever.
+    /// Committed and not yet published, and the machine stopped: a file that is short could never be
+    /// published.
     #[tokio::test]
-    async fn a_joined_result_is_looked_at_where_the_attempt_left_it() {
+    async fn a_result_is_checked_where_the_attempt_left_it() {
         let job: JobId = "j".parse().unwrap();
         let state = tempfile::tempdir().unwrap();
-        let record = JobRecord {
-            id: job.clone(),
-            epoch: "1".parse().unwrap(),
-            state: JobState::Publishing,
-            source_key: String::new(),
-            recipe: String::new(),
-            plan: None,
-            completed_tasks: 0,
-            manifest_key: Some(of_attempt(&job, MANIFEST).to_string()),
-            failure: None,
-            created_at_ms: 0,
-            updated_at_ms: 0,
-        };
+        let new = new_job(&job, String::new(), &Recipe::built_in("rejoin").unwrap());
+        let mut record = new.into_record("1".parse().unwrap(), 0).unwrap();
+        let NewOutput { id, .. } = record.outputs[0].asked.clone();
+        let output = record.output_mut(&id).unwrap();
+        output.state = OutputState::Publishing;
+        let key = of_attempt(&job, "index.json");
+        output.index = Some(CommittedIndex { key: key.to_string(), hash: String::new() });
         for content in [Some("abc"), Some("ab"), Some("\0\0\0"), None] {
-            let manifest = (of_attempt(&job, MANIFEST), manifest(&job, 3).encode());
+            let index = (key.clone(), index(&job, 3).encode().0);
             let file = content.map(|content| (of_attempt(&job, "final.mp4"), content.into()));
-            let deps = storing(file.into_iter().chain([manifest])).await;
+            let deps = storing(file.into_iter().chain([index])).await;
             let expected = (content != Some("abc")).then(|| "final.mp4".to_owned());
             assert_eq!(lost(&deps, &record, state.path()).await.unwrap(), expected, "{content:?}");
         }
         let deps = storing([]).await;
-        assert_eq!(lost(&deps, &record, state.path()).await.unwrap().as_deref(), Some(MANIFEST));
+        let expected = Some("outputs/video.json");
+        assert_eq!(lost(&deps, &record, state.path()).await.unwrap().as_deref(), expected);
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use segue_domain::recipe::VideoMode;
-use segue_domain::{Failure, Recipe};
+use segue_domain::{Failure, OutputSpec, Recipe};
 
 use crate::failure;
 
@@ -34,8 +34,9 @@ pub fn free_bytes(path: &Path) -> Result<u64, Failure> {
 
 /// Refuses before any work what cannot fit: a copied video is as large as its source.
 pub fn check_space(state: &Path, source_bytes: u64, recipe: &Recipe) -> Result<(), Failure> {
-    let copied = recipe.video.as_ref().is_some_and(|video| video.mode == VideoMode::Copy);
-    let needed = if copied { source_bytes / 10 * 9 } else { 0 };
+    let videos = recipe.outputs.values().filter_map(OutputSpec::video);
+    let copies = videos.filter(|video| video.mode == VideoMode::Copy).count() as u64;
+    let needed = source_bytes / 10 * 9 * copies;
     let free = free_bytes(state)?;
     if free >= needed {
         return Ok(());

@@ -64,7 +64,7 @@ fn modified_ns(found: &Metadata) -> i128 {
 
 /// The id of the job that makes `recipe` from `source` into `out_dir`.
 pub fn job_id(source: &SourceFile, out_dir: &Path, recipe: &Recipe) -> Result<JobId, Failure> {
-    let recipe = recipe_document(recipe)?;
+    let recipe = recipe.to_json();
     let mut hasher = blake3::Hasher::new();
     let parts: [&[u8]; 5] = [
         source.path.as_os_str().as_bytes(),
@@ -79,11 +79,6 @@ pub fn job_id(source: &SourceFile, out_dir: &Path, recipe: &Recipe) -> Result<Jo
     }
     let hex = hasher.finalize().to_hex();
     format!("run-{}", &hex[..32]).parse().map_err(|error| failure::internal(format!("{error}")))
-}
-
-/// The recipe as it is submitted.
-pub fn recipe_document(recipe: &Recipe) -> Result<String, Failure> {
-    serde_json::to_string(recipe).map_err(|error| failure::internal(format!("recipe: {error}")))
 }
 
 #[cfg(test)]

@@ -4,21 +4,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState, Key, Manifest};
-use segue_pipeline::{Deps, progress, submit};
-use segue_ports::{Event, NewJob, Reporter};
+use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState, Key, Manifest, OutputId, OutputState};
+use segue_engines::Engines;
+use segue_pipeline::{Deps, new_job, progress, submit};
+use segue_ports::{Event, Reporter};
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::{deliver, lost};
 use super::disk::{check_space, remove_tree};
-use super::identity::{SourceFile, recipe_document};
-use super::length::Overheard;
+use super::identity::SourceFile;
 use super::out_dir::{Marker, OutDir};
-use super::roles::{Crew, Engines, Roles};
+use super::roles::{Crew, Roles};
 use super::watch::{self, End};
 use super::{Finished, Outcome, RunRequest};
-use crate::backend::Backend;
+use crate::backend::{self, Backend};
 use crate::failure;
+use crate::private::make_folders;
 
 /// A job and the folder that is its own.
 pub(super) struct EmbeddedJob {
@@ -42,7 +43,7 @@ impl EmbeddedJob {
         let ended = self.drive(engines, &shutdown).await;
         let own_state = self.request.state.is_some();
         match ended {
-            Ok(Ended::Delivered(manifest, media_ms)) => {
+            Ok(Ended::Delivered(manifest, failed)) => {
                 let finished = Finished {
                     job: self.job,
                     out_dir: self.out.path().to_owned(),
@@ -50,7 +51,7 @@ impl EmbeddedJob {
                     already: false,
                     resumed: self.resumed,
                     took: self.started.elapsed(),
-                    media_ms,
+                    failed,
                 };
                 if own_state {
                     remove_tree(&self.state)?;
@@ -104,17 +105,15 @@ impl EmbeddedJob {
         }
         let scratch = self.state.join("scratch");
         remove_tree(&scratch)?;
-        std::fs::create_dir_all(&scratch)
+        make_folders(&self.state)
+            .and_then(|()| make_folders(&scratch))
             .map_err(|error| failure::io(format!("state folder {}", self.state.display()), &error))?;
         check_space(&self.state, self.source.bytes, &self.request.recipe)?;
         let backend = Backend::open_folder(&self.state).await?;
-        let deps = backend.deps(Arc::clone(&self.reporter));
+        let deps = backend::deps(&backend, Arc::clone(&self.reporter));
         self.submit(&backend, &deps).await?;
-        let overheard = Overheard::new(Arc::clone(&engines.planner));
-        let engines = Engines { planner: overheard.clone(), ..engines };
         if self.resumed {
-            overheard.read(&deps, &self.job).await;
-            // only a display; a job that was published already has no plan any more
+            // only a display; an output that was published already has no plan any more
             if let Err(error) = progress::announce(&deps, &self.job).await {
                 tracing::info!(error = format!("{error:#}"), "nothing to show of what is done");
             }
@@ -122,7 +121,7 @@ impl EmbeddedJob {
 
         let crew =
             Crew { workers: self.request.workers, threads: self.request.threads, scratch: scratch.clone() };
-        let mut roles = Roles::start(&deps, backend.results_store(), &engines, &crew)?;
+        let mut roles = Roles::start(&deps, Arc::clone(&backend.results), &engines, &crew)?;
         let end = watch::until_end(&deps, &self.job, &self.state, &mut roles, shutdown).await;
         roles.stop().await;
         let record = match end {
@@ -138,18 +137,20 @@ impl EmbeddedJob {
             record => record?,
         };
         match record {
-            Some(record) if record.state == JobState::Completed => {
+            Some(record) if record.state() == JobState::Completed => {
                 let (dir, state, fsync) = (self.out.path(), self.out.state(), self.request.fsync);
                 match deliver(&deps, &self.job, dir, &state, fsync).await {
-                    Ok(manifest) => Ok(Ended::Delivered(manifest, overheard.media_ms())),
+                    Ok(manifest) => Ok(Ended::Delivered(manifest, self.failed_outputs(&record, &backend))),
                     Err(failure) => Ok(Ended::Kept(failure)),
                 }
             }
             Some(mut record) => {
-                let failure =
-                    record.failure.take().unwrap_or_else(|| failure::usage("the job was cancelled"));
-                let failure = self.in_words_of_the_user(failure, &backend);
-                record.failure = Some(failure.clone());
+                for output in &mut record.outputs {
+                    let failure = output.failure.take();
+                    output.failure = failure.map(|failure| self.in_words_of_the_user(failure, &backend));
+                }
+                let failure = record.failure().cloned();
+                let failure = failure.unwrap_or_else(|| failure::usage("the job was cancelled"));
                 Ok(Ended::Failed(failure, Some(Box::new(record))))
             }
             None => Ok(Ended::Interrupted),
@@ -159,12 +160,23 @@ impl EmbeddedJob {
     /// The first result of an earlier process that a power cut took.
     async fn lost_result(&self) -> Result<Option<String>, Failure> {
         let backend = Backend::open_folder(&self.state).await?;
-        let deps = backend.deps(Arc::clone(&self.reporter));
+        let deps = backend::deps(&backend, Arc::clone(&self.reporter));
         let record = deps.ledger.job(&self.job).await.map_err(|error| failure::port(&error))?;
-        match record.filter(|r| matches!(r.state, JobState::Publishing | JobState::Completed)) {
+        match record {
             Some(record) => lost(&deps, &record, &self.out.state()).await,
             None => Ok(None),
         }
+    }
+
+    /// The optional outputs that failed, in the words of the user.
+    fn failed_outputs(&self, record: &JobRecord, backend: &Backend) -> Vec<(OutputId, Failure)> {
+        let failed = record.outputs.iter().filter(|output| output.state == OutputState::Failed);
+        failed
+            .filter_map(|output| {
+                let failure = self.in_words_of_the_user(output.failure.clone()?, backend);
+                Some((output.id().clone(), failure))
+            })
+            .collect()
     }
 
     fn source_key(&self) -> Key {
@@ -173,7 +185,7 @@ impl EmbeddedJob {
 
     /// The source by the name that the user gave it.
     fn in_words_of_the_user(&self, failure: Failure, backend: &Backend) -> Failure {
-        let Some(inner) = backend.adopted_path(&self.source_key()) else { return failure };
+        let Some(inner) = backend.sources.adopted_path(&self.source_key()) else { return failure };
         let inner = inner.display().to_string();
         let outer = self.request.source.display().to_string();
         let rename = |text: &String| text.replace(&inner, &outer);
@@ -186,18 +198,15 @@ impl EmbeddedJob {
 
     async fn submit(&self, backend: &Backend, deps: &Deps) -> Result<(), Failure> {
         let key = self.source_key();
-        backend.adopt(&key, &self.source.path).await?;
-        let new = NewJob {
-            id: self.job.clone(),
-            source_key: key.to_string(),
-            recipe: recipe_document(&self.request.recipe)?,
-        };
+        let adopted = backend.sources.adopt(&key, &self.source.path).await;
+        adopted.map_err(|error| failure::port(&error))?;
+        let new = new_job(&self.job, key.to_string(), &self.request.recipe);
         submit(deps, new).await.map(|_| ()).map_err(|error| failure::port(&error))
     }
 }
 
 enum Ended {
-    Delivered(Manifest, Option<u64>),
+    Delivered(Manifest, Vec<(OutputId, Failure)>),
     /// Nobody said that the job failed: the state of one that was gone on with stays, also with
     /// results that could not be delivered, and the same command goes on.
     Kept(Failure),

@@ -1,5 +1,4 @@
-//! One process at a time in an output folder; the system gives the lock back when a process
-//! dies.
+//! One process at a time in an output folder; the system releases the lock when a process dies.
 
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
@@ -9,25 +8,26 @@ use std::path::Path;
 use segue_domain::Failure;
 
 use crate::failure;
+use crate::private::{make_folder, open_lock};
 
 /// Name of the locked file.
 pub const NAME: &str = "lock";
 
 /// Takes the lock in the folder `state`, which is made if it is not there, of the output
-/// folder `dir`.
+/// folder `dir`. Neither may be a link: what it leads to is not this job's to empty.
 ///
 /// # Errors
-/// A folder that cannot be written, or another process that holds the lock.
+/// A folder that cannot be written, a link, or another process that holds the lock.
 pub fn take_lock(state: &Path, dir: &Path) -> Result<File, Failure> {
     let said = |error: std::io::Error| failure::io(format!("output folder {}", dir.display()), &error);
     // another process may remove the folder between our making and locking it
     for _ in 0..100 {
-        match std::fs::create_dir(state) {
+        match make_folder(state) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(said(error)),
             _ => {}
         }
         let path = state.join(NAME);
-        let lock = match File::create(&path) {
+        let lock = match open_lock(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             other => other.map_err(said)?,
         };
@@ -36,7 +36,7 @@ pub fn take_lock(state: &Path, dir: &Path) -> Result<File, Failure> {
             Err(TryLockError::Error(error)) => return Err(said(error)),
             Err(TryLockError::WouldBlock) => {
                 return Err(failure::usage(format!(
-                    "another segue is at work in {}; wait for it or choose another --out",
+                    "another segue process works in {}; wait for it or choose another --out",
                     dir.display()
                 )));
             }
@@ -46,5 +46,8 @@ pub fn take_lock(state: &Path, dir: &Path) -> Result<File, Failure> {
             return Ok(lock);
         }
     }
-    Err(failure::usage(format!("other processes keep coming and going in {}; run again", dir.display())))
+    Err(failure::usage(format!(
+        "other segue processes keep taking and releasing {}; run again",
+        dir.display()
+    )))
 }

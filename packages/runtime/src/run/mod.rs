@@ -4,7 +4,6 @@ mod deliver;
 mod disk;
 mod identity;
 mod job;
-mod length;
 mod lock;
 mod out_dir;
 mod published;
@@ -15,16 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use segue_domain::{Failure, JobId, Manifest, Recipe};
+use segue_domain::{Failure, JobId, Manifest, OutputId, Recipe};
+use segue_engines::Engines;
 use segue_ports::Reporter;
 use tokio_util::sync::CancellationToken;
 
 pub use disk::free_bytes;
-pub use identity::{SourceFile, job_id, recipe_document};
+pub use identity::{SourceFile, job_id};
 pub use out_dir::{Marker, read_marker};
-pub use roles::Engines;
 
-use crate::backend::BackendUrl;
 use disk::{absolute, remove_tree};
 use job::EmbeddedJob;
 use out_dir::{Found, OutDir};
@@ -40,7 +38,7 @@ pub struct RunRequest {
     pub recipe: Recipe,
     /// Where unfinished work is kept, in a folder for each job; absent for `.segue` in the
     /// output folder.
-    pub state: Option<BackendUrl>,
+    pub state: Option<PathBuf>,
     /// Workers at the same time.
     pub workers: usize,
     /// Threads for all workers.
@@ -65,8 +63,8 @@ pub struct Finished {
     pub resumed: bool,
     /// Time this process took.
     pub took: Duration,
-    /// Length of the source in milliseconds, where it is known.
-    pub media_ms: Option<u64>,
+    /// Optional outputs that failed, and why.
+    pub failed: Vec<(OutputId, Failure)>,
 }
 
 /// How a run ended that did not fail.
@@ -113,7 +111,7 @@ pub async fn run_embedded(
     };
     let state = match &request.state {
         None => out.state(),
-        Some(url) => absolute(url.folder()?)?.join(job.as_str()),
+        Some(folder) => absolute(folder)?.join(job.as_str()),
     };
     if let Found::Published(manifest) = found {
         if request.fsync {
@@ -153,7 +151,7 @@ fn already(
         already: true,
         resumed: false,
         took: started.elapsed(),
-        media_ms: None,
+        failed: Vec::new(),
     };
     Ok(Outcome::Finished(Box::new(finished)))
 }

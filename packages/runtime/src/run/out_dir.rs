@@ -22,7 +22,7 @@ const MARKER: &str = "job.json";
 const MARKER_VERSION: u32 = 1;
 
 /// Files of these names are ours or in the way.
-const PUBLIC: [&str; 10] = [
+const PUBLIC: [&str; 12] = [
     "final.mp4",
     "final.mov",
     "final.mkv",
@@ -31,7 +31,9 @@ const PUBLIC: [&str; 10] = [
     "transcript.vtt",
     "transcript.txt",
     "thumbnail.jpg",
-    "certificate.json",
+    "video.certificate.json",
+    "transcript.certificate.json",
+    "thumbnail.certificate.json",
     MANIFEST,
 ];
 
@@ -137,7 +139,8 @@ impl OutDir {
     pub fn find(&mut self, job: &JobId) -> Result<Found, Failure> {
         let dir = self.dir.clone();
         if let Some(marker) = self.marker()? {
-            self.made.clone_from(&marker.made);
+            // the document may be somebody else's: only this folder and those above it are ours to remove
+            self.made = marker.made.iter().filter(|made| dir.starts_with(made)).cloned().collect();
             let failed = marker.record.is_some();
             if marker.job == *job && !failed {
                 return match published(&dir, job)? {
@@ -251,7 +254,7 @@ impl OutDir {
     /// A folder that cannot be written.
     pub fn abandon(self, marker: Marker, record: Option<JobRecord>) -> Result<(), Failure> {
         let worth_keeping =
-            |record: &JobRecord| record.failure.as_ref().is_some_and(|f| !f.stderr_tail.is_empty());
+            |record: &JobRecord| record.failure().is_some_and(|f| !f.stderr_tail.is_empty());
         match record.filter(worth_keeping) {
             Some(record) => {
                 self.clear()?;

@@ -65,7 +65,7 @@ fn only_one_process_works_in_a_folder() {
     let first = OutDir::open(&dir).unwrap();
     let second = OutDir::open(&dir).unwrap_err();
     assert_eq!(second.kind, FaultKind::Usage);
-    assert!(second.cause.contains("another segue is at work"), "{}", second.cause);
+    assert!(second.cause.contains("another segue process works"), "{}", second.cause);
     first.leave();
     assert!(!root.path().join("a").exists(), "folders that were made for nothing are still there");
 }
@@ -116,6 +116,48 @@ fn a_folder_made_by_an_interrupted_process_still_counts_as_made() {
     again.find(&job("a")).unwrap();
     again.abandon(marker("a", &dir), None).unwrap();
     assert!(!dir.exists());
+}
+
+#[test]
+fn only_the_folder_and_those_above_it_are_removed_whatever_its_document_says() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path().canonicalize().unwrap();
+    let (dir, other) = (root.join("made"), root.join("other"));
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::create_dir(&other).unwrap();
+    let out = OutDir::open(&dir).unwrap();
+    out.write_marker(&Marker { made: vec![other.clone(), dir.clone()], ..marker("a", &dir) }).unwrap();
+    drop(out);
+    let mut again = OutDir::open(&dir).unwrap();
+    again.find(&job("a")).unwrap();
+    again.abandon(marker("a", &dir), None).unwrap();
+    assert!(other.exists(), "a folder elsewhere was removed");
+    assert!(!dir.exists());
+}
+
+#[test]
+fn links_in_an_output_folder_lead_nowhere() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let root = tempfile::tempdir().unwrap();
+    let victim = root.path().join("victim");
+    std::fs::create_dir(&victim).unwrap();
+    std::fs::write(victim.join("lock"), "precious").unwrap();
+    let linked = |name: &str, target: &Path| {
+        let dir = root.path().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        symlink(target, dir.join(STATE)).unwrap();
+        OutDir::open(&dir).unwrap_err()
+    };
+    linked("folder", &victim);
+    let dir = root.path().join("lock");
+    std::fs::create_dir_all(dir.join(STATE)).unwrap();
+    symlink(victim.join("lock"), dir.join(STATE).join("lock")).unwrap();
+    OutDir::open(&dir).unwrap_err();
+    assert_eq!(std::fs::read_to_string(victim.join("lock")).unwrap(), "precious");
+
+    let out = OutDir::open(&root.path().join("private")).unwrap();
+    let mode = out.state().metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "what is in the state folder is for its owner alone");
 }
 
 #[test]

@@ -45,12 +45,12 @@ pub fn published(dir: &Path, job: &JobId) -> Result<Published, Failure> {
         return Err(other(&format!("holds the results of another job (recipe {})", manifest.recipe)));
     }
     let mut missing = false;
-    for output in &manifest.outputs {
-        match models::sha256_of(&dir.join(&output.name)) {
+    for file in manifest.files() {
+        match models::sha256_of(&dir.join(&file.name)) {
             Err(error) if error.kind() == ErrorKind::NotFound => missing = true,
-            Err(error) => return Err(failure::io(dir.join(&output.name).display(), &error)),
-            Ok((bytes, sha256)) if bytes == output.bytes && sha256 == output.sha256 => {}
-            Ok(_) => return Ok(Published::Changed(output.name.clone())),
+            Err(error) => return Err(failure::io(dir.join(&file.name).display(), &error)),
+            Ok((bytes, sha256)) if bytes == file.bytes && sha256 == file.sha256 => {}
+            Ok(_) => return Ok(Published::Changed(file.name.clone())),
         }
     }
     Ok(if missing { Published::Part } else { Published::Whole(manifest) })

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_domain::{Failure, HolderId};
-use segue_pipeline::{Deps, RoleConfig, chunker, reassembler, sweeper, worker};
-use segue_ports::{MapEngine, MediaStore, Planner, Reducer, SystemClock};
+use segue_engines::Engines;
+use segue_pipeline::{Deps, RoleConfig, assembler, planner, sweeper, worker};
+use segue_ports::{MediaStore, SystemClock};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -19,17 +20,6 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const POLL_WAIT: Duration = Duration::from_secs(1);
 /// How long roles may take to give back what they hold.
 const DRAIN: Duration = Duration::from_secs(60);
-
-/// What knows media and speech.
-#[derive(Clone)]
-pub struct Engines {
-    /// Derives plans.
-    pub planner: Arc<dyn Planner>,
-    /// Do the tasks.
-    pub map: Vec<Arc<dyn MapEngine>>,
-    /// Joins.
-    pub reducer: Arc<dyn Reducer>,
-}
 
 /// How many there are and what they share.
 #[derive(Debug, Clone)]
@@ -49,7 +39,7 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// Starts a chunker, the workers, a reassembler, which stores in `results`, and a sweeper.
+    /// Starts a planner, the workers, an assembler, which stores in `results`, and a sweeper.
     ///
     /// # Errors
     /// None in practice: the names of the holders are plain.
@@ -76,16 +66,16 @@ impl Roles {
             })
         };
         let all = crew.threads.max(1);
-        let planner = Arc::clone(&engines.planner);
-        tasks.spawn(chunker::run(deps.clone(), planner, config("chunker", all)?, stop.clone()));
+        let engine = Arc::clone(&engines.planner);
+        tasks.spawn(planner::run(deps.clone(), engine, config("planner", all)?, stop.clone()));
         for number in 0..crew.workers.max(1) {
             let share = (all / crew.workers.max(1)).max(1);
             let config = config(&format!("worker{number}"), share)?;
             tasks.spawn(worker::run(deps.clone(), engines.map.clone(), config, stop.clone()));
         }
-        let reducer = Arc::clone(&engines.reducer);
-        let joining = Deps { store: results, ..deps.clone() };
-        tasks.spawn(reassembler::run(joining, reducer, config("reassembler", all)?, stop.clone()));
+        let engine = Arc::clone(&engines.assembler);
+        let assembling = Deps { store: results, ..deps.clone() };
+        tasks.spawn(assembler::run(assembling, engine, config("assembler", all)?, stop.clone()));
         tasks.spawn(sweeper::run(deps.clone(), Arc::new(SystemClock), config("sweeper", 1)?, stop.clone()));
         Ok(Roles { tasks, stop })
     }

@@ -65,11 +65,11 @@ pub async fn until_end(
     }
 }
 
-/// The job if it has ended.
+/// The job if all its outputs have ended, or wait for one that failed.
 pub async fn look(deps: &Deps, job: &JobId) -> Result<Option<JobRecord>, Failure> {
     let record = deps.ledger.job(job).await.map_err(|error| failure::port(&error))?;
     let record = record.ok_or_else(|| failure::internal(format!("job {job} is gone from the ledger")))?;
-    Ok(record.state.is_terminal().then_some(record))
+    Ok((!record.is_open_job()).then_some(record))
 }
 
 /// Writes a little, so that a full disk is seen also when only the ledger meets it.

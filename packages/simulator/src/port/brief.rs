@@ -5,9 +5,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use segue_domain::{Completion, JobRecord};
-use segue_ports::{
-    Acquired, CreatedJob, JobPage, Object, ObjectPage, PortError, PutResult, QueueDepth, Recorded,
-};
+use segue_ports::{Acquired, CreatedJob, JobPage, ObjectInfo, ObjectPage, PortError, QueueDepth, Recorded};
 
 use crate::world::State;
 
@@ -57,7 +55,6 @@ brief! {
     bool, |it, out| out.push_str(if *it { "yes" } else { "no" });
     u32, |it, out| write!(out, "{it}");
     QueueDepth, |it, out| write!(out, "{} waiting", it.waiting);
-    PutResult, |it, out| out.push_str(if *it == PutResult::Written { "written" } else { "exists" });
     Recorded, |it, out| out.push_str(match it {
         Recorded::Created => "created",
         Recorded::Existed => "existed",
@@ -77,7 +74,7 @@ brief! {
     Vec<Completion>, |it, out| write!(out, "{} completions", it.len());
     Bytes, |it, out| write!(out, "{} bytes", it.len());
     PathBuf, |_it, out| out.push_str("a file");
-    Object, |it, out| write!(out, "{} bytes", it.bytes);
+    ObjectInfo, |it, out| write!(out, "{} bytes", it.bytes);
     ObjectPage, |it, out| write!(out, "{} objects", it.objects.len());
 }
 

@@ -1,11 +1,17 @@
 //! The media store as one process sees it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use segue_domain::Key;
-use segue_ports::{MediaStore, Object, ObjectPage, PortError, PortErrorKind, PutMode, PutResult};
+use segue_ports::{
+    ByteStream, FileUse, MediaStore, Object, ObjectInfo, ObjectPage, PortError, PortErrorKind, PutOptions,
+    Version, check_range, media_type_of,
+};
 
 use crate::op::Op;
 use crate::port::{By, Port};
@@ -15,63 +21,72 @@ fn not_there(key: &str) -> PortError {
     PortError::new(PortErrorKind::NotFound, format!("{key} is not in the store"))
 }
 
-fn put(state: &mut State, world: &World, by: &By, key: &Key, bytes: Bytes, mode: PutMode) -> PutResult {
-    let name = key.to_string();
-    if mode == PutMode::CreateOnce && state.objects.get(&name).is_some() {
-        return PutResult::Exists;
-    }
+fn put(state: &mut State, world: &World, by: &By, key: &Key, bytes: Bytes) {
     world.judge_put(state, by, key);
-    state.objects.put(&name, bytes);
-    PutResult::Written
+    state.objects.put(&key.to_string(), bytes);
+}
+
+fn version_of(bytes: &Bytes) -> Version {
+    let mut hash = DefaultHasher::new();
+    bytes.hash(&mut hash);
+    Version(format!("{:016x}", hash.finish()))
 }
 
 #[async_trait]
 impl MediaStore for Port {
-    async fn put_bytes(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<PutResult, PortError> {
+    async fn put_bytes(&self, key: &Key, bytes: Bytes, _options: &PutOptions) -> Result<(), PortError> {
         let key = key.clone();
         self.call(Op::PutBytes, key.to_string(), move |state, world, by| {
-            Ok(put(state, world, by, &key, bytes.clone(), mode))
+            put(state, world, by, &key, bytes.clone());
+            Ok(())
         })
         .await
     }
 
-    async fn put_file(&self, key: &Key, file: &Path, mode: PutMode) -> Result<PutResult, PortError> {
+    async fn upload(
+        &self,
+        key: &Key,
+        file: &Path,
+        file_use: FileUse,
+        _options: &PutOptions,
+    ) -> Result<(), PortError> {
         let (key, file) = (key.clone(), file.to_owned());
         let mut taken = None;
         self.call(Op::PutFile, key.to_string(), move |state, world, by| {
             if taken.is_none() {
-                let bytes = state.objects.take_file(&file);
+                let bytes = match file_use {
+                    FileUse::Consume => state.objects.take_file(&file),
+                    FileUse::Keep => state.objects.keep_file(&file),
+                };
                 // without its folder, which has another name in every history
                 let name = file.file_name().unwrap_or_default().to_string_lossy();
                 taken = Some(bytes.map_err(|e| PortError::io(format!("{name} cannot be taken"), e))?);
             }
             if by.partial {
                 // the file was taken and the upload broke off: the key holds nothing of it
-                return Ok(PutResult::Exists);
+                return Ok(());
             }
-            Ok(put(state, world, by, &key, taken.clone().expect("taken above"), mode))
+            put(state, world, by, &key, taken.clone().expect("taken above"));
+            Ok(())
         })
         .await
     }
 
-    async fn promote(&self, from: &Key, to: &Key, mode: PutMode) -> Result<PutResult, PortError> {
+    async fn promote(&self, from: &Key, to: &Key, _options: &PutOptions) -> Result<(), PortError> {
         let (from, to) = (from.clone(), to.clone());
         self.call(Op::Promote, format!("{from} to {to}"), move |state, world, _| {
             let name = to.to_string();
             let (source, stands) = (from.to_string(), state.objects.get(&name).cloned());
-            if stands.is_some() && mode == PutMode::CreateOnce {
-                return Ok(PutResult::Exists);
-            }
             let bytes = match state.objects.get(&source).cloned() {
                 Some(bytes) => bytes,
-                None if stands.is_some() => return Ok(PutResult::Exists),
+                None if stands.is_some() => return Ok(()),
                 None => return Err(not_there(&source)),
             };
             if stands.is_none_or(|stands| stands != bytes) {
                 world.judge_promote(state, &from, &to);
             }
             state.objects.put(&name, bytes);
-            Ok(PutResult::Written)
+            Ok(())
         })
         .await
     }
@@ -97,11 +112,36 @@ impl MediaStore for Port {
         .await
     }
 
-    async fn head(&self, key: &Key) -> Result<Option<Object>, PortError> {
+    async fn get_range(
+        &self,
+        key: &Key,
+        version: &Version,
+        range: Range<u64>,
+    ) -> Result<ByteStream, PortError> {
+        let (key, version) = (key.clone(), version.clone());
+        let bytes = self.call(Op::GetBytes, key.to_string(), move |state, _, _| {
+            let name = key.to_string();
+            let bytes = state.objects.get(&name).ok_or_else(|| not_there(&name))?;
+            if version_of(bytes) != version {
+                return Err(PortError::new(PortErrorKind::Replaced, format!("{name} was replaced")));
+            }
+            check_range(&key, &range, bytes.len() as u64)?;
+            Ok(bytes.slice(range.start as usize..range.end as usize))
+        });
+        let bytes = bytes.await?;
+        Ok(stream::once(async { Ok(bytes) }).boxed())
+    }
+
+    async fn head(&self, key: &Key) -> Result<Option<ObjectInfo>, PortError> {
         let key = key.to_string();
         self.call(Op::Head, key.clone(), move |state, _, _| {
-            let bytes = state.objects.get(&key).map(|bytes| bytes.len() as u64);
-            Ok(bytes.map(|bytes| Object { key: key.clone(), bytes }))
+            Ok(state.objects.get(&key).map(|bytes| ObjectInfo {
+                bytes: bytes.len() as u64,
+                version: version_of(bytes),
+                media_type: Some(media_type_of(&key).to_owned()),
+                cache_control: None,
+                crc32: None,
+            }))
         })
         .await
     }
@@ -129,5 +169,13 @@ impl MediaStore for Port {
             Ok(())
         })
         .await
+    }
+
+    /// One call for each key, so that a fault can come between any two of them.
+    async fn delete_many(&self, keys: &[Key]) -> Result<(), PortError> {
+        for key in keys {
+            self.delete(key).await?;
+        }
+        Ok(())
     }
 }

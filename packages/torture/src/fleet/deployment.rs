@@ -1,4 +1,4 @@
-//! What a fleet works on, and how one looks into it from outside.
+//! Deployments: the services of a fleet, and their inspection from outside.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -14,28 +14,28 @@ use crate::result::files;
 
 /// Queue, ledger and store that several processes share.
 pub trait Deployment: Send + Sync {
-    /// What `--backend` is given.
+    /// The value of `--backend`.
     fn url(&self) -> String;
 
     /// The environment of every process.
     fn environment(&self) -> Vec<(String, String)>;
 
-    /// Puts what a job published into a folder.
+    /// Copies the published files of a job to a folder.
     ///
     /// # Errors
     /// A store that cannot be read.
     fn fetch(&self, job: &str, to: &Path) -> Result<()>;
 
-    /// Files, messages and leases on their way; nothing once all is quiet.
+    /// Remaining work files, messages and leases; empty once no work is left.
     ///
     /// # Errors
-    /// A service that cannot be asked.
+    /// A service that cannot be reached.
     fn left(&self) -> Result<Vec<String>>;
 
-    /// Lets nobody reach the services, or everybody again; whether that can be done here.
+    /// Starts or ends an outage of the services; returns whether that is supported.
     ///
     /// # Errors
-    /// A service that cannot be told.
+    /// A helper program that does not respond.
     fn outage(&self, on: bool) -> Result<bool>;
 }
 
@@ -67,7 +67,7 @@ impl Deployment for Folder {
                 files(&self.0.join("media").join(folder)).iter().map(|name| format!("{folder}/{name}")),
             );
         }
-        // the fleet still runs: it is asked like by any other process
+        // the fleet is running, so that the database may be locked
         let db = Connection::open(self.0.join("segue.db"))?;
         db.busy_timeout(std::time::Duration::from_secs(30))?;
         for (what, sql) in [
@@ -90,27 +90,27 @@ impl Deployment for Folder {
     }
 }
 
-/// A deployment on an AWS emulator, kept by a program that answers lines with lines.
+/// A deployment on an AWS emulator, run by a helper program with a line protocol.
 pub struct Emulated {
     environment: Vec<(String, String)>,
-    program: Mutex<Talk>,
-    _child: Ended,
+    program: Mutex<LineProtocol>,
+    _child: KilledOnDrop,
 }
 
-struct Talk(ChildStdin, BufReader<ChildStdout>);
+struct LineProtocol(ChildStdin, BufReader<ChildStdout>);
 
 /// Killed when dropped.
-struct Ended(Child);
+struct KilledOnDrop(Child);
 
-impl Drop for Ended {
+impl Drop for KilledOnDrop {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-impl Talk {
-    fn hear(&mut self) -> Result<Value> {
+impl LineProtocol {
+    fn read_answer(&mut self) -> Result<Value> {
         let mut line = String::new();
         ensure!(self.1.read_line(&mut line)? > 0, "the deployment has ended");
         let answer: Value = serde_json::from_str(&line)?;
@@ -120,10 +120,10 @@ impl Talk {
         }
     }
 
-    fn ask(&mut self, line: &str) -> Result<Value> {
+    fn request(&mut self, line: &str) -> Result<Value> {
         writeln!(self.0, "{line}")?;
         self.0.flush()?;
-        self.hear()
+        self.read_answer()
     }
 }
 
@@ -137,17 +137,17 @@ impl Emulated {
         command.arg("deployment").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
         let (stdin, stdout) = (child.stdin.take().context("stdin")?, child.stdout.take().context("stdout")?);
-        let child = Ended(child);
-        let mut talk = Talk(stdin, BufReader::new(stdout));
-        let said = talk.hear()?;
-        let pairs = said["environment"].as_object().context("no environment")?;
+        let child = KilledOnDrop(child);
+        let mut connection = LineProtocol(stdin, BufReader::new(stdout));
+        let answer = connection.read_answer()?;
+        let pairs = answer["environment"].as_object().context("no environment")?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let environment = pairs.iter().map(|(name, value)| (name.clone(), text(value))).collect();
-        Ok(Emulated { environment, program: Mutex::new(talk), _child: child })
+        Ok(Emulated { environment, program: Mutex::new(connection), _child: child })
     }
 
-    fn ask(&self, line: &str) -> Result<Value> {
-        crate::locked(&self.program).ask(line)
+    fn request(&self, line: &str) -> Result<Value> {
+        crate::locked(&self.program).request(line)
     }
 }
 
@@ -162,16 +162,16 @@ impl Deployment for Emulated {
 
     fn fetch(&self, job: &str, to: &Path) -> Result<()> {
         fs::create_dir_all(to)?;
-        self.ask(&format!("fetch {job} {}", to.display())).map(drop)
+        self.request(&format!("fetch {job} {}", to.display())).map(drop)
     }
 
     fn left(&self) -> Result<Vec<String>> {
-        let said = self.ask("left")?;
-        let left = said["left"].as_array().context("no list")?;
+        let answer = self.request("left")?;
+        let left = answer["left"].as_array().context("no list")?;
         Ok(left.iter().map(|name| name.as_str().unwrap_or_default().to_owned()).collect())
     }
 
     fn outage(&self, on: bool) -> Result<bool> {
-        self.ask(if on { "down" } else { "up" }).map(|_| true)
+        self.request(if on { "down" } else { "up" }).map(|_| true)
     }
 }

@@ -1,4 +1,4 @@
-//! One process of a fleet: its role, what is done to it, and how it may end.
+//! One process of a fleet: its roles, its faults, and its allowed exit status.
 
 use std::fs::File;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -11,16 +11,16 @@ use nix::sys::signal::Signal;
 use crate::finding::{Broken, Finding};
 use crate::processes::send;
 
-/// Why a process may end.
+/// Reason for which a process may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// It may not.
-    Well,
-    /// It was asked to.
-    Asked,
+    /// None: it must not end.
+    Running,
+    /// It was terminated.
+    Terminated,
     /// It was killed.
     Killed,
-    /// It is short of something.
+    /// A resource limit was set.
     Starved,
 }
 
@@ -28,18 +28,18 @@ pub enum Condition {
 pub struct Member {
     /// Its roles.
     pub roles: &'static str,
-    /// Its process.
+    /// Process id.
     pub pid: i32,
-    /// Why it may end.
+    /// The reason for which it may end.
     pub condition: Condition,
-    /// Whether it is stopped now.
+    /// Whether it is stopped.
     pub stopped: bool,
     child: Child,
     log: PathBuf,
 }
 
 impl Member {
-    /// Starts it; what it says goes to a new file in `folder`.
+    /// Starts it; its stderr goes to a new file in `folder`.
     ///
     /// # Errors
     /// A program that cannot be started.
@@ -48,37 +48,37 @@ impl Member {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).process_group(0);
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         let pid = i32::try_from(child.id())?;
-        Ok(Member { roles, pid, condition: Condition::Well, stopped: false, child, log })
+        Ok(Member { roles, pid, condition: Condition::Running, stopped: false, child, log })
     }
 
-    /// Looks whether it has ended; how, and what is wrong with that.
+    /// Returns its exit status, if it has ended, and a finding if that is not allowed.
     ///
     /// # Errors
     /// A process that cannot be waited for.
     pub fn ended(&mut self) -> Result<Option<(String, Option<Finding>)>> {
         let Some(status) = self.child.try_wait()? else { return Ok(None) };
-        let words = match (status.code(), status.signal()) {
+        let end = match (status.code(), status.signal()) {
             (Some(code), _) => format!("exit {code}"),
             (None, signal) => format!("signal {}", signal.unwrap_or(0)),
         };
-        let finding = (!self.may_end_so(status)).then(|| {
-            let said = std::fs::read_to_string(&self.log).unwrap_or_default();
-            let last: Vec<&str> = said.lines().rev().take(3).collect();
+        let finding = (!self.may_end_with(status)).then(|| {
+            let stderr = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let last: Vec<&str> = stderr.lines().rev().take(3).collect();
             let what =
-                format!("{} ({:?}) ended with {words}: {}", self.roles, self.condition, last.join(" / "));
+                format!("{} ({:?}) ended with {end}: {}", self.roles, self.condition, last.join(" / "));
             Finding::new(Broken::BadEnd, what)
         });
-        Ok(Some((words, finding)))
+        Ok(Some((end, finding)))
     }
 
-    fn may_end_so(&self, status: ExitStatus) -> bool {
+    fn may_end_with(&self, status: ExitStatus) -> bool {
         let signal = |signal: Signal| status.signal() == Some(signal as i32);
         match self.condition {
-            Condition::Well => false,
-            Condition::Asked => status.code() == Some(0) || signal(Signal::SIGTERM),
+            Condition::Running => false,
+            Condition::Terminated => status.code() == Some(0) || signal(Signal::SIGTERM),
             Condition::Killed => signal(Signal::SIGKILL),
             Condition::Starved => {
-                // the last one where whisper.cpp gets no memory
+                // SIGSEGV where an allocation of whisper.cpp fails
                 let crash = [Signal::SIGABRT, Signal::SIGTERM, Signal::SIGSEGV].into_iter().any(signal);
                 matches!(status.code(), Some(0 | 4)) || crash
             }

@@ -1,8 +1,8 @@
-//! A fleet of `segue worker` processes on one backend: members are killed, stopped and starved
-//! while they work on many jobs, and others take their place.
+//! A fleet of `segue worker` processes on one backend: members are killed, stopped and limited in
+//! their resources while they work on many jobs, and replaced.
 //!
-//! It goes in *rounds*: some jobs are given, the fleet is disturbed while it works on them, then
-//! it is left alone until all of them have ended and nothing is left on its way.
+//! In each *round* jobs are submitted and faults injected; then the fleet runs undisturbed until all
+//! jobs have ended and no work is left.
 
 mod deployment;
 mod member;
@@ -26,19 +26,19 @@ use crate::{OnWhat, Plan, World};
 use deployment::{Deployment, Emulated, Folder};
 use member::{Condition, Member};
 
-/// Roles of the members; two of each that holds leases for long.
+/// Roles of the members; two of each role that holds long leases.
 const ROLES: [&str; 6] =
     ["chunker", "worker", "worker", "reassembler", "reassembler,sweeper", "worker,sweeper"];
-/// How long a lease lasts in a fleet.
+/// Lease duration of a fleet, seconds.
 const LEASE_S: u64 = 4;
-/// What a command says that found the machine busy, and how often it is given again then: a
-/// starved fleet keeps its database locked for longer than a command waits.
-const TRY_AGAIN: i32 = 4;
-const ASK_AGAIN: u32 = 5;
-/// How long a member may take to give back what it holds.
+/// Exit code of a retryable error, and the number of retries: a fleet with resource limits may lock its
+/// database for longer than the timeout of a command.
+const RETRYABLE: i32 = 4;
+const RETRIES: u32 = 5;
+/// Timeout for a member to return its work, seconds.
 const DRAIN_S: u64 = 60;
 
-/// A fleet and what it works on.
+/// A fleet and its deployment.
 pub(crate) struct Fleet<'a> {
     world: &'a World,
     deployment: Box<dyn Deployment>,
@@ -53,10 +53,10 @@ pub(crate) struct Fleet<'a> {
 /// Runs rounds until the time is over.
 ///
 /// # Errors
-/// What keeps the harness itself from working.
+/// Errors of the harness itself.
 pub(crate) fn torture(plan: &Plan, world: &World) -> Result<Tally> {
     let mut tally = Tally::default();
-    let mut patience = Patience::of(plan.time);
+    let mut patience = Patience::new(plan.time);
     let mut fleet = Fleet::start(plan, world)?;
     let mut number = 0;
     while !patience.is_over() && tally.is_clean() {
@@ -95,7 +95,7 @@ impl<'a> Fleet<'a> {
         let deployment: Box<dyn Deployment> = match plan.backend {
             OnWhat::Aws => {
                 let program =
-                    plan.helper.as_ref().context("the AWS backend takes the program segue-fleet")?;
+                    plan.helper.as_ref().context("the AWS backend needs the program segue-fleet")?;
                 Box::new(Emulated::start(program)?)
             }
             _ => Box::new(Folder(folder.join("state"))),
@@ -128,6 +128,7 @@ impl<'a> Fleet<'a> {
         {
             command.env(name, format!("{seconds}s"));
         }
+        command.env("SEGUE_ALLOW_MAP", "any");
         command
     }
 
@@ -139,28 +140,33 @@ impl<'a> Fleet<'a> {
         Member::start(command, roles, &self.folder, self.count)
     }
 
-    /// A command of the program, and the document that it prints.
-    fn ask(&self, args: &[&str]) -> Result<Value> {
+    /// Runs a command of the program; returns the JSON that it prints.
+    fn segue(&self, args: &[&str]) -> Result<Value> {
         let mut command = self.command();
         command.args(args).arg("--json").env("SEGUE_BACKEND", self.deployment.url());
-        let mut said = command.output()?;
-        for _ in 0..ASK_AGAIN {
-            if said.status.code() != Some(TRY_AGAIN) {
+        let mut output = command.output()?;
+        for _ in 0..RETRIES {
+            if output.status.code() != Some(RETRYABLE) {
                 break;
             }
             std::thread::sleep(Duration::from_secs(2));
-            said = command.output()?;
+            output = command.output()?;
         }
-        let text = String::from_utf8_lossy(&said.stdout).into_owned();
-        ensure!(said.status.success(), "{args:?}: {} {}", said.status, String::from_utf8_lossy(&said.stderr));
-        serde_json::from_str(&text).with_context(|| format!("{args:?} said {text}"))
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(
+            output.status.success(),
+            "{args:?}: {} {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_str(&text).with_context(|| format!("{args:?} printed {text}"))
     }
 
-    fn note(&mut self, words: String) {
-        self.log.push(words);
+    fn note(&mut self, line: String) {
+        self.log.push(line);
     }
 
-    /// Replaces members that have ended; what was wrong with their ends.
+    /// Replaces ended members; returns findings for unexpected ends.
     fn replace_ended(&mut self, tally: &mut Tally) -> Result<Vec<Finding>> {
         let mut found = Vec::new();
         for index in 0..self.members.len() {
@@ -175,14 +181,14 @@ impl<'a> Fleet<'a> {
         Ok(found)
     }
 
-    /// Asks all members to end: they give back what they hold and leave nothing.
+    /// Terminates all members, which must return their work and leave nothing behind.
     fn end(&mut self, tally: &mut Tally) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         for member in &mut self.members {
-            member.condition = Condition::Asked;
+            member.condition = Condition::Terminated;
             member.signal(Signal::SIGTERM);
         }
-        let mut patience = Patience::of(std::time::Duration::from_secs(DRAIN_S));
+        let mut patience = Patience::new(std::time::Duration::from_secs(DRAIN_S));
         let mut running: Vec<usize> = (0..self.members.len()).collect();
         while !running.is_empty() && !patience.is_over() {
             let mut still = Vec::new();
@@ -209,7 +215,7 @@ impl<'a> Fleet<'a> {
         }
         for folder in ["tmp", "scratch"] {
             let left = crate::result::everything(&self.folder.join(folder));
-            // the lock that those who use the folder at the same time share stays
+            // the lock file shared by the users of the folder stays
             let left = left.into_iter().filter(|path| !path.ends_with("scratch/lock"));
             let orphan = |path: PathBuf| Finding::new(Broken::Orphan, format!("file {}", path.display()));
             findings.extend(left.map(orphan));

@@ -1,4 +1,4 @@
-//! One round: jobs are given, the fleet is disturbed, then left alone and looked at.
+//! One round: jobs are submitted, faults are injected, then the fleet runs undisturbed and is checked.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -20,46 +20,46 @@ use crate::result::complete;
 use crate::script::Script;
 use crate::tally::Tally;
 
-/// Jobs of a round.
+/// Jobs per round.
 const JOBS: u64 = 4;
-/// The longest that a round is disturbed.
-const DISTURBED: Duration = Duration::from_secs(25);
-/// How long jobs may take to end when they are left alone.
-const LEFT_ALONE: Duration = Duration::from_secs(300);
-/// How long the sweeper may take to remove what is left.
-const TIDY: Duration = Duration::from_secs(120);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Between two looks at the jobs.
+/// Longest time with faults per round.
+const FAULTS_FOR: Duration = Duration::from_secs(25);
+/// Timeout of the jobs without faults.
+const JOBS_TIMEOUT: Duration = Duration::from_secs(300);
+/// Timeout of the sweeper's cleanup.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(120);
+const POLL_EVERY: Duration = Duration::from_millis(50);
+/// Interval of status requests.
 const STATUS_EVERY: Duration = Duration::from_millis(700);
 
-/// A job that was given.
-struct Given {
+/// A submitted job.
+struct Submitted {
     id: String,
     script: Script,
     expected: Expected,
 }
 
-/// What is done to a stopped member, or to the services, later.
+/// The end of a fault.
 enum Later {
     Continue(i32),
-    ServicesAgain,
+    EndOutage,
 }
 
 impl Fleet<'_> {
-    /// One round; what was found is in the tally.
+    /// Runs one round; adds its findings to the tally.
     pub(super) fn round(&mut self, number: u64, tally: &mut Tally, time: &mut Patience) -> Result<()> {
-        let jobs = self.give(number)?;
+        let jobs = self.submit(number)?;
         self.note(format!("round {number}: {:?}", jobs.iter().map(|job| &job.id).collect::<Vec<_>>()));
-        let mut findings = self.disturb(tally, time)?;
-        findings.extend(self.leave_alone(&jobs, tally, time)?);
+        let mut findings = self.inject_faults(tally, time)?;
+        findings.extend(self.await_jobs(&jobs, tally, time)?);
         for job in &jobs {
-            let of_job = self.judge(job)?;
+            let of_job = self.check_job(job)?;
             tally.jobs += 1;
             tally.completed += u64::from(of_job.is_empty() && job.expected.code == 0);
             tally.refused += u64::from(of_job.is_empty() && job.expected.code == 3);
             findings.extend(of_job);
         }
-        findings.extend(self.quiet(tally, time)?);
+        findings.extend(self.await_cleanup(tally, time)?);
         tally.add_findings(&findings);
         for finding in &findings {
             eprintln!("round {number}: {finding}");
@@ -68,12 +68,12 @@ impl Fleet<'_> {
         Ok(())
     }
 
-    fn give(&mut self, number: u64) -> Result<Vec<Given>> {
+    fn submit(&mut self, number: u64) -> Result<Vec<Submitted>> {
         let mut jobs = Vec::new();
         for place in 0..if self.world.sabotage.is_some() { 1 } else { JOBS } {
             let mut script = match self.world.sabotage {
                 Some(sabotage) => sabotage.script(),
-                None => Script::of(self.world.seed, number * JOBS + place, self.world.able),
+                None => Script::new(self.world.seed, number * JOBS + place, self.world.able),
             };
             // each member has one thread
             script.workers = 1;
@@ -83,15 +83,15 @@ impl Fleet<'_> {
             let source = source.display().to_string();
             let mut args = vec!["submit".to_owned(), source, "--job".to_owned(), id.clone()];
             args.extend(self.world.recipes.recipe(script.work));
-            self.ask(&args.iter().map(String::as_str).collect::<Vec<_>>())?;
-            jobs.push(Given { id, script, expected });
+            self.segue(&args.iter().map(String::as_str).collect::<Vec<_>>())?;
+            jobs.push(Submitted { id, script, expected });
         }
         Ok(jobs)
     }
 
-    /// The state of every job that has not ended.
-    fn living(&self) -> Result<BTreeMap<String, String>> {
-        let all = self.ask(&["status"])?;
+    /// The state of every unfinished job.
+    fn unfinished(&self) -> Result<BTreeMap<String, String>> {
+        let all = self.segue(&["status"])?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let jobs = all.as_array().into_iter().flatten().map(|job| (text(&job["id"]), text(&job["state"])));
         Ok(jobs
@@ -99,26 +99,26 @@ impl Fleet<'_> {
             .collect())
     }
 
-    fn disturb(&mut self, tally: &mut Tally, time: &mut Patience) -> Result<Vec<Finding>> {
-        let (begun, mut looked, mut next) = (Instant::now(), Instant::now(), Instant::now());
+    fn inject_faults(&mut self, tally: &mut Tally, time: &mut Patience) -> Result<Vec<Finding>> {
+        let (started, mut checked, mut next) = (Instant::now(), Instant::now(), Instant::now());
         let (mut findings, mut later) = (Vec::new(), Vec::<(Instant, Later)>::new());
         let (mut stage, mut out) = (Stage::Planning, false);
-        while begun.elapsed() < DISTURBED {
+        while started.elapsed() < FAULTS_FOR {
             time.is_over();
             findings.extend(self.replace_ended(tally)?);
-            if !out && looked.elapsed() > STATUS_EVERY {
-                looked = Instant::now();
-                let living = self.living()?;
-                let Some(state) = living.values().next() else { break };
+            if !out && checked.elapsed() > STATUS_EVERY {
+                checked = Instant::now();
+                let unfinished = self.unfinished()?;
+                let Some(state) = unfinished.values().next() else { break };
                 stage = Stage::of_state(state).unwrap_or(Stage::Planning);
             }
             if next <= Instant::now() {
                 next = Instant::now() + Duration::from_millis(self.rng.u64(100..1_500));
-                if let Some(fault) = self.meet(&mut later, out)? {
+                if let Some(fault) = self.inject_fault(&mut later, out)? {
                     out |= fault == Fault::Outage;
                     self.note(format!(
                         "+{:.3} s {fault:?} while {}",
-                        begun.elapsed().as_secs_f64(),
+                        started.elapsed().as_secs_f64(),
                         stage.name()
                     ));
                     tally.add_met(&[Met { fault, stage }]);
@@ -128,10 +128,10 @@ impl Fleet<'_> {
             later = rest;
             let due: Vec<(Instant, Later)> = due;
             for (_, what) in due {
-                out &= !matches!(what, Later::ServicesAgain);
+                out &= !matches!(what, Later::EndOutage);
                 self.undo(what)?;
             }
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(POLL_EVERY);
         }
         for (_, what) in later {
             self.undo(what)?;
@@ -145,14 +145,14 @@ impl Fleet<'_> {
                 Some(member) => member.signal(Signal::SIGCONT),
                 None => drop(send(pid, Signal::SIGCONT)),
             },
-            Later::ServicesAgain => drop(self.deployment.outage(false)?),
+            Later::EndOutage => drop(self.deployment.outage(false)?),
         }
         Ok(())
     }
 
-    /// Does something to somebody; what it was.
-    fn meet(&mut self, later: &mut Vec<(Instant, Later)>, out: bool) -> Result<Option<Fault>> {
-        let whom = self.rng.usize(0..self.members.len());
+    /// Injects a random fault, if possible, and returns it.
+    fn inject_fault(&mut self, later: &mut Vec<(Instant, Later)>, out: bool) -> Result<Option<Fault>> {
+        let index = self.rng.usize(0..self.members.len());
         let kind = self.rng.u32(0..24);
         let ms = self.rng.u64(50..1_500);
         let room = self.rng.u64(0..64 << 20);
@@ -162,7 +162,7 @@ impl Fleet<'_> {
             if out || !self.deployment.outage(true)? {
                 return Ok(None);
             }
-            later.push((up_again, Later::ServicesAgain));
+            later.push((up_again, Later::EndOutage));
             return Ok(Some(Fault::Outage));
         }
         if (12..16).contains(&kind) {
@@ -177,8 +177,8 @@ impl Fleet<'_> {
             later.push((after(ms), Later::Continue(pid)));
             return Ok(send(pid, Signal::SIGSTOP).then_some(Fault::StopChild(Duration::from_millis(ms))));
         }
-        let member = &mut self.members[whom];
-        if member.stopped || member.condition != Condition::Well {
+        let member = &mut self.members[index];
+        if member.stopped || member.condition != Condition::Running {
             return Ok(None);
         }
         let fault = match kind {
@@ -198,7 +198,7 @@ impl Fleet<'_> {
                 Fault::Stop(crate::fault::LONGER_THAN_A_LEASE)
             }
             16..19 => {
-                member.condition = Condition::Asked;
+                member.condition = Condition::Terminated;
                 member.signal(Signal::SIGTERM);
                 Fault::Terminate
             }
@@ -218,11 +218,11 @@ impl Fleet<'_> {
         Ok(Some(fault))
     }
 
-    /// Waits until all jobs have ended. Members that are short of something end; jobs that
-    /// failed for that are driven on.
-    fn leave_alone(
+    /// Waits until all jobs have ended. Terminates the members with resource limits, and retries the
+    /// jobs that failed because of them.
+    fn await_jobs(
         &mut self,
-        jobs: &[Given],
+        jobs: &[Submitted],
         tally: &mut Tally,
         time: &mut Patience,
     ) -> Result<Vec<Finding>> {
@@ -232,47 +232,47 @@ impl Fleet<'_> {
                 member.signal(Signal::SIGTERM);
             }
         }
-        let mut patience = Patience::of(LEFT_ALONE);
+        let mut patience = Patience::new(JOBS_TIMEOUT);
         loop {
             for _ in 0..10 {
                 time.is_over();
                 findings.extend(self.replace_ended(tally)?);
-                std::thread::sleep(LOOK_EVERY);
+                std::thread::sleep(POLL_EVERY);
             }
-            let living = self.living()?;
-            if living.is_empty() && !self.drive_on(jobs)? {
+            let unfinished = self.unfinished()?;
+            if unfinished.is_empty() && !self.retry_failed(jobs)? {
                 return Ok(findings);
             }
             if patience.is_over() {
-                let what = format!("jobs that do not end: {living:?}");
+                let what = format!("jobs that do not end: {unfinished:?}");
                 findings.push(Finding::new(Broken::Lost, what));
                 return Ok(findings);
             }
         }
     }
 
-    /// Drives on what failed for a cause that was ours; whether there was anything.
-    fn drive_on(&mut self, jobs: &[Given]) -> Result<bool> {
+    /// Retries the jobs that failed because of a fault; returns whether there were any.
+    fn retry_failed(&mut self, jobs: &[Submitted]) -> Result<bool> {
         let mut any = false;
         for job in jobs {
-            let record = self.ask(&["status", &job.id])?;
+            let record = self.segue(&["status", &job.id])?;
             let failure = &record["job"]["failure"];
             if record["job"]["state"] == "failed"
                 && failure["kind"] == "environment"
                 && job.expected.code == 0
             {
                 self.note(format!("{} failed: {}", job.id, failure["cause"]));
-                self.ask(&["retry", &job.id])?;
-                // its poison is known by now
-                self.ask(&["dlq", "purge"])?;
+                self.segue(&["retry", &job.id])?;
+                // the dead letters of the failed attempt are expected
+                self.segue(&["dlq", "purge"])?;
                 any = true;
             }
         }
         Ok(any)
     }
 
-    fn judge(&self, job: &Given) -> Result<Vec<Finding>> {
-        let record = self.ask(&["status", &job.id])?;
+    fn check_job(&self, job: &Submitted) -> Result<Vec<Finding>> {
+        let record = self.segue(&["status", &job.id])?;
         let (state, failure) = (&record["job"]["state"], &record["job"]["failure"]);
         let wanted = if job.expected.code == 0 { "completed" } else { "failed" };
         if state != wanted || (wanted == "failed" && failure["kind"] != "source") {
@@ -318,23 +318,23 @@ impl Fleet<'_> {
         Ok(findings)
     }
 
-    /// Nothing is on its way any more. Members that were asked to end after the last job had are
-    /// still replaced: messages that are left need somebody who takes them.
-    fn quiet(&mut self, tally: &mut Tally, time: &mut Patience) -> Result<Vec<Finding>> {
-        let (mut patience, mut findings) = (Patience::of(TIDY), Vec::new());
+    /// Waits until no work is left. Terminated members are still replaced, because the remaining messages
+    /// need consumers.
+    fn await_cleanup(&mut self, tally: &mut Tally, time: &mut Patience) -> Result<Vec<Finding>> {
+        let (mut patience, mut findings) = (Patience::new(CLEANUP_TIMEOUT), Vec::new());
         loop {
             let left = self.deployment.left()?;
             if left.is_empty() {
                 return Ok(findings);
             }
             if patience.is_over() {
-                findings.push(Finding::new(Broken::Orphan, format!("after {TIDY:?}: {left:?}")));
+                findings.push(Finding::new(Broken::Orphan, format!("after {CLEANUP_TIMEOUT:?}: {left:?}")));
                 return Ok(findings);
             }
             for _ in 0..6 {
                 time.is_over();
                 findings.extend(self.replace_ended(tally)?);
-                std::thread::sleep(LOOK_EVERY);
+                std::thread::sleep(POLL_EVERY);
                 patience.is_over();
             }
         }

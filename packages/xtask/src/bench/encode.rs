@@ -1,4 +1,4 @@
-//! The encode recipe against one encode by ffmpeg, and N parts against one.
+//! The encode recipe against one encode by ffmpeg, and N segments against one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,11 +11,11 @@ use super::report::Report;
 use crate::measure::{Cost, Watch, median, run};
 
 const COST_LIMIT: f64 = 1.05;
-/// Frames on either side of a cut that are looked at.
+/// Frames compared on either side of a cut.
 const NEAR: usize = 10;
 const WHOLE: &str = "1000h";
 
-/// Cost, and then what the parts look like.
+/// Compares cost, then quality.
 pub fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     let source = bench.sources.motion()?;
     let duration = if bench.quick { "4s" } else { "10s" };
@@ -44,8 +44,8 @@ fn segue(bench: &Bench, source: &Path, duration: &str, keep: &Path) -> Result<Co
     Ok(cost)
 }
 
-/// What a user would type for the same result: the built-in recipe's codec, quality, preset,
-/// pixel format and sound, a closed keyframe every five seconds, and all threads.
+/// ffmpeg with the settings of the built-in recipe: codec, quality, preset, pixel format and sound, a
+/// closed GOP every five seconds, and all threads.
 fn same_settings(source: &Path, out: &Path) -> Command {
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.args(["-nostdin", "-v", "error", "-y", "-i"]).arg(source);
@@ -71,7 +71,7 @@ fn quality(
     let shown = format!("{:.3}% (SSIM {a:.5} against {b:.5})", 100.0 * (a / b - 1.0));
     report.at_least("mp4", "SSIM of N parts against one", 100.0 * (a / b - 1.0), -0.5, shown, "≥ −0.5%");
     let seams = seams(bench, source, duration)?;
-    ensure!(!seams.is_empty(), "the source was not cut, so there is no seam to look at");
+    ensure!(!seams.is_empty(), "the source was not cut, so there is no seam to compare");
     let near = |of: &[f64], seam: usize| {
         let end = (seam + NEAR).min(of.len());
         mean(&of[seam.saturating_sub(NEAR).min(end)..end])
@@ -97,7 +97,7 @@ fn ssim(bench: &Bench, source: &Path, encoded: &Path) -> Result<Vec<f64>> {
         .arg(encoded)
         .arg("-i")
         .arg(source);
-    // by number of frame: both have the same frames in the same order
+    // matched by frame number: both have the same frames in the same order
     let graph = "[0:v]setpts=N[a];[1:v]setpts=N[b];[a][b]ssim=stats_file=ssim.log";
     ffmpeg.args(["-lavfi", graph, "-fps_mode", "passthrough", "-an", "-f", "null", "-"]);
     run(&mut ffmpeg, Watch::Time)?;
@@ -105,12 +105,12 @@ fn ssim(bench: &Bench, source: &Path, encoded: &Path) -> Result<Vec<f64>> {
     Ok(std::fs::read_to_string(stats)?.lines().filter_map(all).collect())
 }
 
-/// Number of the first frame of every part but the first.
+/// The first frame of each segment but the first.
 fn seams(bench: &Bench, source: &Path, duration: &str) -> Result<Vec<usize>> {
     let mut plan = Command::new(&bench.segue);
     plan.arg("plan").arg(source).args(["--recipe", "mp4", "--segment-duration", duration, "--json"]);
-    let said: Value = serde_json::from_str(&run(&mut plan, Watch::Time)?.stdout)?;
-    let segments = said["plan"]["segments"].as_array().context("segue plan --json has no segments")?;
+    let plan: Value = serde_json::from_str(&run(&mut plan, Watch::Time)?.stdout)?;
+    let segments = plan["plan"]["segments"].as_array().context("segue plan --json has no segments")?;
     let mut first = 0;
     let mut seams = Vec::new();
     for segment in segments {
@@ -122,6 +122,6 @@ fn seams(bench: &Bench, source: &Path, duration: &str) -> Result<Vec<usize>> {
     Ok(seams)
 }
 
-fn mean(of: &[f64]) -> f64 {
-    of.iter().sum::<f64>() / of.len() as f64
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
 }

@@ -1,4 +1,4 @@
-//! Memory must not grow with the length of the source.
+//! Peak memory, which must not grow with the length of the source.
 
 use anyhow::{Result, ensure};
 
@@ -9,11 +9,11 @@ use crate::measure::{Cost, Watch, run};
 /// Megabytes without the speech model.
 const LIMIT_MB: f64 = 400.0;
 const GROWTH: f64 = 10.0;
-/// Seconds that memory is looked at, at least. A run that ends sooner is run again: the highest
-/// of a few looks is by chance, and lower for the shorter of two.
-const LOOKED_AT: f64 = 20.0;
+/// Least time of memory sampling, seconds. Shorter runs are repeated: the maximum of few samples is
+/// random, and lower for the shorter source.
+const SAMPLED_FOR: f64 = 20.0;
 
-/// The recipes that need no model.
+/// The recipes without a model.
 pub fn without_words(bench: &Bench, report: &mut Report) -> Result<()> {
     for recipe in ["rejoin", "mp4"] {
         measure(bench, report, recipe, &[], Some(LIMIT_MB))?;
@@ -21,7 +21,7 @@ pub fn without_words(bench: &Bench, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The transcript, whose model is in memory as well.
+/// The transcript, whose model is included.
 pub fn with_words(bench: &Bench, report: &mut Report) -> Result<()> {
     ensure!(bench.model_dir.is_some(), "no models: set SEGUE_MODEL_DIR");
     measure(bench, report, "transcript", &["--language", "en"], None)
@@ -38,12 +38,12 @@ fn measure(
     let peak = |minutes: u32| -> Result<Cost> {
         let source = bench.sources.talk_minutes(minutes)?;
         let args = [&["--recipe", recipe, "--segment-duration", "60s"], more].concat();
-        let (mut most, mut looked_at) = (Cost::default(), 0.0);
-        while looked_at < LOOKED_AT {
+        let (mut most, mut sampled_for) = (Cost::default(), 0.0);
+        while sampled_for < SAMPLED_FOR {
             let (mut command, out) = bench.run_command(&source, &args)?;
             let cost = run(&mut command, Watch::Memory)?;
             std::fs::remove_dir_all(out)?;
-            looked_at += cost.wall_s;
+            sampled_for += cost.wall_s;
             let rss = cost.peak_rss_kb.max(most.peak_rss_kb);
             most = if cost.peak_pss_kb > most.peak_pss_kb { cost } else { most };
             most.peak_rss_kb = rss;

@@ -1,8 +1,8 @@
-//! What Segue costs, side by side with other programs, in one run on one machine.
+//! Benchmarks of Segue against other programs, in one run on one machine.
 //!
-//! Every line names its limit and says whether it was met. Nothing is left out: what was
-//! not run, or could not be, is printed with its reason. The bench tunes nothing: programs
-//! run as a user runs them, and the others with the settings that do the same work.
+//! Every row has a limit and whether it was met; what was not run is printed with its reason.
+//! Nothing is tuned: Segue runs with its defaults, and the other programs with settings that do
+//! the same work.
 
 mod encode;
 mod memory;
@@ -26,16 +26,16 @@ use sources::Sources;
 /// `cargo xtask bench`
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Small sources and few runs: to see that the bench works. Its figures prove nothing
+    /// Small sources and single runs, to test the bench itself; the figures are not meaningful
     #[arg(long)]
     quick: bool,
-    /// Only this; may be given more than once [default: all that is not long]
+    /// Run only this; may be repeated [default: all but long ones]
     #[arg(long, value_enum, value_name = "NAME")]
     only: Vec<Item>,
-    /// Also what takes very long: a transcript of two hours
+    /// Also run the long ones: a transcript of two hours
     #[arg(long)]
     long: bool,
-    /// Folder with media/ and tools/ [env: SEGUE_SHARED]; else speech is synthesised
+    /// Folder with media/ and tools/ [env: SEGUE_SHARED]; without it speech is synthesised
     #[arg(long, value_name = "DIR")]
     shared: Option<PathBuf>,
     /// Folder with the speech models [env: SEGUE_MODEL_DIR]
@@ -44,29 +44,29 @@ pub struct BenchArgs {
     /// Build the speech engine with this feature: cuda, vulkan, metal, openblas
     #[arg(long, value_name = "FEATURE")]
     engine_feature: Vec<String>,
-    /// Where sources and results go; kept, to be used again
+    /// Folder for sources and results, which are kept
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
-/// What can be measured.
+/// Benchmarks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Item {
     /// `rejoin` against a plain remux
     Rejoin,
-    /// Time and bytes that a plan takes
+    /// Time and bytes read to plan
     Plan,
-    /// `mp4` against one encode of the same settings, and what the parts look like
+    /// `mp4` against one encode with the same settings: cost and quality
     Mp4,
     /// `transcript` against one pass of whisper.cpp
     Transcript,
     /// `transcript` against faster-whisper
     Peer,
-    /// Words wrong, for three talks and four numbers of segments
+    /// Word error rate for three talks and four numbers of segments
     Wer,
-    /// Memory for 10 minutes and 2 hours, without words
+    /// Memory for 10 minutes and 2 hours, without a transcript
     Memory,
-    /// Memory for 10 minutes and 2 hours, with words (long)
+    /// Memory for 10 minutes and 2 hours, with a transcript (long)
     MemoryTranscript,
 }
 
@@ -76,7 +76,7 @@ impl Item {
     }
 }
 
-/// What every measurement is given.
+/// Settings of all benchmarks.
 struct Bench {
     segue: PathBuf,
     shared: Option<PathBuf>,
@@ -85,12 +85,12 @@ struct Bench {
     sources: Sources,
     work: PathBuf,
     quick: bool,
-    /// How often what is compared is run.
+    /// Number of runs of each program.
     runs: usize,
     threads: usize,
 }
 
-/// Measures, prints the table, and writes it down. True when every limit was met.
+/// Runs the benchmarks, prints and writes the table; returns whether every limit was met.
 ///
 /// # Errors
 /// A build that fails, or a folder that cannot be written.
@@ -127,7 +127,7 @@ pub fn run(args: &BenchArgs) -> Result<bool> {
         if let Err(error) = bench.measure(*item, &mut report) {
             report.failed(&name, &format!("{error:#}"));
         }
-        // a long bench that is stopped half way leaves what it has
+        // after each one, so that a stopped bench leaves partial results
         report.write(&out)?;
     }
     println!("{}", report.markdown());
@@ -148,7 +148,7 @@ impl Bench {
         }
     }
 
-    /// `segue run` with these arguments into a folder of its own that is not there yet.
+    /// `segue run` with these arguments and an empty output folder.
     fn run_command(
         &self,
         source: &std::path::Path,

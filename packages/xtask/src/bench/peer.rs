@@ -1,4 +1,4 @@
-//! The transcript against faster-whisper on the same weights.
+//! The transcript against faster-whisper with the same model.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use super::report::Report;
 use super::{Bench, speech, wer};
 use crate::measure::{Watch, median, run};
 
-/// Reports the ratio; there is no limit. Skips with the reason where the peer cannot run.
+/// Reports the ratio, without a limit; reports the reason if faster-whisper cannot run.
 pub fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     let script = match bench.shared.as_ref().map(|shared| shared.join("tools/peer_faster_whisper.py")) {
         Some(script) if script.is_file() => script,
@@ -26,16 +26,16 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         }
     };
     let talk = bench.sources.speech(7)?;
-    let heard = bench.work.join("peer.wav");
-    std::fs::copy(&talk.sound, &heard)?;
+    let sound = bench.work.join("peer.wav");
+    std::fs::copy(&talk.sound, &sound)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::<(String, f64)>::new());
     for _ in 0..bench.runs {
         let threads = bench.threads.to_string();
-        let said = run(
-            Command::new("python3").arg(&script).arg("run").arg(&dir).arg(&heard).arg(threads),
+        let output = run(
+            Command::new("python3").arg(&script).arg("run").arg(&dir).arg(&sound).arg(threads),
             Watch::Time,
         )?;
-        for line in said.stdout.lines() {
+        for line in output.stdout.lines() {
             let mut words = line.split_whitespace();
             if let (Some(mode), Some(seconds)) = (words.next(), words.next().and_then(|s| s.parse().ok())) {
                 theirs.push((mode.to_owned(), seconds));
@@ -49,7 +49,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     modes.dedup();
     for mode in modes {
         let of_mode = median(theirs.iter().filter(|(m, _)| m == mode).map(|(_, s)| *s));
-        let text = PathBuf::from(format!("{}.{mode}.txt", heard.display()));
+        let text = PathBuf::from(format!("{}.{mode}.txt", sound.display()));
         let errors = wer::judged(talk.judge.as_deref(), &talk.reference, &text)?;
         let ratio = own / of_mode;
         let shown = format!(
@@ -60,7 +60,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Its model, converted once from ours.
+/// Its model, converted once from that of Segue.
 fn set_up(bench: &Bench, script: &Path) -> Result<PathBuf> {
     let models = bench.model_dir.as_ref().context("no models: set SEGUE_MODEL_DIR")?;
     run(Command::new("python3").args(["-c", "import faster_whisper, numpy"]), Watch::Time)
@@ -72,7 +72,7 @@ fn set_up(bench: &Bench, script: &Path) -> Result<PathBuf> {
             std::os::unix::fs::symlink(models.join("ggml-base.en.bin").canonicalize()?, &link)?;
         }
         run(Command::new("python3").arg(script).arg("setup").arg(&dir), Watch::Time)
-            .context("its model cannot be made")?;
+            .context("its model cannot be converted")?;
     }
     Ok(dir)
 }

@@ -1,4 +1,4 @@
-//! What it takes to find the cuts of a large file.
+//! Time and bytes read to plan a large file.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use super::Bench;
 use super::report::Report;
 use crate::measure::{Cost, Watch, median, run};
 
-/// Time, and bytes read as the kernel counts them for the whole tree of processes.
+/// Measures time, and bytes read by the process tree as counted by the kernel.
 pub fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     let source = bench.sources.large()?;
     let size = source.metadata()?.len();
@@ -27,8 +27,8 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     let part = 100.0 * read / size as f64;
     let shown = format!("{part:.3}% ({:.2} MB of {:.2} GB)", read / 1e6, size as f64 / 1e9);
     report.at_most("plan", "bytes read, by the kernel's count", part, 2.0, shown, "≤ 2%");
-    let said: Value = serde_json::from_str(&costs[0].stdout).context("segue plan --json")?;
-    match find(&said, "bytes_read") {
+    let plan: Value = serde_json::from_str(&costs[0].stdout).context("segue plan --json")?;
+    match find(&plan, "bytes_read") {
         Some(own) => {
             let shown = format!("{:.3}% ({:.2} MB)", 100.0 * own / size as f64, own / 1e6);
             report.at_most(
@@ -42,12 +42,12 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         }
         None => report.not_run("plan", "its own count: `segue plan --json` has no bytes_read"),
     }
-    let segments = said["plan"]["segments"].as_array().map_or(0, Vec::len) as f64;
+    let segments = plan["plan"]["segments"].as_array().map_or(0, Vec::len) as f64;
     report.info("plan", "segments found", segments, format!("{segments}"));
     Ok(())
 }
 
-/// The first number of that name anywhere in a document.
+/// The first number with this key in a document.
 fn find(value: &Value, name: &str) -> Option<f64> {
     match value {
         Value::Object(map) => {

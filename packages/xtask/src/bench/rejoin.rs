@@ -1,4 +1,4 @@
-//! The copy recipe against the fastest that can be done: one remux by ffmpeg.
+//! The copy recipe against one remux by ffmpeg, the fastest alternative.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,15 +10,15 @@ use super::report::Report;
 use crate::measure::{Cost, Watch, median, run};
 
 const LIMIT: f64 = 1.5;
-/// Seconds that both are measured for, together, at least: each takes a second or two, and the middle of
-/// three such runs of one program was seen to differ by a third.
+/// Least total time measured, seconds: a run takes a second or two, and medians of three such runs
+/// differed by a third.
 const MEASURED_FOR: f64 = 30.0;
 
-/// Wall and processor time of both, in turn.
+/// Measures wall and processor time of both, alternately.
 pub fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     let source = bench.sources.large()?;
     compare(bench, report, &source, "rejoin")?;
-    // many small packets instead of few large ones: the same work per byte is another matter
+    // many small packets instead of few large ones, which cost more per byte
     let long = bench.sources.talk_minutes(if bench.quick { 10 } else { 120 })?;
     compare(bench, report, &long, "rejoin, 2 h of small packets")
 }
@@ -27,7 +27,7 @@ fn compare(bench: &Bench, report: &mut Report, source: &Path, name: &str) -> Res
     let bytes = source.metadata()?.len();
     let remuxed = bench.work.join("remux.mp4");
     let (mut ours, mut theirs) = (Vec::<Cost>::new(), Vec::<Cost>::new());
-    // one run of each first, so that both find the source in the cache
+    // the first run of each is not counted: it fills the page cache
     let (mut round, mut measured_for) = (0, 0.0);
     while round <= bench.runs || (measured_for < MEASURED_FOR && !bench.quick) {
         let remux = run(&mut plain(source, &remuxed), Watch::Time)?;
@@ -52,8 +52,7 @@ fn compare(bench: &Bench, report: &mut Report, source: &Path, name: &str) -> Res
         let shown = format!("{ratio:.2}× ({a:.2} s against {b:.2} s, {size})");
         report.at_most(name, &format!("{what} against ffmpeg -c copy"), ratio, LIMIT, shown, "≤ 1.5×");
     }
-    // both on the disk when they end; afterwards, so that neither of the two above finds a disk
-    // that is still writing
+    // now with fsync; last, so that its disk writes do not disturb the runs above
     let (mut ours, mut theirs) = (Vec::<f64>::new(), Vec::<f64>::new());
     for _ in 0..bench.runs {
         let remux = run(&mut plain(source, &remuxed), Watch::Time)?;

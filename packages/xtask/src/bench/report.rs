@@ -1,4 +1,4 @@
-//! The lines of the bench, as a table and as JSON.
+//! Bench report, as a table and as JSON.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ struct Row {
     met: Met,
 }
 
-/// Everything that was measured.
+/// All measurements.
 #[derive(Debug, Serialize)]
 pub struct Report {
     quick: bool,
@@ -78,12 +78,12 @@ impl Report {
         self.push(item, what, shown, Some(value), "reported", Met::NoLimit);
     }
 
-    /// Something that was left out, and why.
+    /// A benchmark that was not run, with the reason.
     pub fn not_run(&mut self, item: &str, why: &str) {
         self.push(item, "", why.to_owned(), None, "", Met::NotRun);
     }
 
-    /// Something that did not work.
+    /// A benchmark that failed.
     pub fn failed(&mut self, item: &str, why: &str) {
         self.push(item, "", why.to_owned(), None, "", Met::Failed);
     }
@@ -99,12 +99,12 @@ impl Report {
         self.rows.push(row);
     }
 
-    /// Whether nothing was missed and nothing failed.
+    /// Whether no limit was missed and no benchmark failed.
     pub fn all_met(&self) -> bool {
         !self.rows.iter().any(|row| matches!(row.met, Met::Missed | Met::Failed))
     }
 
-    /// The table, and below it once more what was missed.
+    /// The table, followed by the missed limits and failures.
     pub fn markdown(&self) -> String {
         let mut table = Table::new(["item", "what", "measured", "limit", ""]);
         for row in &self.rows {
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_missed_is_said_twice_and_fails() {
+    fn a_missed_limit_is_listed_below_the_table() {
         let mut report = Report::new(false, 2);
         report.at_most("a", "ratio", 1.2, 1.5, "1.20".into(), "≤ 1.5");
         report.info("b", "ratio", 9.0, "9.0".into());

@@ -1,7 +1,7 @@
-//! What is measured with, made once and kept.
+//! Benchmark sources, generated once and kept.
 //!
-//! A short piece is encoded and then repeated by copying its packets, so that an hour of
-//! video does not take an hour to make. A file gets its name only when it is whole.
+//! A short clip is encoded, and repeated by copying its packets, so that hours of video are
+//! generated quickly. A file gets its name only when it is complete.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,23 +17,23 @@ pub struct Sources {
     quick: bool,
 }
 
-/// A talk whose words are known.
+/// A talk with a known transcript.
 pub struct Talk {
     /// 16 kHz mono WAV.
     pub sound: PathBuf,
-    /// Its words.
+    /// Its transcript.
     pub reference: PathBuf,
-    /// Its length.
+    /// Its length, milliseconds.
     pub millis: u64,
-    /// What it is, for the table.
+    /// Description for the table.
     pub what: &'static str,
-    /// The judge of word errors, where there is one.
+    /// External tool for word error rates, if available.
     pub judge: Option<PathBuf>,
-    /// A machine speaks it: an engine's word error rate is then another.
+    /// Whether it is synthetic speech, for which word error rates differ.
     pub synthetic: bool,
 }
 
-/// Sentences for a talk where there are no recordings.
+/// Sentences of synthetic talks.
 const SENTENCES: [&str; 8] = [
     "the child almost hurt the small dog",
     "we must find a new home in the stars",
@@ -46,19 +46,19 @@ const SENTENCES: [&str; 8] = [
 ];
 
 impl Sources {
-    /// The folder, made if it is not there.
+    /// The sources in `dir`, which is created if it does not exist.
     ///
     /// # Errors
-    /// One that cannot be made.
+    /// The folder cannot be created.
     pub fn new(dir: PathBuf, shared: Option<PathBuf>, quick: bool) -> Result<Sources> {
         std::fs::create_dir_all(&dir).with_context(|| format!("{}", dir.display()))?;
         Ok(Sources { dir, shared, quick })
     }
 
-    /// A folder beside the sources.
+    /// A subfolder of the sources.
     ///
     /// # Errors
-    /// One that cannot be made.
+    /// The folder cannot be created.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
         let path = self.dir.join(name);
         std::fs::create_dir_all(&path)?;
@@ -68,7 +68,7 @@ impl Sources {
     /// An MP4 of 1 GB or more (quick: 100 MB), ten minutes, with sound.
     pub fn large(&self) -> Result<PathBuf> {
         let (mbit, name) = if self.quick { (2, "large-quick.mp4") } else { (16, "large.mp4") };
-        let piece = self.made("large-piece.mp4", mbit, |out| {
+        let piece = self.generated("large-piece.mp4", mbit, |out| {
             let rate = format!("{mbit}M");
             let mut ffmpeg = self.lavfi("testsrc2=s=1280x720:r=30,noise=alls=60:allf=t+u", 20);
             ffmpeg.args(["-c:v", "libx264", "-preset", "veryfast", "-g", "60", "-b:v", &rate]);
@@ -91,10 +91,10 @@ impl Sources {
         Ok(large)
     }
 
-    /// A talk of so many minutes: small pictures, few bits, speech-like sound.
+    /// A video of a talk: small pictures, low bit rate, speech.
     pub fn talk_minutes(&self, minutes: u32) -> Result<PathBuf> {
         let speech = self.speech(7)?;
-        let piece = self.made("talk-piece.mp4", 1, |out| {
+        let piece = self.generated("talk-piece.mp4", 1, |out| {
             let mut ffmpeg = ffmpeg();
             ffmpeg.args(["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25"]).arg("-i").arg(&speech.sound);
             ffmpeg.args(["-t", "60", "-c:v", "libx264", "-preset", "veryfast", "-crf", "30", "-g", "50"]);
@@ -104,10 +104,10 @@ impl Sources {
         self.repeated(&piece, minutes, &format!("talk-{minutes}min.mp4"))
     }
 
-    /// Pictures that are worth encoding: motion, detail and grain (90 s; quick: 12 s).
+    /// A demanding source for encoders: motion, detail and grain (90 s; quick: 12 s).
     pub fn motion(&self) -> Result<PathBuf> {
         let seconds = if self.quick { 12 } else { 90 };
-        self.made(&format!("motion-{seconds}s.mp4"), 1, |out| {
+        self.generated(&format!("motion-{seconds}s.mp4"), 1, |out| {
             let pictures = "mandelbrot=s=960x540:r=25:maxiter=400,noise=alls=6:allf=t,format=yuv420p";
             let mut ffmpeg = self.lavfi(pictures, seconds);
             ffmpeg.args(["-c:v", "libx264", "-preset", "veryfast", "-crf", "16", "-g", "50"]);
@@ -116,7 +116,7 @@ impl Sources {
         })
     }
 
-    /// Ten minutes of speech (quick: one) by the shared folder's recipe, else by a machine.
+    /// Ten minutes of speech (quick: one), recorded by the shared folder's script, else synthetic.
     pub fn speech(&self, seed: u32) -> Result<Talk> {
         let minutes = if self.quick { 1 } else { 10 };
         let script = self.shared.as_ref().map(|shared| shared.join("tools/long_speech.py"));
@@ -138,7 +138,7 @@ impl Sources {
         }
         let millis = sound.metadata()?.len().saturating_sub(44) / 32;
         let judge = self.shared.as_ref().map(|shared| shared.join("tools/wer.py")).filter(|p| p.is_file());
-        let what = if script.is_some() { "long_speech.py" } else { "machine voice: set SEGUE_SHARED" };
+        let what = if script.is_some() { "long_speech.py" } else { "synthetic voice: set SEGUE_SHARED" };
         Ok(Talk { sound, reference, millis, what, judge, synthetic: script.is_none() })
     }
 
@@ -149,7 +149,7 @@ impl Sources {
         let mut once = ffmpeg();
         once.args(["-f", "lavfi", "-i", &format!("flite=voice=slt:text='{text}.'")]);
         run(once.args(["-ar", "16000", "-ac", "1"]).arg(&voice), Watch::Time)
-            .context("no SEGUE_SHARED, and this ffmpeg has no flite to speak with")?;
+            .context("SEGUE_SHARED is not set, and this ffmpeg has no flite for synthetic speech")?;
         let spoken = voice.metadata()?.len() / 32_000;
         let times = (u64::from(minutes) * 60).div_ceil(spoken.max(1));
         let mut many = ffmpeg();
@@ -167,7 +167,7 @@ impl Sources {
     }
 
     fn repeated(&self, piece: &Path, times: u32, name: &str) -> Result<PathBuf> {
-        self.made(name, 0, |out| {
+        self.generated(name, 0, |out| {
             let mut ffmpeg = ffmpeg();
             ffmpeg.args(["-stream_loop", &(times - 1).to_string(), "-i"]).arg(piece);
             ffmpeg.args(["-map", "0", "-c", "copy"]).arg(out);
@@ -175,12 +175,12 @@ impl Sources {
         })
     }
 
-    /// The file of that name, made by the command if it is not there. `variant` tells
-    /// different files of one name apart.
-    fn made(&self, name: &str, variant: u32, command: impl Fn(&Path) -> Command) -> Result<PathBuf> {
+    /// The file of that name, generated by the command if it does not exist. `variant`
+    /// distinguishes files of one name.
+    fn generated(&self, name: &str, variant: u32, command: impl Fn(&Path) -> Command) -> Result<PathBuf> {
         let path = self.dir.join(format!("v{variant}-{name}"));
         if !path.is_file() {
-            eprintln!("bench: making {}", path.display());
+            eprintln!("bench: generating {}", path.display());
             let partial = self.dir.join(format!("partial-{variant}-{name}"));
             run(&mut command(&partial), Watch::Time)?;
             std::fs::rename(&partial, &path)?;

@@ -1,4 +1,4 @@
-//! The transcript: how fast, and how many words wrong.
+//! The transcript: speed and word error rate.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,14 +13,14 @@ use crate::program;
 
 const SEEDS: [u32; 3] = [7, 11, 23];
 const SEGMENTS: [u32; 4] = [1, 2, 8, 60];
-/// How wide a pass searches: as ours does, and as whisper.cpp's own program does.
+/// Beam width, the default of Segue and of whisper.cpp's own program.
 const SEARCH: &str = "5";
-/// Not at all.
+/// Greedy search.
 const GREEDY: &str = "0";
 const MOST_WER: f64 = 4.0;
 const MOST_SPREAD: f64 = 0.2;
 
-/// Wall time against one pass of the same engine, in turn, for the same talk.
+/// Wall time against one pass of the same engine on the same talk, measured alternately.
 pub fn against_one_pass(bench: &Bench, report: &mut Report) -> Result<()> {
     ensure!(bench.model_dir.is_some(), "no models: set SEGUE_MODEL_DIR");
     let one_pass = program::one_pass(&bench.features)?;
@@ -44,14 +44,14 @@ pub fn against_one_pass(bench: &Bench, report: &mut Report) -> Result<()> {
             report.info("transcript", &what, a / b, shown);
         }
     }
-    // a pass that searches less is quicker and hears worse: shown, so that nobody has to ask
+    // for comparison: a greedy pass is faster, with more word errors
     let (a, b) = (median(ours.iter().map(|c| c.wall_s)), median(greedy.iter().map(|c| c.wall_s)));
     let shown = format!("{:.2}× ({a:.1} s against {b:.1} s)", a / b);
     report.info("transcript", "wall against one greedy whisper.cpp pass", a / b, shown);
     Ok(())
 }
 
-/// Word error rates through the whole program, for every talk and number of segments.
+/// Word error rates of the whole program, for each talk and number of segments.
 pub fn word_errors(bench: &Bench, report: &mut Report) -> Result<()> {
     ensure!(bench.model_dir.is_some(), "no models: set SEGUE_MODEL_DIR");
     let one_pass = program::one_pass(&bench.features)?;
@@ -60,8 +60,8 @@ pub fn word_errors(bench: &Bench, report: &mut Report) -> Result<()> {
     for seed in seeds {
         let talk = bench.sources.speech(*seed)?;
         let pass = |beam| -> Result<f64> {
-            let (_, heard) = single(bench, &one_pass, &talk, beam)?;
-            wer::judged(talk.judge.as_deref(), &talk.reference, &heard)
+            let (_, text) = single(bench, &one_pass, &talk, beam)?;
+            wer::judged(talk.judge.as_deref(), &talk.reference, &text)
         };
         let (once, greedy) = (pass(SEARCH)?, pass(GREEDY)?);
         let name = format!("seed {seed}, {}", talk.what);
@@ -71,8 +71,8 @@ pub fn word_errors(bench: &Bench, report: &mut Report) -> Result<()> {
         let mut all = Vec::new();
         for count in counts {
             let duration_ms = talk.millis.div_ceil(u64::from(*count));
-            let (_, heard) = ours(bench, &talk, &format!("{duration_ms}ms"))?;
-            let errors = wer::judged(talk.judge.as_deref(), &talk.reference, &heard)?;
+            let (_, text) = ours(bench, &talk, &format!("{duration_ms}ms"))?;
+            let errors = wer::judged(talk.judge.as_deref(), &talk.reference, &text)?;
             all.push(errors);
             let limit = if talk.synthetic { once } else { MOST_WER.min(once) };
             let limit_text = format!("≤ {limit:.2}%");
@@ -87,14 +87,14 @@ pub fn word_errors(bench: &Bench, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// A talk through `segue run --recipe transcript`, and where its text is.
+/// Transcribes a talk with `segue run`; returns the cost and the path of the text.
 pub fn ours(bench: &Bench, talk: &Talk, segment_duration: &str) -> Result<(Cost, PathBuf)> {
     let args = ["--recipe", "transcript", "--language", "en", "--segment-duration", segment_duration];
     let (mut command, out) = bench.run_command(&talk.sound, &args)?;
     Ok((run(command.env("SEGUE_MODEL", "base.en"), Watch::Time)?, out.join("transcript.txt")))
 }
 
-/// A talk through one pass with all threads, and where its text is.
+/// Transcribes a talk in one pass with all threads; returns the cost and the path of the text.
 fn single(bench: &Bench, one_pass: &Path, talk: &Talk, beam: &str) -> Result<(Cost, PathBuf)> {
     let text = bench.work.join("one-pass.txt");
     let mut command = Command::new(one_pass);

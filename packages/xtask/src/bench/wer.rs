@@ -1,31 +1,31 @@
-//! Word error rate, as `tools/wer.py` of the shared folder has it.
+//! Word error rate, computed as by `tools/wer.py` of the shared folder.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// Words wrong in a hundred of the reference's.
-pub fn percent(reference: &str, heard: &str) -> f64 {
-    let (reference, heard) = (words(reference), words(heard));
-    100.0 * distance(&reference, &heard) as f64 / reference.len().max(1) as f64
+/// Word error rate in percent.
+pub fn percent(reference: &str, transcript: &str) -> f64 {
+    let (reference, transcript) = (words(reference), words(transcript));
+    100.0 * distance(&reference, &transcript) as f64 / reference.len().max(1) as f64
 }
 
-/// The same by the judge, where there is one; it must agree.
+/// Word error rate of a file, checked with the external tool `judge`, if given.
 ///
 /// # Errors
-/// A judge that says something else.
-pub fn judged(judge: Option<&Path>, reference: &Path, heard: &Path) -> Result<f64> {
-    let own = percent(&std::fs::read_to_string(reference)?, &std::fs::read_to_string(heard)?);
+/// The tool fails or computes another rate.
+pub fn judged(judge: Option<&Path>, reference: &Path, transcript: &Path) -> Result<f64> {
+    let own = percent(&std::fs::read_to_string(reference)?, &std::fs::read_to_string(transcript)?);
     let Some(judge) = judge else { return Ok(own) };
-    let said = Command::new("python3").arg(judge).arg(reference).arg(heard).output()?;
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    let theirs: f64 = said
+    let output = Command::new("python3").arg(judge).arg(reference).arg(transcript).output()?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let theirs: f64 = printed
         .split('%')
         .next()
         .and_then(|n| n.parse().ok())
-        .with_context(|| format!("wer.py said {said:?}"))?;
-    ensure!((own - theirs).abs() < 0.006, "wer.py says {theirs}%, we say {own:.2}%");
+        .with_context(|| format!("wer.py printed {printed:?}"))?;
+    ensure!((own - theirs).abs() < 0.006, "wer.py computes {theirs}%, xtask {own:.2}%");
     Ok(own)
 }
 
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn errors_are_counted() {
-        for (reference, heard, expected) in [
+        for (reference, transcript, expected) in [
             ("a b c d", "A, b-c d.", 0.0),
             ("a b c d", "a c d", 25.0),
             ("a b c d", "a x c d", 25.0),
@@ -61,7 +61,7 @@ mod tests {
             ("a b", "", 100.0),
             ("don't go", "dont go", 50.0),
         ] {
-            assert_eq!(percent(reference, heard), expected, "{reference:?} {heard:?}");
+            assert_eq!(percent(reference, transcript), expected, "{reference:?} {transcript:?}");
         }
     }
 }

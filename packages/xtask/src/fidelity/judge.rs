@@ -1,4 +1,4 @@
-//! One file through one way of joining, and what the judge says of it.
+//! Comparison of one file with its source, for one way of joining.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -9,22 +9,22 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
 
-/// What came of one way.
+/// Result of one way.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Every frame, sample and time is the source's.
+    /// Every frame, sample and time equals the source's.
     Same,
-    /// It was made, and this is not as it was.
+    /// The result differs in this.
     Differs(String),
-    /// It was not made.
+    /// There is no result.
     Failed(String),
-    /// A map works on pictures, and there are none.
+    /// There is no picture to map.
     NoPicture,
 }
 
 impl Verdict {
-    /// Whether nothing was damaged.
+    /// Whether no damage was found.
     pub fn is_good(&self) -> bool {
         matches!(self, Verdict::Same | Verdict::NoPicture)
     }
@@ -41,15 +41,15 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What all files are judged with.
+/// Programs and settings of the comparison.
 pub struct Bench {
-    /// The program.
+    /// The program `segue`.
     pub segue: PathBuf,
     /// Folder with media and tools.
     pub shared: PathBuf,
-    /// `PATH` for all programs, where it is not ours.
+    /// `PATH` for all programs, if not inherited.
     pub path: Option<OsString>,
-    /// Length of a part.
+    /// Segment duration.
     pub segment_duration: String,
 }
 
@@ -58,7 +58,7 @@ impl Bench {
         let mut command = Command::new(program);
         command.stdin(Stdio::null());
         if let Some(path) = &self.path {
-            // ours would else be found by these before PATH
+            // these would take precedence over PATH
             command.env("PATH", path).env_remove("SEGUE_FFMPEG").env_remove("SEGUE_FFPROBE");
         }
         command
@@ -79,19 +79,19 @@ impl Bench {
         Ok(None)
     }
 
-    /// Whether there is a moving picture.
+    /// Whether there is a video stream other than a cover.
     pub fn has_picture(&self, file: &Path) -> Result<bool> {
         let entries = "stream=codec_type:stream_disposition=attached_pic";
         let mut ffprobe = self.command("ffprobe");
         ffprobe.args(["-v", "error", "-show_entries", entries, "-of", "json"]).arg(file);
-        let said: Value =
+        let probe: Value =
             serde_json::from_slice(&ffprobe.output().context("ffprobe")?.stdout).unwrap_or_default();
         let moving =
             |s: &Value| s["codec_type"] == "video" && s["disposition"]["attached_pic"].as_i64() != Some(1);
-        Ok(said["streams"].as_array().is_some_and(|streams| streams.iter().any(moving)))
+        Ok(probe["streams"].as_array().is_some_and(|streams| streams.iter().any(moving)))
     }
 
-    /// Ours, and how many parts it was cut into.
+    /// The result of Segue, and its number of segments.
     pub fn ours(&self, file: &Path, map: Option<&str>) -> Result<(Verdict, Option<u64>)> {
         let dir = tempfile::tempdir()?;
         let out = dir.path().join("out");
@@ -118,7 +118,7 @@ impl Bench {
         Ok((self.judge(file, &joined)?, manifest["segments"].as_u64()))
     }
 
-    /// The naive way.
+    /// The result of naive cutting.
     pub fn seed(&self, file: &Path) -> Result<Verdict> {
         let dir = tempfile::tempdir()?;
         let out = dir.path().join("seed.mp4");
@@ -131,16 +131,16 @@ impl Bench {
     fn judge(&self, source: &Path, joined: &Path) -> Result<Verdict> {
         let mut judge = self.command("python3");
         judge.arg(self.shared.join("tools/fidelity.py")).arg(source).arg(joined);
-        let said = judge.output().context("python3")?;
-        let report: Value = serde_json::from_slice(&said.stdout)
-            .with_context(|| format!("fidelity.py said {}", String::from_utf8_lossy(&said.stderr)))?;
+        let output = judge.output().context("python3")?;
+        let report: Value = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("fidelity.py printed {}", String::from_utf8_lossy(&output.stderr)))?;
         Ok(verdict(&report))
     }
 }
 
 fn failed(made: &Output) -> Verdict {
-    let said = String::from_utf8_lossy(&made.stderr);
-    let last = said.lines().last().unwrap_or_default();
+    let stderr = String::from_utf8_lossy(&made.stderr);
+    let last = stderr.lines().last().unwrap_or_default();
     let code = made.status.code().map_or("a signal".to_owned(), |code| format!("exit {code}"));
     Verdict::Failed(format!("{code}, {}", last.chars().take(160).collect::<String>()))
 }
@@ -182,13 +182,13 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_report_is_told_in_short() {
+    fn a_report_is_summarised() {
         let same = json!({"verdict": "same", "video_same": true, "audio_same": true});
         assert_eq!(verdict(&same), Verdict::Same);
         let bad = json!({"verdict": "differs", "video_same": false, "video_frames": [10, 9], "audio_same": false,
             "audio_bytes": [4, 2], "av_offset_ms": -3.5, "video_time_drift_ms": 0.2});
-        let said = verdict(&bad).to_string();
-        assert_eq!(said, "differs: frames 10→9, sound 4→2 bytes, A/V -3.5 ms");
+        let summary = verdict(&bad).to_string();
+        assert_eq!(summary, "differs: frames 10→9, sound 4→2 bytes, A/V -3.5 ms");
         assert!(!verdict(&bad).is_good() && Verdict::NoPicture.is_good());
         let none = json!({"verdict": "source does not decode"});
         assert_eq!(verdict(&none).to_string(), "differs: source does not decode");

@@ -6,7 +6,6 @@ use segue_domain::{JobId, Key};
 
 use super::{Port, job, published, work};
 use crate::conformance::Capabilities;
-use crate::store::PutMode;
 
 /// Names whose order by folder differs from their order by bytes.
 const NAMES: [&str; 9] = ["a", "a-b", "a.b", "b/c", "b-c", "b.c", "b/c.d", "c/d/e/f", "c/d-e"];
@@ -16,7 +15,7 @@ async fn fill(port: &Port, job: &JobId) -> Vec<String> {
     let mut keys = Vec::new();
     for (n, name) in NAMES.iter().enumerate() {
         let key = published(job, name);
-        port.put(&key, "x".repeat(n), PutMode::CreateOnce).await;
+        port.put(&key, "x".repeat(n)).await;
         keys.push(key.to_string());
     }
     keys.sort();
@@ -67,7 +66,7 @@ pub async fn a_listing_comes_in_pages(port: Arc<Port>, _caps: &Capabilities) {
 pub async fn a_prefix_is_a_text(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     let keys = fill(&port, &job).await;
-    port.put(&work(&job, "b/c"), "other area", PutMode::CreateOnce).await;
+    port.put(&work(&job, "b/c"), "other area").await;
     let root = Key::published_prefix(&job);
     for end in ["a", "b", "b/", "b/c", "b/c.", "c/d", "c/d/", "c/d/e/f", "c/d/e/f/", "d", "../", "/"] {
         let prefix = format!("{root}{end}");
@@ -88,7 +87,7 @@ pub async fn a_listing_bears_changes(port: Arc<Port>, _caps: &Capabilities) {
         tokio::spawn(async move {
             for n in 0..30 {
                 let key = published(&job, &format!("bb/{}/x", n % 3));
-                port.put(&key, "x", PutMode::Replace).await;
+                port.put(&key, "x").await;
                 port.store.delete(&key).await.unwrap();
             }
         })

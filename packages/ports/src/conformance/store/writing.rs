@@ -1,64 +1,63 @@
-//! Writes: create once, whole or nothing.
+//! Writes: whole or nothing, and what is stored beside the bytes.
 
 use std::sync::Arc;
+
+use segue_domain::Key;
 
 use super::{Port, is_there, job, published, work};
 use crate::conformance::{Capabilities, all_at_once};
 use crate::error::PortErrorKind;
-use crate::store::{PutMode, PutResult};
+use crate::media_type::media_type_of;
+use crate::store::{FileUse, PutOptions};
 
 const BLOCK: usize = 256 * 1024;
-
-/// Of many writers one writes, from bytes and from files alike.
-pub async fn one_of_many_creates(port: Arc<Port>, caps: &Capabilities) {
-    let key = published(&job(), "final.mp4");
-    let calls = (0..caps.callers).map(|n| {
-        let (port, key) = (Arc::clone(&port), key.clone());
-        async move {
-            let text = format!("writer {n}");
-            let result = if n % 2 == 0 {
-                port.put(&key, text.clone(), PutMode::CreateOnce).await
-            } else {
-                let file = port.file(text.as_bytes()).await;
-                let result = port.store.put_file(&key, &file, PutMode::CreateOnce).await.unwrap();
-                assert!(!is_there(&file), "the file is left behind");
-                result
-            };
-            (text, result)
-        }
-    });
-    let results = all_at_once(calls).await;
-    let won: Vec<_> = results.iter().filter(|(_, r)| *r == PutResult::Written).collect();
-    assert_eq!(won.len(), 1, "one of many writes");
-    assert_eq!(port.text(&key).await, won[0].0, "what stands is the winner's");
-    assert_eq!(port.put(&key, "late", PutMode::CreateOnce).await, PutResult::Exists);
-    assert_eq!(port.text(&key).await, won[0].0, "a late writer changed it");
-}
 
 /// Whatever is there, also nothing.
 pub async fn replacing_replaces(port: Arc<Port>, _caps: &Capabilities) {
     let key = work(&job(), "a.bin");
     for text in ["one", "a longer text", ""] {
-        assert_eq!(port.put(&key, text, PutMode::Replace).await, PutResult::Written);
+        port.put(&key, text).await;
         assert_eq!(port.text(&key).await, text);
     }
     let file = port.file(b"from a file").await;
-    let result = port.store.put_file(&key, &file, PutMode::Replace).await.unwrap();
-    assert_eq!((result, is_there(&file)), (PutResult::Written, false));
+    port.upload(&key, &file, FileUse::Consume).await.unwrap();
     assert_eq!(port.text(&key).await, "from a file");
+}
+
+/// Of concurrent writes one remains whole, from memory and from files alike.
+pub async fn one_of_many_writes_remains(port: Arc<Port>, caps: &Capabilities) {
+    let key = published(&job(), "final.mp4");
+    let calls = (0..caps.callers).map(|n| {
+        let (port, key) = (Arc::clone(&port), key.clone());
+        async move {
+            let text = format!("writer {n}");
+            if n % 2 == 0 {
+                port.put(&key, text.clone()).await;
+            } else {
+                let file = port.file(text.as_bytes()).await;
+                port.upload(&key, &file, FileUse::Consume).await.unwrap();
+                assert!(!is_there(&file), "the file is left behind");
+            }
+            text
+        }
+    });
+    let texts = all_at_once(calls).await;
+    let stands = port.text(&key).await;
+    assert!(texts.contains(&stands), "{stands:?} was written by nobody");
+    assert_eq!(port.text(&key).await, stands, "it changes after every write has returned");
 }
 
 /// While a key is being replaced, every reader sees one write and no mixture.
 pub async fn a_reader_sees_the_whole_or_nothing(port: Arc<Port>, caps: &Capabilities) {
     let key = work(&job(), "big.bin");
-    port.put(&key, vec![0_u8; BLOCK], PutMode::Replace).await;
+    port.put(&key, vec![0_u8; BLOCK]).await;
     let writer = {
         let (port, key) = (Arc::clone(&port), key.clone());
         tokio::spawn(async move {
             for round in 1..=10_u8 {
                 let file = port.file(&vec![round; BLOCK + usize::from(round)]).await;
-                port.store.put_file(&key, &file, PutMode::Replace).await.unwrap();
-                port.put(&key, vec![round; BLOCK - usize::from(round)], PutMode::Replace).await;
+                port.upload(&key, &file, FileUse::Consume).await.unwrap();
+                port.put(&key, vec![round; BLOCK - usize::from(round)]).await;
             }
         })
     };
@@ -77,25 +76,28 @@ pub async fn a_reader_sees_the_whole_or_nothing(port: Arc<Port>, caps: &Capabili
     writer.await.expect("the writer");
 }
 
-/// Bytes stored, file gone; empty files and ones of some megabytes.
-pub async fn a_file_is_taken_over(port: Arc<Port>, _caps: &Capabilities) {
+/// Empty files and ones of some megabytes; the file is gone or stays, as was asked for.
+pub async fn a_file_is_uploaded_and_kept_or_consumed(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     for size in [0, 1, 5 << 20] {
         let key = work(&job, &format!("size-{size}.bin"));
         let bytes: Vec<u8> = (0..size).map(|n: usize| (n % 251) as u8).collect();
-        let file = port.file(&bytes).await;
-        let result = port.store.put_file(&key, &file, PutMode::CreateOnce).await.unwrap();
-        assert_eq!((result, is_there(&file)), (PutResult::Written, false));
-        let stored = port.store.get_bytes(&key, 5 << 20).await.unwrap();
-        assert!(stored == bytes, "{size} bytes came back as {}", stored.len());
-
-        let second = port.file(b"second").await;
-        let result = port.store.put_file(&key, &second, PutMode::CreateOnce).await.unwrap();
-        assert_eq!((result, is_there(&second)), (PutResult::Exists, false), "taken over all the same");
+        for file_use in [FileUse::Keep, FileUse::Consume] {
+            let file = port.file(&bytes).await;
+            port.upload(&key, &file, file_use).await.unwrap();
+            assert_eq!(is_there(&file), file_use == FileUse::Keep, "the file after {file_use:?}");
+            if file_use == FileUse::Keep {
+                tokio::fs::write(&file, b"written by its owner").await.expect("it can be written");
+            }
+            let stored = port.store.get_bytes(&key, 5 << 20).await.unwrap();
+            assert!(stored == bytes, "{size} bytes came back as {}", stored.len());
+        }
     }
     let gone = port.scratch.join("never-written");
-    let error = port.store.put_file(&work(&job, "x"), &gone, PutMode::CreateOnce).await.unwrap_err();
-    assert_eq!(error.kind, PortErrorKind::NotFound, "{error}");
+    for file_use in [FileUse::Keep, FileUse::Consume] {
+        let error = port.upload(&work(&job, "x"), &gone, file_use).await.unwrap_err();
+        assert_eq!(error.kind, PortErrorKind::NotFound, "{error}");
+    }
 }
 
 /// A user's program may leave a link where its output should be: it is not followed.
@@ -105,80 +107,116 @@ pub async fn a_link_is_not_a_file(port: Arc<Port>, _caps: &Capabilities) {
     let link = port.scratch.join("link");
     std::os::unix::fs::symlink(&secret, &link).expect("a link");
     for odd in [&link, &port.scratch] {
-        let error = port.store.put_file(&key, odd, PutMode::CreateOnce).await.unwrap_err();
-        assert_eq!(error.kind, PortErrorKind::Misuse, "{error}");
+        for file_use in [FileUse::Keep, FileUse::Consume] {
+            let error = port.upload(&key, odd, file_use).await.unwrap_err();
+            assert_eq!(error.kind, PortErrorKind::Misuse, "{error}");
+        }
     }
     assert_eq!(port.store.head(&key).await.unwrap(), None, "a link was stored");
     assert!(is_there(&secret), "what the link points at was taken");
 }
 
-/// Written once; a repeat is fine, also when `from` is gone.
+/// By bytes, by file and by promotion: what was given, or what follows from the key.
+pub async fn media_type_and_cache_control_are_returned(port: Arc<Port>, caps: &Capabilities) {
+    let job = job();
+    let given = |name: &str| PutOptions {
+        media_type: Some(media_type_of(name).to_owned()),
+        cache_control: Some("public, max-age=31536000, immutable".to_owned()),
+    };
+    for name in ["hls/main.m3u8", "final.mp4", "transcript.vtt", "part.nut"] {
+        let (attempt, to) = (work(&job, name), published(&job, name));
+        let large = port.file(&vec![7; 9 << 20]).await;
+        for options in [given(name), PutOptions::default()] {
+            port.store.put_bytes(&attempt, "small".into(), &options).await.unwrap();
+            check_options(&port, &attempt, &options, caps).await;
+            port.store.promote(&attempt, &to, &options).await.unwrap();
+            check_options(&port, &to, &options, caps).await;
+            // large enough for an upload and a copy in parts
+            port.store.upload(&attempt, &large, FileUse::Keep, &options).await.unwrap();
+            check_options(&port, &attempt, &options, caps).await;
+            port.store.promote(&attempt, &to, &options).await.unwrap();
+            check_options(&port, &to, &options, caps).await;
+        }
+        // those of the promotion count, not those of the attempt
+        port.store.put_bytes(&attempt, "small".into(), &given(name)).await.unwrap();
+        port.store.promote(&attempt, &to, &PutOptions::default()).await.unwrap();
+        check_options(&port, &to, &PutOptions::default(), caps).await;
+    }
+    if caps.keeps_put_options {
+        let key = work(&job, "data.json");
+        let options = PutOptions::media_type("application/geo+json");
+        port.store.put_bytes(&key, "{}".into(), &options).await.unwrap();
+        check_options(&port, &key, &options, caps).await;
+    }
+}
+
+async fn check_options(port: &Port, key: &Key, options: &PutOptions, caps: &Capabilities) {
+    let found = port.store.head(key).await.unwrap().expect("an object");
+    let media_type = options.media_type.clone().unwrap_or_else(|| media_type_of(&key.to_string()).to_owned());
+    assert_eq!(found.media_type, Some(media_type), "media type of {key}");
+    let cache_control = options.cache_control.clone().filter(|_| caps.keeps_put_options);
+    assert_eq!(found.cache_control, cache_control, "cache control of {key}");
+}
+
+/// A repeat succeeds, also when `from` is gone.
 pub async fn promotion_gives_a_second_name(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     let (from, to) = (work(&job, "final.mp4"), published(&job, "final.mp4"));
-    let error = port.store.promote(&from, &to, PutMode::CreateOnce).await.unwrap_err();
+    let error = port.promote(&from, &to).await.unwrap_err();
     assert_eq!(error.kind, PortErrorKind::NotFound, "{error}");
-    port.put(&from, "made", PutMode::CreateOnce).await;
-    assert_eq!(port.store.promote(&from, &to, PutMode::CreateOnce).await.unwrap(), PutResult::Written);
-    assert_eq!(port.store.promote(&from, &to, PutMode::CreateOnce).await.unwrap(), PutResult::Exists);
-    port.store.delete(&from).await.unwrap();
-    assert_eq!(
-        port.store.promote(&from, &to, PutMode::CreateOnce).await.unwrap(),
-        PutResult::Exists,
-        "a late repeat"
-    );
+    port.put(&from, "made").await;
+    port.promote(&from, &to).await.unwrap();
+    port.promote(&from, &to).await.unwrap();
     assert_eq!(port.text(&to).await, "made");
-
-    port.put(&from, "another attempt", PutMode::Replace).await;
-    assert_eq!(port.store.promote(&from, &to, PutMode::CreateOnce).await.unwrap(), PutResult::Exists);
-    assert_eq!(port.text(&to).await, "made", "what is published never changes");
+    port.store.delete(&from).await.unwrap();
+    port.promote(&from, &to).await.expect("a late repeat");
+    assert_eq!(port.text(&to).await, "made");
 }
 
-/// What an earlier job of that name left public is replaced, whole; a late repeat is fine.
-pub async fn promotion_may_replace(port: Arc<Port>, caps: &Capabilities) {
+/// What an earlier job of that name left public is replaced, whole.
+pub async fn promotion_replaces(port: Arc<Port>, caps: &Capabilities) {
     let job = job();
     let (from, to) = (work(&job, "final.mp4"), published(&job, "final.mp4"));
-    let error = port.store.promote(&from, &to, PutMode::Replace).await.unwrap_err();
-    assert_eq!(error.kind, PortErrorKind::NotFound, "{error}");
-    port.put(&from, "made", PutMode::CreateOnce).await;
-    assert_eq!(port.store.promote(&from, &to, PutMode::Replace).await.unwrap(), PutResult::Written);
-    assert_eq!(port.text(&to).await, "made");
-    let left = work(&job, "left.mp4");
-    port.put(&left, "what was left", PutMode::CreateOnce).await;
-    assert_eq!(port.store.promote(&left, &to, PutMode::Replace).await.unwrap(), PutResult::Written);
-    assert_eq!(port.text(&to).await, "what was left");
+    port.put(&from, "made").await;
+    port.promote(&from, &to).await.unwrap();
+    let other = work(&job, "other.mp4");
+    port.put(&other, "made by another attempt").await;
+    port.promote(&other, &to).await.unwrap();
+    assert_eq!(port.text(&to).await, "made by another attempt");
 
-    port.put(&from, "made again", PutMode::Replace).await;
+    port.put(&from, "made again").await;
     let calls = (0..caps.callers).map(|_| {
         let (port, from, to) = (Arc::clone(&port), from.clone(), to.clone());
-        async move { port.store.promote(&from, &to, PutMode::Replace).await.unwrap() }
+        async move { port.promote(&from, &to).await.unwrap() }
     });
-    assert!(all_at_once(calls).await.contains(&PutResult::Written));
+    all_at_once(calls).await;
     assert_eq!(port.text(&to).await, "made again", "what was there before");
-    port.store.delete(&from).await.unwrap();
-    assert_eq!(port.store.promote(&from, &to, PutMode::Replace).await.unwrap(), PutResult::Exists);
-    assert_eq!(port.text(&to).await, "made again");
-    assert_eq!(port.store.promote(&left, &from, PutMode::Replace).await.unwrap(), PutResult::Written);
+    port.put(&from, "written after the promotion").await;
+    assert_eq!(port.text(&to).await, "made again", "a write to the attempt changes what is published");
 }
 
-/// Two finishers publish one result.
-pub async fn one_of_many_is_promoted(port: Arc<Port>, caps: &Capabilities) {
+/// More than one request takes, with keys that do not exist among them, in every area.
+pub async fn many_are_deleted_at_once(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
-    let to = published(&job, "hls/main.m3u8");
-    let mut from = Vec::new();
-    for n in 0..caps.callers {
-        let key = work(&job, &format!("attempt-{n}"));
-        port.put(&key, format!("attempt {n}"), PutMode::CreateOnce).await;
-        from.push(key);
+    let beside = work(&job, "many/beside");
+    port.put(&beside, "beside").await;
+    let source = Key::source(&job, "mp4");
+    port.put(&source, "source").await;
+    let mut keys = vec![source, published(&job, "a.json"), work(&job, "never-written")];
+    keys.extend((0..1_200).map(|n| work(&job, &format!("many/{n}"))));
+    for key in keys.iter().skip(1).step_by(50) {
+        port.put(key, "x").await;
     }
-    let calls = from.into_iter().enumerate().map(|(n, from)| {
-        let (port, to) = (Arc::clone(&port), to.clone());
-        async move { (n, port.store.promote(&from, &to, PutMode::CreateOnce).await.unwrap()) }
-    });
-    let results = all_at_once(calls).await;
-    let won: Vec<_> = results.iter().filter(|(_, r)| *r == PutResult::Written).collect();
-    assert_eq!(won.len(), 1, "one of many is promoted");
-    assert_eq!(port.text(&to).await, format!("attempt {}", won[0].0));
+    port.store.delete_many(&[]).await.unwrap();
+    for round in ["first", "second"] {
+        port.store.delete_many(&keys).await.unwrap();
+        for prefix in [Key::input_prefix(&job), Key::work_prefix(&job), Key::published_prefix(&job)] {
+            let left = port.store.list(&prefix, None, 2_000).await.unwrap().objects;
+            let left: Vec<_> = left.into_iter().map(|o| o.key).filter(|k| *k != beside.to_string()).collect();
+            assert!(left.is_empty(), "left by the {round} deletion: {left:?}");
+        }
+    }
+    assert_eq!(port.text(&beside).await, "beside", "a neighbour was deleted");
 }
 
 /// Gone at once; the key is free again.
@@ -187,8 +225,9 @@ pub async fn deleting_is_for_good_and_twice_is_once(port: Arc<Port>, _caps: &Cap
     let (key, beside) = (work(&job, "a/b/c.bin"), work(&job, "a/b/d.bin"));
     port.store.delete(&key).await.unwrap();
     for round in ["first", "second"] {
-        assert_eq!(port.put(&key, round, PutMode::CreateOnce).await, PutResult::Written);
-        port.put(&beside, "beside", PutMode::Replace).await;
+        port.put(&key, round).await;
+        assert_eq!(port.text(&key).await, round);
+        port.put(&beside, "beside").await;
         port.store.delete(&key).await.unwrap();
         port.store.delete(&key).await.unwrap();
         assert_eq!(port.store.head(&key).await.unwrap(), None);
@@ -204,7 +243,7 @@ pub async fn writers_and_deleters_do_not_meet(port: Arc<Port>, caps: &Capabiliti
         let (port, key) = (Arc::clone(&port), work(&job, &format!("deep/folder/{n}.bin")));
         async move {
             for _ in 0..15 {
-                assert_eq!(port.put(&key, "x", PutMode::CreateOnce).await, PutResult::Written);
+                port.put(&key, "x").await;
                 let listed = port.store.list("work/", None, 100).await.unwrap();
                 assert!(listed.objects.iter().any(|o| o.key == key.to_string()), "it is not listed");
                 port.store.delete(&key).await.unwrap();

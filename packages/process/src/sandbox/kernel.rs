@@ -1,0 +1,96 @@
+//! The system calls for which no library has a function that may run between fork and exec.
+//! None of these functions allocates.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+
+/// What a child adds to its score when the kernel has to kill a process for its memory: it goes
+/// before the worker that started it. The scale ends at 1000.
+const OOM_SCORE_ADJ: &[u8] = b"500";
+
+/// The kernel's `LANDLOCK_CREATE_RULESET_VERSION`.
+const CREATE_RULESET_VERSION: libc::c_ulong = 1;
+/// The kernel's `LANDLOCK_RULE_PATH_BENEATH`.
+const RULE_PATH_BENEATH: libc::c_ulong = 1;
+
+/// The kernel's `struct landlock_path_beneath_attr`.
+#[repr(C, packed)]
+struct PathBeneath {
+    allowed_access: u64,
+    parent_fd: i32,
+}
+
+/// Version of Landlock's interface; `None` where there is no Landlock.
+#[expect(unsafe_code, reason = "a system call that takes no pointer and returns a version")]
+pub(super) fn landlock_abi() -> Option<u32> {
+    let nothing = ptr::null::<libc::c_void>();
+    let version =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0_usize, CREATE_RULESET_VERSION) };
+    u32::try_from(version).ok().filter(|version| *version > 0)
+}
+
+/// Adds a rule for `parent` to a ruleset; `access` is a set of the kernel's access rights.
+#[expect(unsafe_code, reason = "the kernel reads one struct that outlives the call")]
+pub(super) fn allow_beneath(ruleset: BorrowedFd<'_>, parent: BorrowedFd<'_>, access: u64) -> io::Result<()> {
+    let rule = PathBeneath { allowed_access: access, parent_fd: parent.as_raw_fd() };
+    let done = unsafe {
+        let rule = ptr::from_ref(&rule);
+        libc::syscall(libc::SYS_landlock_add_rule, ruleset.as_raw_fd(), RULE_PATH_BENEATH, rule, 0_u32)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Restricts the calling thread to a ruleset.
+#[expect(unsafe_code, reason = "a system call that takes no pointer")]
+pub(super) fn restrict_self(ruleset: BorrowedFd<'_>) -> io::Result<()> {
+    let done = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0_u32) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Privileges of root that undo the sandbox or reach the whole machine. With `CAP_PERFMON` a process
+/// reads the memory of every other, whatever Landlock says, and with `CAP_SYS_RESOURCE` it raises
+/// its limits.
+const PRIVILEGES: [CapabilitySet; 20] = [
+    CapabilitySet::SYS_ADMIN,
+    CapabilitySet::PERFMON,
+    CapabilitySet::SYS_PTRACE,
+    CapabilitySet::SYS_RESOURCE,
+    CapabilitySet::BPF,
+    CapabilitySet::CHECKPOINT_RESTORE,
+    CapabilitySet::SYS_MODULE,
+    CapabilitySet::SYS_RAWIO,
+    CapabilitySet::SYS_BOOT,
+    CapabilitySet::SYS_TIME,
+    CapabilitySet::SYS_PACCT,
+    CapabilitySet::SYSLOG,
+    CapabilitySet::NET_ADMIN,
+    CapabilitySet::NET_RAW,
+    CapabilitySet::MAC_ADMIN,
+    CapabilitySet::MAC_OVERRIDE,
+    CapabilitySet::AUDIT_CONTROL,
+    CapabilitySet::AUDIT_READ,
+    CapabilitySet::LINUX_IMMUTABLE,
+    CapabilitySet::MKNOD,
+];
+
+/// Takes from a child of root the privileges that undo the sandbox. Fails without effect where this
+/// process has no privileges, so that its children gain none either, and for those that an older
+/// kernel does not know.
+pub(super) fn drop_privileges() {
+    for privilege in PRIVILEGES {
+        let _ = remove_capability_from_bounding_set(privilege);
+    }
+}
+
+/// Has the kernel kill this process before others when memory is short. A system that does not
+/// offer the file goes without.
+pub(super) fn prefer_for_oom_kill() {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    if let Ok(file) = open(c"/proc/self/oom_score_adj", flags, Mode::empty()) {
+        let _ = rustix::io::write(&file, OOM_SCORE_ADJ);
+    }
+}
