@@ -62,9 +62,9 @@ async fn nothing_is_written_or_deleted_through_a_link() {
     assert_eq!(fs::read(outside.join("x")).unwrap(), b"precious");
 
     // a link in an object's place is replaced, not followed
-    let key = Key::segment(&job(), "y").unwrap();
-    fs::create_dir_all(store.root().join("segments/j")).unwrap();
-    symlink(outside.join("x"), store.root().join("segments/j/y")).unwrap();
+    let key = Key::segment(&job(), &"video".parse().unwrap(), segue_domain::Term(1), "y").unwrap();
+    fs::create_dir_all(store.root().join("segments/j/video/1")).unwrap();
+    symlink(outside.join("x"), store.root().join("segments/j/video/1/y")).unwrap();
     store.put_bytes(&key, "new".into(), &PutOptions::default()).await.unwrap();
     assert_eq!(fs::read(outside.join("x")).unwrap(), b"precious");
     assert_eq!(store.get_bytes(&key, 10).await.unwrap(), "new");
@@ -78,7 +78,7 @@ async fn a_file_with_two_names_is_copied() {
     fs::write(&source, "before").unwrap();
     // what a user's map step may do in place of a copy
     fs::hard_link(&source, &output).unwrap();
-    let key = Key::segment(&job(), "y").unwrap();
+    let key = Key::segment(&job(), &"video".parse().unwrap(), segue_domain::Term(1), "y").unwrap();
     store.upload(&key, &output, FileUse::Consume, &PutOptions::default()).await.unwrap();
     fs::write(&source, "after!").unwrap();
     assert_eq!(store.get_bytes(&key, 10).await.unwrap(), "before");
