@@ -74,7 +74,11 @@ pub const VARIABLES: &[Variable] = &[
         "they are sent to `MAP_QUEUE_URL`",
     ),
     may("NET_QUEUE_URL", "SQS queue of the lane `task-net`: tasks that need the network", "no such tasks"),
-    may("NOTIFY_QUEUE_URL", "SQS queue of the lane `notify`: callbacks and events to deliver", "none are sent"),
+    may(
+        "NOTIFY_QUEUE_URL",
+        "SQS queue of the lane `notify`: callbacks and events to deliver",
+        "none are sent",
+    ),
     may("STUDY_QUEUE_URL", "SQS queue of the lane `study`: study material to make", "none is made"),
     may("GPU_TASKS", "kinds of tasks that need a GPU, e.g. `transcribe,map`", "`transcribe`"),
     may("AWS_REGION", "region of all of them", "`us-east-1`"),

@@ -48,6 +48,7 @@ async fn the_ledger_conforms() {
     let caps = Capabilities {
         short: Duration::from_millis(1500),
         settle: Duration::from_millis(200),
+        clauses_at_once: 6,
         ..Capabilities::default()
     };
     conformance::ledger::run(ledger, caps).await;

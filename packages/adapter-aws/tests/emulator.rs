@@ -21,7 +21,8 @@ async fn what_is_started_again_knows_what_it_knew() {
     let emulator = Emulator::lasting();
     let deployment = provision(emulator.endpoint()).await;
     let backend = deployment.connect().await;
-    let (key, name) = ("work/j/video/digest-00000/1/some".parse::<Key>().unwrap(), LeaseName::plan(&job("j").id));
+    let (key, name) =
+        ("work/j/video/digest-00000/1/some".parse::<Key>().unwrap(), LeaseName::plan(&job("j").id));
     backend.store.put_bytes(&key, Bytes::from_static(b"some"), &PutOptions::default()).await.unwrap();
     backend.ledger.create_job(job("j")).await.unwrap();
     let Acquired::Held(lease) = backend.ledger.acquire(&name, &"a".parse().unwrap(), MINUTE).await.unwrap()

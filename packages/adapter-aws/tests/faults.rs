@@ -12,10 +12,12 @@ use segue_domain::{JobState, Key, OutboxEntry, Term};
 use segue_ports::conformance::{self, Capabilities, Subject, store};
 use segue_ports::{
     Acquired, CompletionLedger, DocumentWrite, Expected, FileUse, JobChange, JobLedger, Lane, LeaseLedger,
-    LeaseName, Ledger, MediaStore, OutboxLedger, OutputChange, PutOptions, Recorded, Resource, StoreDocuments,
-    WorkQueue,
+    LeaseName, Ledger, MediaStore, OutboxLedger, OutputChange, PutOptions, Recorded, Resource,
+    StoreDocuments, WorkQueue,
 };
-use support::{Fault, acquire_task, completion, job, over, over_lanes, queue_caps, seal, sealed, task, video};
+use support::{
+    Fault, acquire_task, completion, job, over, over_lanes, queue_caps, seal, sealed, task, video,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -196,6 +198,7 @@ fn caps() -> Capabilities {
     Capabilities {
         short: Duration::from_secs(2),
         settle: Duration::from_millis(500),
+        clauses_at_once: 6,
         ..Capabilities::default()
     }
 }

@@ -64,8 +64,12 @@ mod tests {
     #[test]
     fn settings_determine_the_recipe() {
         assert_eq!(read_recipe(&[], None).unwrap(), Recipe::built_in("standard").unwrap());
-        assert_eq!(read_recipe(&[("SEGUE_RECIPE", " ")], None).unwrap(), Recipe::built_in("standard").unwrap());
-        let recipe = read_recipe(&[("SEGUE_RECIPE", "transcript"), ("SEGUE_MODEL", "tiny")], Some(7)).unwrap();
+        assert_eq!(
+            read_recipe(&[("SEGUE_RECIPE", " ")], None).unwrap(),
+            Recipe::built_in("standard").unwrap()
+        );
+        let recipe =
+            read_recipe(&[("SEGUE_RECIPE", "transcript"), ("SEGUE_MODEL", "tiny")], Some(7)).unwrap();
         assert_eq!(recipe.segment_duration.millis(), 7000);
         assert_eq!(recipe.transcript().unwrap().model, "tiny");
         // SEGUE_SEGMENT_DURATION overrides the deployment's default
