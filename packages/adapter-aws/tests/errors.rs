@@ -18,12 +18,12 @@ fn key() -> Key {
 async fn all(fault: Fault) -> [PortError; 5] {
     let (_, backend, _) = over(Box::new(move |_, _| fault)).await;
     let (job, key, bodies) = ("j".parse().unwrap(), key(), ["x".to_owned()]);
-    let wait = Duration::from_secs(1);
+    let (wait, options) = (Duration::from_secs(1), PutOptions::default());
     let (read, received, sent, put, got) = futures::join!(
         backend.ledger.job(&job),
         backend.queue.receive(QueueName::Map, 1, wait, Duration::ZERO),
         backend.queue.send(QueueName::Map, &bodies, Duration::ZERO),
-        backend.store.put_bytes(&key, Bytes::new(), &PutOptions::default()),
+        backend.store.put_bytes(&key, Bytes::new(), &options),
         backend.store.get_bytes(&key, 1),
     );
     [read.unwrap_err(), received.unwrap_err(), sent.unwrap_err(), put.unwrap_err(), got.unwrap_err()]
