@@ -25,6 +25,7 @@ locals {
     ["chunking", "map", "reassembly"],
     var.gpu == null ? [] : ["map-gpu"],
     var.uploads == "queue-lambda" ? ["uploads"] : [],
+    var.more_lanes,
   )
 
   # the contract: packages/adapter-aws/src/settings.rs
@@ -38,13 +39,13 @@ locals {
       CHUNKING_QUEUE_URL              = module.queues.urls["chunking"]
       MAP_QUEUE_URL                   = module.queues.urls["map"]
       REASSEMBLY_QUEUE_URL            = module.queues.urls["reassembly"]
-      JOB_RETENTION_DAYS              = tostring(var.job_retention_days)
       SEGUE_LOG                       = "info"
       SEGUE_LOG_FORMAT                = "json"
     },
     var.segment_duration_s == null ? {} : { CHUNK_SEGMENT_DURATION_SEC = tostring(var.segment_duration_s) },
     var.gpu == null ? {} : { MAP_GPU_QUEUE_URL = module.queues.urls["map-gpu"] },
     var.uploads == "queue-lambda" ? { INGEST_QUEUE_URL = module.queues.urls["uploads"] } : {},
+    { for lane in var.more_lanes : "${upper(lane)}_QUEUE_URL" => module.queues.urls[lane] },
     var.recipe == null ? {} : { SEGUE_RECIPE = var.recipe },
   )
   # a function is told its region, and may not be told it again

@@ -109,10 +109,15 @@ variable "segment_duration_s" {
   default     = null
 }
 
-variable "job_retention_days" {
-  description = "Days after which an ended job is forgotten."
-  type        = number
-  default     = 90
+variable "more_lanes" {
+  description = "Further queues: net (tasks that need the network), notify (callbacks and events), study (study material)."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = length(setsubtract(var.more_lanes, ["net", "notify", "study"])) == 0
+    error_message = "The further lanes are net, notify and study."
+  }
 }
 
 variable "input_bucket" {

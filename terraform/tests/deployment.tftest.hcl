@@ -102,7 +102,7 @@ run "by_default" {
   assert {
     condition = alltrue([
       for words in [for pattern in values(module.watch.patterns) : regex("\"([^\"]+)\"", pattern)[0]] :
-      words == "ERROR" || anytrue([for source in fileset("../packages/pipeline/src", "*.rs") : strcontains(file("../packages/pipeline/src/${source}"), "\"${words}\"")])
+      words == "ERROR" || anytrue([for source in fileset("../packages/pipeline/src", "**/*.rs") : strcontains(file("../packages/pipeline/src/${source}"), "\"${words}\"")])
     ])
     error_message = "an alarm waits for words that nobody says"
   }
@@ -157,6 +157,35 @@ run "with_machines" {
     condition     = length(module.workers_gpu) == 1 && length(output.environment.MAP_GPU_QUEUE_URL) > 0 && contains(local.lanes, "map-gpu")
     error_message = "there are machines, and tasks for them have their own queue"
   }
+}
+
+run "with_further_lanes" {
+  command = apply
+
+  variables {
+    more_lanes = ["notify", "net", "study"]
+  }
+
+  # each has a variable that the adapter reads, dead letters and alarms
+  assert {
+    condition     = alltrue([for lane in var.more_lanes : length(output.environment["${upper(lane)}_QUEUE_URL"]) > 0 && strcontains(file("../packages/adapter-aws/src/settings.rs"), "\"${upper(lane)}_QUEUE_URL\"")])
+    error_message = "a lane has no variable"
+  }
+
+  assert {
+    condition     = alltrue([for lane in var.more_lanes : contains(keys(module.queues.dead_names), lane)])
+    error_message = "a lane has no dead letters"
+  }
+}
+
+run "a_further_lane_that_is_none" {
+  command = plan
+
+  variables {
+    more_lanes = ["dance"]
+  }
+
+  expect_failures = [var.more_lanes]
 }
 
 run "nobody_works" {

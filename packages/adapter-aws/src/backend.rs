@@ -12,7 +12,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 
 use crate::clock::{HearDate, LedgerClock};
 use crate::ledger::DynamoLedger;
-use crate::queue::{Lanes, SqsQueue};
+use crate::queue::SqsQueue;
 use crate::settings::AwsSettings;
 use crate::store::S3Store;
 
@@ -42,10 +42,6 @@ pub struct AwsBackend {
     pub ledger: Arc<DynamoLedger>,
     /// The queues.
     pub queue: Arc<SqsQueue>,
-    /// The same with the queue of the tasks that need a GPU in the place of that of the tasks.
-    pub gpu_queue: Option<Arc<SqsQueue>>,
-    /// The same with the queue of the notices of uploads in the place of that of the jobs.
-    pub notices: Option<Arc<SqsQueue>>,
     /// The media.
     pub store: Arc<S3Store>,
 }
@@ -109,18 +105,9 @@ impl AwsBackend {
             aws_sdk_dynamodb::Client::from_conf(dynamo),
             settings.tables.clone(),
             clock,
-            settings.keep_ended,
         );
         let sqs = aws_sdk_sqs::Client::from_conf(sqs);
-        let gpu_queue = settings.gpu.as_ref().map(|gpu| {
-            let lanes = Lanes { map: gpu.url.clone(), ..settings.queues.clone() };
-            Arc::new(SqsQueue::new(sqs.clone(), lanes))
-        });
-        let notices = settings.ingest_queue.as_ref().map(|url| {
-            let lanes = Lanes { chunk: url.clone(), ..settings.queues.clone() };
-            Arc::new(SqsQueue::new(sqs.clone(), lanes))
-        });
-        let queue = Arc::new(SqsQueue::new(sqs, settings.queues.clone()));
-        AwsBackend { ledger: Arc::new(ledger), queue, gpu_queue, notices, store: Arc::new(store) }
+        let queue = Arc::new(SqsQueue::new(sqs, &settings.queues));
+        AwsBackend { ledger: Arc::new(ledger), queue, store: Arc::new(store) }
     }
 }

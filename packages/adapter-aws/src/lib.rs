@@ -1,15 +1,15 @@
 //! The AWS adapter: S3 for media, SQS for work, DynamoDB for the ledger.
 //!
 //! ```text
-//! input bucket    input/… segments/…        what users bring, what the chunker cuts
-//! output bucket   work/… jobs/…             what attempts made, what is published
-//! three queues    chunk, map, reassemble    each with a dead-letter queue
-//! jobs            one row per job           index by state for the sweeper
-//! completions     one row per task          and the counts of failures
-//! leases          one row per lease         terms grow for ever: rows stay
+//! input bucket    input/… segments/…        sources, and what the planner cuts from them
+//! output bucket   work/… jobs/…             files of attempts, and what is published
+//! queues          one for each lane         each with a dead-letter queue
+//! jobs            one row for each job      indexes by state and of open jobs
+//! completions     one item for each task    with counters, counts of failures and the outbox
+//! leases          one item for each lease   never deleted, because terms grow for ever
 //! ```
-//! [`AwsSettings`] reads the environment contract, [`AwsBackend`] makes the three ports of
-//! it. What is kept where, and which promise each call rests on, stands at the top of
+//! [`AwsSettings`] reads the environment contract, [`AwsBackend`] connects the three
+//! ports. The layout, and which promise each call rests on, is described at the top of
 //! `ledger/mod.rs`, `queue/mod.rs` and `store/mod.rs`.
 //!
 //! Architecture invariant: no other adapter and no engine is known here.
@@ -27,8 +27,8 @@ mod store;
 pub mod testing;
 
 pub use backend::AwsBackend;
-pub use ledger::{DynamoLedger, INDEX_BY_STATE, Tables};
+pub use ledger::{DynamoLedger, INDEX_BY_OPEN, INDEX_BY_STATE, Tables};
 pub use notices::S3Notices;
 pub use queue::{DeadLetter, Lanes, SqsQueue};
-pub use settings::{AwsSettings, GpuLane, Services, VARIABLES, Variable};
+pub use settings::{AwsSettings, Services, VARIABLES, Variable};
 pub use store::{Buckets, S3Store};

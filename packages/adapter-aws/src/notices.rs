@@ -86,7 +86,7 @@ mod tests {
             record("2.1", put, "in", &format!("input/a/source.{}", "x".repeat(1024))),
             record("2.1", put, "elsewhere", "input/b/source.mp4"),
             record("2.1", "ObjectRemoved:Delete", "in", "input/c/source.mp4"),
-            record("2.1", put, "in", "segments/a/1/plan.json"),
+            record("2.1", put, "in", "segments/a/video/1/plan.json"),
             record("2.99", put, "in", "input/d/source.mov"),
         ]);
         let ArrivalNotice::Sources { sources, odd } = notice else { panic!("{notice:?}") };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use segue_domain::TaskKind;
-use segue_ports::{PortError, PortErrorKind};
+use segue_ports::{Lane, PortError, PortErrorKind};
 
 use crate::error::say;
 use crate::ledger::Tables;
@@ -54,45 +54,38 @@ pub const VARIABLES: &[Variable] = &[
     must("OUTPUT_BUCKET_NAME", "S3 bucket of attempts and of what is published", |of| of.s3),
     must("JOBS_TABLE_NAME", "DynamoDB table of the jobs", |of| of.dynamodb),
     must("SEGMENT_COMPLETIONS_TABLE_NAME", "DynamoDB table of the completions", |of| of.dynamodb),
-    must("REASSEMBLY_TRIGGERED_TABLE_NAME", "DynamoDB table of the leases", |of| of.dynamodb),
-    must("CHUNKING_QUEUE_URL", "SQS queue of the jobs to plan", |of| of.sqs),
-    must("MAP_QUEUE_URL", "SQS queue of the tasks to do", |of| of.sqs),
-    must("REASSEMBLY_QUEUE_URL", "SQS queue of the jobs to join", |of| of.sqs),
+    must("REASSEMBLY_TRIGGERED_TABLE_NAME", "DynamoDB table of the leases; `LEASES_TABLE_NAME` may be set instead", |of| of.dynamodb),
+    may("LEASES_TABLE_NAME", "another name of the variable above", "`REASSEMBLY_TRIGGERED_TABLE_NAME`"),
+    must("CHUNKING_QUEUE_URL", "SQS queue of the lane `plan`: jobs to plan", |of| of.sqs),
+    must("MAP_QUEUE_URL", "SQS queue of the lane `task-cpu`: tasks to run", |of| of.sqs),
+    must("REASSEMBLY_QUEUE_URL", "SQS queue of the lane `assemble`: outputs to assemble", |of| of.sqs),
     may(
         "INGEST_QUEUE_URL",
-        "SQS queue of the notices of uploads, for the role `ingest`",
-        "notices come to `CHUNKING_QUEUE_URL`, and the chunker takes them",
+        "SQS queue of the lane `ingest`: notices of uploads, for the role `ingest`",
+        "notices come to `CHUNKING_QUEUE_URL`, and the role `chunker` handles them",
     ),
     may(
         "MAP_GPU_QUEUE_URL",
-        "SQS queue of the tasks that need a GPU; the role `gpu-worker` takes from it",
-        "GPU tasks go to `MAP_QUEUE_URL`",
+        "SQS queue of the lane `task-gpu`: tasks that need a GPU, for the role `gpu-worker`",
+        "they are sent to `MAP_QUEUE_URL`",
     ),
-    may(
-        "GPU_TASKS",
-        "kinds of tasks that need a GPU, where there is a queue for them: `transcribe,map`",
-        "`transcribe`",
-    ),
+    may("NET_QUEUE_URL", "SQS queue of the lane `task-net`: tasks that need the network", "no such tasks"),
+    may("NOTIFY_QUEUE_URL", "SQS queue of the lane `notify`: callbacks and events to deliver", "none are sent"),
+    may("STUDY_QUEUE_URL", "SQS queue of the lane `study`: study material to make", "none is made"),
+    may("GPU_TASKS", "kinds of tasks that need a GPU, e.g. `transcribe,map`", "`transcribe`"),
     may("AWS_REGION", "region of all of them", "`us-east-1`"),
     may("AWS_ENDPOINT_URL", "endpoint of an emulator or another service", "that of the region"),
     may("CHUNK_SEGMENT_DURATION_SEC", "length of a segment, seconds", "what the recipe says"),
-    may("JOB_RETENTION_DAYS", "days after which an ended job is forgotten", "90"),
 ];
 
-/// A queue of its own for tasks that need a GPU.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GpuLane {
-    /// Its URL.
-    pub url: String,
-    /// The kinds of tasks that go there.
-    pub tasks: Vec<TaskKind>,
-}
+/// Names that may be set instead of a variable that has to be set, after it.
+const ALIASES: &[(&str, &str)] = &[("REASSEMBLY_TRIGGERED_TABLE_NAME", "LEASES_TABLE_NAME")];
 
-/// The kinds in a list of their names, or what is none.
+/// The kinds in a list of their names, or why it is not one.
 fn kinds(list: &str) -> Result<Vec<TaskKind>, String> {
     let kind = |name: &str| {
         let found = TaskKind::ALL.into_iter().find(|kind| kind.as_str() == name);
-        found.ok_or_else(|| format!("GPU_TASKS has {name:?}, which is no kind of task"))
+        found.ok_or_else(|| format!("GPU_TASKS has {name:?}, which is not a kind of task"))
     };
     list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(kind).collect()
 }
@@ -106,18 +99,14 @@ pub struct AwsSettings {
     pub tables: Tables,
     /// Where the messages are.
     pub queues: Lanes,
-    /// URL of the queue of the notices of uploads, where they have their own.
-    pub ingest_queue: Option<String>,
-    /// Where the tasks are that need a GPU, and which kinds these are.
-    pub gpu: Option<GpuLane>,
+    /// Kinds of tasks that need a GPU.
+    pub gpu_tasks: Vec<TaskKind>,
     /// Region of all of them.
     pub region: String,
     /// Another endpoint than the region's.
     pub endpoint_url: Option<String>,
     /// Length of a segment, where the deployment sets one.
     pub segment_duration: Option<Duration>,
-    /// How long ended jobs stay in the ledger.
-    pub keep_ended: Duration,
 }
 
 impl AwsSettings {
@@ -140,12 +129,21 @@ impl AwsSettings {
         get: impl Fn(&str) -> Option<String>,
     ) -> Result<AwsSettings, PortError> {
         let get = |name: &str| get(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+        let mut wrong = Vec::new();
+        for (name, other) in ALIASES {
+            if let (Some(one), Some(two)) = (get(name), get(other))
+                && one != two
+            {
+                wrong.push(format!("{name} is {one:?} and {other} is {two:?}, set one of them"));
+            }
+        }
+        let other = |name: &str| ALIASES.iter().find(|(known, _)| *known == name).map(|(_, other)| *other);
+        let get = |name: &str| get(name).or_else(|| get(other(name)?));
         let missing: Vec<&str> = VARIABLES
             .iter()
             .filter(|variable| (variable.needed)(services) && get(variable.name).is_none())
             .map(|variable| variable.name)
             .collect();
-        let mut wrong = Vec::new();
         if !missing.is_empty() {
             wrong.push(format!("not set: {}", missing.join(", ")));
         }
@@ -158,15 +156,7 @@ impl AwsSettings {
             number
         };
         let segment_duration = number("CHUNK_SEGMENT_DURATION_SEC", &mut wrong).map(Duration::from_secs);
-        let keep_days = number("JOB_RETENTION_DAYS", &mut wrong).unwrap_or(90);
-        for name in [
-            "CHUNKING_QUEUE_URL",
-            "MAP_QUEUE_URL",
-            "REASSEMBLY_QUEUE_URL",
-            "MAP_GPU_QUEUE_URL",
-            "INGEST_QUEUE_URL",
-            "AWS_ENDPOINT_URL",
-        ] {
+        for name in Lane::ALL.map(Lanes::variable).into_iter().chain(["AWS_ENDPOINT_URL"]) {
             if let Some(url) = get(name)
                 && !url.starts_with("https://")
                 && !url.starts_with("http://")
@@ -174,7 +164,7 @@ impl AwsSettings {
                 wrong.push(format!("{name} is {url:?}, a URL is wanted"));
             }
         }
-        let tasks =
+        let gpu_tasks =
             kinds(&get("GPU_TASKS").unwrap_or_else(|| "transcribe".to_owned())).unwrap_or_else(|why| {
                 wrong.push(why);
                 Vec::new()
@@ -192,16 +182,19 @@ impl AwsSettings {
                 leases: must("REASSEMBLY_TRIGGERED_TABLE_NAME"),
             },
             queues: Lanes {
-                chunk: must("CHUNKING_QUEUE_URL"),
-                map: must("MAP_QUEUE_URL"),
-                reassemble: must("REASSEMBLY_QUEUE_URL"),
+                plan: must("CHUNKING_QUEUE_URL"),
+                task_cpu: must("MAP_QUEUE_URL"),
+                task_gpu: get("MAP_GPU_QUEUE_URL"),
+                task_net: get("NET_QUEUE_URL"),
+                assemble: must("REASSEMBLY_QUEUE_URL"),
+                ingest: get("INGEST_QUEUE_URL"),
+                notify: get("NOTIFY_QUEUE_URL"),
+                study: get("STUDY_QUEUE_URL"),
             },
-            ingest_queue: get("INGEST_QUEUE_URL"),
-            gpu: get("MAP_GPU_QUEUE_URL").map(|url| GpuLane { url, tasks }),
+            gpu_tasks,
             region: get("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned()),
             endpoint_url: get("AWS_ENDPOINT_URL"),
             segment_duration,
-            keep_ended: Duration::from_secs(keep_days * 24 * 3600),
         })
     }
 }
@@ -209,6 +202,8 @@ impl AwsSettings {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+
+    use segue_ports::Resource;
 
     use super::*;
 
@@ -233,15 +228,24 @@ mod tests {
     fn the_contract_is_enough() {
         let settings = read(&environment()).unwrap();
         assert_eq!((settings.region.as_str(), settings.endpoint_url), ("us-east-1", None));
-        assert_eq!((settings.segment_duration, settings.gpu), (None, None));
-        assert_eq!(settings.keep_ended.as_secs(), 90 * 86400);
-        assert_eq!(settings.queues.map, "http://127.0.0.1:1/0/map");
+        assert_eq!((settings.segment_duration, settings.tables.leases.as_str()), (None, "leases"));
+        assert_eq!(settings.gpu_tasks, [TaskKind::Transcribe]);
+        assert_eq!(settings.queues.url(Lane::Task(Resource::Gpu)), Some("http://127.0.0.1:1/0/map"));
+        assert_eq!(settings.queues.url(Lane::Ingest), None);
         let mut more = environment();
         more.extend([("AWS_REGION", "eu-west-1"), ("CHUNK_SEGMENT_DURATION_SEC", "300")]);
-        more.extend([("MAP_GPU_QUEUE_URL", "http://127.0.0.1:1/0/gpu"), ("GPU_TASKS", "map, encode")]);
+        more.extend([("GPU_TASKS", "map, encode")]);
+        let lanes = Lane::ALL.map(|lane| (Lanes::variable(lane), format!("http://127.0.0.1:1/0/{lane}")));
+        more.extend(lanes.iter().map(|(name, url)| (*name, url.as_str())));
         let settings = read(&more).unwrap();
-        assert_eq!(settings.gpu.unwrap().tasks, [TaskKind::Map, TaskKind::Encode]);
+        for (lane, (_, url)) in Lane::ALL.iter().zip(&lanes) {
+            assert_eq!(settings.queues.own(*lane), Some(url.as_str()));
+        }
+        assert_eq!(settings.gpu_tasks, [TaskKind::Map, TaskKind::Encode]);
         assert_eq!(settings.region, "eu-west-1");
+        let leases = more.remove("REASSEMBLY_TRIGGERED_TABLE_NAME").unwrap();
+        more.insert("LEASES_TABLE_NAME", leases);
+        assert_eq!(read(&more).unwrap().tables.leases, "leases");
         assert_eq!(settings.segment_duration, Some(Duration::from_secs(300)));
     }
 
@@ -265,14 +269,22 @@ mod tests {
         less.extend([
             ("MAP_QUEUE_URL", "  "),
             ("AWS_ENDPOINT_URL", "localhost:4566"),
-            ("JOB_RETENTION_DAYS", "0"),
+            ("CHUNK_SEGMENT_DURATION_SEC", "0"),
+            ("STUDY_QUEUE_URL", "study"),
+            ("LEASES_TABLE_NAME", "others"),
             ("GPU_TASKS", "dance"),
         ]);
         let error = read(&less).unwrap_err();
         assert_eq!(error.kind, PortErrorKind::Environment);
-        for name in
-            ["JOBS_TABLE_NAME", "MAP_QUEUE_URL", "AWS_ENDPOINT_URL", "JOB_RETENTION_DAYS", "GPU_TASKS"]
-        {
+        for name in [
+            "JOBS_TABLE_NAME",
+            "MAP_QUEUE_URL",
+            "AWS_ENDPOINT_URL",
+            "CHUNK_SEGMENT_DURATION_SEC",
+            "STUDY_QUEUE_URL",
+            "LEASES_TABLE_NAME",
+            "GPU_TASKS",
+        ] {
             assert!(error.message.contains(name), "{error}");
         }
         assert!(!error.message.contains("INPUT_BUCKET_NAME"), "{error}");

@@ -1,17 +1,16 @@
-//! The AWS adapter passes the same suites as the in-memory and the embedded one, against an
-//! emulator that really answers.
+//! The AWS adapter passes the same suites as the in-memory and the embedded one, on an emulator.
 
 mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_adapter_aws::testing::{Provisioned, emulator, provision};
+use segue_adapter_aws::testing::{Provisioned, emulator, provision_lanes};
 use segue_ports::conformance::{self, Capabilities, Subject, dead, documents, links, store};
-use segue_ports::{Ledger, WorkQueue};
+use segue_ports::{Lane, Ledger, WorkQueue};
 
 async fn deployment() -> Provisioned {
-    provision(emulator().endpoint()).await
+    provision_lanes(emulator().endpoint(), &Lane::ALL).await
 }
 
 async fn ledger() -> Subject<dyn Ledger> {

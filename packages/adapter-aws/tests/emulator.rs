@@ -1,5 +1,7 @@
-//! What the tests' own emulator promises: gone while it is stopped, as it was when it is started
-//! again, and silent while it stands still.
+//! What the tests' emulator promises: nothing listens while it is stopped, it has its state when it is
+//! started again, and it does not answer while it is frozen.
+
+mod support;
 
 use std::time::Duration;
 
@@ -7,24 +9,21 @@ use bytes::Bytes;
 use segue_adapter_aws::testing::{Emulator, provision};
 use segue_domain::Key;
 use segue_ports::{
-    Acquired, JobLedger, LeaseLedger, LeaseName, MediaStore, NewJob, PutOptions, QueueName, WorkQueue,
+    Acquired, JobLedger, Lane, LeaseLedger, LeaseName, MediaStore, PutOptions, Resource, WorkQueue,
 };
+use support::job;
 
-const QUEUE: QueueName = QueueName::Map;
+const QUEUE: Lane = Lane::Task(Resource::Cpu);
 const MINUTE: Duration = Duration::from_secs(60);
-
-fn job() -> NewJob {
-    NewJob { id: "j".parse().unwrap(), source_key: "input/j/source.mp4".into(), recipe: "{}".into() }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_started_again_knows_what_it_knew() {
     let emulator = Emulator::lasting();
     let deployment = provision(emulator.endpoint()).await;
     let backend = deployment.connect().await;
-    let (key, name) = ("work/j/carry-00000/1/some".parse::<Key>().unwrap(), LeaseName::chunk(&job().id));
+    let (key, name) = ("work/j/video/digest-00000/1/some".parse::<Key>().unwrap(), LeaseName::plan(&job("j").id));
     backend.store.put_bytes(&key, Bytes::from_static(b"some"), &PutOptions::default()).await.unwrap();
-    backend.ledger.create_job(job()).await.unwrap();
+    backend.ledger.create_job(job("j")).await.unwrap();
     let Acquired::Held(lease) = backend.ledger.acquire(&name, &"a".parse().unwrap(), MINUTE).await.unwrap()
     else {
         panic!("nobody has it")
@@ -39,7 +38,7 @@ async fn what_is_started_again_knows_what_it_knew() {
 
     let backend = deployment.connect().await;
     assert_eq!(backend.store.get_bytes(&key, 100).await.unwrap(), b"some"[..]);
-    assert!(backend.ledger.job(&job().id).await.unwrap().is_some());
+    assert!(backend.ledger.job(&job("j").id).await.unwrap().is_some());
     let other = backend.ledger.acquire(&name, &"b".parse().unwrap(), MINUTE).await.unwrap();
     assert!(matches!(other, Acquired::Busy(_)), "{other:?}");
     assert!(backend.ledger.renew(&lease, MINUTE).await.unwrap(), "its lease holds");
@@ -54,7 +53,7 @@ async fn what_stands_still_answers_when_it_goes_on() {
     let own = Emulator::lasting();
     let ledger = provision(own.endpoint()).await.connect().await.ledger;
     own.freeze();
-    let mut asked = tokio::spawn(async move { ledger.create_job(job()).await });
+    let mut asked = tokio::spawn(async move { ledger.create_job(job("j")).await });
     let soon = tokio::time::timeout(Duration::from_millis(500), &mut asked).await;
     assert!(soon.is_err(), "somebody answers: {soon:?}");
     own.thaw();

@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use segue_domain::Key;
 use segue_ports::PortErrorKind::{Corrupt, Denied, Environment, Transient};
-use segue_ports::{JobLedger, MediaStore, PortError, PortErrorKind, PutOptions, QueueName, WorkQueue};
+use segue_ports::{JobLedger, Lane, MediaStore, PortError, PortErrorKind, PutOptions, Resource, WorkQueue};
 use support::{Fault, over};
 
 fn key() -> Key {
-    "work/j/t/1/a".parse().unwrap()
+    "work/j/video/t/1/a".parse().unwrap()
 }
 
 /// Every port is told the same, whatever it asked for.
@@ -21,8 +21,8 @@ async fn all(fault: Fault) -> [PortError; 5] {
     let wait = Duration::from_secs(1);
     let (read, received, sent, put, got) = futures::join!(
         backend.ledger.job(&job),
-        backend.queue.receive(QueueName::Map, 1, wait, Duration::ZERO),
-        backend.queue.send(QueueName::Map, &bodies, Duration::ZERO),
+        backend.queue.receive(Lane::Task(Resource::Cpu), 1, wait, Duration::ZERO),
+        backend.queue.send(Lane::Task(Resource::Cpu), &bodies, Duration::ZERO),
         backend.store.put_bytes(&key, Bytes::new(), &PutOptions::default()),
         backend.store.get_bytes(&key, 1),
     );

@@ -106,7 +106,7 @@ fn hostile_keys_fail_alone() {
         "input/j/source.mp4%00",
         "input/%FF/source.mp4",
         "jobs/j/final.mp4",
-        "work/j/t/1/x",
+        "work/j/video/t/1/x",
         "segments/j/plan.json",
         &long,
         &longer,

@@ -1,20 +1,21 @@
-//! Answers that are lost, and services that are busy: every promise holds all the same.
+//! Every promise holds when answers are lost and services are busy.
 
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use segue_domain::{Completion, JobId, JobState, Key, PlanHash, SealedPlan, TaskId, TaskKind, Term};
+use segue_domain::{JobState, Key, OutboxEntry, Term};
 use segue_ports::conformance::{self, Capabilities, Subject, store};
 use segue_ports::{
-    Acquired, CompletionLedger, DocumentWrite, Expected, FileUse, JobChange, JobLedger, LeaseLedger,
-    LeaseName, Ledger, MediaStore, NewJob, PutOptions, Recorded, StoreDocuments, WorkQueue,
+    Acquired, CompletionLedger, DocumentWrite, Expected, FileUse, JobChange, JobLedger, Lane, LeaseLedger,
+    LeaseName, Ledger, MediaStore, OutboxLedger, OutputChange, PutOptions, Recorded, Resource,
+    StoreDocuments, WorkQueue,
 };
-use support::{Fault, over, queue_caps};
+use support::{Fault, acquire_task, completion, job, over, over_lanes, queue_caps, seal, sealed, task, video};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -27,16 +28,11 @@ fn lose_first(wanted: &'static str) -> support::Plan {
     })
 }
 
-fn job(id: &str) -> NewJob {
-    let id: JobId = id.parse().unwrap();
-    NewJob { source_key: format!("input/{id}/source.mp4"), id, recipe: "{}".into() }
-}
-
 #[tokio::test]
 async fn a_creation_whose_answer_was_lost_is_ours() {
-    let (_, backend, line) = over(lose_first("PutItem")).await;
+    let (_, backend, line) = over(lose_first("TransactWriteItems")).await;
     let created = backend.ledger.create_job(job("j")).await.unwrap();
-    assert_eq!(line.seen()["PutItem"], 2, "the SDK asked again");
+    assert_eq!(line.seen()["TransactWriteItems"], 2, "the SDK asked again");
     assert!(created.created);
     assert!(!backend.ledger.create_job(job("j")).await.unwrap().created);
 }
@@ -55,46 +51,66 @@ async fn a_lease_whose_answer_was_lost_is_held_once() {
 #[tokio::test]
 async fn a_failure_whose_answer_was_lost_is_counted_once() {
     let (direct, backend, line) = over(lose_first("UpdateItem")).await;
-    let id: JobId = "j".parse().unwrap();
-    backend.ledger.create_job(job("j")).await.unwrap();
-    let task = TaskId::of(TaskKind::Carry, 0);
-    assert_eq!(backend.ledger.count_failure(&id, &task).await.unwrap(), 1);
+    let output = backend.ledger.create_job(job("j")).await.unwrap().job.output_ref(&video());
+    assert_eq!(backend.ledger.count_failure(&output, &task(0)).await.unwrap(), 1);
     assert_eq!(line.seen()["UpdateItem"], 2, "the SDK asked again");
-    assert_eq!(direct.connect().await.ledger.count_failure(&id, &task).await.unwrap(), 2);
+    assert_eq!(direct.connect().await.ledger.count_failure(&output, &task(0)).await.unwrap(), 2);
+}
+
+/// Loses the answer to the transaction of that number, from 1.
+fn lose_transaction(wanted: u32) -> support::Plan {
+    let seen = AtomicU32::new(0);
+    Box::new(move |_, name| {
+        let lost = name == "TransactWriteItems" && seen.fetch_add(1, Ordering::Relaxed) + 1 == wanted;
+        if lost { Fault::LostAnswer } else { Fault::None }
+    })
 }
 
 #[tokio::test]
 async fn a_completion_whose_answer_was_lost_is_counted_once() {
-    let (_, backend, line) = over(lose_first("TransactWriteItems")).await;
-    let ledger = &backend.ledger;
-    let id: JobId = "j".parse().unwrap();
-    ledger.create_job(job("j")).await.unwrap();
-    let task = TaskId::of(TaskKind::Carry, 0);
-    let name = LeaseName::task(&id, &task);
-    let Acquired::Held(lease) = ledger.acquire(&name, &"a".parse().unwrap(), MINUTE).await.unwrap() else {
-        panic!("it is free");
-    };
-    let done = Completion { job: id.clone(), task, term: lease.term, files: vec![], facts: 0.into() };
+    let (_, backend, line) = over(lose_transaction(2)).await;
+    let ledger = &*backend.ledger;
+    let output = ledger.create_job(job("j")).await.unwrap().job.output_ref(&video());
+    let lease = acquire_task(ledger, &output, 0).await;
+    let done = completion(&output, 0, &lease, "");
     assert_eq!(ledger.record(&done, &lease).await.unwrap(), Recorded::Created);
-    assert_eq!(line.seen()["TransactWriteItems"], 2, "the SDK asked again");
-    assert_eq!(ledger.job(&id).await.unwrap().unwrap().completed_tasks, 1);
+    assert_eq!(line.seen()["TransactWriteItems"], 3, "the SDK asked again");
+    assert_eq!(ledger.completed(&output).await.unwrap(), 1);
 }
 
 #[tokio::test]
 async fn a_change_whose_answer_was_lost_took_effect() {
-    let (_, backend, line) = over(lose_first("TransactWriteItems")).await;
-    let id: JobId = "j".parse().unwrap();
-    backend.ledger.create_job(job("j")).await.unwrap();
-    let plan = SealedPlan { hash: PlanHash("h".into()), key: "segments/j/1/plan.json".into(), tasks: 1 };
-    let sealed = backend.ledger.change(&id, JobChange::Seal(plan), None).await.unwrap();
-    assert_eq!(line.seen()["TransactWriteItems"], 2, "the SDK asked again");
-    assert_eq!(sealed.expect("it took effect").state, JobState::Mapping);
+    let (_, backend, line) = over(lose_transaction(2)).await;
+    let id = backend.ledger.create_job(job("j")).await.unwrap().job.id;
+    let sealed = backend.ledger.change(&id, seal(1), None).await.unwrap();
+    assert_eq!(line.seen()["TransactWriteItems"], 3, "the SDK asked again");
+    assert_eq!(sealed.expect("it took effect").state(), JobState::Mapping);
+}
+
+#[tokio::test]
+async fn the_notices_of_a_change_whose_answer_was_lost_are_there_once() {
+    let (_, backend, _) = over(lose_transaction(3)).await;
+    let ledger = &*backend.ledger;
+    let job = sealed(ledger, "j", 0).await;
+    let notice = |id: &str| OutboxEntry { id: id.into(), kind: "k".into(), body: format!("body of {id}") };
+    let change = JobChange::Output {
+        output: video(),
+        change: OutputChange::Assemble,
+        outbox: vec![notice("b"), notice("a"), notice("b")],
+    };
+    assert!(ledger.change(&job.id, change.clone(), None).await.unwrap().is_some());
+    assert_eq!(ledger.outbox(10).await.unwrap(), [notice("a"), notice("b")]);
+    assert_eq!(ledger.outbox(1).await.unwrap(), [notice("a")]);
+    ledger.remove_from_outbox("a").await.unwrap();
+    ledger.remove_from_outbox("a").await.unwrap();
+    assert_eq!(ledger.change(&job.id, change, None).await.unwrap(), None, "a repeat is refused");
+    assert_eq!(ledger.outbox(10).await.unwrap(), [notice("b")]);
 }
 
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_is_ours() {
     let (_, backend, line) = over(lose_first("PUT")).await;
-    let key: Key = "work/j/t/1/a.bin".parse().unwrap();
+    let key: Key = "work/j/video/t/1/a.bin".parse().unwrap();
     let (bytes, options) = (Bytes::from_static(b"x"), PutOptions::default());
     let put = backend.store.put_document(&key, bytes.clone(), &Expected::Absent, &options).await.unwrap();
     assert_eq!(line.seen()["PUT"], 2, "the SDK asked again");
@@ -113,7 +129,7 @@ async fn a_stream_that_breaks_off_goes_on() {
         if first { Fault::Torn } else { Fault::None }
     };
     let (_, backend, line) = over(Box::new(plan)).await;
-    let key: Key = "work/j/t/1/a.bin".parse().unwrap();
+    let key: Key = "work/j/video/t/1/a.bin".parse().unwrap();
     let bytes: Bytes = (0..2_000_000_u32).map(|n| (n % 251) as u8).collect();
     backend.store.put_bytes(&key, bytes.clone(), &PutOptions::default()).await.unwrap();
     let version = backend.store.head(&key).await.unwrap().unwrap().version;
@@ -131,7 +147,7 @@ async fn an_answer_that_breaks_off_is_asked_for_again() {
         if first { Fault::Torn } else { Fault::None }
     };
     let (_, backend, line) = over(Box::new(plan)).await;
-    let key: Key = "work/j/t/1/a.bin".parse().unwrap();
+    let key: Key = "work/j/video/t/1/a.bin".parse().unwrap();
     let bytes: Bytes = (0..2_000_000_u32).map(|n| (n % 251) as u8).collect();
     backend.store.put_bytes(&key, bytes.clone(), &PutOptions::default()).await.unwrap();
     assert!(backend.store.get_bytes(&key, 10_000_000).await.unwrap() == bytes);
@@ -148,7 +164,7 @@ async fn a_file_is_read_in_one_version() {
     };
     let (direct, backend, line) = over(Box::new(plan)).await;
     let direct = direct.connect().await.store;
-    let key: Key = "work/j/t/1/a.bin".parse().unwrap();
+    let key: Key = "work/j/video/t/1/a.bin".parse().unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let put = async |byte: u8| {
         let file = scratch.path().join("f");
@@ -170,7 +186,7 @@ async fn a_file_is_read_in_one_version() {
 #[tokio::test]
 async fn a_send_whose_answer_was_lost_arrives() {
     let (_, backend, _) = over(lose_first("SendMessageBatch")).await;
-    let queue = segue_ports::QueueName::Map;
+    let queue = Lane::Task(Resource::Cpu);
     backend.queue.send(queue, &["a".to_owned()], Duration::ZERO).await.unwrap();
     let got = backend.queue.receive(queue, 10, MINUTE, Duration::ZERO).await.unwrap();
     assert!(!got.is_empty() && got.iter().all(|d| d.body == "a"), "twice is allowed, never is not");
@@ -184,7 +200,7 @@ fn caps() -> Capabilities {
     }
 }
 
-/// Every tenth call is refused: nobody notices.
+/// Every tenth call is refused.
 fn busy() -> support::Plan {
     Box::new(|number, _| if number % 10 == 0 { Fault::Throttled } else { Fault::None })
 }
@@ -222,13 +238,13 @@ async fn the_store_conforms_on_a_busy_line() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_queue_conforms_on_a_busy_line() {
     let subject = || async {
-        let (_, backend, line) = over(busy()).await;
+        let (_, backend, line) = over_lanes(busy(), &Lane::ALL).await;
         Subject::guarded(backend.queue as Arc<dyn WorkQueue>, Line(line))
     };
     conformance::queue::run(subject, queue_caps()).await;
 }
 
-/// Looks, when a clause is over, whether anything was scanned.
+/// Checks at the end of a clause that no table was scanned.
 struct Line(support::Line);
 
 impl Drop for Line {

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use segue_adapter_aws::AwsBackend;
-use segue_adapter_aws::testing::{Provisioned, emulator, provision};
-use segue_ports::{PortErrorKind, QueueName, WorkQueue};
+use segue_adapter_aws::testing::{Provisioned, emulator, provision, provision_lanes};
+use segue_ports::{Lane, PortErrorKind, Resource, WorkQueue};
 
-const QUEUE: QueueName = QueueName::Map;
+const QUEUE: Lane = Lane::Task(Resource::Cpu);
 const MINUTE: Duration = Duration::from_secs(60);
 
 async fn open() -> (Provisioned, AwsBackend) {
@@ -25,7 +25,7 @@ async fn a_delay_goes_on_where_sqs_ends_it() {
     let sent = Instant::now();
     client
         .send_message()
-        .queue_url(&deployment.settings.queues.map)
+        .queue_url(&deployment.settings.queues.task_cpu)
         .message_body("late")
         .message_attributes("segue-still-s", still)
         .send()
@@ -97,7 +97,7 @@ async fn dead_letters_are_looked_at_and_sent_back() {
 async fn a_message_that_kills_its_receivers_is_put_aside() {
     let (deployment, backend) = open().await;
     let client = aws_sdk_sqs::Client::new(&deployment.sdk().await);
-    let url = &deployment.settings.queues.map;
+    let url = &deployment.settings.queues.task_cpu;
     let asked =
         client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::RedrivePolicy);
     let policy = asked.send().await.unwrap().attributes.unwrap()[&QueueAttributeName::RedrivePolicy].clone();
@@ -122,7 +122,7 @@ async fn a_queue_without_dead_letters_says_so() {
     let (mut deployment, backend) = open().await;
     let client = aws_sdk_sqs::Client::new(&deployment.sdk().await);
     let bare = client.create_queue().queue_name(format!("bare-{}", std::process::id())).send().await.unwrap();
-    deployment.settings.queues.map = bare.queue_url.unwrap();
+    deployment.settings.queues.task_cpu = bare.queue_url.unwrap();
     drop(backend);
     let queue = deployment.connect().await.queue;
     queue.send(QUEUE, &["x".to_owned()], Duration::ZERO).await.unwrap();
@@ -135,8 +135,41 @@ async fn a_queue_without_dead_letters_says_so() {
 #[tokio::test]
 async fn a_queue_that_is_not_there_is_an_error_of_the_deployment() {
     let (mut deployment, _) = open().await;
-    deployment.settings.queues.map.push_str("-nowhere");
+    deployment.settings.queues.task_cpu.push_str("-nowhere");
     let queue = deployment.connect().await.queue;
     let missing = queue.receive(QUEUE, 1, MINUTE, Duration::ZERO).await.unwrap_err();
     assert_eq!(missing.kind, PortErrorKind::Environment, "{missing}");
+}
+
+#[tokio::test]
+async fn a_lane_without_a_queue_names_the_variable() {
+    let (_, backend) = open().await;
+    for (lane, variable) in [
+        (Lane::Task(Resource::Net), "NET_QUEUE_URL"),
+        (Lane::Ingest, "INGEST_QUEUE_URL"),
+        (Lane::Notify, "NOTIFY_QUEUE_URL"),
+        (Lane::Study, "STUDY_QUEUE_URL"),
+    ] {
+        let refused = backend.queue.send(lane, &["x".to_owned()], Duration::ZERO).await.unwrap_err();
+        assert_eq!(refused.kind, PortErrorKind::Environment, "{refused}");
+        assert!(refused.message.contains(variable), "{refused}");
+    }
+}
+
+/// Tasks that need a GPU are sent to the other tasks' queue where they have no queue of their own.
+#[tokio::test]
+async fn gpu_tasks_have_their_own_queue_or_that_of_the_other_tasks() {
+    let gpu = Lane::Task(Resource::Gpu);
+    let (_, backend) = open().await;
+    backend.queue.send(gpu, &["x".to_owned()], Duration::ZERO).await.unwrap();
+    let got = backend.queue.receive(QUEUE, 1, MINUTE, MINUTE).await.unwrap();
+    assert_eq!(got[0].body, "x");
+    assert!(backend.queue.ack(QUEUE, &got[0].receipt).await.unwrap());
+
+    let backend = provision_lanes(emulator().endpoint(), &[gpu]).await.connect().await;
+    backend.queue.send(gpu, &["x".to_owned()], Duration::ZERO).await.unwrap();
+    assert_eq!(backend.queue.receive(QUEUE, 1, MINUTE, Duration::ZERO).await.unwrap(), []);
+    let got = backend.queue.receive(gpu, 1, MINUTE, MINUTE).await.unwrap();
+    assert!(!backend.queue.ack(QUEUE, &got[0].receipt).await.unwrap(), "a receipt of another lane");
+    assert!(backend.queue.ack(gpu, &got[0].receipt).await.unwrap());
 }

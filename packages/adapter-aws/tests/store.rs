@@ -70,7 +70,7 @@ fn same(path: &Path, bytes: &[u8]) -> bool {
 async fn files_of_many_parts_come_back_as_they_were() {
     let place = open().await;
     for bytes in [8 * MIB, 8 * MIB + 1, 16 * MIB, 27 * MIB + 3] {
-        let (key, data) = (key(&format!("work/j/t/1/{bytes}.nut")), noise(bytes, bytes));
+        let (key, data) = (key(&format!("work/j/video/t/1/{bytes}.nut")), noise(bytes, bytes));
         let file = place.file("up", &data);
         place.upload(&key, &file).await.unwrap();
         assert!(!file.exists());
@@ -114,7 +114,7 @@ async fn a_large_file_is_promoted_in_parts() {
     let store = (*place.store).clone().with_copy_parts_of(5 << 20);
     let to = key("jobs/j/final.mp4");
     let data = noise(23 * MIB + 11, 1);
-    let from = key("work/j/reassemble/1/final.mp4");
+    let from = key("work/j/video/assemble/1/final.mp4");
     place.upload(&from, &place.file("f", &data)).await.unwrap();
     let options = PutOptions::default();
     for promoted in join_all((0..3).map(|_| store.promote(&from, &to, &options))).await {
@@ -135,8 +135,8 @@ async fn the_areas_lie_in_their_buckets() {
     let buckets = &place.deployment.settings.buckets;
     for (text, bucket) in [
         ("input/j/source.mp4", &buckets.input),
-        ("segments/j/1/plan.json", &buckets.input),
-        ("work/j/t/1/a", &buckets.output),
+        ("segments/j/video/1/plan.json", &buckets.input),
+        ("work/j/video/t/1/a", &buckets.output),
         ("jobs/j/a", &buckets.output),
     ] {
         place.put(text, b"x").await.unwrap();
@@ -144,7 +144,7 @@ async fn the_areas_lie_in_their_buckets() {
     }
     let all = place.store.list("", None, 100).await.unwrap();
     let keys: Vec<_> = all.objects.iter().map(|o| o.key.as_str()).collect();
-    assert_eq!(keys, ["input/j/source.mp4", "jobs/j/a", "segments/j/1/plan.json", "work/j/t/1/a"]);
+    assert_eq!(keys, ["input/j/source.mp4", "jobs/j/a", "segments/j/video/1/plan.json", "work/j/video/t/1/a"]);
     let to = key("jobs/j/source.mp4");
     place.store.promote(&key("input/j/source.mp4"), &to, &PutOptions::default()).await.unwrap();
     assert!(place.store.head(&to).await.unwrap().is_some());
@@ -156,7 +156,7 @@ async fn damage_is_found() {
     let place = open().await;
     let client = place.deployment.s3().await;
     let bucket = &place.deployment.settings.buckets.output;
-    let text = "work/j/t/1/a.bin";
+    let text = "work/j/video/t/1/a.bin";
     client
         .put_object()
         .bucket(bucket)
@@ -199,7 +199,7 @@ async fn a_long_name_is_downloaded() {
 async fn an_upload_that_is_called_off_leaves_nothing() {
     let place = open().await;
     let file = place.file("f", &noise(30 * MIB, 3));
-    let key = key("work/j/t/1/f");
+    let key = key("work/j/video/t/1/f");
     let put = place.upload(&key, &file);
     let called_off = tokio::time::timeout(Duration::from_millis(300), put).await;
     if called_off.is_ok() {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
-use segue_pipeline::ingest::ingest_notice;
+use segue_domain::Recipe;
+use segue_pipeline::ingester::ingest_notice;
 use segue_pipeline::{Deps, Outcome};
 use segue_ports::ReadArrivals;
 use serde_json::Value;
@@ -17,8 +18,8 @@ pub struct Handler {
     pub deps: Deps,
     /// Parses notices.
     pub reader: Arc<dyn ReadArrivals>,
-    /// Recipe of jobs that are created by an upload, JSON.
-    pub recipe: String,
+    /// Recipe of jobs that are created by an upload.
+    pub recipe: Recipe,
 }
 
 /// The failed notices of a batch, which the service delivers again; empty for a call by S3.
@@ -86,20 +87,24 @@ mod tests {
 
     fn world() -> World {
         let (ledger, queue) = (Arc::new(MemoryLedger::new()), Arc::new(MemoryQueue::new()));
+        let store = Arc::new(MemoryStore::new());
         let deps = Deps {
             ledger: ledger.clone(),
             queue: queue.clone(),
-            store: Arc::new(MemoryStore::new()),
+            store: store.clone(),
+            documents: store,
             reporter: Arc::new(NoReport),
+            gpu_tasks: Arc::new([]),
         };
-        let handler = Handler { deps, reader: Arc::new(S3Notices::of("in")), recipe: "{}".into() };
+        let recipe = Recipe::built_in("standard").expect("a built-in recipe");
+        let handler = Handler { deps, reader: Arc::new(S3Notices::of("in")), recipe };
         World { handler, ledger, queue }
     }
 
     impl World {
         async fn jobs(&self) -> Vec<(String, JobState)> {
             let page = self.ledger.jobs(JobFilter::default(), None, 100).await.unwrap();
-            page.jobs.into_iter().map(|job| (job.source_key, job.state)).collect()
+            page.jobs.into_iter().map(|job| (job.source_key.clone(), job.state())).collect()
         }
 
         async fn waiting(&self) -> u64 {
@@ -146,6 +151,10 @@ mod tests {
             assert_eq!(failed(&response), [""; 0]);
         }
         assert_eq!(world.jobs().await, [("input/a/source.mp4".to_owned(), JobState::Created)]);
+        let job = world.ledger.job(&"a".parse().unwrap()).await.unwrap().unwrap();
+        let outputs: Vec<&str> = job.outputs.iter().map(|output| output.id().as_str()).collect();
+        assert_eq!(outputs, ["thumbnail", "transcript", "video"], "the outputs of the recipe");
+        assert_eq!(Recipe::from_json(&job.recipe).unwrap(), world.handler.recipe);
         assert!(world.waiting().await >= 1);
     }
 

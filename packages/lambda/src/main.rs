@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use segue_adapter_aws::{AwsBackend, AwsSettings, S3Notices};
-use segue_lambda::{Handler, recipe_document};
+use segue_lambda::{Handler, recipe};
 use segue_pipeline::Deps;
 use segue_ports::NoReport;
 use serde_json::Value;
@@ -20,14 +20,16 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stdout).init();
 
     let settings = AwsSettings::read(variable)?;
-    let recipe = recipe_document(variable, settings.segment_duration)?;
+    let recipe = recipe(variable, settings.segment_duration)?;
     let backend = AwsBackend::connect(&settings).await;
     let handler = Handler {
         deps: Deps {
             ledger: backend.ledger,
             queue: backend.queue,
+            documents: backend.store.clone(),
             store: backend.store,
             reporter: Arc::new(NoReport),
+            gpu_tasks: settings.gpu_tasks.into(),
         },
         reader: Arc::new(S3Notices::of(settings.buckets.input)),
         recipe,

@@ -9,16 +9,16 @@ use std::time::Duration;
 pub const RECIPE_VARIABLES: [&str; 4] =
     ["SEGUE_RECIPE", "SEGUE_SEGMENT_DURATION", "SEGUE_MODEL", "SEGUE_LANGUAGE"];
 
-/// The recipe document of a job, JSON. `SEGUE_RECIPE` is the name of a built-in recipe, or a recipe
+/// The recipe of the deployment. `SEGUE_RECIPE` is the name of a built-in recipe, or a recipe
 /// in TOML; `segment_duration` is the deployment's default, used where `SEGUE_SEGMENT_DURATION` is
 /// not set.
 ///
 /// # Errors
 /// An unknown name or an invalid recipe.
-pub fn recipe_document(
+pub fn recipe(
     get: impl Fn(&str) -> Option<String>,
     segment_duration: Option<Duration>,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<Recipe> {
     let get = |name: &str| get(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let named = get("SEGUE_RECIPE").unwrap_or_else(|| "standard".to_owned());
     let mut recipe = find(&named)?;
@@ -27,16 +27,17 @@ pub fn recipe_document(
     if let Some(length) = own.or(deployed) {
         recipe.segment_duration = length;
     }
-    if let Some(transcript) = &mut recipe.transcript {
-        if let Some(model) = get("SEGUE_MODEL") {
-            transcript.model = model;
+    let (model, language) = (get("SEGUE_MODEL"), get("SEGUE_LANGUAGE"));
+    for transcript in recipe.transcripts_mut() {
+        if let Some(model) = &model {
+            transcript.model.clone_from(model);
         }
-        if let Some(language) = get("SEGUE_LANGUAGE") {
-            transcript.language = language;
+        if let Some(language) = &language {
+            transcript.language.clone_from(language);
         }
     }
     recipe.check()?;
-    Ok(serde_json::to_string(&recipe)?)
+    Ok(recipe)
 }
 
 fn find(named: &str) -> anyhow::Result<Recipe> {
@@ -58,8 +59,7 @@ mod tests {
     fn read_recipe(variables: &[(&str, &str)], seconds: Option<u64>) -> anyhow::Result<Recipe> {
         let get =
             |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-        let document = recipe_document(get, seconds.map(Duration::from_secs))?;
-        Ok(serde_json::from_str(&document)?)
+        recipe(get, seconds.map(Duration::from_secs))
     }
 
     #[test]
@@ -72,7 +72,7 @@ mod tests {
         let recipe =
             read_recipe(&[("SEGUE_RECIPE", "transcript"), ("SEGUE_MODEL", "tiny")], Some(7)).unwrap();
         assert_eq!(recipe.segment_duration.millis(), 7000);
-        assert_eq!(recipe.transcript.unwrap().model, "tiny");
+        assert_eq!(recipe.transcript().unwrap().model, "tiny");
         // SEGUE_SEGMENT_DURATION overrides the deployment's default
         let recipe = read_recipe(&[("SEGUE_SEGMENT_DURATION", "2s")], Some(7)).unwrap();
         assert_eq!(recipe.segment_duration.millis(), 2000);
@@ -80,9 +80,11 @@ mod tests {
 
     #[test]
     fn a_recipe_may_be_given_in_toml() {
-        let own = "version = 1\nname = \"mine\"\n[video]\n";
+        let own = "version = 2\nname = \"mine\"\n[outputs.video]\nkind = \"video\"\n";
         assert_eq!(read_recipe(&[("SEGUE_RECIPE", own)], None).unwrap().name, "mine");
-        for (text, message) in [("mine", "built-in"), ("version = 1\nname = \"m\"\ncolour = 7", "colour")] {
+        let older = "version = 1\nname = \"older\"\n[video]\n";
+        assert_eq!(read_recipe(&[("SEGUE_RECIPE", older)], None).unwrap().version, 2);
+        for (text, message) in [("mine", "built-in"), ("version = 2\nname = \"m\"\ncolour = 7", "colour")] {
             let error = read_recipe(&[("SEGUE_RECIPE", text)], None).unwrap_err().to_string();
             assert!(error.contains(message), "{text}: {error}");
         }

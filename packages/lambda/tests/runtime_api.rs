@@ -187,7 +187,8 @@ async fn uploads_become_jobs() {
     }
     let one = "one".parse().expect("a plain id");
     let job = backend.ledger.job(&one).await.unwrap().expect("the job is made");
-    assert_eq!((job.state, job.source_key.as_str()), (JobState::Created, "input/one/source.mp4"));
+    assert_eq!((job.state(), job.source_key.as_str()), (JobState::Created, "input/one/source.mp4"));
+    assert_eq!(job.outputs.iter().map(|output| output.id().as_str()).collect::<Vec<_>>(), ["video"]);
     let recipe: Value = serde_json::from_str(&job.recipe).unwrap();
     assert_eq!((&recipe["name"], &recipe["segment_duration"]), (&json!("rejoin"), &json!("7s")), "{recipe}");
 

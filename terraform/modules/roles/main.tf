@@ -19,7 +19,6 @@ locals {
     jobs     = var.output_bucket_arn
   }
 
-  row_read  = ["dynamodb:GetItem"]
   row_write = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"]
   row_query = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem", "dynamodb:Query"]
   row_lease = ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"]
@@ -32,18 +31,18 @@ locals {
       write   = ["segments"]
       remove  = []
       receive = ["chunking"]
-      send    = concat(["chunking", "reassembly"], local.map_lanes)
+      send    = concat(["chunking", "reassembly"], local.map_lanes, local.study_lanes, local.notify_lanes)
       rows    = { jobs = local.row_write, completions = local.row_query, leases = local.row_lease }
-      index   = false
+      indexes = []
     }
     worker = {
       read    = ["input", "segments", "work"]
       write   = ["work"]
       remove  = ["work"]
-      receive = ["map"]
-      send    = concat(["reassembly"], local.map_lanes)
+      receive = concat(["map"], local.net_lanes)
+      send    = concat(["reassembly"], local.map_lanes, local.notify_lanes)
       rows    = { jobs = local.row_write, completions = local.row_query, leases = local.row_lease }
-      index   = false
+      indexes = []
     }
     # the same, on machines with a GPU, from a queue of their own
     gpu-worker = {
@@ -51,27 +50,28 @@ locals {
       write   = ["work"]
       remove  = ["work"]
       receive = [for lane in local.map_lanes : lane if lane == "map-gpu"]
-      send    = concat(["reassembly"], local.map_lanes)
+      send    = concat(["reassembly"], local.map_lanes, local.notify_lanes)
       rows    = { jobs = local.row_write, completions = local.row_query, leases = local.row_lease }
-      index   = false
+      indexes = []
     }
     reassembler = {
       read    = ["input", "segments", "work", "jobs"]
       write   = ["work", "jobs"]
       remove  = ["work", "segments"]
       receive = ["reassembly"]
-      send    = ["reassembly"]
+      send    = concat(["chunking", "reassembly"], local.study_lanes, local.notify_lanes)
       rows    = { jobs = local.row_write, completions = local.row_query, leases = local.row_lease }
-      index   = false
+      indexes = []
     }
+    # also continues deletions, which leave the source
     sweeper = {
       read    = ["segments", "work", "jobs"]
       write   = ["jobs"]
-      remove  = ["work", "segments"]
+      remove  = ["work", "segments", "jobs"]
       receive = []
-      send    = concat(["chunking", "reassembly"], local.map_lanes)
-      rows    = { jobs = concat(local.row_write, ["dynamodb:BatchGetItem"]), completions = ["dynamodb:GetItem", "dynamodb:Query"], leases = local.row_lease }
-      index   = true
+      send    = concat(["chunking", "reassembly"], local.map_lanes, local.study_lanes, local.notify_lanes)
+      rows    = { jobs = concat(local.row_write, ["dynamodb:BatchGetItem", "dynamodb:DeleteItem"]), completions = concat(local.row_query, ["dynamodb:BatchWriteItem", "dynamodb:DeleteItem"]), leases = concat(local.row_lease, ["dynamodb:Query"]) }
+      indexes = ["by-open"]
     }
     # the function that takes notices of uploads
     ingest = {
@@ -80,8 +80,9 @@ locals {
       remove  = []
       receive = []
       send    = ["chunking"]
-      rows    = { jobs = ["dynamodb:GetItem", "dynamodb:PutItem"] }
-      index   = false
+      # a job is created with the counters of its outputs
+      rows    = { jobs = ["dynamodb:GetItem", "dynamodb:PutItem"], completions = ["dynamodb:PutItem"] }
+      indexes = []
     }
     # a person or a service that submits, watches, retries, cancels and deletes
     operator = {
@@ -89,13 +90,17 @@ locals {
       write   = ["input"]
       remove  = ["input", "segments", "work", "jobs"]
       receive = []
-      send    = concat(["chunking", "reassembly"], local.map_lanes)
+      send    = concat(["chunking", "reassembly"], local.map_lanes, local.study_lanes, local.notify_lanes)
       rows    = { jobs = concat(local.row_all, ["dynamodb:BatchGetItem"]), completions = local.row_all, leases = concat(local.row_lease, ["dynamodb:Query"]) }
-      index   = true
+      indexes = ["by-state"]
     }
   }
 
-  map_lanes = [for lane in keys(var.queue_arns) : lane if startswith(lane, "map")]
+  # the lanes of tasks, and others that are there only where the deployment asks for them
+  map_lanes    = [for lane in keys(var.queue_arns) : lane if startswith(lane, "map") || lane == "net"]
+  net_lanes    = [for lane in local.map_lanes : lane if lane == "net"]
+  notify_lanes = [for lane in keys(var.queue_arns) : lane if lane == "notify"]
+  study_lanes  = [for lane in keys(var.queue_arns) : lane if lane == "study"]
 
   policies = {
     for program, may in local.programs : program => {
@@ -158,10 +163,10 @@ locals {
           Resource = contains(keys(may.rows), "jobs") ? [var.table_arns.jobs] : []
         },
         {
-          Sid      = "JobsByState"
+          Sid      = "JobsByIndex"
           Effect   = "Allow"
           Action   = ["dynamodb:Query"]
-          Resource = may.index ? ["${var.table_arns.jobs}/index/by-state"] : []
+          Resource = [for index in may.indexes : "${var.table_arns.jobs}/index/${index}"]
         },
         {
           Sid      = "Completions"

@@ -1,4 +1,7 @@
-# The ledger: jobs, completions, leases. What the columns mean is in packages/adapter-aws/design.md.
+# The ledger: jobs, completions, leases. What the attributes mean is in packages/adapter-aws/design.md.
+#
+# No table has a TTL. Outputs can be added to a job for as long as its asset lives, and a row that expired
+# could not be told from a deleted job. A lease that expired would give its term twice.
 
 resource "aws_dynamodb_table" "jobs" {
   name                        = "${var.name}-jobs"
@@ -21,7 +24,17 @@ resource "aws_dynamodb_table" "jobs" {
     type = "N"
   }
 
-  # jobs by state, the longest in it first; moves with the state, not with the count
+  attribute {
+    name = "open"
+    type = "S"
+  }
+
+  attribute {
+    name = "open_since_ms"
+    type = "N"
+  }
+
+  # jobs by state, the longest in it first
   global_secondary_index {
     name            = "by-state"
     hash_key        = "state"
@@ -29,9 +42,12 @@ resource "aws_dynamodb_table" "jobs" {
     projection_type = "KEYS_ONLY"
   }
 
-  ttl {
-    attribute_name = "expires_at_s"
-    enabled        = true
+  # jobs that the sweeper has to look at, in eight shards; the others are not in it
+  global_secondary_index {
+    name            = "by-open"
+    hash_key        = "open"
+    range_key       = "open_since_ms"
+    projection_type = "KEYS_ONLY"
   }
 
   point_in_time_recovery {
@@ -61,11 +77,6 @@ resource "aws_dynamodb_table" "completions" {
     type = "S"
   }
 
-  ttl {
-    attribute_name = "expires_at_s"
-    enabled        = true
-  }
-
   point_in_time_recovery {
     enabled = true
   }
@@ -76,7 +87,6 @@ resource "aws_dynamodb_table" "completions" {
   }
 }
 
-# no TTL: a term must never come twice, so a lease is never forgotten
 resource "aws_dynamodb_table" "leases" {
   name                        = "${var.name}-reassembly-triggered"
   billing_mode                = "PAY_PER_REQUEST"

@@ -89,10 +89,10 @@ resource "aws_cloudwatch_metric_alarm" "age" {
 
 locals {
   sayings = {
-    # the sweeper found a job that stood still
-    stalled = { programs = ["sweeper"], pattern = "{ $.fields.message = \"driving on\" }" }
-    # a job ended badly
-    failed = { programs = ["chunker", "worker", "gpu-worker", "reassembler"], pattern = "{ $.fields.message = \"job failed\" }" }
+    # the sweeper found an output that was unchanged for a while
+    stalled = { programs = ["sweeper"], pattern = "{ $.fields.message = \"resuming\" }" }
+    # an output failed
+    failed = { programs = ["chunker", "worker", "gpu-worker", "reassembler"], pattern = "{ $.fields.message = \"output failed\" }" }
     # anything else that is an error
     errors = { programs = ["chunker", "worker", "gpu-worker", "reassembler", "sweeper", "ingest"], pattern = "{ $.level = \"ERROR\" }" }
   }
@@ -122,7 +122,7 @@ resource "aws_cloudwatch_log_metric_filter" "this" {
 
 resource "aws_cloudwatch_metric_alarm" "stalled" {
   alarm_name          = "${var.name}-stalled"
-  alarm_description   = "The sweeper drives jobs on more than ${var.stalled_per_15_min} times in 15 minutes, again and again: something does not do its work"
+  alarm_description   = "The sweeper resumes outputs more than ${var.stalled_per_15_min} times in 15 minutes: a role does not do its work"
   namespace           = "Segue/${var.name}"
   metric_name         = "stalled"
   statistic           = "Sum"
@@ -157,7 +157,7 @@ resource "aws_cloudwatch_metric_alarm" "sweeper" {
 
 resource "aws_cloudwatch_metric_alarm" "failed" {
   alarm_name          = "${var.name}-failed"
-  alarm_description   = "More than ${var.failed_per_15_min} jobs failed in 15 minutes"
+  alarm_description   = "More than ${var.failed_per_15_min} outputs failed in 15 minutes"
   namespace           = "Segue/${var.name}"
   metric_name         = "failed"
   statistic           = "Sum"
@@ -244,7 +244,7 @@ locals {
       metrics = [for lane, name in var.dead_queue_names : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, { label = lane }]]
     },
     {
-      title   = "Driven on, failed, errors"
+      title   = "Resumed, failed, errors"
       stat    = "Sum"
       metrics = [for saying in keys(local.sayings) : ["Segue/${var.name}", saying, { label = saying }]]
     },

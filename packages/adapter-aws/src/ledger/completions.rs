@@ -1,32 +1,37 @@
-//! Completions: put, counted and fenced in one transaction.
-
-use std::time::Duration;
+//! Completions: put, counted and fenced in one transaction; counts of failures.
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
-use segue_domain::{Completion, JobId, TaskId};
+use segue_domain::{Completion, OutputRef, TaskId};
 use segue_ports::{CompletionLedger, Lease, PortError, PortErrorKind, Recorded};
 
-use super::item::{Item, check_size, must, n, s, text};
+use super::item::{Item, check_size, must, s, text};
 use super::jobs::crowded;
-use super::row::Row;
 use super::transaction::Outcome;
-use super::{DynamoLedger, TRIES, done_item, job_key, part_hash, part_key};
-use crate::error::{self, back_off, odd, say};
-
-/// Items that nobody removes are removed after this: longer than any job lives.
-const KEEP_ITEMS: Duration = Duration::from_secs(400 * 24 * 3600);
-
-fn expires_at_s(now_ms: i64) -> i64 {
-    now_ms / 1000 + KEEP_ITEMS.as_secs() as i64
-}
+use super::{DynamoLedger, part_hash, part_key};
+use crate::error::{self, odd, say};
 
 fn parse(item: &Item) -> Result<Completion, PortError> {
+    let name = must(text(item, "item")?, "item")?;
     let document = must(text(item, "document")?, "document")?;
-    serde_json::from_str(&document).map_err(|e| odd("a completion", e))
+    Completion::decode(&document).map_err(|e| PortError::document(format_args!("completion {name}"), e))
+}
+
+/// How the names of the completions of an output begin.
+fn done_prefix(output: &OutputRef) -> String {
+    format!("done#{}#", output.output)
+}
+
+fn completion_key(output: &OutputRef, task: &TaskId) -> Item {
+    part_key(&output.job, &output.epoch, format!("{}{task}", done_prefix(output)))
+}
+
+/// The item that counts the failures of a task since its output was last retried by hand.
+fn failures_key(output: &OutputRef, retries: u32, task: &TaskId) -> Item {
+    part_key(&output.job, &output.epoch, format!("fail#{}#{retries}#{task}", output.output))
 }
 
 /// The failures that an item counts, in order.
@@ -34,13 +39,8 @@ fn attempts(item: &Item) -> &[AttributeValue] {
     item.get("attempts").and_then(|list| list.as_l().ok()).map_or(&[], Vec::as_slice)
 }
 
-/// The item that counts the failures of a task since its job was last driven on.
-fn failures_key(row: &Row, task: &TaskId) -> Item {
-    part_key(&row.record.id, &row.record.epoch, format!("fail#{}#{task}", row.retries))
-}
-
 /// Which failure of its task an attempt is, from 1. The list keeps their order, so that each
-/// has a number of its own, also when it is asked for again later.
+/// has a number of its own, also when a repeat reads it later.
 fn number_of(item: &Item, attempt: &str) -> Result<u32, PortError> {
     let is_it = |one: &AttributeValue| one.as_s().is_ok_and(|one| one == attempt);
     let place = attempts(item).iter().position(is_it);
@@ -49,15 +49,11 @@ fn number_of(item: &Item, attempt: &str) -> Result<u32, PortError> {
 }
 
 impl DynamoLedger {
-    fn put_completion(
-        &self,
-        row: &Row,
-        task: &TaskId,
-        document: &str,
-    ) -> Result<TransactWriteItem, PortError> {
-        let mut item = part_key(&row.record.id, &row.record.epoch, done_item(task));
+    fn put_completion(&self, completion: &Completion) -> Result<TransactWriteItem, PortError> {
+        let document = completion.encode();
+        check_size(&format!("the completion of task {}", completion.task), document.len())?;
+        let mut item = completion_key(&completion.output, &completion.task);
         item.insert("document".to_owned(), s(document));
-        item.insert("expires_at_s".to_owned(), n(expires_at_s(self.clock.now_ms())));
         let put = Put::builder()
             .table_name(&self.tables.completions)
             .set_item(Some(item))
@@ -66,23 +62,11 @@ impl DynamoLedger {
         Ok(TransactWriteItem::builder().put(put.map_err(|e| odd("a completion", e))?).build())
     }
 
-    fn count_completion(&self, row: &Row, now_ms: i64) -> Result<TransactWriteItem, PortError> {
-        let update = Update::builder()
-            .table_name(&self.tables.jobs)
-            .set_key(Some(job_key(&row.record.id)))
-            .update_expression("SET updated_at_ms = :now ADD completed_tasks :one, version :one")
-            // time does not go back: another's clock may be ahead, then the row is read again
-            .condition_expression("epoch = :epoch AND updated_at_ms <= :now")
-            .expression_attribute_values(":now", n(now_ms))
-            .expression_attribute_values(":one", n(1))
-            .expression_attribute_values(":epoch", s(row.record.epoch.as_str()))
-            .build();
-        Ok(TransactWriteItem::builder().update(update.map_err(|e| odd("a job", e))?).build())
-    }
-
-    async fn completion_of(&self, row: &Row, task: &TaskId) -> Result<Option<Completion>, PortError> {
-        let key = part_key(&row.record.id, &row.record.epoch, done_item(task));
-        self.get(&self.tables.completions, key).await?.as_ref().map(parse).transpose()
+    /// How often the output was retried by hand, or `None` where it is not there in that life of its job.
+    async fn retries(&self, output: &OutputRef) -> Result<Option<u32>, PortError> {
+        let row = self.row(&output.job).await?;
+        let job = row.map(|row| row.record).filter(|job| job.epoch == output.epoch);
+        Ok(job.and_then(|job| job.output(&output.output).map(|output| output.retries)))
     }
 }
 
@@ -90,46 +74,38 @@ impl DynamoLedger {
 impl CompletionLedger for DynamoLedger {
     async fn record(&self, completion: &Completion, lease: &Lease) -> Result<Recorded, PortError> {
         lease.check_is_for(completion)?;
-        let document = serde_json::to_string(completion).map_err(|e| odd("a completion", e))?;
-        check_size(&format!("the completion of task {}", completion.task), document.len())?;
-        for tried in 0..TRIES {
-            // no job, no completion
-            let Some(row) = self.row(&completion.job).await? else { return Ok(Recorded::Stale) };
-            let now_ms = self.now_ms().await?.max(row.record.updated_at_ms);
-            let items = vec![
-                self.put_completion(&row, &completion.task, &document)?,
-                self.count_completion(&row, now_ms)?,
-                self.fence(lease)?,
-            ];
-            match self.transact("cannot record a completion", items).await? {
-                Outcome::Done => return Ok(Recorded::Created),
-                Outcome::Refused(failed) if failed.first() == Some(&true) => return Ok(Recorded::Existed),
-                Outcome::Refused(failed) if failed.get(2) == Some(&true) => {
-                    // it need not have looked at every condition
-                    let done = self.completion_of(&row, &completion.task).await?;
-                    return Ok(if done.is_some() { Recorded::Existed } else { Recorded::Stale });
-                }
-                Outcome::Refused(_) => back_off(tried).await,
-                Outcome::Conflict => break,
+        let output = &completion.output;
+        let items =
+            vec![self.put_completion(completion)?, self.count_completion(output)?, self.fence(lease)?];
+        match self.transact("cannot record a completion", items).await? {
+            Outcome::Done => Ok(Recorded::Created),
+            Outcome::Refused(failed) if failed.first() == Some(&true) => Ok(Recorded::Existed),
+            Outcome::Refused(_) => {
+                // the service need not have evaluated every condition
+                let done = self.completion(output, &completion.task).await?;
+                Ok(if done.is_some() { Recorded::Existed } else { Recorded::Stale })
             }
+            Outcome::Conflict => Err(crowded(&output.job)),
         }
-        Err(crowded(&completion.job))
     }
 
-    async fn completion(&self, job: &JobId, task: &TaskId) -> Result<Option<Completion>, PortError> {
-        let Some(row) = self.row(job).await? else { return Ok(None) };
-        self.completion_of(&row, task).await
+    async fn completed(&self, output: &OutputRef) -> Result<u64, PortError> {
+        self.counted(output).await
+    }
+
+    async fn completion(&self, output: &OutputRef, task: &TaskId) -> Result<Option<Completion>, PortError> {
+        self.get(&self.tables.completions, completion_key(output, task)).await?.as_ref().map(parse).transpose()
     }
 
     async fn completions(
         &self,
-        job: &JobId,
+        output: &OutputRef,
         after: Option<&TaskId>,
         max: usize,
     ) -> Result<Vec<Completion>, PortError> {
-        let Some(row) = self.row(job).await? else { return Ok(Vec::new()) };
-        // ' ' comes before, and '~' after, whatever an id is made of
-        let low = after.map_or_else(|| "done#".to_owned(), |task| format!("{} ", done_item(task)));
+        // ' ' sorts before every character of an id, and '~' after
+        let prefix = done_prefix(output);
+        let low = after.map_or_else(|| prefix.clone(), |task| format!("{prefix}{task} "));
         let mut found = Vec::new();
         let mut start: Option<Item> = None;
         while found.len() < max {
@@ -141,14 +117,14 @@ impl CompletionLedger for DynamoLedger {
                 .consistent_read(true)
                 .key_condition_expression("job = :job AND #item BETWEEN :low AND :high")
                 .expression_attribute_names("#item", "item")
-                .expression_attribute_values(":job", part_hash(job, &row.record.epoch))
+                .expression_attribute_values(":job", part_hash(&output.job, &output.epoch))
                 .expression_attribute_values(":low", s(&low))
-                .expression_attribute_values(":high", s("done#~"))
+                .expression_attribute_values(":high", s(format!("{prefix}~")))
                 .limit(limit)
                 .set_exclusive_start_key(start.take())
                 .send()
                 .await
-                .map_err(|e| error::sdk(format_args!("cannot read the completions of job {job}"), e))?;
+                .map_err(|e| error::sdk(format_args!("cannot read the completions of {output}"), e))?;
             for item in page.items() {
                 found.push(parse(item)?);
             }
@@ -161,27 +137,24 @@ impl CompletionLedger for DynamoLedger {
         Ok(found)
     }
 
-    async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
-        let Some(row) = self.row(job).await? else {
-            return Err(say(PortErrorKind::NotFound, format_args!("job {job} is not in the ledger")));
+    async fn count_failure(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError> {
+        let Some(retries) = self.retries(output).await? else {
+            return Err(say(PortErrorKind::NotFound, format_args!("{output} is not in the ledger")));
         };
         // enough to tell the failures of one task apart
         let attempt = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
-        let key = failures_key(&row, task);
+        let key = failures_key(output, retries, task);
         let counted = self
             .client
             .update_item()
             .table_name(&self.tables.completions)
             .set_key(Some(key.clone()))
-            .update_expression(
-                "SET attempts = list_append(if_not_exists(attempts, :none), :one), expires_at_s = :end",
-            )
+            .update_expression("SET attempts = list_append(if_not_exists(attempts, :none), :one)")
             // a repeat by the SDK, whose first answer was lost, does not count again
             .condition_expression("attribute_not_exists(attempts) OR NOT contains(attempts, :attempt)")
             .expression_attribute_values(":attempt", s(&attempt))
             .expression_attribute_values(":one", AttributeValue::L(vec![s(&attempt)]))
             .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
-            .expression_attribute_values(":end", n(expires_at_s(self.now_ms().await?)))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
@@ -199,9 +172,9 @@ impl CompletionLedger for DynamoLedger {
         number_of(&stands, &attempt)
     }
 
-    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
-        let Some(row) = self.row(job).await? else { return Ok(0) };
-        let item = self.get(&self.tables.completions, failures_key(&row, task)).await?;
+    async fn failures(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError> {
+        let Some(retries) = self.retries(output).await? else { return Ok(0) };
+        let item = self.get(&self.tables.completions, failures_key(output, retries, task)).await?;
         u32::try_from(item.as_ref().map_or(0, |item| attempts(item).len()))
             .map_err(|e| odd("a count of failures", e))
     }

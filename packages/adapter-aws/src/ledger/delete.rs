@@ -1,17 +1,18 @@
-//! Deletion: the leases end, the row goes, and with it what only its epoch names.
+//! Deletion: the leases end, then the items of the job go, and its row last.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
-use segue_domain::{JobId, JobRecord};
+use segue_domain::{JobId, JobRecord, JobState};
 use segue_ports::{PortError, PortErrorKind};
 
+use super::counters::COUNTERS;
 use super::item::{Item, must, number, s, text};
 use super::{DynamoLedger, TRIES, job_key, part_hash};
 use crate::error::{self, back_off, odd, say};
 
-/// Items that DynamoDB removes in one batch.
+/// Items that DynamoDB deletes in one batch.
 const BATCH: usize = 25;
 
 impl DynamoLedger {
@@ -19,41 +20,38 @@ impl DynamoLedger {
         let id = &read.id;
         match self.row(id).await? {
             None => return Ok(true),
-            Some(row) if (&row.record.epoch, row.record.state) != (&read.epoch, read.state) => {
-                return Ok(false);
-            }
+            Some(row) if row.record.epoch != read.epoch || !row.record.deleting => return Ok(false),
             Some(_) => {}
         }
-        // before the row: who held a lease of this job must not hold one of the next. Should the
-        // next be there by now, its holders lose time, and nothing else
+        // those that were acquired since the deletion began. Should a later job of this id be there by
+        // now, its workers lose their leases, and nothing else
         self.end_leases(id).await?;
+        // without a counter nothing is recorded: what is found after this is all there is
+        self.delete_items(part_hash(id, &read.epoch), COUNTERS).await?;
+        self.delete_items(part_hash(id, &read.epoch), "").await?;
         let gone = self
             .client
             .delete_item()
             .table_name(&self.tables.jobs)
             .set_key(Some(job_key(id)))
-            .condition_expression("attribute_not_exists(job_id) OR (epoch = :epoch AND #state = :state)")
+            .condition_expression("attribute_not_exists(job_id) OR (epoch = :epoch AND #state = :deleting)")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":epoch", s(read.epoch.as_str()))
-            .expression_attribute_values(":state", s(read.state.as_str()))
+            .expression_attribute_values(":deleting", s(JobState::Deleting.as_str()))
             .send()
             .await;
-        if let Err(e) = gone {
-            // driven on meanwhile, or somebody else deleted it and it was created again
-            let moved =
-                matches!(e.as_service_error(), Some(DeleteItemError::ConditionalCheckFailedException(_)));
-            return if moved {
+        match gone {
+            Ok(_) => Ok(true),
+            // another process deleted it and it was created again
+            Err(e) if matches!(e.as_service_error(), Some(DeleteItemError::ConditionalCheckFailedException(_))) => {
                 Ok(false)
-            } else {
-                Err(error::sdk(format_args!("cannot delete job {id}"), e))
-            };
+            }
+            Err(e) => Err(error::sdk(format_args!("cannot delete job {id}"), e)),
         }
-        // nobody sees these any more; what a crash leaves here expires
-        self.delete_items(part_hash(id, &read.epoch)).await?;
-        Ok(true)
     }
 
-    async fn end_leases(&self, id: &JobId) -> Result<(), PortError> {
+    /// Ends every lease of the job; their terms stay.
+    pub(super) async fn end_leases(&self, id: &JobId) -> Result<(), PortError> {
         let mut start: Option<Item> = None;
         loop {
             let page = self
@@ -95,15 +93,19 @@ impl DynamoLedger {
         ended.map(drop).map_err(|e| error::sdk(format_args!("cannot end lease {name}"), e))
     }
 
-    async fn delete_items(&self, job: AttributeValue) -> Result<(), PortError> {
+    /// Deletes the items of one life of a job whose names begin so; empty for all.
+    async fn delete_items(&self, job: AttributeValue, prefix: &str) -> Result<(), PortError> {
         let mut start: Option<Item> = None;
         loop {
             let page = self
                 .client
                 .query()
                 .table_name(&self.tables.completions)
-                .key_condition_expression("job = :job")
+                .consistent_read(true)
+                .key_condition_expression("job = :job AND #item BETWEEN :low AND :high")
                 .expression_attribute_values(":job", job.clone())
+                .expression_attribute_values(":low", s(if prefix.is_empty() { " " } else { prefix }))
+                .expression_attribute_values(":high", s(format!("{prefix}~")))
                 .projection_expression("job, #item")
                 .expression_attribute_names("#item", "item")
                 .set_exclusive_start_key(start.take())

@@ -1,4 +1,4 @@
-//! Items: attributes in and out, every doubt an error.
+//! Items: attributes as typed values; anything unexpected is an error.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -25,7 +25,7 @@ pub fn text(item: &Item, name: &str) -> Result<Option<String>, PortError> {
     match item.get(name) {
         None => Ok(None),
         Some(AttributeValue::S(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(odd(&format!("attribute {name} of an item"), "it is no text")),
+        Some(_) => Err(odd(&format!("attribute {name} of an item"), "it is not a text")),
     }
 }
 
@@ -40,7 +40,7 @@ where
         Some(AttributeValue::N(number)) => {
             number.parse().map(Some).map_err(|e| odd(&format!("attribute {name} of an item"), e))
         }
-        Some(_) => Err(odd(&format!("attribute {name} of an item"), "it is no number")),
+        Some(_) => Err(odd(&format!("attribute {name} of an item"), "it is not a number")),
     }
 }
 
@@ -58,7 +58,7 @@ pub fn check_size(what: &str, bytes: usize) -> Result<(), PortError> {
         return Ok(());
     }
     let message = format_args!(
-        "{what} has {bytes} bytes, a row of the ledger takes {DOCUMENT_MAX}; large facts belong into a file"
+        "{what} has {bytes} bytes, a row of the ledger takes {DOCUMENT_MAX}; large facts belong in a file"
     );
     Err(say(PortErrorKind::Misuse, message))
 }

@@ -1,55 +1,73 @@
-//! Jobs: created once, changed by version.
+//! Jobs: created once, replaced where revision and epoch are those that were read.
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
-use segue_domain::{JobId, JobRecord, JobState};
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use segue_domain::{JobId, JobRecord, OutboxEntry};
 use segue_ports::{
     CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, NewJob, PortError, PortErrorKind,
 };
 
-use super::item::n;
+use super::item::{n, s};
 use super::row::Row;
 use super::transaction::Outcome;
 use super::{DynamoLedger, TRIES};
-use crate::error::{self, back_off, odd, say};
+use crate::error::{back_off, odd, say};
 
-fn created(new: NewJob, now_ms: i64) -> JobRecord {
-    JobRecord {
-        id: new.id,
-        epoch: uuid::Uuid::new_v4().simple().to_string().parse().expect("hex is a plain id"),
-        state: JobState::Created,
-        source_key: new.source_key,
-        recipe: new.recipe,
-        plan: None,
-        completed_tasks: 0,
-        manifest_key: None,
-        failure: None,
-        created_at_ms: now_ms,
-        updated_at_ms: now_ms,
+/// Where the check of the lease stands in the transaction of a change.
+const FENCE: usize = 1;
+
+/// The notices that become durable with a change.
+fn notices(change: &JobChange) -> &[OutboxEntry] {
+    match change {
+        JobChange::Output { outbox, .. } => outbox,
+        _ => &[],
     }
 }
 
 impl DynamoLedger {
-    /// Puts the row where its version is still `version`, if the lease has its term.
-    async fn replace(&self, row: &Row, version: u64, fence: Option<&Lease>) -> Result<Outcome, PortError> {
+    async fn create(&self, row: &Row) -> Result<Outcome, PortError> {
         let put = Put::builder()
             .table_name(&self.tables.jobs)
-            .set_item(Some(row.to_item(self.keep_ended)?))
-            .condition_expression("version = :version AND epoch = :epoch")
-            .expression_attribute_values(":version", n(version))
-            .expression_attribute_values(":epoch", super::s(row.record.epoch.as_str()))
+            .set_item(Some(row.to_item()?))
+            .condition_expression("attribute_not_exists(job_id)")
+            .build()
+            .map_err(|e| odd("a job", e))?;
+        let mut items = vec![TransactWriteItem::builder().put(put).build()];
+        let outputs = row.record.outputs.iter().map(|output| output.id());
+        items.extend(self.create_counters(&row.record, outputs)?);
+        self.transact("cannot create the job", items).await
+    }
+
+    /// Puts the row where revision and epoch are still those of `before`, if the lease has its term.
+    async fn replace(
+        &self,
+        before: &JobRecord,
+        row: &Row,
+        change: &JobChange,
+        fence: Option<&Lease>,
+    ) -> Result<Outcome, PortError> {
+        let put = Put::builder()
+            .table_name(&self.tables.jobs)
+            .set_item(Some(row.to_item()?))
+            .condition_expression("revision = :revision AND epoch = :epoch")
+            .expression_attribute_values(":revision", n(before.revision))
+            .expression_attribute_values(":epoch", s(before.epoch.as_str()))
             .build()
             .map_err(|e| odd("a job", e))?;
         let mut items = vec![TransactWriteItem::builder().put(put).build()];
         if let Some(lease) = fence {
             items.push(self.fence(lease)?);
         }
+        let after = &row.record;
+        let ids = after.outputs.iter().map(|output| output.id());
+        let added = ids.filter(|id| before.output(id).is_none());
+        items.extend(self.create_counters(after, added)?);
+        items.extend(self.put_notices(notices(change))?);
         self.transact("cannot change the job", items).await
     }
 }
 
-/// Many others write the same row all the time.
+/// Many others write the same item all the time.
 pub(super) fn crowded(id: &JobId) -> PortError {
     let message = format_args!("job {id} is being written by many at once, nothing was changed");
     say(PortErrorKind::Transient, message)
@@ -58,31 +76,18 @@ pub(super) fn crowded(id: &JobId) -> PortError {
 #[async_trait]
 impl JobLedger for DynamoLedger {
     async fn create_job(&self, job: NewJob) -> Result<CreatedJob, PortError> {
-        let row = Row::new(created(job, self.now_ms().await?));
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.tables.jobs)
-            .set_item(Some(row.to_item(self.keep_ended)?))
-            .condition_expression("attribute_not_exists(job_id)")
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let id = &row.record.id;
-        let Err(trouble) = put.send().await else {
-            return Ok(CreatedJob { created: true, job: row.record });
-        };
-        let Some(PutItemError::ConditionalCheckFailedException(refused)) = trouble.as_service_error() else {
-            return Err(error::sdk(format_args!("cannot create job {id}"), trouble));
-        };
-        let stands = match refused.item() {
-            Some(item) => Some(Row::of_item(item)?),
-            None => self.row(id).await?,
-        };
-        match stands {
-            // an epoch of ours: the first answer was lost and the SDK has asked again
-            Some(stands) => {
-                Ok(CreatedJob { created: stands.record.epoch == row.record.epoch, job: stands.record })
-            }
-            None => Err(crowded(id)),
+        let epoch = uuid::Uuid::new_v4().simple().to_string().parse().expect("hex is a plain id");
+        let row = Row::new(job.into_record(epoch, self.now_ms().await?)?);
+        match self.create(&row).await? {
+            Outcome::Done => Ok(CreatedJob { created: true, job: row.record }),
+            Outcome::Refused(_) => match self.row(&row.record.id).await? {
+                // this epoch: an earlier answer was lost, and the service forgot the client token since
+                Some(found) => {
+                    Ok(CreatedJob { created: found.record.epoch == row.record.epoch, job: found.record })
+                }
+                None => Err(crowded(&row.record.id)),
+            },
+            Outcome::Conflict => Err(crowded(&row.record.id)),
         }
     }
 
@@ -91,7 +96,16 @@ impl JobLedger for DynamoLedger {
     }
 
     async fn jobs(&self, filter: JobFilter, from: Option<&str>, max: usize) -> Result<JobPage, PortError> {
-        self.list(filter, from, max).await
+        self.list_by_state(&filter, from, max).await
+    }
+
+    async fn open_jobs(
+        &self,
+        updated_before_ms: i64,
+        from: Option<&str>,
+        max: usize,
+    ) -> Result<JobPage, PortError> {
+        self.list_open(updated_before_ms, from, max).await
     }
 
     async fn change(
@@ -102,16 +116,24 @@ impl JobLedger for DynamoLedger {
     ) -> Result<Option<JobRecord>, PortError> {
         for tried in 0..TRIES {
             let Some(row) = self.row(id).await? else { return Ok(None) };
-            let Some(after) = change.applied_to(&row.record, self.now_ms().await?) else {
+            let completed = match change.counted_output() {
+                Some(output) => self.counted(&row.record.output_ref(output)).await?,
+                None => 0,
+            };
+            let Some(after) = change.applied_to(&row.record, completed, self.now_ms().await?) else {
                 return Ok(None);
             };
-            let mut after = row.followed_by(after);
-            if change == JobChange::Retry {
-                after.retries += 1;
-            }
-            match self.replace(&after, row.version, fence).await? {
-                Outcome::Done => return Ok(Some(after.record)),
-                Outcome::Refused(failed) if failed.get(1) == Some(&true) => return Ok(None),
+            let after = row.followed_by(after);
+            match self.replace(&row.record, &after, &change, fence).await? {
+                Outcome::Done => {
+                    if change == JobChange::Delete {
+                        self.end_leases(id).await?;
+                    }
+                    return Ok(Some(after.record));
+                }
+                Outcome::Refused(failed) if fence.is_some() && failed.get(FENCE) == Some(&true) => {
+                    return Ok(None);
+                }
                 Outcome::Refused(_) => back_off(tried).await,
                 Outcome::Conflict => break,
             }

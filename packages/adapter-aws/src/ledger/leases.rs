@@ -1,4 +1,4 @@
-//! Leases: one update looks whether the lease is free and raises its term.
+//! Leases: one update checks whether the lease is free and raises its term.
 
 use std::time::Duration;
 
@@ -61,13 +61,13 @@ impl DynamoLedger {
         };
         let Some(UpdateItemError::ConditionalCheckFailedException(refused)) = trouble.as_service_error()
         else {
-            return Err(error::sdk(format_args!("cannot take lease {}", name.as_str()), trouble));
+            return Err(error::sdk(format_args!("cannot acquire lease {}", name.as_str()), trouble));
         };
         let stands = match refused.item() {
             Some(item) => item.clone(),
             None => self.lease_row(name).await?.unwrap_or_default(),
         };
-        // ours already: the first answer was lost and the SDK has asked again
+        // this attempt has it: the first answer was lost and the SDK has tried again
         if text(&stands, "attempt")?.as_deref() == Some(attempt) && stands.contains_key("holder") {
             return held(&stands);
         }
@@ -115,6 +115,6 @@ impl LeaseLedger for DynamoLedger {
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {
         let update = self.update_held(lease).update_expression("REMOVE holder, attempt");
-        kept(update.send().await, "give back", lease).map(drop)
+        kept(update.send().await, "release", lease).map(drop)
     }
 }

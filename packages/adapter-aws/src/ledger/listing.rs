@@ -1,85 +1,125 @@
-//! Listings: the index says which jobs, the rows say what is true of them.
+//! Listings: an index names jobs, their rows are read consistently.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
-use segue_domain::{JobId, JobState};
+use segue_domain::{JobId, JobRecord, JobState};
 use segue_ports::{JobFilter, JobPage, PortError, PortErrorKind};
 
 use super::item::{Item, must, n, number, s, text};
-use super::row::Row;
-use super::{DynamoLedger, INDEX_BY_STATE, TRIES, job_key};
+use super::row::{Row, SHARDS};
+use super::{DynamoLedger, INDEX_BY_OPEN, INDEX_BY_STATE, TRIES, job_key};
 use crate::error::{self, back_off, say};
 
-/// Rows that DynamoDB gives in one batch.
+/// Rows that DynamoDB returns in one batch.
 const BATCH: usize = 100;
 
-/// Where a page begins: in this state, after this job.
+/// An index of the jobs table and the names of its two keys.
+struct Index {
+    name: &'static str,
+    hash: &'static str,
+    range: &'static str,
+}
+
+const BY_STATE: Index = Index { name: INDEX_BY_STATE, hash: "state", range: "state_since_ms" };
+const BY_OPEN: Index = Index { name: INDEX_BY_OPEN, hash: "open", range: "open_since_ms" };
+
+/// Where a page begins: after this job, in this partition of the index.
+#[derive(Debug, PartialEq, Eq)]
 struct Place {
-    state: JobState,
-    after: Option<(i64, JobId)>,
+    hash: String,
+    since_ms: i64,
+    id: JobId,
 }
 
 impl Place {
-    fn to_text(state: JobState, since_ms: i64, id: &str) -> String {
-        format!("{state}/{since_ms}/{id}")
+    fn to_text(&self) -> String {
+        format!("{}/{}/{}", self.hash, self.since_ms, self.id)
     }
 
-    fn parse(text: &str) -> Result<Place, PortError> {
+    /// Reads a place in one of those partitions.
+    fn parse(text: &str, partitions: &[&str]) -> Result<Place, PortError> {
         let read = || {
             let mut parts = text.splitn(3, '/');
-            let state = JobState::parse(parts.next()?)?;
+            let hash = parts.next().filter(|hash| partitions.contains(hash))?.to_owned();
             let since_ms = parts.next()?.parse().ok()?;
             let id = parts.next()?.parse().ok()?;
-            Some(Place { state, after: Some((since_ms, id)) })
+            Some(Place { hash, since_ms, id })
         };
-        read().ok_or_else(|| say(PortErrorKind::Misuse, format_args!("{text:?} is no page of this listing")))
+        read().ok_or_else(|| say(PortErrorKind::Misuse, format_args!("{text:?} is not a page of this listing")))
     }
 
-    fn start_key(&self) -> Option<Item> {
-        let (since_ms, id) = self.after.as_ref()?;
-        let mut key = job_key(id);
-        key.insert("state".to_owned(), s(self.state.as_str()));
-        key.insert("state_since_ms".to_owned(), n(since_ms));
-        Some(key)
+    fn of_key(index: &Index, key: &Item) -> Result<Place, PortError> {
+        let id = must(text(key, "job_id")?, "job_id")?;
+        Ok(Place {
+            hash: must(text(key, index.hash)?, index.hash)?,
+            since_ms: must(number(key, index.range)?, index.range)?,
+            id: id.parse().map_err(|e| error::odd("a job id", e))?,
+        })
     }
-}
 
-/// The states that a filter lets through, those before `from` left out.
-fn states(filter: &JobFilter, from: Option<JobState>) -> Vec<JobState> {
-    let all = JobState::ALL.into_iter();
-    all.filter(|state| filter.state.is_none_or(|wanted| wanted == *state))
-        .skip_while(|state| from.is_some_and(|from| from != *state))
-        .collect()
+    fn start_key(&self, index: &Index) -> Item {
+        let mut key = job_key(&self.id);
+        key.insert(index.hash.to_owned(), s(&self.hash));
+        key.insert(index.range.to_owned(), n(self.since_ms));
+        key
+    }
 }
 
 impl DynamoLedger {
     /// A page: by state, then by when a job came into it. A job that changes its state
-    /// meanwhile may stand on two pages or on none, and is found the next time.
-    pub(super) async fn list(
+    /// meanwhile may be on two pages or on none, and is found the next time.
+    pub(super) async fn list_by_state(
         &self,
-        filter: JobFilter,
+        filter: &JobFilter,
         from: Option<&str>,
         max: usize,
     ) -> Result<JobPage, PortError> {
-        let from = from.map(Place::parse).transpose()?;
+        let states = JobState::ALL.into_iter().filter(|state| filter.state.is_none_or(|wanted| wanted == *state));
+        let states: Vec<&str> = states.map(JobState::as_str).collect();
+        let before_ms = filter.updated_before_ms.unwrap_or(i64::MAX);
+        // the partition that a job was found in may lag behind: it is listed in its own state alone
+        let wanted = |job: &JobRecord, state: &str| job.state().as_str() == state;
+        self.list(&BY_STATE, &states, before_ms, from, max, wanted).await
+    }
+
+    /// A page of open jobs: by shard, then by when they became open.
+    pub(super) async fn list_open(
+        &self,
+        before_ms: i64,
+        from: Option<&str>,
+        max: usize,
+    ) -> Result<JobPage, PortError> {
+        self.list(&BY_OPEN, &SHARDS, before_ms, from, max, |job, _| job.is_open_job()).await
+    }
+
+    /// A page over the partitions of an index, of jobs that last changed before a time and are wanted.
+    async fn list(
+        &self,
+        index: &Index,
+        partitions: &[&str],
+        before_ms: i64,
+        from: Option<&str>,
+        max: usize,
+        wanted: impl Fn(&JobRecord, &str) -> bool + Send,
+    ) -> Result<JobPage, PortError> {
+        let from = from.map(|from| Place::parse(from, partitions)).transpose()?;
+        let first = from.as_ref().map_or(partitions.first().copied(), |place| Some(&place.hash));
+        let mut start = from.as_ref().map(|place| place.start_key(index));
         let mut page = JobPage::default();
-        let mut start = from.as_ref().and_then(Place::start_key);
-        for state in states(&filter, from.map(|place| place.state)) {
+        for partition in partitions.iter().skip_while(|partition| Some(**partition) != first) {
             loop {
                 let left = max - page.jobs.len();
                 if left == 0 {
                     return Ok(page);
                 }
-                let (keys, next) = self.keys(state, &filter, start.take(), left.min(BATCH)).await?;
+                let (keys, next) =
+                    self.keys(index, partition, before_ms, start.take(), left.min(BATCH)).await?;
                 if let Some(last) = keys.last() {
-                    let since_ms: i64 = must(number(last, "state_since_ms")?, "state_since_ms")?;
-                    let id = must(text(last, "job_id")?, "job_id")?;
-                    page.next = Some(Place::to_text(state, since_ms, &id));
+                    page.next = Some(Place::of_key(index, last)?.to_text());
                 }
-                let before = filter.updated_before_ms.unwrap_or(i64::MAX);
-                let rows = self.rows(&keys).await?.into_iter().map(|row| row.record);
-                page.jobs.extend(rows.filter(|job| job.state == state && job.updated_at_ms < before));
+                let jobs = self.rows(&keys).await?.into_iter().map(|row| row.record);
+                page.jobs.extend(jobs.filter(|job| job.updated_at_ms < before_ms && wanted(job, partition)));
                 match next {
                     Some(key) => start = Some(key),
                     None => break,
@@ -90,25 +130,26 @@ impl DynamoLedger {
         Ok(page)
     }
 
-    /// Keys of jobs that are or were in that state. Nothing that changed before a time came
-    /// into its state after it, so the index leaves out only what the filter leaves out.
+    /// Keys of jobs that are or were in that partition. A job does not enter a partition later than it
+    /// last changed, so the index leaves out only what the filter leaves out.
     async fn keys(
         &self,
-        state: JobState,
-        filter: &JobFilter,
+        index: &Index,
+        partition: &str,
+        before_ms: i64,
         start: Option<Item>,
         max: usize,
     ) -> Result<(Vec<Item>, Option<Item>), PortError> {
-        let before = filter.updated_before_ms.unwrap_or(i64::MAX);
         let page = self
             .client
             .query()
             .table_name(&self.tables.jobs)
-            .index_name(INDEX_BY_STATE)
-            .key_condition_expression("#state = :state AND state_since_ms < :before")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":state", s(state.as_str()))
-            .expression_attribute_values(":before", n(before))
+            .index_name(index.name)
+            .key_condition_expression("#hash = :hash AND #range < :before")
+            .expression_attribute_names("#hash", index.hash)
+            .expression_attribute_names("#range", index.range)
+            .expression_attribute_values(":hash", s(partition))
+            .expression_attribute_values(":before", n(before_ms))
             .limit(i32::try_from(max).unwrap_or(i32::MAX))
             .set_exclusive_start_key(start)
             .send()
@@ -117,7 +158,7 @@ impl DynamoLedger {
         Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
     }
 
-    /// The rows themselves, in the order of the keys.
+    /// The rows themselves, in the order of the keys; those of a newer build are left out.
     async fn rows(&self, keys: &[Item]) -> Result<Vec<Row>, PortError> {
         let mut order = Vec::new();
         for key in keys {
@@ -134,8 +175,13 @@ impl DynamoLedger {
             let batch = self.client.batch_get_item().request_items(&self.tables.jobs, request).send().await;
             let mut batch = batch.map_err(|e| error::sdk("cannot read the jobs", e))?;
             for item in batch.responses.iter().flat_map(|r| r.values()).flatten() {
-                let row = Row::of_item(item)?;
-                found.insert(row.record.id.to_string(), row);
+                match Row::of_item(item) {
+                    Ok(row) => drop(found.insert(row.record.id.to_string(), row)),
+                    Err(error) if error.kind == PortErrorKind::Newer => {
+                        tracing::warn!(%error, "a job is left to a newer build");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             let unread = batch.unprocessed_keys.as_mut().and_then(|all| all.remove(&self.tables.jobs));
             wanted = unread.map(|unread| unread.keys).unwrap_or_default();
@@ -157,21 +203,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_read_as_it_was_written_and_nothing_else_is_one() {
-        let place = Place::parse(&Place::to_text(JobState::Mapping, 17, "a-b_c")).unwrap();
-        assert_eq!(place.state, JobState::Mapping);
-        assert_eq!(place.after, Some((17, "a-b_c".parse().unwrap())));
-        for foreign in ["", "x", "mapping", "mapping/1", "mapping/x/j", "mapping/1/../j", "nowhere/1/j"] {
-            assert_eq!(Place::parse(foreign).err().map(|e| e.kind), Some(PortErrorKind::Misuse), "{foreign}");
+    fn a_place_is_read_as_it_was_written_and_no_other_text_is_one() {
+        let place = Place { hash: "mapping".into(), since_ms: 17, id: "a-b_c".parse().unwrap() };
+        assert_eq!(Place::parse(&place.to_text(), &["created", "mapping"]).unwrap(), place);
+        for foreign in ["", "x", "mapping", "mapping/1", "mapping/x/j", "mapping/1/../j", "0/1/j", "failed/1/j"] {
+            let refused = Place::parse(foreign, &["created", "mapping"]).unwrap_err();
+            assert_eq!(refused.kind, PortErrorKind::Misuse, "{foreign}");
         }
-    }
-
-    #[test]
-    fn a_later_page_leaves_earlier_states_out() {
-        let all = JobFilter::default();
-        assert_eq!(states(&all, None).len(), JobState::ALL.len());
-        assert_eq!(states(&all, Some(JobState::Failed)), [JobState::Failed, JobState::Cancelled]);
-        let one = JobFilter { state: Some(JobState::Mapping), ..all };
-        assert_eq!(states(&one, Some(JobState::Mapping)), [JobState::Mapping]);
     }
 }

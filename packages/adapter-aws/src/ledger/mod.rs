@@ -1,29 +1,38 @@
 //! The ledger in DynamoDB: every promise is one conditional write or one transaction.
 //!
 //! ```text
-//! jobs         job_id                  the row of a job, with `version`, `epoch`, `retries`
-//!              index by-state: state, state_since_ms (keys only)
-//! completions  job  = JOB#EPOCH        item = done#TASK          a completion
-//!                                      item = fail#RETRIES#TASK  failures of this try
-//! leases       job  = JOB or #sweep    lease = its name          term, holder, until_ms
+//! jobs         job_id                    `document` (the job, JSON), `revision`, `epoch`
+//!              index by-state: state, state_since_ms  (keys only)
+//!              index by-open:  open, open_since_ms    (keys only; `open` is absent on a job
+//!                                                      that the sweeper need not look at)
+//! completions  job = JOB#EPOCH           item = count#OUTPUT               completions of an output
+//!                                        item = done#OUTPUT#TASK           a completion
+//!                                        item = fail#OUTPUT#RETRIES#TASK   failures since the last retry
+//!              job = #outbox             item = ID                         a notice to deliver
+//! leases       job = JOB or #sweep       lease = its name                  term, holder, until_ms
 //! ```
-//! * **Changes of a job** put the whole row where its `version` is still the one that was
-//!   read, together with a check of the lease: what is returned is what stands.
-//! * **A completion** is put, counted in the job's row and fenced by a check of the lease
-//!   in one transaction, with a client token: a repeat by the SDK does nothing.
-//! * **A deleted job** is gone with its row: what hangs on it is named by its `epoch`, which
-//!   a later job of that id does not share. The leases are ended first and stay, for their
-//!   terms. A retry raises `retries`, and so forgets the failures, in the row itself.
-//! * **Terms** are raised by the same update that looks whether the lease is free.
-//! * **Size**: a row holds the recipe and a failure, an item of completions one task; plans
-//!   and large facts are files in the store. What is near 400 KB is refused by name.
-//! * **Listing** asks the index, which may be a moment old, and then the rows themselves;
-//!   nothing scans. The index moves with the state and not with the count, so that a
-//!   completion costs no write to it.
-//! * **Expiry**: DynamoDB removes ended jobs and old items by `expires_at_s`. Leases stay for
-//!   ever, some 150 bytes each: a term that began again would be no fence.
+//! * **A change of a job** replaces the row if its `revision` and `epoch` are still those that were
+//!   read. The check of the lease, the counters of outputs that the change adds and its notices are in the
+//!   same transaction.
+//! * **A completion** is one transaction of three: put it if it is absent, increment the counter of its
+//!   output if there is one, check the lease. The transaction has a client token, so that a repeat
+//!   by the SDK does nothing. The row of the job is neither read nor written.
+//! * **Counters** are created with their output and deleted first when the job is deleted: without a
+//!   counter nothing is recorded, so a deletion leaves no completion behind.
+//! * **Deletion** ends the leases, then deletes counters, completions and counts of failures, and the row
+//!   last. A deletion that was interrupted is begun again, because the row still says `deleting`. A
+//!   later job of the same id has another `epoch`. Leases keep their items, for their terms.
+//! * **Terms** grow in the same update that checks whether the lease is free.
+//! * **Size**: a row holds the recipe and the failures, an item of completions one task; plans
+//!   and large facts are files in the store. A document near 400 KB is refused by name.
+//! * **Listings** query an index, which may lag behind, and then read the rows themselves;
+//!   nothing scans. An index entry moves when the state changes or the job opens or closes, and with
+//!   no completion. `by-open` has eight shards by the hash of the id.
+//! * **Nothing expires**: outputs can be added to a job for as long as its asset lives, and a missing
+//!   row means that the job was deleted. Leases stay for ever, some 150 bytes each: a term that
+//!   began again would not be a fence.
 //!
-//! A job's count is one row, which DynamoDB writes some hundred times a second when all its
+//! The counter of an output is one item, which DynamoDB writes some hundred times a second when all
 //! workers finish at once; the losers of a conflict try again after a wait with jitter.
 
 use std::sync::Arc;
@@ -31,7 +40,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, TransactWriteItem};
-use segue_domain::{Epoch, JobId, TaskId};
+use segue_domain::{Epoch, JobId};
 use segue_ports::{Lease, LeaseName, PortError};
 use tokio::sync::OnceCell;
 
@@ -39,11 +48,13 @@ use crate::clock::LedgerClock;
 use crate::error;
 
 mod completions;
+mod counters;
 mod delete;
 mod item;
 mod jobs;
 mod leases;
 mod listing;
+mod outbox;
 mod row;
 mod transaction;
 
@@ -52,7 +63,10 @@ use item::{Item, n, s};
 /// The index of the jobs table by state.
 pub const INDEX_BY_STATE: &str = "by-state";
 
-/// How often a write is tried that others got in the way of.
+/// The sparse index of the jobs that the sweeper has to look at.
+pub const INDEX_BY_OPEN: &str = "by-open";
+
+/// How often a write is tried that meets others.
 const TRIES: u32 = 14;
 
 /// Most bytes of a document that goes into an item: DynamoDB takes 400 KB with all names.
@@ -63,7 +77,7 @@ const DOCUMENT_MAX: usize = 360_000;
 pub struct Tables {
     /// Jobs.
     pub jobs: String,
-    /// Completions, and counts of failures.
+    /// Completions, their counters, counts of failures, and the outbox.
     pub completions: String,
     /// Leases.
     pub leases: String,
@@ -77,23 +91,19 @@ pub struct DynamoLedger {
     clock: Arc<LedgerClock>,
     /// Set when the service was asked for its time.
     asked: Arc<OnceCell<()>>,
-    keep_ended: Duration,
 }
 
 impl DynamoLedger {
-    pub(crate) fn new(
-        client: Client,
-        tables: Tables,
-        clock: Arc<LedgerClock>,
-        keep_ended: Duration,
-    ) -> DynamoLedger {
-        DynamoLedger { client, tables, clock, asked: Arc::default(), keep_ended }
+    pub(crate) fn new(client: Client, tables: Tables, clock: Arc<LedgerClock>) -> DynamoLedger {
+        DynamoLedger { client, tables, clock, asked: Arc::default() }
     }
 
     /// The ledger's clock, milliseconds since 1970. The first call of a process asks the
     /// service for its time.
     async fn now_ms(&self) -> Result<i64, PortError> {
-        let ask = || async { self.lease_row(&LeaseName::sweep()).await.map(drop) };
+        // the jobs table, because every program may read it; '#' is in no id
+        let key = Item::from([("job_id".to_owned(), s("#time"))]);
+        let ask = || async { self.get(&self.tables.jobs, key).await.map(drop) };
         self.asked.get_or_try_init(ask).await?;
         Ok(self.clock.now_ms())
     }
@@ -105,7 +115,7 @@ impl DynamoLedger {
         Ok(answer.item)
     }
 
-    /// A member of a transaction that holds it up unless the lease still has its term.
+    /// A member of a transaction that refuses it unless the lease still has its term.
     fn fence(&self, lease: &Lease) -> Result<TransactWriteItem, PortError> {
         let check = ConditionCheck::builder()
             .table_name(&self.tables.leases)
@@ -122,7 +132,7 @@ impl DynamoLedger {
 const HAS_ITS_TERM: &str = "term = :term AND holder = :holder";
 
 fn lease_key(name: &LeaseName) -> Item {
-    // '#' is in no id: no job is taken for the sweeper
+    // '#' is in no id: a job cannot have the sweeper's key
     let job = name.job().map_or_else(|| format!("#{}", name.as_str()), str::to_owned);
     Item::from([("job".to_owned(), s(job)), ("lease".to_owned(), s(name.as_str()))])
 }
@@ -131,7 +141,7 @@ fn job_key(id: &JobId) -> Item {
     Item::from([("job_id".to_owned(), s(id.as_str()))])
 }
 
-/// What hangs on one life of a job; `epoch` is of its row.
+/// Key of an item that belongs to one life of a job.
 fn part_key(id: &JobId, epoch: &Epoch, item: String) -> Item {
     Item::from([("job".to_owned(), part_hash(id, epoch)), ("item".to_owned(), AttributeValue::S(item))])
 }
@@ -140,11 +150,7 @@ fn part_hash(id: &JobId, epoch: &Epoch) -> AttributeValue {
     s(format!("{id}#{epoch}"))
 }
 
-fn done_item(task: &TaskId) -> String {
-    format!("done#{task}")
-}
-
-/// A duration in milliseconds; what is too long is for ever.
+/// A duration in milliseconds; one that is too long is cut.
 fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(i64::MAX / 4)
 }

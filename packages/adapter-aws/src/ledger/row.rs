@@ -1,101 +1,103 @@
-//! The row of a job.
+//! The row of a job: its document, and beside it what conditions, indexes and other programs read.
 
-use std::time::Duration;
-
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use segue_domain::{JobId, JobRecord, JobState};
 use segue_ports::PortError;
-use serde_json::{from_str, to_string};
 
 use super::item::{Item, check_size, must, n, number, s, text};
 use super::{DynamoLedger, job_key};
 use crate::error::odd;
 
+/// Shards of the index of open jobs.
+pub const SHARDS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "6", "7"];
+
 /// A job with what only the ledger needs to know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     pub record: JobRecord,
-    /// Grows with every write of the row.
-    pub version: u64,
-    /// How often it was driven on by hand; failures are counted for each time anew.
-    pub retries: u64,
-    /// When it came into its state, milliseconds since 1970.
+    /// When its state last changed, milliseconds since 1970.
     pub state_since_ms: i64,
+    /// When it last became open, likewise; of no meaning while it is not open.
+    pub open_since_ms: i64,
+}
+
+/// The shard of a job; the same in every process.
+fn shard(id: &JobId) -> &'static str {
+    SHARDS[crc32fast::hash(id.as_str().as_bytes()) as usize % SHARDS.len()]
+}
+
+/// The state in the words of the media worker whose environment contract this backend keeps.
+fn status(state: JobState) -> &'static str {
+    match state {
+        JobState::Created => "chunking_in_progress",
+        JobState::Mapping | JobState::Assembling | JobState::Publishing => "chunking_complete",
+        ended => ended.as_str(),
+    }
+}
+
+/// Number of tasks of the output `video`, or of the first output where there is none of that name;
+/// absent until its plan is sealed.
+fn total_segments(job: &JobRecord) -> Option<u64> {
+    let video = job.outputs.iter().find(|output| output.id().as_str() == "video");
+    video.or(job.outputs.first())?.plan.as_ref().map(|plan| plan.tasks)
 }
 
 impl Row {
     /// The row of a job that is created now.
     pub fn new(record: JobRecord) -> Row {
-        let state_since_ms = record.created_at_ms;
-        Row { record, version: 1, retries: 0, state_since_ms }
+        let since_ms = record.created_at_ms;
+        Row { record, state_since_ms: since_ms, open_since_ms: since_ms }
     }
 
-    /// The row after `record` has become of it.
+    /// The row after `record` has become of it. What is indexed moves only with the state, and when
+    /// the job opens.
     pub fn followed_by(&self, record: JobRecord) -> Row {
-        let state_since_ms = record.updated_at_ms.max(self.state_since_ms);
-        Row { record, version: self.version + 1, state_since_ms, ..self.clone() }
+        let now_ms = record.updated_at_ms;
+        let same_state = record.state() == self.record.state();
+        let state_since_ms = if same_state { self.state_since_ms } else { now_ms };
+        let open_since_ms = if self.record.is_open_job() { self.open_since_ms } else { now_ms };
+        Row { record, state_since_ms, open_since_ms }
     }
 
-    /// The item; an ended job has an end in the table, `keep` after now.
-    pub fn to_item(&self, keep: Duration) -> Result<Item, PortError> {
+    pub fn to_item(&self) -> Result<Item, PortError> {
         let job = &self.record;
+        let document = job.encode();
+        check_size(&format!("job {} with its recipe", job.id), document.len())?;
         let mut item = job_key(&job.id);
         let mut put = |name: &str, value| item.insert(name.to_owned(), value);
-        put("state", s(job.state.as_str()));
-        put("state_since_ms", n(self.state_since_ms));
-        put("source_key", s(&job.source_key));
-        put("recipe", s(&job.recipe));
-        put("completed_tasks", n(job.completed_tasks));
-        put("created_at_ms", n(job.created_at_ms));
-        put("updated_at_ms", n(job.updated_at_ms));
+        put("document", s(document));
+        put("revision", n(job.revision));
         put("epoch", s(job.epoch.as_str()));
-        put("version", n(self.version));
-        put("retries", n(self.retries));
-        let mut bytes = job.recipe.len() + job.source_key.len();
-        if let Some(plan) = &job.plan {
-            put("plan", s(to_string(plan).map_err(|e| odd("a plan", e))?));
+        put("state", s(job.state().as_str()));
+        put("state_since_ms", n(self.state_since_ms));
+        if job.is_open_job() {
+            put("open", s(shard(&job.id)));
+            put("open_since_ms", n(self.open_since_ms));
         }
-        if let Some(failure) = &job.failure {
-            let failure = to_string(failure).map_err(|e| odd("a failure", e))?;
-            bytes += failure.len();
-            put("failure", s(failure));
+        put("status", s(status(job.state())));
+        if let Some(tasks) = total_segments(job) {
+            put("total_segments", n(tasks));
         }
-        if let Some(key) = &job.manifest_key {
-            put("manifest_key", s(key));
+        if let Some(at_ms) = job.completed_at_ms {
+            let at = DateTime::from_millis(at_ms).fmt(Format::DateTime);
+            put("completed_at", s(at.map_err(|e| odd("the time of a completion", e))?));
         }
-        if job.state.is_terminal() {
-            let keep_s = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX / 2);
-            put("expires_at_s", n((self.state_since_ms / 1000).saturating_add(keep_s)));
-        }
-        check_size("a job with its recipe", bytes)?;
         Ok(item)
     }
 
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// `Newer` for a document of a newer build, `Corrupt` for a row that no build writes.
     pub fn of_item(item: &Item) -> Result<Row, PortError> {
-        let state = must(text(item, "state")?, "state")?;
-        let state =
-            JobState::parse(&state).ok_or_else(|| odd("a job state", format_args!("{state:?} is none")))?;
-        let plan = text(item, "plan")?.map(|plan| from_str(&plan)).transpose();
-        let failure = text(item, "failure")?.map(|failure| from_str(&failure)).transpose();
         let id = must(text(item, "job_id")?, "job_id")?;
-        let record = JobRecord {
-            id: id.parse().map_err(|e| odd("a job id", e))?,
-            epoch: must(text(item, "epoch")?, "epoch")?.parse().map_err(|e| odd("an epoch", e))?,
-            state,
-            source_key: must(text(item, "source_key")?, "source_key")?,
-            recipe: must(text(item, "recipe")?, "recipe")?,
-            plan: plan.map_err(|e| odd("a plan", e))?,
-            completed_tasks: must(number(item, "completed_tasks")?, "completed_tasks")?,
-            manifest_key: text(item, "manifest_key")?,
-            failure: failure.map_err(|e| odd("a failure", e))?,
-            created_at_ms: must(number(item, "created_at_ms")?, "created_at_ms")?,
-            updated_at_ms: must(number(item, "updated_at_ms")?, "updated_at_ms")?,
-        };
-        Ok(Row {
-            record,
-            version: must(number(item, "version")?, "version")?,
-            retries: must(number(item, "retries")?, "retries")?,
-            state_since_ms: must(number(item, "state_since_ms")?, "state_since_ms")?,
-        })
+        let document = must(text(item, "document")?, "document")?;
+        let record = JobRecord::decode(&document);
+        let record = record.map_err(|e| PortError::document(format_args!("job {id}"), e))?;
+        let state_since_ms = must(number(item, "state_since_ms")?, "state_since_ms")?;
+        let open_since_ms = number(item, "open_since_ms")?.unwrap_or(record.updated_at_ms);
+        Ok(Row { record, state_since_ms, open_since_ms })
     }
 }
 
@@ -108,54 +110,128 @@ impl DynamoLedger {
 
 #[cfg(test)]
 mod tests {
-    use segue_domain::{Failure, FaultKind, PlanHash, SealedPlan};
+    use std::collections::HashSet;
+
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use segue_domain::{NewOutput, OutputRecord, OutputState, PlanHash, SealedPlan};
+    use segue_ports::PortErrorKind;
 
     use super::*;
 
-    fn row() -> Row {
+    fn output(id: &str, tasks: u64, state: OutputState) -> OutputRecord {
+        let asked = NewOutput {
+            id: id.parse().unwrap(),
+            kind: "video".into(),
+            needs: vec![],
+            required: true,
+            priority: 0,
+            spec: "s".into(),
+        };
+        let plan = SealedPlan { hash: PlanHash("h".into()), key: "segments/j/1/plan.json".into(), tasks };
+        OutputRecord { state, plan: Some(plan), ..OutputRecord::new(asked, 0) }
+    }
+
+    fn row(outputs: Vec<OutputRecord>) -> Row {
         Row::new(JobRecord {
+            version: 1,
             id: "j".parse().unwrap(),
             epoch: "e".parse().unwrap(),
-            state: JobState::Failed,
-            source_key: "input/j/source.mp4".into(),
+            revision: 3,
+            asset: "a".parse().unwrap(),
+            source_key: "input/a/source.mp4".into(),
             recipe: "{}".into(),
-            plan: Some(SealedPlan {
-                hash: PlanHash("h".into()),
-                key: "segments/j/1/plan.json".into(),
-                tasks: 7,
-            }),
-            completed_tasks: 3,
-            manifest_key: Some("work/j/reassemble/1/manifest.json".into()),
-            failure: Some(Failure {
-                kind: FaultKind::Source,
-                cause: "no index".into(),
-                task: None,
-                stderr_tail: vec!["naïve 🎬".into()],
-            }),
+            awaiting_until_ms: None,
+            deleting: false,
+            outputs,
             created_at_ms: 1_700_000_000_000,
             updated_at_ms: 1_700_000_000_001,
+            completed_at_ms: None,
+        })
+    }
+
+    fn word(item: &Item, name: &str) -> Option<String> {
+        item.get(name).map(|value| match value {
+            AttributeValue::S(text) | AttributeValue::N(text) => text.clone(),
+            other => panic!("{name} is {other:?}"),
         })
     }
 
     #[test]
-    fn a_row_comes_back_as_it_was() {
-        let keep = Duration::from_secs(100);
-        let row = row();
-        let mut item = row.to_item(keep).unwrap();
+    fn a_row_is_read_as_it_was_written() {
+        let row = row(vec![output("video", 7, OutputState::Mapping)]);
+        let item = row.to_item().unwrap();
         assert_eq!(Row::of_item(&item).unwrap(), row);
-        assert_eq!(number::<i64>(&item, "expires_at_s").unwrap(), Some(1_700_000_100));
-        item.remove("epoch");
-        assert!(Row::of_item(&item).is_err(), "a row of somebody else");
+        assert!(!item.contains_key("expires_at_s"), "a row does not expire while its asset lives");
+        let changed = |from: &str, to: &str| {
+            let document = row.record.encode().replacen(from, to, 1);
+            let mut item = item.clone();
+            item.insert("document".to_owned(), s(document));
+            Row::of_item(&item).unwrap_err().kind
+        };
+        assert_eq!(changed("\"version\":1", "\"version\":2,\"new\":true"), PortErrorKind::Newer);
+        assert_eq!(changed("\"revision\":3", "\"revision\":\"x\""), PortErrorKind::Corrupt);
     }
 
     #[test]
-    fn only_ended_jobs_expire_and_nothing_outgrows_a_row() {
-        let mut row = row();
-        row.record.state = JobState::Mapping;
-        assert!(!row.to_item(Duration::MAX).unwrap().contains_key("expires_at_s"));
-        row.record.state = JobState::Failed;
-        row.to_item(Duration::MAX).unwrap();
+    fn only_a_job_that_the_sweeper_has_to_look_at_is_in_its_index() {
+        let mut row = row(vec![output("video", 7, OutputState::Completed), output("quiz", 7, OutputState::Failed)]);
+        let shard = |row: &Row| word(&row.to_item().unwrap(), "open");
+        assert_eq!((shard(&row), row.to_item().unwrap().contains_key("open_since_ms")), (None, false));
+        row.record.deleting = true;
+        assert!(SHARDS.contains(&shard(&row).unwrap().as_str()));
+        let used: HashSet<&str> =
+            (0..100).map(|n| super::shard(&format!("job-{n}").parse().unwrap())).collect();
+        assert_eq!(used.len(), SHARDS.len(), "the shards are used alike");
+    }
+
+    #[test]
+    fn what_is_indexed_moves_with_the_state_and_not_with_each_change() {
+        let before = row(vec![output("video", 7, OutputState::Mapping), output("audio", 1, OutputState::Mapping)]);
+        let mut record = before.record.clone();
+        record.updated_at_ms += 50;
+        record.outputs[1].state = OutputState::Completed;
+        let after = before.followed_by(record.clone());
+        assert_eq!((after.state_since_ms, after.open_since_ms), (before.state_since_ms, before.open_since_ms));
+        record.outputs[0].state = OutputState::Completed;
+        let after = before.followed_by(record.clone());
+        assert_eq!((after.state_since_ms, after.open_since_ms), (record.updated_at_ms, before.open_since_ms));
+        let mut added = record.clone();
+        added.updated_at_ms += 50;
+        added.outputs.push(output("quiz", 1, OutputState::Created));
+        added.outputs[2].asked.required = false;
+        let again = after.followed_by(added.clone());
+        assert_eq!((again.state_since_ms, again.open_since_ms), (record.updated_at_ms, added.updated_at_ms));
+    }
+
+    #[test]
+    fn other_programs_read_the_state_in_the_words_of_their_contract() {
+        use OutputState::{Completed, Created, Failed, Mapping, Publishing};
+        for (state, status) in [
+            (Created, "chunking_in_progress"),
+            (Mapping, "chunking_complete"),
+            (Publishing, "chunking_complete"),
+            (Completed, "completed"),
+            (Failed, "failed"),
+        ] {
+            let item = row(vec![output("transcript", 3, state), output("video", 7, state)]).to_item().unwrap();
+            assert_eq!(word(&item, "status").as_deref(), Some(status));
+            assert_eq!(word(&item, "total_segments").as_deref(), Some("7"));
+            assert_eq!(word(&item, "completed_at"), None);
+        }
+        let mut row = row(vec![output("transcript", 3, Completed), output("audio", 1, Completed)]);
+        row.record.completed_at_ms = Some(1_700_000_000_123);
+        let item = row.to_item().unwrap();
+        assert_eq!(word(&item, "total_segments").as_deref(), Some("3"));
+        assert_eq!(word(&item, "completed_at").as_deref(), Some("2023-11-14T22:13:20.123Z"));
+        row.record.outputs[0].plan = None;
+        assert_eq!(word(&row.to_item().unwrap(), "total_segments"), None);
+    }
+
+    #[test]
+    fn a_document_that_an_item_cannot_hold_is_refused() {
+        let mut row = row(vec![output("video", 7, OutputState::Mapping)]);
         row.record.recipe = "x".repeat(500_000);
-        assert!(row.to_item(Duration::ZERO).is_err());
+        let refused = row.to_item().unwrap_err();
+        assert_eq!(refused.kind, PortErrorKind::Misuse, "{refused}");
     }
 }

@@ -1,4 +1,4 @@
-//! Transactions: what became of one, told apart.
+//! Transactions and their results.
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
@@ -12,14 +12,14 @@ use crate::error::{self, back_off};
 pub enum Outcome {
     /// All of it is written.
     Done,
-    /// Nothing is written: for each member whether its condition did not hold. At least
-    /// one did not; DynamoDB need not have looked at all of them.
+    /// Nothing is written: for each member whether its condition failed. At least
+    /// one did; DynamoDB need not have evaluated all of them.
     Refused(Vec<bool>),
-    /// Somebody else was writing all the time.
+    /// Nothing is written: other requests wrote the same items during every try.
     Conflict,
 }
 
-fn judge(codes: &[&str]) -> Option<Outcome> {
+fn outcome_of(codes: &[&str]) -> Option<Outcome> {
     const FAILED: &str = "ConditionalCheckFailed";
     const BUSY: &[&str] = &["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
     if codes.contains(&FAILED) {
@@ -29,9 +29,9 @@ fn judge(codes: &[&str]) -> Option<Outcome> {
 }
 
 impl DynamoLedger {
-    /// Writes all or nothing. It goes on under one client token while others are in the way:
-    /// a repeat, whether by the SDK or from here, of what was written unheard is the same
-    /// transaction.
+    /// Writes all or nothing, and tries again while other requests write the same items. Every try has
+    /// the same client token: a repeat, by the SDK or from here, of a transaction whose answer was
+    /// lost does nothing.
     pub(super) async fn transact(
         &self,
         doing: &str,
@@ -47,13 +47,13 @@ impl DynamoLedger {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                     let reasons = cancelled.cancellation_reasons();
                     let codes: Vec<&str> = reasons.iter().map(|r| r.code().unwrap_or("None")).collect();
-                    match judge(&codes) {
+                    match outcome_of(&codes) {
                         Some(Outcome::Conflict) => back_off(tried).await,
                         Some(outcome) => return Ok(outcome),
                         None => return Err(error::sdk(doing, trouble)),
                     }
                 }
-                // an earlier request with this token is being worked on still
+                // an earlier request with this token has not ended
                 Some(TransactWriteItemsError::TransactionInProgressException(_)) => back_off(tried).await,
                 _ => return Err(error::sdk(doing, trouble)),
             }
@@ -67,14 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_from_a_conflict() {
+    fn a_refusal_is_not_a_conflict() {
         let none = "None";
-        assert_eq!(judge(&["ConditionalCheckFailed", none]), Some(Outcome::Refused(vec![true, false])));
-        let both = judge(&["TransactionConflict", "ConditionalCheckFailed"]);
+        assert_eq!(outcome_of(&["ConditionalCheckFailed", none]), Some(Outcome::Refused(vec![true, false])));
+        let both = outcome_of(&["TransactionConflict", "ConditionalCheckFailed"]);
         assert_eq!(both, Some(Outcome::Refused(vec![false, true])));
-        assert_eq!(judge(&[none, "TransactionConflict"]), Some(Outcome::Conflict));
-        assert_eq!(judge(&["ThrottlingError"]), Some(Outcome::Conflict));
-        assert_eq!(judge(&["ValidationError", none]), None);
-        assert_eq!(judge(&[]), None);
+        assert_eq!(outcome_of(&[none, "TransactionConflict"]), Some(Outcome::Conflict));
+        assert_eq!(outcome_of(&["ThrottlingError"]), Some(Outcome::Conflict));
+        assert_eq!(outcome_of(&["ValidationError", none]), None);
+        assert_eq!(outcome_of(&[]), None);
     }
 }

@@ -1,9 +1,9 @@
-//! Dead letters: putting aside, looking, and sending back.
+//! Dead letters: putting messages aside, listing them, and sending them again.
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use segue_ports::{DeadLetters, DeadMessage, PortError, QueueName};
+use segue_ports::{DeadLetters, DeadMessage, Lane, PortError};
 
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message};
 
@@ -13,7 +13,7 @@ use super::void::is_void;
 use super::{RECEIVE_MAX, SqsQueue};
 use crate::error;
 
-/// How long a message is hidden while it is moved between queues, or looked at, seconds.
+/// How long a message is hidden while it is moved between queues or listed, seconds.
 const MOVE_S: i32 = 60;
 
 /// A message that was put aside.
@@ -28,47 +28,47 @@ pub struct DeadLetter {
 }
 
 impl SqsQueue {
-    pub(super) async fn remove(&self, queue: QueueName, ticket: &Ticket) -> Result<bool, PortError> {
-        let request = self.client.delete_message().queue_url(&self.lane(queue).url);
+    pub(super) async fn remove(&self, lane: Lane, ticket: &Ticket) -> Result<bool, PortError> {
+        let request = self.client.delete_message().queue_url(&self.lane(lane)?.url);
         match request.receipt_handle(&ticket.handle).send().await {
             Ok(_) => Ok(true),
             Err(e) if is_void(&e) => Ok(false),
-            Err(e) => Err(error::sdk(format_args!("cannot acknowledge on the {queue} queue"), e)),
+            Err(e) => Err(error::sdk(format_args!("cannot acknowledge on the {lane} queue"), e)),
         }
     }
 
     pub(super) async fn put_aside(
         &self,
-        queue: QueueName,
+        lane: Lane,
         ticket: &Ticket,
         reason: &str,
     ) -> Result<bool, PortError> {
-        let lane = self.lane(queue);
-        let dead_url = lane.dead_url(&self.client).await?;
-        // asks whether the receipt is good, and keeps others away meanwhile
-        let hide = self.client.change_message_visibility().queue_url(&lane.url);
+        let queue = self.lane(lane)?;
+        let dead_url = queue.dead_url(&self.client).await?;
+        // checks the receipt, and hides the message from others meanwhile
+        let hide = self.client.change_message_visibility().queue_url(&queue.url);
         match hide.receipt_handle(&ticket.handle).visibility_timeout(MOVE_S).send().await {
             Ok(_) => {}
             Err(e) if is_void(&e) => return Ok(false),
-            Err(e) => return Err(error::sdk(format_args!("cannot put aside on the {queue} queue"), e)),
+            Err(e) => return Err(error::sdk(format_args!("cannot put aside on the {lane} queue"), e)),
         }
         let letter = [Outgoing::new(&ticket.body, 0).because(reason)];
-        send_all(&self.client, queue, dead_url, &letter).await?;
-        self.remove(queue, ticket).await?;
+        send_all(&self.client, lane, dead_url, &letter).await?;
+        self.remove(lane, ticket).await?;
         Ok(true)
     }
 
-    async fn take_dead(&self, queue: QueueName, max: usize) -> Result<Vec<Message>, PortError> {
+    async fn take_dead(&self, lane: Lane, max: usize) -> Result<Vec<Message>, PortError> {
         let request = self
             .client
             .receive_message()
-            .queue_url(self.lane(queue).dead_url(&self.client).await?)
+            .queue_url(self.lane(lane)?.dead_url(&self.client).await?)
             .max_number_of_messages(max.min(RECEIVE_MAX) as i32)
             .visibility_timeout(MOVE_S)
             .wait_time_seconds(1)
             .message_attribute_names("All");
         let got = request.send().await;
-        let got = got.map_err(|e| error::sdk(format_args!("cannot read the dead letters of {queue}"), e))?;
+        let got = got.map_err(|e| error::sdk(format_args!("cannot read the dead letters of {lane}"), e))?;
         Ok(got.messages.unwrap_or_default())
     }
 
@@ -78,11 +78,11 @@ impl SqsQueue {
     /// # Errors
     /// `Environment` when the queue has no dead-letter queue; as the service says. What was
     /// not given back comes back within a minute.
-    pub async fn dead_letters(&self, queue: QueueName, max: usize) -> Result<Vec<DeadLetter>, PortError> {
+    pub async fn dead_letters(&self, lane: Lane, max: usize) -> Result<Vec<DeadLetter>, PortError> {
         let (mut found, mut seen) = (Vec::new(), HashMap::new());
         while found.len() < max {
             let before = found.len();
-            for message in self.take_dead(queue, max - before).await? {
+            for message in self.take_dead(lane, max - before).await? {
                 let letter = DeadLetter {
                     reason: reason_of(&message),
                     id: message.message_id.unwrap_or_default(),
@@ -98,12 +98,12 @@ impl SqsQueue {
                 break;
             }
         }
-        self.give_back(queue, seen.into_values().collect()).await?;
+        self.give_back(lane, seen.into_values().collect()).await?;
         Ok(found)
     }
 
-    async fn give_back(&self, queue: QueueName, receipts: Vec<String>) -> Result<(), PortError> {
-        let dead_url = self.lane(queue).dead_url(&self.client).await?;
+    async fn give_back(&self, lane: Lane, receipts: Vec<String>) -> Result<(), PortError> {
+        let dead_url = self.lane(lane)?.dead_url(&self.client).await?;
         for batch in receipts.chunks(RECEIVE_MAX) {
             let entries = (0..).zip(batch).map(|(number, receipt)| {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
@@ -114,7 +114,7 @@ impl SqsQueue {
             let request = self.client.change_message_visibility_batch().queue_url(dead_url);
             // one that is void by now is visible already
             let given = request.set_entries(Some(entries)).send().await;
-            given.map_err(|e| error::sdk(format_args!("cannot give back the dead letters of {queue}"), e))?;
+            given.map_err(|e| error::sdk(format_args!("cannot give back the dead letters of {lane}"), e))?;
         }
         Ok(())
     }
@@ -125,21 +125,21 @@ impl SqsQueue {
     /// # Errors
     /// `Environment` when the queue has no dead-letter queue; as the service says. What was
     /// not sent comes back to the dead letters within a minute.
-    pub async fn redrive(&self, queue: QueueName, max: usize) -> Result<usize, PortError> {
-        let lane = self.lane(queue);
-        let dead_url = lane.dead_url(&self.client).await?;
+    pub async fn redrive(&self, lane: Lane, max: usize) -> Result<usize, PortError> {
+        let queue = self.lane(lane)?;
+        let dead_url = queue.dead_url(&self.client).await?;
         let mut sent = 0;
         while sent < max {
-            let got = self.take_dead(queue, max - sent).await?;
+            let got = self.take_dead(lane, max - sent).await?;
             if got.is_empty() {
                 break;
             }
             for message in got {
                 let again = [Outgoing::new(message.body().unwrap_or_default(), 0)];
-                send_all(&self.client, queue, &lane.url, &again).await?;
+                send_all(&self.client, lane, &queue.url, &again).await?;
                 let gone = self.client.delete_message().queue_url(dead_url);
                 let gone = gone.set_receipt_handle(message.receipt_handle).send().await;
-                gone.map_err(|e| error::sdk(format_args!("cannot redrive the {queue} queue"), e))?;
+                gone.map_err(|e| error::sdk(format_args!("cannot redrive the {lane} queue"), e))?;
                 sent += 1;
             }
         }
@@ -149,30 +149,29 @@ impl SqsQueue {
 
 #[async_trait]
 impl DeadLetters for SqsQueue {
-    async fn list(&self, queue: QueueName, max: usize) -> Result<Vec<DeadMessage>, PortError> {
-        let letters = self.dead_letters(queue, max).await?;
-        let told = |DeadLetter { id, body, reason }: DeadLetter| DeadMessage { id, body, reason };
-        Ok(letters.into_iter().map(told).collect())
+    async fn list(&self, lane: Lane, max: usize) -> Result<Vec<DeadMessage>, PortError> {
+        let letters = self.dead_letters(lane, max).await?;
+        let message = |DeadLetter { id, body, reason }: DeadLetter| DeadMessage { id, body, reason };
+        Ok(letters.into_iter().map(message).collect())
     }
 
-    async fn redrive(&self, queue: QueueName, max: usize) -> Result<usize, PortError> {
-        SqsQueue::redrive(self, queue, max).await
+    async fn redrive(&self, lane: Lane, max: usize) -> Result<usize, PortError> {
+        SqsQueue::redrive(self, lane, max).await
     }
 
-    /// Removes what it can receive, so that it can say how many; what others are looking at
-    /// just now stays.
-    async fn purge(&self, queue: QueueName) -> Result<usize, PortError> {
-        let dead_url = self.lane(queue).dead_url(&self.client).await?;
+    /// Deletes what it can receive, so that it can count; messages that are being listed elsewhere stay.
+    async fn purge(&self, lane: Lane) -> Result<usize, PortError> {
+        let dead_url = self.lane(lane)?.dead_url(&self.client).await?;
         let mut removed = 0;
         loop {
-            let got = self.take_dead(queue, RECEIVE_MAX).await?;
+            let got = self.take_dead(lane, RECEIVE_MAX).await?;
             if got.is_empty() {
                 return Ok(removed);
             }
             for message in got {
                 let gone = self.client.delete_message().queue_url(dead_url);
                 let gone = gone.set_receipt_handle(message.receipt_handle).send().await;
-                gone.map_err(|e| error::sdk(format_args!("cannot purge the {queue} queue"), e))?;
+                gone.map_err(|e| error::sdk(format_args!("cannot purge the {lane} queue"), e))?;
                 removed += 1;
             }
         }

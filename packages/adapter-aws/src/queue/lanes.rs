@@ -1,6 +1,6 @@
-//! The queues by name, each with its dead-letter queue.
+//! The queues by lane, each with its dead-letter queue.
 
-use segue_ports::{PortError, PortErrorKind, QueueName};
+use segue_ports::{Lane, PortError, PortErrorKind, Resource};
 use tokio::sync::OnceCell;
 
 use aws_sdk_sqs::Client;
@@ -8,28 +8,75 @@ use aws_sdk_sqs::types::QueueAttributeName;
 
 use crate::error::{self, odd, say};
 
-/// A URL for each queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The URL of each lane's queue.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lanes {
     /// Jobs to plan.
-    pub chunk: String,
-    /// Tasks to do.
-    pub map: String,
-    /// Jobs to join.
-    pub reassemble: String,
+    pub plan: String,
+    /// Tasks that need processor cores alone.
+    pub task_cpu: String,
+    /// Tasks that need a graphics processor; absent where they are sent to `task_cpu`.
+    pub task_gpu: Option<String>,
+    /// Tasks that need the network beyond the store.
+    pub task_net: Option<String>,
+    /// Outputs to assemble.
+    pub assemble: String,
+    /// Notices of sources that arrived, and sources to fetch.
+    pub ingest: Option<String>,
+    /// Callbacks and events to deliver.
+    pub notify: Option<String>,
+    /// Study material to make.
+    pub study: Option<String>,
 }
 
-/// One queue.
+impl Lanes {
+    /// The variable that names the queue of a lane.
+    pub fn variable(lane: Lane) -> &'static str {
+        match lane {
+            Lane::Plan => "CHUNKING_QUEUE_URL",
+            Lane::Task(Resource::Cpu) => "MAP_QUEUE_URL",
+            Lane::Task(Resource::Gpu) => "MAP_GPU_QUEUE_URL",
+            Lane::Task(Resource::Net) => "NET_QUEUE_URL",
+            Lane::Assemble => "REASSEMBLY_QUEUE_URL",
+            Lane::Ingest => "INGEST_QUEUE_URL",
+            Lane::Notify => "NOTIFY_QUEUE_URL",
+            Lane::Study => "STUDY_QUEUE_URL",
+        }
+    }
+
+    /// The queue that a lane has to itself.
+    pub fn own(&self, lane: Lane) -> Option<&str> {
+        match lane {
+            Lane::Plan => Some(&self.plan),
+            Lane::Task(Resource::Cpu) => Some(&self.task_cpu),
+            Lane::Task(Resource::Gpu) => self.task_gpu.as_deref(),
+            Lane::Task(Resource::Net) => self.task_net.as_deref(),
+            Lane::Assemble => Some(&self.assemble),
+            Lane::Ingest => self.ingest.as_deref(),
+            Lane::Notify => self.notify.as_deref(),
+            Lane::Study => self.study.as_deref(),
+        }
+    }
+
+    /// The queue that messages of a lane are sent to and received from: its own, and for tasks that need a
+    /// graphics processor otherwise that of the other tasks.
+    pub fn url(&self, lane: Lane) -> Option<&str> {
+        let fallback = (lane == Lane::Task(Resource::Gpu)).then_some(self.task_cpu.as_str());
+        self.own(lane).or(fallback)
+    }
+}
+
+/// The queue of one lane.
 #[derive(Debug)]
-pub struct Lane {
-    pub name: QueueName,
+pub struct LaneQueue {
+    pub lane: Lane,
     pub url: String,
     dead_url: OnceCell<String>,
 }
 
-impl Lane {
-    pub fn new(name: QueueName, url: String) -> Lane {
-        Lane { name, url, dead_url: OnceCell::new() }
+impl LaneQueue {
+    pub fn new(lane: Lane, url: &str) -> LaneQueue {
+        LaneQueue { lane, url: url.to_owned(), dead_url: OnceCell::new() }
     }
 
     /// URL of the dead-letter queue, as the queue's own redrive policy names it.
@@ -41,21 +88,21 @@ impl Lane {
     }
 
     async fn find_dead_url(&self, client: &Client) -> Result<String, PortError> {
-        let name = self.name;
+        let lane = self.lane;
         let asked = client
             .get_queue_attributes()
             .queue_url(&self.url)
             .attribute_names(QueueAttributeName::RedrivePolicy)
             .send()
             .await
-            .map_err(|e| error::sdk(format_args!("cannot ask for the policy of the {name} queue"), e))?;
+            .map_err(|e| error::sdk(format_args!("cannot read the redrive policy of the {lane} queue"), e))?;
         let policy = asked.attributes().and_then(|all| all.get(&QueueAttributeName::RedrivePolicy));
         let Some(policy) = policy else {
-            let message = format_args!("the {name} queue has no dead-letter queue, give it a redrive policy");
+            let message = format_args!("the {lane} queue has no dead-letter queue, give it a redrive policy");
             return Err(say(PortErrorKind::Environment, message));
         };
         let (account, dead) = target_of(policy)
-            .ok_or_else(|| odd(&format!("the redrive policy of the {name} queue"), policy))?;
+            .ok_or_else(|| odd(&format!("the redrive policy of the {lane} queue"), policy))?;
         let found = client.get_queue_url().queue_name(&dead).queue_owner_aws_account_id(account);
         let found = found.send().await;
         let found = found.map_err(|e| error::sdk(format_args!("cannot find dead-letter queue {dead}"), e))?;

@@ -1,15 +1,15 @@
-//! Receipts: what SQS calls the receipt, and what it will not tell again.
+//! Receipts: SQS's own handle, with what is needed later and cannot be read from SQS again.
 
-use segue_ports::{QueueName, Receipt};
+use segue_ports::{Lane, Receipt};
 use serde::{Deserialize, Serialize};
 
-/// One delivery. SQS can put a message aside only by way of its body, and holds it hidden
-/// for 12 hours at most: both travel in the receipt, so that any process can act on it.
+/// One delivery. A message is put aside by sending its body again, and SQS hides it for 12 hours at
+/// most: body and time are in the receipt, so that any process can act on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ticket {
-    /// The queue that it came from.
-    pub queue: String,
+    /// The lane that it came from.
+    pub lane: String,
     /// SQS's own receipt.
     pub handle: String,
     /// When it was received, milliseconds since 1970 by this machine.
@@ -23,29 +23,33 @@ impl Ticket {
         Receipt(serde_json::to_string(self).expect("a struct of texts and numbers"))
     }
 
-    /// The delivery, or `None` for what is no receipt of this queue.
-    pub fn read(queue: QueueName, receipt: &Receipt) -> Option<Ticket> {
+    /// The delivery, or `None` for a text that is not a receipt of this lane.
+    pub fn read(lane: Lane, receipt: &Receipt) -> Option<Ticket> {
         let ticket: Ticket = serde_json::from_str(&receipt.0).ok()?;
-        (ticket.queue == queue.as_str()).then_some(ticket)
+        (ticket.lane == lane.as_str()).then_some(ticket)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use segue_ports::Resource;
+
     use super::*;
 
+    const CPU: Lane = Lane::Task(Resource::Cpu);
+
     #[test]
-    fn a_receipt_is_of_its_queue_and_no_text_is_one() {
+    fn a_receipt_is_of_its_lane_and_no_other_text_is_one() {
         let ticket = Ticket {
-            queue: QueueName::Map.to_string(),
+            lane: CPU.to_string(),
             handle: "AQEB/+=".into(),
             received_ms: 1,
             body: "\"ü\n".into(),
         };
-        assert_eq!(Ticket::read(QueueName::Map, &ticket.write()), Some(ticket.clone()));
-        assert_eq!(Ticket::read(QueueName::Chunk, &ticket.write()), None);
+        assert_eq!(Ticket::read(CPU, &ticket.write()), Some(ticket.clone()));
+        assert_eq!(Ticket::read(Lane::Plan, &ticket.write()), None);
         for text in ["", "1-0", "{}", "null", "' OR 1=1 --"] {
-            assert_eq!(Ticket::read(QueueName::Map, &Receipt(text.into())), None);
+            assert_eq!(Ticket::read(CPU, &Receipt(text.into())), None);
         }
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, SendMessageBatchRequestEntry};
-use segue_ports::{PortError, PortErrorKind, QueueName};
+use segue_ports::{Lane, PortError, PortErrorKind};
 
-use super::Lane;
+use super::LaneQueue;
 use crate::error::{self, back_off, say};
 
 /// Most messages of one request.
@@ -110,7 +110,7 @@ fn batches(all: &[Outgoing]) -> Vec<&[Outgoing]> {
 /// have been sent.
 pub async fn send_all(
     client: &Client,
-    lane: QueueName,
+    lane: Lane,
     url: &str,
     all: &[Outgoing],
 ) -> Result<(), PortError> {
@@ -135,7 +135,7 @@ pub async fn send_all(
 /// Sends those of a batch that are in `which` and says which of them were not taken.
 async fn send_batch(
     client: &Client,
-    lane: QueueName,
+    lane: Lane,
     url: &str,
     batch: &[Outgoing],
     which: &[usize],
@@ -158,16 +158,16 @@ async fn send_batch(
     Ok(again)
 }
 
-impl Lane {
-    /// Sends a message on whose delay is not over, and forgets this delivery of it. A crash
-    /// in between leaves it twice.
+impl LaneQueue {
+    /// Sends a message whose delay is not over again, with the rest of its delay, and deletes this delivery. A
+    /// crash in between leaves it twice.
     pub(super) async fn delay_on(&self, client: &Client, message: &Message) -> Result<(), PortError> {
         let (body, handle) =
             (message.body().unwrap_or_default(), message.receipt_handle().unwrap_or_default());
         let on = [Outgoing::new(body, still_s(message))];
-        send_all(client, self.name, &self.url, &on).await?;
+        send_all(client, self.lane, &self.url, &on).await?;
         let gone = client.delete_message().queue_url(&self.url).receipt_handle(handle).send().await;
-        gone.map(drop).map_err(|e| error::sdk(format_args!("cannot delay on the {} queue", self.name), e))
+        gone.map(drop).map_err(|e| error::sdk(format_args!("cannot delay a message on the {} queue", self.lane), e))
     }
 }
 

@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn each_area_has_its_bucket() {
         let buckets = Buckets { input: "in".into(), output: "out".into() };
-        let keys = ["input/j/source.mp4", "segments/j/a", "work/j/t/1/a", "jobs/j/a"];
+        let keys = ["input/j/source.mp4", "segments/j/video/1/a", "work/j/video/t/1/a", "jobs/j/a"];
         let found = keys.map(|key| buckets.of(&key.parse().unwrap()).to_owned());
         assert_eq!(found, ["in", "in", "out", "out"]);
     }

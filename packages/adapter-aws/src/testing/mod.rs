@@ -12,4 +12,4 @@ mod emulator;
 mod provision;
 
 pub use emulator::{Emulator, Kind, emulator};
-pub use provision::{Provisioned, provision};
+pub use provision::{Provisioned, provision, provision_lanes};

@@ -1,17 +1,17 @@
 //! Buckets, tables and queues as a deployment has them.
 
-use std::time::Duration;
-
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
+    ProjectionType, ScalarAttributeType,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
+use segue_domain::TaskKind;
+use segue_ports::{Lane, Resource};
 
 use crate::backend::{AwsBackend, loader, s3};
-use crate::ledger::{INDEX_BY_STATE, Tables};
+use crate::ledger::{INDEX_BY_OPEN, INDEX_BY_STATE, Tables};
 use crate::queue::Lanes;
 use crate::settings::AwsSettings;
 use crate::store::Buckets;
@@ -42,20 +42,22 @@ impl Provisioned {
     /// The environment of a program that works on it.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let s = &self.settings;
-        vec![
+        let queues = Lane::ALL.into_iter().filter_map(|lane| {
+            s.queues.own(lane).map(|url| (Lanes::variable(lane), url.to_owned()))
+        });
+        let mut environment = vec![
             ("INPUT_BUCKET_NAME", s.buckets.input.clone()),
             ("OUTPUT_BUCKET_NAME", s.buckets.output.clone()),
             ("JOBS_TABLE_NAME", s.tables.jobs.clone()),
             ("SEGMENT_COMPLETIONS_TABLE_NAME", s.tables.completions.clone()),
             ("REASSEMBLY_TRIGGERED_TABLE_NAME", s.tables.leases.clone()),
-            ("CHUNKING_QUEUE_URL", s.queues.chunk.clone()),
-            ("MAP_QUEUE_URL", s.queues.map.clone()),
-            ("REASSEMBLY_QUEUE_URL", s.queues.reassemble.clone()),
             ("AWS_REGION", s.region.clone()),
             ("AWS_ENDPOINT_URL", s.endpoint_url.clone().unwrap_or_default()),
             ("AWS_ACCESS_KEY_ID", CREDENTIALS.0.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", CREDENTIALS.1.to_owned()),
-        ]
+        ];
+        environment.extend(queues);
+        environment
     }
 }
 
@@ -66,11 +68,20 @@ const CREDENTIALS: (&str, &str) = ("test", "test");
 /// ledger; this is for messages that end their receivers before they can count.
 const RECEIVES_MAX: &str = "100";
 
-/// Makes buckets, tables and queues of names that were never used before.
+/// Creates buckets, tables and the queues that a deployment has to have, under names that were never used
+/// before.
 ///
 /// # Panics
-/// When the emulator does not make them.
+/// When the emulator does not create them.
 pub async fn provision(endpoint: &str) -> Provisioned {
+    provision_lanes(endpoint, &[]).await
+}
+
+/// The same with queues for those lanes as well.
+///
+/// # Panics
+/// When the emulator does not create them.
+pub async fn provision_lanes(endpoint: &str, more: &[Lane]) -> Provisioned {
     let name = format!("segue-{}", uuid::Uuid::new_v4().simple());
     let mut settings = AwsSettings {
         buckets: Buckets { input: format!("{name}-in"), output: format!("{name}-out") },
@@ -79,22 +90,27 @@ pub async fn provision(endpoint: &str) -> Provisioned {
             completions: format!("{name}-completions"),
             leases: format!("{name}-leases"),
         },
-        queues: Lanes { chunk: String::new(), map: String::new(), reassemble: String::new() },
-        ingest_queue: None,
-        gpu: None,
+        queues: Lanes::default(),
+        gpu_tasks: vec![TaskKind::Transcribe],
         region: "us-east-1".to_owned(),
         endpoint_url: Some(endpoint.to_owned()),
         segment_duration: None,
-        keep_ended: Duration::from_secs(90 * 24 * 3600),
     };
     let config = config(&settings).await;
     buckets(&settings, &config).await;
     tables(&settings.tables, &config).await;
     let sqs = aws_sdk_sqs::Client::new(&config);
+    let own = async |lane: Lane| queue(&sqs, &format!("{name}-{lane}")).await;
+    let asked = async |lane: Lane| if more.contains(&lane) { Some(own(lane).await) } else { None };
     settings.queues = Lanes {
-        chunk: queue(&sqs, &format!("{name}-chunk")).await,
-        map: queue(&sqs, &format!("{name}-map")).await,
-        reassemble: queue(&sqs, &format!("{name}-reassemble")).await,
+        plan: own(Lane::Plan).await,
+        task_cpu: own(Lane::Task(Resource::Cpu)).await,
+        task_gpu: asked(Lane::Task(Resource::Gpu)).await,
+        task_net: asked(Lane::Task(Resource::Net)).await,
+        assemble: own(Lane::Assemble).await,
+        ingest: asked(Lane::Ingest).await,
+        notify: asked(Lane::Notify).await,
+        study: asked(Lane::Study).await,
     };
     Provisioned { settings }
 }
@@ -147,20 +163,25 @@ fn key(names: &[&str]) -> Vec<KeySchemaElement> {
 async fn tables(tables: &Tables, config: &SdkConfig) {
     use ScalarAttributeType::{N, S};
     let client = aws_sdk_dynamodb::Client::new(config);
-    let by_state = GlobalSecondaryIndex::builder()
-        .index_name(INDEX_BY_STATE)
-        .set_key_schema(Some(key(&["state", "state_since_ms"])))
-        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
-        .build()
-        .expect("an index");
+    let index = |name, keys: &[&str]| {
+        GlobalSecondaryIndex::builder()
+            .index_name(name)
+            .set_key_schema(Some(key(keys)))
+            .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+            .build()
+            .expect("an index")
+    };
     let jobs = client
         .create_table()
         .table_name(&tables.jobs)
         .attribute_definitions(attribute("job_id", S))
         .attribute_definitions(attribute("state", S))
         .attribute_definitions(attribute("state_since_ms", N))
+        .attribute_definitions(attribute("open", S))
+        .attribute_definitions(attribute("open_since_ms", N))
         .set_key_schema(Some(key(&["job_id"])))
-        .global_secondary_indexes(by_state);
+        .global_secondary_indexes(index(INDEX_BY_STATE, &["state", "state_since_ms"]))
+        .global_secondary_indexes(index(INDEX_BY_OPEN, &["open", "open_since_ms"]));
     jobs.billing_mode(BillingMode::PayPerRequest).send().await.expect("a table is made");
     for (table, range) in [(&tables.completions, "item"), (&tables.leases, "lease")] {
         let made = client
@@ -171,10 +192,5 @@ async fn tables(tables: &Tables, config: &SdkConfig) {
             .set_key_schema(Some(key(&["job", range])))
             .billing_mode(BillingMode::PayPerRequest);
         made.send().await.expect("a table is made");
-    }
-    for table in [&tables.jobs, &tables.completions] {
-        let expiry = TimeToLiveSpecification::builder().attribute_name("expires_at_s").enabled(true).build();
-        let set = client.update_time_to_live().table_name(table);
-        set.time_to_live_specification(expiry.expect("a time")).send().await.expect("items expire");
     }
 }

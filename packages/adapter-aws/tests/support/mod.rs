@@ -1,4 +1,4 @@
-//! A line between the adapter and the emulator on which things go wrong.
+//! What the tests share: jobs and tasks, and a connection to the emulator on which requests fail.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
 use std::collections::BTreeMap;
@@ -8,18 +8,83 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use segue_adapter_aws::AwsBackend;
-use segue_adapter_aws::testing::{Provisioned, emulator, provision};
+use segue_adapter_aws::testing::{Provisioned, emulator, provision_lanes};
+use segue_domain::{Completion, JobRecord, NewOutput, OutputId, OutputRef, PlanHash, SealedPlan, TaskId, TaskKind};
 use segue_ports::conformance::Capabilities;
 use segue_ports::conformance::links::{Answer, Client};
+use segue_ports::{Acquired, JobChange, Lane, Lease, LeaseName, Ledger, NewJob};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the suite of the queue has to know: SQS counts in whole seconds.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A job with the outputs `video` and, optional, `quiz`.
+pub fn job(id: &str) -> NewJob {
+    let output = |id: &str, required| NewOutput {
+        id: id.parse().unwrap(),
+        kind: id.to_owned(),
+        needs: vec![],
+        required,
+        priority: 0,
+        spec: "s".into(),
+    };
+    NewJob {
+        id: id.parse().unwrap(),
+        asset: id.parse().unwrap(),
+        source_key: format!("input/{id}/source.mp4"),
+        recipe: "{}".into(),
+        outputs: vec![output("video", true), output("quiz", false)],
+        awaiting: None,
+    }
+}
+
+pub fn video() -> OutputId {
+    "video".parse().unwrap()
+}
+
+pub fn task(n: u32) -> TaskId {
+    TaskId::of(TaskKind::Digest, n)
+}
+
+pub fn seal(tasks: u64) -> JobChange {
+    let plan = SealedPlan { hash: PlanHash("h".into()), key: "segments/j/1/plan.json".into(), tasks };
+    JobChange::Seal(vec![(video(), plan)])
+}
+
+/// A new job whose output `video` is sealed with so many tasks.
+pub async fn sealed(ledger: &impl Ledger, id: &str, tasks: u64) -> JobRecord {
+    let job = ledger.create_job(job(id)).await.unwrap().job;
+    ledger.change(&job.id, seal(tasks), None).await.unwrap().expect("it is sealed")
+}
+
+pub async fn acquire(ledger: &impl Ledger, name: &LeaseName) -> Lease {
+    match ledger.acquire(name, &"a".parse().unwrap(), HOUR).await.unwrap() {
+        Acquired::Held(lease) => lease,
+        Acquired::Busy(left) => panic!("{} is busy for {left:?}", name.as_str()),
+    }
+}
+
+pub async fn acquire_task(ledger: &impl Ledger, output: &OutputRef, n: u32) -> Lease {
+    acquire(ledger, &LeaseName::task(&output.job, &output.output, &task(n))).await
+}
+
+pub fn completion(output: &OutputRef, n: u32, lease: &Lease, facts: &str) -> Completion {
+    Completion {
+        version: 1,
+        output: output.clone(),
+        task: task(n),
+        term: lease.term,
+        files: vec![],
+        facts: facts.into(),
+    }
+}
+
+/// Limits of the queue for its suite: SQS counts in whole seconds.
 pub fn queue_caps() -> Capabilities {
     let exact = emulator().is_ministack();
     Capabilities {
         short: Duration::from_secs(if exact { 2 } else { 3 }),
-        // another one notices within a second that a message is visible again
+        // others notice within a second that a message is visible again
         settle: Duration::from_millis(if exact { 500 } else { 1500 }),
         tells_void_receipts: exact,
         ..Capabilities::default()
@@ -122,7 +187,12 @@ impl Line {
 
 /// A deployment, and a backend that reaches it over such a line.
 pub async fn over(plan: Plan) -> (Provisioned, AwsBackend, Line) {
-    let mut deployment = provision(emulator().endpoint()).await;
+    over_lanes(plan, &[]).await
+}
+
+/// The same with queues for those lanes as well.
+pub async fn over_lanes(plan: Plan, lanes: &[Lane]) -> (Provisioned, AwsBackend, Line) {
+    let mut deployment = provision_lanes(emulator().endpoint(), lanes).await;
     let line = Line::to(emulator().endpoint(), plan).await;
     let direct = deployment.clone();
     deployment.settings.endpoint_url = Some(line.endpoint.clone());

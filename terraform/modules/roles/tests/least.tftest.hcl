@@ -99,8 +99,8 @@ run "each_program_its_own" {
     condition = toset([
       for program, policy in output.policies : program
       if length([for s in policy.Statement : s if contains(s.Action, "dynamodb:DeleteItem") || contains(s.Action, "dynamodb:BatchWriteItem")]) > 0
-    ]) == toset(["operator"])
-    error_message = "only a person deletes jobs"
+    ]) == toset(["operator", "sweeper"])
+    error_message = "who deletes jobs"
   }
 
   assert {
@@ -118,10 +118,27 @@ run "each_program_its_own" {
     error_message = "who receives from where"
   }
 
-  # the function sees no media and no lease
+  # the function sees no media and no lease, and writes counters without reading completions
   assert {
-    condition     = !strcontains(aws_iam_role_policy.ingest.policy, "segment-completions") && !strcontains(aws_iam_role_policy.ingest.policy, "reassembly-triggered") && !strcontains(aws_iam_role_policy.ingest.policy, "arn:aws:s3:::out")
+    condition     = !strcontains(aws_iam_role_policy.ingest.policy, "reassembly-triggered") && !strcontains(aws_iam_role_policy.ingest.policy, "arn:aws:s3:::out")
     error_message = "the function may too much"
+  }
+
+  assert {
+    condition     = [for s in jsondecode(aws_iam_role_policy.ingest.policy).Statement : s.Action if s.Sid == "Completions"] == [["dynamodb:PutItem"]]
+    error_message = "the function may do more to completions than create counters"
+  }
+
+  # the sweeper finds jobs in the index of open jobs, a person by their state
+  assert {
+    condition = {
+      for program, policy in output.policies : program => flatten([for s in policy.Statement : s.Resource if s.Sid == "JobsByIndex"])
+      if length([for s in policy.Statement : s if s.Sid == "JobsByIndex"]) > 0
+      } == {
+      sweeper  = ["arn:aws:dynamodb:eu-central-1:111122223333:table/segue-jobs/index/by-open"]
+      operator = ["arn:aws:dynamodb:eu-central-1:111122223333:table/segue-jobs/index/by-state"]
+    }
+    error_message = "who lists jobs"
   }
 
   # the key opens nothing but through the three services
@@ -132,6 +149,49 @@ run "each_program_its_own" {
       ])
     ])
     error_message = "the key is open"
+  }
+}
+
+# Lanes that a deployment asks for.
+run "further_lanes" {
+  command = plan
+
+  variables {
+    queue_arns = {
+      chunking   = "arn:aws:sqs:eu-central-1:111122223333:segue-chunking"
+      map        = "arn:aws:sqs:eu-central-1:111122223333:segue-map"
+      reassembly = "arn:aws:sqs:eu-central-1:111122223333:segue-reassembly"
+      net        = "arn:aws:sqs:eu-central-1:111122223333:segue-net"
+      notify     = "arn:aws:sqs:eu-central-1:111122223333:segue-notify"
+      study      = "arn:aws:sqs:eu-central-1:111122223333:segue-study"
+    }
+    dead_queue_arns = {
+      chunking   = "arn:aws:sqs:eu-central-1:111122223333:segue-chunking-dead"
+      map        = "arn:aws:sqs:eu-central-1:111122223333:segue-map-dead"
+      reassembly = "arn:aws:sqs:eu-central-1:111122223333:segue-reassembly-dead"
+      net        = "arn:aws:sqs:eu-central-1:111122223333:segue-net-dead"
+      notify     = "arn:aws:sqs:eu-central-1:111122223333:segue-notify-dead"
+      study      = "arn:aws:sqs:eu-central-1:111122223333:segue-study-dead"
+    }
+  }
+
+  assert {
+    condition     = flatten([for s in output.policies.worker.Statement : s.Resource if s.Sid == "Receive"]) == ["arn:aws:sqs:eu-central-1:111122223333:segue-map", "arn:aws:sqs:eu-central-1:111122223333:segue-net"]
+    error_message = "workers receive the tasks that need the network"
+  }
+
+  assert {
+    condition = {
+      for lane in ["net", "notify", "study"] : lane => toset([
+        for program, policy in output.policies : program
+        if contains(flatten([for s in policy.Statement : s.Resource if s.Sid == "Send"]), "arn:aws:sqs:eu-central-1:111122223333:segue-${lane}")
+      ])
+      } == {
+      net    = toset(["chunker", "worker", "gpu-worker", "sweeper", "operator"])
+      notify = toset(["chunker", "worker", "gpu-worker", "reassembler", "sweeper", "operator"])
+      study  = toset(["chunker", "reassembler", "sweeper", "operator"])
+    }
+    error_message = "who sends to further lanes"
   }
 }
 
