@@ -3,7 +3,7 @@
 #
 #   docker build -f infra/cpu.Dockerfile -t segue:1.0.0 .
 #
-# Runs as nobody in particular, writes to /scratch alone (docker run --read-only), and holds
+# Runs as an unprivileged user, writes to /scratch alone (docker run --read-only), and holds
 # the speech models that MODELS names, so that a worker that starts fetches nothing.
 
 FROM rust:1.95-trixie AS build

@@ -16,7 +16,7 @@ locals {
   input_bucket  = coalesce(var.input_bucket, "${var.name}-input-${local.account}")
   output_bucket = coalesce(var.output_bucket, "${var.name}-output-${local.account}")
 
-  # by way of which S3 tells of uploads
+  # how S3 notifies of uploads
   by_queue  = var.uploads == "queue"
   by_lambda = contains(["lambda", "queue-lambda"], var.uploads)
 
@@ -48,7 +48,7 @@ locals {
     { for lane in var.more_lanes : "${upper(lane)}_QUEUE_URL" => module.queues.urls[lane] },
     var.recipe == null ? {} : { SEGUE_RECIPE = var.recipe },
   )
-  # a function is told its region, and may not be told it again
+  # Lambda sets a function's region itself, and refuses a variable of that name
   worker_environment = merge(local.environment, { AWS_REGION = local.region })
 }
 

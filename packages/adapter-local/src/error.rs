@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use rusqlite::ErrorCode;
+use segue_domain::DomainError;
 use segue_ports::{PortError, PortErrorKind};
 
 /// An error of the caller or of what is stored, with no other behind it.
@@ -16,6 +17,17 @@ pub fn odd(what: &str, error: impl Display) -> PortError {
         PortErrorKind::Corrupt,
         format_args!("the state database holds {what} that cannot be read ({error}); {REMEDY}"),
     )
+}
+
+/// A document in the database that this build cannot read: of a newer build, or corrupt.
+pub fn document(what: &str, error: DomainError) -> PortError {
+    match error {
+        DomainError::Version { .. } => PortError::document(
+            format_args!("the state database holds {what} of a newer segue, use that one"),
+            error,
+        ),
+        _ => odd(what, error),
+    }
 }
 
 /// What helps when the database cannot be trusted any more.

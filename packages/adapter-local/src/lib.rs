@@ -1,7 +1,7 @@
 //! The embedded adapter: SQLite for queue and ledger, beside the folder store for media.
 //!
 //! ```text
-//! STATE/segue.db        jobs, completions, leases, messages
+//! STATE/segue.db        jobs, completions, leases, outbox, messages
 //! STATE/media/          the media store, see segue-adapter-folder
 //! STATE/alive/ID        locked as long as process ID lives
 //! STATE/open.lock       one process opens at a time

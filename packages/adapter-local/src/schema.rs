@@ -1,9 +1,8 @@
 //! The tables, and how the database is opened.
 //!
-//! `synchronous = FULL`: a killed process loses nothing at NORMAL either, for the system
-//! has the log; a power cut does. Then the ledger would go back behind what the media
-//! folder shows: a manifest forgotten whose files have their public names already, a term
-//! given twice. One flush per commit is a small price beside any piece of media work.
+//! `synchronous = FULL`: with NORMAL a power cut loses the last transactions. The ledger would then be
+//! behind the media folder: an index is forgotten whose files have their public names already, or a term
+//! is given twice. One flush per commit costs little beside any piece of media work.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use crate::db::writing;
 use crate::error::{self, REMEDY, say};
 
 /// Version of the tables that this build reads and writes.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// `SEGU`: a database of ours, and not some other file of that name.
 const APPLICATION_ID: i64 = 0x5345_4755;
@@ -23,34 +22,50 @@ const APPLICATION_ID: i64 = 0x5345_4755;
 /// How long another process may hold the write lock before a call gives up.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Terms must grow after a job was deleted: its leases stay, without a holder. The owner
-/// is the process behind the holder, by its file in `alive/`.
+/// A job is its document; `state`, `open` and `updated_at_ms` repeat what listings select by. Terms must
+/// grow after a job was deleted: its leases stay, without a holder. The owner is the process behind the
+/// holder, by its file in `alive/`. A queue is the name of a lane.
 const TABLES: &str = "
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY NOT NULL,
     epoch TEXT NOT NULL,
     state TEXT NOT NULL,
-    source_key TEXT NOT NULL,
-    recipe TEXT NOT NULL,
-    plan TEXT,
-    completed_tasks INTEGER NOT NULL DEFAULT 0,
-    manifest_key TEXT,
-    failure TEXT,
-    created_at_ms INTEGER NOT NULL,
-    updated_at_ms INTEGER NOT NULL
+    open INTEGER NOT NULL,
+    updated_at_ms INTEGER NOT NULL,
+    document TEXT NOT NULL
 ) STRICT;
-CREATE TABLE completions (
+CREATE INDEX open_jobs ON jobs (id, updated_at_ms) WHERE open = 1;
+CREATE TABLE counters (
     job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    epoch TEXT NOT NULL,
+    output TEXT NOT NULL,
+    completed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (job, epoch, output)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE completions (
+    job TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    output TEXT NOT NULL,
     task TEXT NOT NULL,
     document TEXT NOT NULL,
-    PRIMARY KEY (job, task)
+    PRIMARY KEY (job, epoch, output, task),
+    FOREIGN KEY (job, epoch, output) REFERENCES counters (job, epoch, output) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE failures (
-    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    job TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    output TEXT NOT NULL,
     task TEXT NOT NULL,
     count INTEGER NOT NULL,
-    PRIMARY KEY (job, task)
+    PRIMARY KEY (job, epoch, output, task),
+    FOREIGN KEY (job, epoch, output) REFERENCES counters (job, epoch, output) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY NOT NULL,
+    id TEXT UNIQUE NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
 CREATE TABLE leases (
     name TEXT PRIMARY KEY NOT NULL,
     term INTEGER NOT NULL,
@@ -80,10 +95,7 @@ CREATE TABLE dead_letters (
 CREATE INDEX dead_letters_by_queue ON dead_letters (queue, id);
 ";
 
-/// From version 1. A job that is there had no epoch; one that is made later has another.
-const EPOCHS: &str = "ALTER TABLE jobs ADD COLUMN epoch TEXT NOT NULL DEFAULT 'first'";
-
-/// Opens the database, makes the tables where there are none, and looks for damage.
+/// Opens the database, creates the tables where there are none, and checks for damage.
 pub fn open(path: &Path) -> Result<Connection, PortError> {
     let named = |e: PortError| PortError { message: format!("{}: {}", path.display(), e.message), ..e };
     open_at(path).map_err(named)
@@ -100,7 +112,7 @@ fn open_at(path: &Path) -> Result<Connection, PortError> {
     connection.pragma_update(None, "journal_mode", "WAL").map_err(error::sql)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(error::sql)?;
     connection.pragma_update(None, "foreign_keys", "ON").map_err(error::sql)?;
-    writing(&mut connection, migrate)?;
+    writing(&mut connection, create_tables)?;
     let verdict: String =
         connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(error::sql)?;
     if verdict != "ok" {
@@ -114,7 +126,7 @@ fn pragma(connection: &Connection, name: &str) -> Result<i64, PortError> {
     connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).map_err(error::sql)
 }
 
-/// Nothing is changed in a database that is not ours or that is newer.
+/// Nothing is changed in a database of another program, or of another version of the tables.
 fn refuse_foreign(connection: &Connection) -> Result<(), PortError> {
     let found = pragma(connection, "user_version")?;
     let tables: i64 = connection
@@ -135,17 +147,24 @@ fn refuse_foreign(connection: &Connection) -> Result<(), PortError> {
             ),
         ));
     }
+    if tables > 0 && found < SCHEMA_VERSION {
+        return Err(say(
+            PortErrorKind::Corrupt,
+            format_args!(
+                "written by an older segue (schema {found}, this build needs {SCHEMA_VERSION}) and not \
+                 converted; {REMEDY}"
+            ),
+        ));
+    }
     Ok(())
 }
 
-fn migrate(transaction: &Transaction<'_>) -> Result<(), PortError> {
+fn create_tables(transaction: &Transaction<'_>) -> Result<(), PortError> {
     // another process may have been faster
-    let steps = match pragma(transaction, "user_version")? {
-        SCHEMA_VERSION => return Ok(()),
-        1 => EPOCHS,
-        _ => TABLES,
-    };
-    transaction.execute_batch(steps).map_err(error::sql)?;
+    if pragma(transaction, "user_version")? == SCHEMA_VERSION {
+        return Ok(());
+    }
+    transaction.execute_batch(TABLES).map_err(error::sql)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(error::sql)?;
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(error::sql)
 }

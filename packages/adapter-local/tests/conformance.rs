@@ -18,6 +18,7 @@ fn caps() -> Capabilities {
     Capabilities {
         short: Duration::from_millis(600),
         settle: Duration::from_millis(100),
+        clauses_at_once: 4,
         ..Capabilities::default()
     }
 }

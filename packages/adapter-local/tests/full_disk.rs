@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use segue_adapter_local::LocalBackend;
-use segue_domain::Key;
+use segue_domain::{Key, Term};
 use segue_ports::{FileUse, MediaStore, PortErrorKind, PutOptions, Lane, Resource, WorkQueue};
 
 const TOO_MUCH: usize = 4 << 20;
+
+fn segment(name: &str) -> Key {
+    Key::segment(&"j".parse().unwrap(), &"video".parse().unwrap(), Term(1), name).unwrap()
+}
 
 #[tokio::test]
 #[ignore = "needs a small disk, see above"]
@@ -17,7 +21,7 @@ async fn a_full_disk_is_said_and_survived() {
     let folder = tempfile::tempdir_in(disk).unwrap();
     let backend = LocalBackend::open(folder.path()).unwrap();
     let (store, queue) = (&backend.store, &backend.queue);
-    let key = Key::segment(&"j".parse().unwrap(), "big.bin").unwrap();
+    let key = segment("big.bin");
 
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("big");
@@ -35,7 +39,7 @@ async fn a_full_disk_is_said_and_survived() {
     let temps = std::fs::read_dir(store.root().join(".tmp").join(backend.holder().as_str())).unwrap();
     assert_eq!(temps.count(), 0, "the disk is kept full");
 
-    let ballast = Key::segment(&"j".parse().unwrap(), "ballast.bin").unwrap();
+    let ballast = segment("ballast.bin");
     store.put_bytes(&ballast, vec![7; 1 << 20].into(), &options).await.unwrap();
     let body = ["x".repeat(100_000)];
     let mut sent = 0;
@@ -52,6 +56,6 @@ async fn a_full_disk_is_said_and_survived() {
     store.delete(&ballast).await.unwrap();
     queue.send(Lane::Task(Resource::Cpu), &body, Duration::ZERO).await.unwrap();
     assert_eq!(queue.depth(Lane::Task(Resource::Cpu)).await.unwrap().waiting, sent + 1);
-    let small = Key::segment(&"j".parse().unwrap(), "small.bin").unwrap();
+    let small = segment("small.bin");
     store.put_bytes(&small, "x".into(), &options).await.unwrap();
 }

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use segue_adapter_local::{FolderStore, LocalBackend, SCHEMA_VERSION};
-use segue_domain::JobId;
-use segue_ports::{JobLedger, NewJob, PortError, PortErrorKind, Lane, Resource, WorkQueue};
+use segue_domain::{JobId, NewOutput};
+use segue_ports::{
+    JobChange, JobFilter, JobLedger, Lane, NewJob, PortError, PortErrorKind, Resource, WorkQueue,
+};
 
 fn refused(state: &Path) -> PortError {
     let error = LocalBackend::open(state).expect_err("a folder that cannot be trusted");
@@ -69,27 +71,102 @@ fn a_newer_or_foreign_database_is_left_alone() {
     assert!(refused(folder.path()).message.contains("another program"));
 }
 
-/// A state folder of the first schema: its jobs are there, and are not the next of their names.
-#[tokio::test]
-async fn a_database_of_the_first_schema_is_taken_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let new = || NewJob { id: job(), source_key: "input/j/source.mp4".into(), recipe: "{}".into() };
-    let backend = LocalBackend::open(folder.path()).unwrap();
-    backend.ledger.create_job(new()).await.unwrap();
-    drop(backend);
-    let db = rusqlite::Connection::open(folder.path().join("segue.db")).unwrap();
-    db.execute_batch("ALTER TABLE jobs DROP COLUMN epoch").unwrap();
-    db.pragma_update(None, "user_version", 1).unwrap();
-    drop(db);
+/// Nothing was released with an older schema, so nothing is converted.
+#[test]
+fn a_database_of_an_older_schema_is_refused_and_left_alone() {
+    for older in [0, 1, SCHEMA_VERSION - 1] {
+        let folder = tempfile::tempdir().unwrap();
+        drop(LocalBackend::open(folder.path()).unwrap());
+        let path = folder.path().join("segue.db");
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.pragma_update(None, "user_version", older).unwrap();
+        drop(db);
+        let error = refused(folder.path());
+        assert_eq!(error.kind, PortErrorKind::Corrupt);
+        assert!(error.message.contains(&format!("older segue (schema {older},")), "{error}");
+        assert!(error.message.contains("move segue.db* out of the state folder"), "{error}");
+        let db = rusqlite::Connection::open(&path).unwrap();
+        let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        assert_eq!(version, older, "a refused database was changed");
+    }
+}
 
+fn output(id: &str) -> NewOutput {
+    NewOutput {
+        id: id.parse().unwrap(),
+        kind: "video".into(),
+        needs: vec![],
+        required: true,
+        priority: 0,
+        spec: "s".into(),
+    }
+}
+
+fn new_job(id: &str) -> NewJob {
+    NewJob {
+        id: id.parse().unwrap(),
+        asset: "a".parse().unwrap(),
+        source_key: "input/a/source.mp4".into(),
+        recipe: "{}".into(),
+        outputs: vec![output("video")],
+        awaiting: None,
+    }
+}
+
+/// A document of a newer build is left to that build, and does not hide the documents around it.
+#[tokio::test]
+async fn a_newer_document_is_reported_and_left_out_of_listings() {
+    let folder = tempfile::tempdir().unwrap();
     let backend = LocalBackend::open(folder.path()).unwrap();
-    let first = backend.ledger.job(&job()).await.unwrap().expect("the job");
-    assert!(backend.ledger.delete_job(&first).await.unwrap());
-    let next = backend.ledger.create_job(new()).await.unwrap().job;
-    assert_ne!(next.epoch, first.epoch);
-    assert!(!backend.ledger.delete_job(&first).await.unwrap());
-    drop(backend);
-    LocalBackend::open(folder.path()).unwrap();
+    let ledger = &backend.ledger;
+    for id in ["a", "b", "c"] {
+        ledger.create_job(new_job(id)).await.unwrap();
+    }
+    let db = rusqlite::Connection::open(folder.path().join("segue.db")).unwrap();
+    let newer = "{\"version\":99,\"whatever\":[1]}";
+    db.execute("UPDATE jobs SET document = ?1 WHERE id = 'b'", [newer]).unwrap();
+
+    let b: JobId = "b".parse().unwrap();
+    let error = ledger.job(&b).await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::Newer, "{error}");
+    assert!(error.message.contains("newer segue") && !error.message.contains('\n'), "{error}");
+    for error in [
+        ledger.change(&b, JobChange::Delete, None).await.unwrap_err(),
+        ledger.create_job(new_job("b")).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind, PortErrorKind::Newer, "{error}");
+    }
+    for max in [1, 2, 10] {
+        let (mut all, mut open) = (Vec::new(), Vec::new());
+        let mut from = None;
+        loop {
+            let page = ledger.jobs(JobFilter::default(), from.as_deref(), max).await.unwrap();
+            all.extend(page.jobs.into_iter().map(|job| job.id.to_string()));
+            let page_of_open = ledger.open_jobs(i64::MAX, from.as_deref(), max).await.unwrap();
+            open.extend(page_of_open.jobs.into_iter().map(|job| job.id.to_string()));
+            assert_eq!(page.next, page_of_open.next);
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        assert_eq!((all, open), (vec!["a".into(), "c".into()], vec!["a".to_owned(), "c".into()]));
+    }
+    let stored: String =
+        db.query_row("SELECT document FROM jobs WHERE id = 'b'", [], |row| row.get(0)).unwrap();
+    assert_eq!(stored, newer, "a newer document was changed");
+}
+
+/// The sweeper reads the index of open jobs, and not every job that ever was.
+#[test]
+fn open_jobs_are_read_from_their_index() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(LocalBackend::open(folder.path()).unwrap());
+    let db = rusqlite::Connection::open(folder.path().join("segue.db")).unwrap();
+    let sql = "EXPLAIN QUERY PLAN SELECT id, document FROM jobs WHERE open = 1 AND id > ?1
+               AND updated_at_ms < ?2 ORDER BY id LIMIT ?3";
+    let plan: String = db.query_row(sql, ("", i64::MAX, 10), |row| row.get(3)).unwrap();
+    assert!(plan.contains("USING INDEX open_jobs"), "{plan}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Real processes, killed for real: whoever comes next goes on at once, and what was
-//! promised before the kill holds after it.
+//! Real processes that are killed: the next process continues at once, and what was durable before
+//! the kill is there after it.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use segue_adapter_local::LocalBackend;
-use segue_domain::{Completion, JobId, Key, TaskId, Term};
+use segue_domain::completion::COMPLETION_VERSION;
+use segue_domain::{Completion, JobId, Key, NewOutput, OutputId, OutputRef, TaskId, Term};
 use segue_ports::{
-    Acquired, CompletionLedger, FileUse, JobFilter, JobLedger, Lease, LeaseLedger, LeaseName, MediaStore,
-    NewJob, PutOptions, Lane, Resource, Recorded, WorkQueue,
+    Acquired, CompletionLedger, FileUse, JobFilter, JobLedger, Lane, Lease, LeaseLedger, LeaseName, MediaStore,
+    NewJob, PutOptions, Recorded, Resource, WorkQueue,
 };
 
 const STATE: &str = "SEGUE_TEST_STATE";
@@ -56,11 +57,35 @@ fn job(name: &str) -> JobId {
 }
 
 fn the_task() -> TaskId {
-    "carry-00000".parse().unwrap()
+    "digest-00000".parse().unwrap()
+}
+
+fn video() -> OutputId {
+    "video".parse().unwrap()
+}
+
+/// The output of a job that is there.
+async fn output_of(backend: &LocalBackend, id: &JobId) -> OutputRef {
+    backend.ledger.job(id).await.unwrap().expect("the job").output_ref(&video())
 }
 
 async fn create(backend: &LocalBackend, id: &JobId) {
-    let new = NewJob { id: id.clone(), source_key: "input/x/source.bin".into(), recipe: "{}".into() };
+    let video = NewOutput {
+        id: video(),
+        kind: "video".into(),
+        needs: vec![],
+        required: true,
+        priority: 0,
+        spec: "s".into(),
+    };
+    let new = NewJob {
+        id: id.clone(),
+        asset: "x".parse().unwrap(),
+        source_key: "input/x/source.bin".into(),
+        recipe: "{}".into(),
+        outputs: vec![video],
+        awaiting: None,
+    };
     backend.ledger.create_job(new).await.unwrap();
 }
 
@@ -76,7 +101,7 @@ async fn acquire(backend: &LocalBackend, name: &LeaseName) -> Option<Lease> {
 async fn child_holds_everything() {
     let state = state_of_child();
     let backend = LocalBackend::open(&state).unwrap();
-    let lease = acquire(&backend, &LeaseName::chunk(&job("j"))).await.unwrap();
+    let lease = acquire(&backend, &LeaseName::plan(&job("j"))).await.unwrap();
     assert_eq!(lease.term, Term(1));
     assert_eq!(backend.queue.receive(QUEUE, 1, LONG, LONG).await.unwrap().len(), 1);
     std::fs::write(state.join("media/.tmp").join(backend.holder().as_str()).join("half"), "ha").unwrap();
@@ -87,7 +112,7 @@ async fn child_holds_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_holder_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
-    let name = LeaseName::chunk(&job("j"));
+    let name = LeaseName::plan(&job("j"));
     // before: a backend that was open all the time; after: one that opens then
     for open_before in [true, false] {
         let state = folder.path().join(open_before.to_string());
@@ -147,19 +172,21 @@ fn content(key: &Key) -> Vec<u8> {
 /// One job as the roles would do it, each step able to be the last.
 async fn work_on(backend: &LocalBackend, scratch: &Path, body: &str) {
     let (id, task) = (job(body), the_task());
-    let Some(lease) = acquire(backend, &LeaseName::task(&id, &task)).await else { return };
-    if backend.ledger.completion(&id, &task).await.unwrap().is_none() {
-        let key = Key::work(&id, &task, lease.term, "part.bin").unwrap();
+    let Some(lease) = acquire(backend, &LeaseName::task(&id, &video(), &task)).await else { return };
+    let output = output_of(backend, &id).await;
+    if backend.ledger.completion(&output, &task).await.unwrap().is_none() {
+        let key = Key::work(&id, &video(), &task, lease.term, "part.bin").unwrap();
         let file = scratch.join(uuid::Uuid::now_v7().to_string());
         std::fs::write(&file, content(&key)).unwrap();
         assert!(backend.store.head(&key).await.unwrap().is_none(), "a term was given twice");
         let options = PutOptions::default();
         backend.store.upload(&key, &file, FileUse::Consume, &options).await.unwrap();
-        let replaced = Key::segment(&id, "latest.bin").unwrap();
+        let replaced = Key::segment(&id, &video(), Term(1), "latest.bin").unwrap();
         let bytes = content(&replaced).into();
         backend.store.put_bytes(&replaced, bytes, &options).await.unwrap();
         let facts = serde_json::json!({ "key": key.to_string() });
-        let done = Completion { job: id.clone(), task, term: lease.term, files: vec![], facts };
+        let (version, term) = (COMPLETION_VERSION, lease.term);
+        let done = Completion { version, output, task, term, files: vec![], facts };
         assert_eq!(backend.ledger.record(&done, &lease).await.unwrap(), Recorded::Created);
         let public = Key::published(&id, "part.bin").unwrap();
         backend.store.promote(&key, &public, &options).await.unwrap();
@@ -218,7 +245,8 @@ async fn check(state: &Path) -> (usize, usize) {
             let bytes = backend.store.get_bytes(&key, 1 << 24).await.unwrap();
             let mut expected = content(&key);
             if let Key::Published { job, .. } = &key {
-                let done = backend.ledger.completion(job, &the_task()).await.unwrap().expect("published");
+                let output = output_of(&backend, job).await;
+                let done = backend.ledger.completion(&output, &the_task()).await.unwrap().expect("published");
                 expected = content(&done.facts["key"].as_str().unwrap().parse().unwrap());
             }
             assert!(bytes == expected, "{key} holds a part of a write");
@@ -233,8 +261,10 @@ async fn check(state: &Path) -> (usize, usize) {
     loop {
         let page = backend.ledger.jobs(JobFilter::default(), from.as_deref(), 50).await.unwrap();
         for record in page.jobs {
-            let completions = backend.ledger.completions(&record.id, None, 10).await.unwrap();
-            assert_eq!(record.completed_tasks, completions.len() as u64, "counts are completions");
+            let output = record.output_ref(&video());
+            let completions = backend.ledger.completions(&output, None, 10).await.unwrap();
+            let counted = backend.ledger.completed(&output).await.unwrap();
+            assert_eq!(counted, completions.len() as u64, "counts are completions");
             for completion in &completions {
                 let key: Key = completion.facts["key"].as_str().unwrap().parse().unwrap();
                 assert!(backend.store.head(&key).await.unwrap().is_some(), "{key} was recorded and is lost");

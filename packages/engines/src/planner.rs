@@ -12,7 +12,7 @@ use segue_ports::{EngineError, PlanRequest, Planned, PlannedOutput, Planner};
 use crate::context::EngineContext;
 use crate::media_plan::internal;
 use crate::outputs::video::PictureCuts;
-use crate::outputs::{OutputRequest, Tasks, thumbnail, transcript, video};
+use crate::outputs::{OutputRequest, Tasks, limits, thumbnail, transcript, video};
 use crate::{errors, source};
 
 /// Plans with ffprobe and the source's own index.
@@ -37,6 +37,7 @@ impl Planner for MediaPlanner {
         let source = source::of(&request.source);
         source.bring_head().await.map_err(errors::media)?;
         let facts = self.context.probe(source.path()).await?;
+        limits::check_length(&facts)?;
         let warnings = source_warnings(&facts);
         let mut cuts = PictureCuts::default();
         let mut planned = Planned { outputs: BTreeMap::new(), warnings: warnings.clone() };
@@ -66,6 +67,10 @@ impl Planner for MediaPlanner {
             {
                 return Err(error.clone());
             }
+            let tasks = tasks.and_then(|tasks| {
+                limits::check_tasks(wanted.segment_us, tasks.tasks.len())?;
+                Ok(tasks)
+            });
             let plan = tasks.and_then(|tasks| self.finish(&request, output, &facts, tasks));
             if let Ok(plan) = &plan {
                 planned.warnings.extend(plan.plan.reason.clone());

@@ -31,6 +31,8 @@ pub fn enter() -> Result<PathBuf> {
         .env(INSIDE, &folder)
         .env("TMPDIR", &folder)
         .env("SEGUE_TEST_EMULATOR", "localstack")
+        // from in there, no emulator outside is reached
+        .env_remove("SEGUE_TEST_AWS_ENDPOINT")
         .exec();
     std::fs::remove_dir(&folder)?;
     Err(error).context("unshare")

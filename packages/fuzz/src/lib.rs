@@ -8,7 +8,10 @@
 use segue_domain::transcript::Transcript;
 use segue_domain::{Completion, JobRecord, Key, Manifest, Message, OutputIndex, Plan, PlanHash, Recipe};
 use segue_media::matroska;
-use segue_media::mp4::{TrackChoice, looks_like_mov, read_fragments, read_index, short_by, slim_header};
+use segue_media::mp4::{
+    Filling, TrackChoice, fill, looks_like_mov, plan_rewrite, read_fragments, read_index, read_movie,
+    short_by, slim_header,
+};
 
 /// A fuzz target.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +32,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "manifest", parse: manifest },
     Target { name: "records", parse: records },
     Target { name: "mp4_index", parse: mp4_index },
+    Target { name: "mp4_movie", parse: mp4_movie },
+    Target { name: "mp4_rewrite", parse: mp4_rewrite },
+    Target { name: "mp4_fill", parse: mp4_fill },
     Target { name: "matroska", parse: matroska_length },
 ];
 
@@ -119,6 +125,35 @@ pub fn mp4_index(bytes: &[u8]) {
     let _ = read_index(&bytes, TrackChoice::Id(1));
     let _ = slim_header(&bytes, 8, None);
     let _ = read_fragments(&bytes);
+}
+
+/// The index of all tracks of an MP4 or MOV.
+pub fn mp4_movie(bytes: &[u8]) {
+    let mut place = None;
+    if let Ok(movie) = read_movie(&bytes, |found| place = Some(found.clone())) {
+        assert_eq!(Some(movie.index), place, "the index lies where it was said to lie");
+    }
+}
+
+/// A new file of the same tracks: it is as long as its plan says, and made of bytes of the old one.
+pub fn mp4_rewrite(bytes: &[u8]) {
+    if let Ok(rewrite) = plan_rewrite(&bytes) {
+        let moved: u64 = rewrite.runs.iter().map(|run| run.len).sum();
+        assert_eq!(rewrite.head.len() as u64 + moved, rewrite.len, "a rewrite has the length it announces");
+        let inside = |end: Option<u64>| end.is_some_and(|end| end <= bytes.len() as u64);
+        assert!(rewrite.runs.iter().all(|run| inside(run.from.checked_add(run.len))), "a range of the file");
+    }
+}
+
+/// A movie filled with its own first track, and one that is left as it is.
+pub fn mp4_fill(bytes: &[u8]) {
+    let _ = fill(&bytes, Vec::new());
+    if let Ok(movie) = read_movie(&bytes, |_| ())
+        && let Some(track) = movie.tracks.into_iter().next()
+    {
+        let (timescale, samples, last_duration) = (track.timescale, track.samples, track.last_duration);
+        let _ = fill(&bytes, vec![Filling { track: 0, timescale, samples, last_duration }]);
+    }
 }
 
 /// The length of a Matroska file.

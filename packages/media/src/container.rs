@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::{Container, SourceFacts, StreamFacts, StreamKind};
 
+/// Codecs that ffmpeg's Matroska muxer refuses, and that its MOV demuxer does not know.
+const REAL_VIDEO: [&str; 5] = ["rv10", "rv20", "rv30", "rv40", "rv60"];
+
 /// Containers of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -146,6 +149,9 @@ fn fate(container: FinalContainer, facts: &SourceFacts, s: &StreamFacts, codec: 
             "eia_608" | "dvb_teletext" => no("Matroska does not hold this kind of subtitles"),
             _ => Fate::Copy,
         },
+        (_, StreamKind::Video) if REAL_VIDEO.contains(&codec) => {
+            no("ffmpeg reads this codec and writes it into no container; encode it, as --recipe mp4 does")
+        }
         (FinalContainer::Mkv, _) => Fate::Copy,
         (_, StreamKind::Subtitle) => match codec {
             "mov_text" => Fate::Copy,

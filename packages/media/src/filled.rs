@@ -119,10 +119,13 @@ async fn first_packets(
     let (plan, _) = request.picture.ok_or_else(|| MediaError::internal("a join of no picture"))?;
     let movie = assemble::write_virtual(&assembled.first_packets(FIRST_PACKETS), request.work)?;
     let offset_us = plan.timebase.to_micros(movie.origin + plan.anchor);
-    let picture = PictureInput { list: movie.list, files: movie.files, offset_us, stands_for: plan.stream };
-    let short = |path: &Path| Some((path.to_owned(), view::of_first_packets(path, FIRST_PACKETS, None)?));
-    let paths = request.audio.iter().map(|sound| sound.path.as_path()).chain([request.source]);
-    let views: Vec<(PathBuf, View)> = paths.filter_map(short).collect();
+    let decoder = join::decoder(request.parts, plan);
+    let (list, files, stands_for) = (movie.list, movie.files, plan.stream);
+    let picture = PictureInput { list, files, offset_us, stands_for, decoder };
+    let mut views: Vec<(PathBuf, View)> = Vec::new();
+    for path in request.audio.iter().map(|sound| sound.path.as_path()).chain([request.source]) {
+        views.extend(view::of_first_packets(path, FIRST_PACKETS, None)?.map(|view| (path.to_owned(), view)));
+    }
     join::run_mux(tools, request, Some(&picture), fit, &views, out, limits).await
 }
 
@@ -276,8 +279,8 @@ mod tests {
         assert!(mux(&tools, &request, &assembled, &fit, &ours, &limits).await.unwrap().is_some());
         let movie = assemble::write_virtual(&assembled, dir.path()).unwrap();
         let offset_us = plan.timebase.to_micros(movie.origin + plan.anchor);
-        let picture =
-            PictureInput { list: movie.list, files: movie.files, offset_us, stands_for: plan.stream };
+        let (list, files, stands_for, decoder) = (movie.list, movie.files, plan.stream, Vec::new());
+        let picture = PictureInput { list, files, offset_us, stands_for, decoder };
         join::run_mux(&tools, &request, Some(&picture), &fit, &[], &theirs, &limits).await.unwrap();
         assert_eq!(packets(&ours), packets(&theirs));
         let of = async |path: &Path| {

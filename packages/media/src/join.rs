@@ -135,7 +135,8 @@ pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> 
             let movie = assemble::write_virtual(assembled, request.work)?;
             let ticks = movie.origin + plan.anchor;
             let offset_us = plan.timebase.to_micros(ticks);
-            Some(PictureInput { list: movie.list, files: movie.files, offset_us, stands_for: plan.stream })
+            let (list, files, decoder) = (movie.list, movie.files, decoder(request.parts, plan));
+            Some(PictureInput { list, files, offset_us, stands_for: plan.stream, decoder })
         }
         _ => None,
     };
@@ -152,6 +153,14 @@ pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> 
         }
     }
     Err(failed.unwrap_or_else(|| MediaError::internal("no container was tried")))
+}
+
+/// The options that name the codec of the joined picture: what a map gave back names its own.
+pub(crate) fn decoder(parts: JoinParts<'_>, plan: &PicturePlan) -> Vec<OsString> {
+    match parts {
+        JoinParts::ByReference => plan.decoder(),
+        JoinParts::Files(_) => Vec::new(),
+    }
 }
 
 /// The containers to try, best first, and why the better ones are not among them.

@@ -6,6 +6,7 @@
 
 mod access;
 pub mod assemble;
+pub mod bounds;
 mod carry;
 pub mod certificate;
 pub mod certify;
@@ -25,6 +26,7 @@ pub mod map_command;
 pub mod matroska;
 pub mod mp4;
 pub mod mux;
+mod packets;
 pub mod part;
 pub mod pieces;
 mod plan;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::bounds::{self, Demuxers};
 use crate::error::{MediaError, Result};
 use crate::facts::StreamFacts;
 use crate::mp4::{Brand, Sample, Track, TrackChoice};
@@ -47,10 +48,13 @@ pub fn lossless_codec(pixel_format: Option<&str>) -> &'static [&'static str] {
     }
 }
 
-/// The arguments that decode `input` and keep the frames `[start, end)` of its clock.
-pub fn lossless_args(
+/// The arguments that decode `input` and keep the frames `[start, end)` of its clock; `decoder`
+/// names its codec, where its header does not.
+#[expect(clippy::too_many_arguments, reason = "the whole context of one line, each of its own type")]
+fn lossless_args(
     input: &Path,
     out: &Path,
+    decoder: Vec<OsString>,
     stream: &StreamFacts,
     timescale: u32,
     start: i64,
@@ -63,8 +67,8 @@ pub fn lossless_args(
             .to_vec();
     // a decoder that starts at a keyframe which is none would keep its first frames to itself
     args.extend(["-flags:v", "+output_corrupt"].map(OsString::from));
-    args.extend(["-protocol_whitelist", "file", "-f", "mov", "-i"].map(OsString::from));
-    args.push(file_url(input));
+    args.extend(decoder);
+    args.extend(bounds::input("file", Demuxers::Only("mov"), file_url(input)));
     args.extend(["-map".into(), "0:v:0".into(), "-vf".into()]);
     args.push(format!("trim=start_pts={start}:end_pts={end}").into());
     args.extend(["-fps_mode", "passthrough", "-enc_time_base"].map(OsString::from));
@@ -100,6 +104,7 @@ pub async fn lossless_part(
     let args = lossless_args(
         &raw,
         &encoded,
+        plan.decoder(),
         stream,
         track.timescale,
         own(segment.range.start),

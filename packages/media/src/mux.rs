@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounds::{self, Demuxers};
 use crate::container::{Fate, FinalContainer, Fit};
 use crate::facts::{Container, SourceFacts, StreamKind};
 use crate::probe::{file_url, source_input};
@@ -32,6 +33,8 @@ pub struct PictureInput {
     pub offset_us: i64,
     /// Index of the source's stream that it stands for.
     pub stands_for: u32,
+    /// Options that name its codec, where its header does not.
+    pub decoder: Vec<OsString>,
 }
 
 /// Sound that was encoded anew, as an input that stands for a stream of the source.
@@ -125,18 +128,10 @@ pub fn mux_args(mux: &Mux<'_>) -> Vec<OsString> {
     let (mut instead, mut moved) = (BTreeMap::new(), BTreeMap::new());
     if let Some(p) = mux.picture {
         args.extend(["-itsoffset".into(), seconds(p.offset_us - start).into()]);
-        args.extend(words(&[
-            "-protocol_whitelist",
-            "file,concatf",
-            "-format_whitelist",
-            "mov",
-            "-f",
-            "mov",
-            "-i",
-        ]));
+        args.extend(p.decoder.iter().cloned());
         let mut url = OsString::from("concatf:");
         url.push(&p.list);
-        args.push(url);
+        args.extend(bounds::input("file,concatf", Demuxers::Only("mov"), url));
         instead.insert(p.stands_for, inputs);
         inputs += 1;
     }
@@ -154,8 +149,7 @@ pub fn mux_args(mux: &Mux<'_>) -> Vec<OsString> {
     }
     let first_subtitle = inputs;
     for s in mux.subtitles {
-        args.extend(words(&["-protocol_whitelist", "file", "-format_whitelist", "srt,webvtt", "-i"]));
-        args.push(file_url(&s.path));
+        args.extend(bounds::input("file", Demuxers::AnyOf("srt,webvtt"), file_url(&s.path)));
     }
     args.extend(words(&["-c", "copy", "-copyinkf", "-map_chapters", "0", "-map_metadata", "0"]));
     let kept = streams(mux, &instead, &moved, &mut args);

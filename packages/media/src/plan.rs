@@ -1,5 +1,6 @@
 //! What will be cut where: the plan of the picture's segments.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use segue_domain::{TickRange, Timebase};
@@ -42,6 +43,9 @@ pub struct PicturePlan {
     /// Packets that the source's edit list hides and a track file shows.
     #[serde(default)]
     pub hidden: u64,
+    /// Whether the track file does not name the codec, so that ffmpeg is told it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unnamed: bool,
     /// Bytes read of the source to make this plan, without those that ffprobe read.
     pub bytes_read: u64,
     /// What a truncated source does not hold any more.
@@ -102,9 +106,15 @@ impl PictureSegment {
 }
 
 impl PicturePlan {
-    /// Whether every part can be cut by copying packets.
+    /// Whether every part can be cut by copying packets: at cuts that need nothing from before, and
+    /// into a file that names its codec.
     pub fn all_closed(&self) -> bool {
-        self.segments.iter().all(PictureSegment::is_closed)
+        !self.unnamed && self.segments.iter().all(PictureSegment::is_closed)
+    }
+
+    /// The options that stand before the indexed packets as an input of ffmpeg.
+    pub(crate) fn decoder(&self) -> Vec<OsString> {
+        if self.unnamed { vec!["-c:v".into(), self.codec.clone().into()] } else { Vec::new() }
     }
 
     /// The file that holds the indexed packets.
@@ -213,7 +223,7 @@ pub async fn plan_cuts(
     if segment_duration_us <= 0 {
         return Err(MediaError::usage("the segment duration must be longer than nothing"));
     }
-    let mut hidden = 0;
+    let (mut hidden, mut unnamed) = (0, false);
     let (open, anchor, place) = match indexed(tools, &source, stream, facts).await? {
         Ok(found) => found,
         Err(reason) => {
@@ -223,11 +233,12 @@ pub async fn plan_cuts(
             if reason == SEVERAL_EDITS {
                 hidden = track::hidden_packets(tools, source, stream.index, limits).await?;
             }
+            unnamed = made.unnamed;
             (made.open, made.anchor, TrackPlace::TrackFile { file_name: made.file_name, reason })
         }
     };
     let mut plan = lay_out(stream, facts, &open, anchor, place, segment_duration_us)?;
-    plan.hidden = hidden;
+    (plan.hidden, plan.unnamed) = (hidden, unnamed);
     if plan.lost.is_none() {
         plan.lost = cut_off(facts, &plan, &open);
     }
@@ -313,6 +324,7 @@ fn lay_out(
         frames: track.frames(),
         keyframes: track.samples.iter().filter(|s| s.keyframe).count() as u64,
         hidden: 0,
+        unnamed: false,
         bytes_read: open.file.bytes_read(),
         lost: open.index.lost,
         segments,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use segue_domain::Timebase;
 use serde_json::Value;
 
+use crate::bounds::{self, Demuxers};
 use crate::error::{MediaError, MediaErrorKind, Result};
 use crate::facts::{Container, SourceFacts, StreamFacts, StreamKind};
 use crate::matroska;
@@ -45,20 +46,13 @@ pub fn file_url(path: &Path) -> OsString {
 
 /// The options that must stand before every input that a user gave us.
 pub fn source_input(path: &Path) -> Vec<OsString> {
-    vec![
-        "-protocol_whitelist".into(),
-        SOURCE_PROTOCOLS.into(),
-        "-format_whitelist".into(),
-        SOURCE_FORMATS.into(),
-        "-i".into(),
-        file_url(path),
-    ]
+    bounds::input(SOURCE_PROTOCOLS, Demuxers::AnyOf(SOURCE_FORMATS), file_url(path))
 }
 
 /// Looks at a file.
 pub async fn probe(tools: &Tools, path: &Path) -> Result<SourceFacts> {
     let size_bytes = look(path)?;
-    let answer = match view::of_first_packets(path, SLIM_PACKETS, None) {
+    let answer = match view::of_first_packets(path, SLIM_PACKETS, None)? {
         // what it cannot tell, the whole file can
         Some(view) => match ask(tools, path, Some(&view), true).await {
             Err(e) if e.kind() == MediaErrorKind::Source => ask_whole(tools, path).await,
@@ -80,6 +74,7 @@ pub async fn probe(tools: &Tools, path: &Path) -> Result<SourceFacts> {
             path.display()
         )));
     }
+    bounds::check_sizes(path, &facts)?;
     if let Ok(file) = CountedFile::new(open(path)?) {
         let short = match facts.container {
             Container::Mov => mp4::short_by(&file).unwrap_or(0),
@@ -111,7 +106,8 @@ async fn ask(tools: &Tools, path: &Path, view: Option<&View>, with_packets: bool
     args.extend(view.map_or_else(|| source_input(path), View::input));
     let call = tools.ffprobe(format!("reading {}", path.display()), args).reading(path);
     let call = view.map_or_else(|| call.clone(), |view| view.attach(call.clone()));
-    process::output(&call, &Limits { time: PROBE_LIMIT, ..Limits::default() }, MAX_ANSWER).await
+    let limits = Limits { time: PROBE_LIMIT, ..Limits::default() };
+    process::output(&call, &limits, MAX_ANSWER).await.map_err(|e| bounds::probe_error(path, e))
 }
 
 /// Opens a file for reading, with the usual causes in words.
@@ -197,6 +193,9 @@ fn diagnose(path: &Path, error: MediaError) -> MediaError {
     let shown = path.display();
     let said = error.stderr_tail().join("\n");
     let tail = error.stderr_tail().to_vec();
+    if said.contains(bounds::NO_MEMORY) {
+        return error;
+    }
     if said.contains("not on whitelist") {
         return MediaError::source(format!(
             "{shown}: is of a kind that may name other files or addresses, or is no media file; refused: bring an MP4, MOV, MKV, TS or another plain media file"
@@ -362,7 +361,8 @@ mod tests {
                 .status();
             assert!(run.unwrap().success());
             let path = dir.path().join(name);
-            let view = view::of_first_packets(&path, SLIM_PACKETS, None).expect("a file with long tables");
+            let view =
+                view::of_first_packets(&path, SLIM_PACKETS, None).unwrap().expect("a file with long tables");
             let told = |answer: Vec<u8>| facts(&serde_json::from_slice(&answer).unwrap(), 0);
             let slim = told(ask(&tools, &path, Some(&view), true).await.unwrap());
             let whole = told(ask_whole(&tools, &path).await.unwrap());

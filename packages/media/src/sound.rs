@@ -89,7 +89,10 @@ pub async fn encode_audio(
             .to_vec();
     args.push(seconds(-facts.start_time_us).into());
     // a place for each packet of the other streams is nothing that is needed
-    let view = stream.track_id.and_then(|id| view::of_first_packets(source, OTHER_PACKETS, Some(id)));
+    let view = match stream.track_id {
+        Some(id) => view::of_first_packets(source, OTHER_PACKETS, Some(id))?,
+        None => None,
+    };
     args.extend(view.as_ref().map_or_else(|| source_input(source), View::input));
     args.extend(["-map".into(), format!("0:{}", stream.index).into()]);
     args.extend(["-c:a", settings.codec.encoder()].map(OsString::from));

@@ -14,6 +14,8 @@ use crate::tools::Tools;
 
 /// Frames among which the most typical one is chosen.
 const CHOICE: u32 = 50;
+/// Most heights of a thumbnail as a multiple of its width.
+const TALLEST: u64 = 4;
 /// The choice begins no later than this.
 const LATEST_US: i64 = 30_000_000;
 /// How much is searched for a frame that is not black.
@@ -40,7 +42,9 @@ pub fn thumbnail_args(
     width: u32,
     out: &Path,
 ) -> Vec<OsString> {
-    let mut args: Vec<OsString> = ["-v", "error", "-nostdin", "-y"].map(OsString::from).to_vec();
+    // a decoder keeps whole frames for each of its threads
+    let mut args: Vec<OsString> =
+        ["-v", "error", "-nostdin", "-y", "-threads", "1"].map(OsString::from).to_vec();
     if at_us > 0 {
         args.extend(["-ss".into(), seconds(at_us).into()]);
     }
@@ -53,10 +57,8 @@ pub fn thumbnail_args(
         }
         Choice::Any => "",
     };
-    // square pixels first, so that the picture has the shape in which it is shown
-    let square = "scale='trunc(iw*sar/2)*2':ih:flags=bicubic,setsar=1";
-    let small = format!("scale='min({width},iw)':-2:flags=bicubic");
-    args.push(format!("format=yuv444p,{bright}thumbnail=n={CHOICE},{square},{small}").into());
+    // the choice keeps all its frames in memory, so they are small before it
+    args.push(format!("{},setsar=1,format=yuv444p,{bright}thumbnail=n={CHOICE}", scale(width)).into());
     args.extend(
         ["-frames:v", "1", "-pix_fmt", "yuvj420p", "-strict", "unofficial", "-c:v", "mjpeg", "-q:v", "3"]
             .map(OsString::from),
@@ -64,6 +66,16 @@ pub fn thumbnail_args(
     args.extend(["-map_metadata", "-1", "-update", "1", "-f", "image2"].map(OsString::from));
     args.push(out.into());
     args
+}
+
+/// The filter that gives a frame the shape in which it is shown, at most `width` wide and
+/// [`TALLEST`] times as high; what is longer still loses its shape.
+fn scale(width: u32) -> String {
+    let highest = u64::from(width) * TALLEST;
+    format!(
+        "scale=w='max(2,trunc(min({width},min(iw*sar,{highest}*dar))/2)*2)':\
+         h='max(2,min({highest},round(ow/dar/2)*2))':flags=bicubic"
+    )
 }
 
 /// Writes a thumbnail from near `at_us` after the start, or from a tenth of the length; the
@@ -150,6 +162,26 @@ mod tests {
         assert_eq!((width, height), (200, 112));
         let one = "-f lavfi -i color=white:s=64x48:r=10:d=0.1 -c:v mpeg4";
         assert_eq!(still("one.mp4", one, Some(9_000_000)).await.unwrap().0, 64);
+    }
+
+    #[tokio::test]
+    async fn a_long_strip_makes_no_long_thumbnail() {
+        let upright = "-f lavfi -i testsrc2=s=16x8000:r=10:d=0.2 -c:v ffv1";
+        let (width, height, _) = still("strip.mkv", upright, None).await.unwrap();
+        assert_eq!((width, height), (2, 800));
+        let wide = "-f lavfi -i testsrc2=s=8000x16:r=10:d=0.2 -c:v ffv1";
+        let (width, height, _) = still("strip.mkv", wide, None).await.unwrap();
+        assert_eq!((width, height), (200, 2));
+    }
+
+    /// What is kept in memory to choose from is as small as the result.
+    #[test]
+    fn frames_are_scaled_before_one_is_chosen() {
+        let args = thumbnail_args(Path::new("s"), 0, 0, Choice::NotBlack, 640, Path::new("o"));
+        let at = args.iter().position(|a| a == "-vf").unwrap();
+        let filters = args[at + 1].to_str().unwrap();
+        let place = |name: &str| filters.find(name).unwrap_or_else(|| panic!("{name} in {filters}"));
+        assert!(place("scale=") < place("signalstats") && place("signalstats") < place("thumbnail="));
     }
 
     #[tokio::test]

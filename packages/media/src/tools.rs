@@ -7,6 +7,7 @@ use std::time::Duration;
 use segue_process::machine_memory;
 use serde::{Deserialize, Serialize};
 
+use crate::bounds;
 use crate::error::{MediaError, Result};
 use crate::process::{self, Invocation, Limits};
 
@@ -72,18 +73,18 @@ impl Tools {
     pub(crate) fn ffmpeg(&self, what: impl Into<String>, args: Vec<OsString>) -> Invocation {
         let memory =
             machine_memory().unwrap_or(DECODER_MEMORY.end).clamp(DECODER_MEMORY.start, DECODER_MEMORY.end);
-        Invocation::new(what, &self.ffmpeg, args).with_memory(memory)
+        Invocation::new(what, &self.ffmpeg, [bounds::ffmpeg_options(), args].concat()).with_memory(memory)
     }
 
     /// ffmpeg to encode a picture. Its files have to be declared.
     pub(crate) fn encoder(&self, what: impl Into<String>, args: Vec<OsString>) -> Invocation {
         let memory = machine_memory().unwrap_or(ENCODER_MEMORY).max(ENCODER_MEMORY);
-        Invocation::new(what, &self.ffmpeg, args).with_memory(memory)
+        Invocation::new(what, &self.ffmpeg, [bounds::ffmpeg_options(), args].concat()).with_memory(memory)
     }
 
     /// ffprobe. Its files have to be declared.
     pub(crate) fn ffprobe(&self, what: impl Into<String>, args: Vec<OsString>) -> Invocation {
-        Invocation::new(what, &self.ffprobe, args).with_memory(PROBE_MEMORY)
+        Invocation::new(what, &self.ffprobe, [bounds::ffprobe_options(), args].concat()).with_memory(PROBE_MEMORY)
     }
 }
 

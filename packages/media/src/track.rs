@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::error::{MediaError, MediaErrorKind, Result};
 use crate::facts::{SourceFacts, StreamFacts};
 use crate::mp4::{Track, TrackChoice};
+use crate::packets;
 use crate::plan::{OpenIndex, open_at};
 use crate::probe::source_input;
 use crate::process::{self, Heard, Limits};
@@ -17,6 +18,9 @@ use crate::tools::Tools;
 
 /// Packets whose times are compared with ffmpeg's.
 const COMPARED: usize = 12;
+
+/// Codecs that every MOV demuxer of ffmpeg knows by name: it need not be asked.
+const NAMED: [&str; 9] = ["h264", "hevc", "vvc", "av1", "vp9", "vp8", "mpeg4", "mpeg2video", "mpeg1video"];
 
 /// ffmpeg's name of MPEG program streams. They may give a time to one picture of a group and none to
 /// the others; ffmpeg's demuxer works those out from the order of decoding where it is asked to, and its
@@ -28,6 +32,8 @@ pub(crate) struct Made {
     pub open: OpenIndex,
     pub anchor: i64,
     pub file_name: String,
+    /// Whether ffmpeg must be told which codec it holds.
+    pub unnamed: bool,
 }
 
 /// The times ffmpeg reads from the first packets of an indexed track: those that came with
@@ -132,22 +138,34 @@ pub(crate) async fn write(
     stream: &StreamFacts,
     limits: &Limits,
 ) -> Result<Made> {
-    // QuickTime takes almost any codec, MP4 the ones that QuickTime refuses
-    let newer = matches!(stream.codec.as_deref(), Some("vp8" | "vp9" | "av1" | "vvc"));
-    let orders = if newer { ["mp4", "mov"] } else { ["mov", "mp4"] };
+    let codec = stream.codec.as_deref().unwrap_or_default();
+    // QuickTime takes almost any codec, MP4 the ones that QuickTime refuses, and neither VP8
+    let writers: &[Writer] = match codec {
+        "vp8" => &[Writer::Packets],
+        "vp9" | "av1" | "vvc" => &[Writer::Muxer("mp4"), Writer::Muxer("mov"), Writer::Packets],
+        _ => &[Writer::Muxer("mov"), Writer::Muxer("mp4"), Writer::Packets],
+    };
     let mut first_failure = None;
-    for format in orders {
-        let file_name = format!("track.{format}");
+    for writer in writers {
+        let file_name = format!("track.{}", writer.extension());
         let out = scratch.join(&file_name);
-        let args = track_args(source, facts, stream, &out, format);
-        let call = tools.ffmpeg(format!("indexing the picture of {}", source.display()), args);
-        let call = call.reading(source).writing(&out);
-        match process::run(&call, limits, |_| Heard::Progress).await {
-            Ok(_) => {
+        let written = match writer {
+            Writer::Muxer(format) => {
+                let args = track_args(source, facts, stream, &out, format);
+                let call = tools.ffmpeg(format!("indexing the picture of {}", source.display()), args);
+                let call = call.reading(source).writing(&out);
+                process::run(&call, limits, |_| Heard::Progress).await.map(drop)
+            }
+            Writer::Packets => packets::write(tools, source, stream, &out, limits).await,
+        };
+        match written {
+            Ok(()) => {
                 let open = open_at(&out, TrackChoice::FirstVideo)?;
                 let seen = first_packets(tools, source, stream.index).await?;
                 let anchor = settle(&seen, &open, stream);
-                return Ok(Made { open, anchor, file_name });
+                let unnamed =
+                    !NAMED.contains(&codec) && named_codec(tools, &out).await?.as_deref() != Some(codec);
+                return Ok(Made { open, anchor, file_name, unnamed });
             }
             Err(e) if e.kind() == MediaErrorKind::Source => {
                 first_failure.get_or_insert(e);
@@ -156,6 +174,37 @@ pub(crate) async fn write(
         }
     }
     Err(first_failure.unwrap_or_else(|| MediaError::internal("no container was tried")))
+}
+
+/// Who writes a track file.
+#[derive(Debug, Clone, Copy)]
+enum Writer {
+    /// ffmpeg's muxer of that name.
+    Muxer(&'static str),
+    /// This crate, over packets that ffmpeg copies.
+    Packets,
+}
+
+impl Writer {
+    fn extension(self) -> &'static str {
+        match self {
+            Writer::Muxer(format) => format,
+            Writer::Packets => "mov",
+        }
+    }
+}
+
+/// ffmpeg's name of the codec that it reads in a track file; RealVideo has none in MOV.
+async fn named_codec(tools: &Tools, track: &Path) -> Result<Option<String>> {
+    let mut args: Vec<OsString> =
+        ["-v", "error", "-of", "json", "-show_entries", "stream=codec_name"].map(OsString::from).to_vec();
+    args.extend(source_input(track));
+    let call = tools.ffprobe(format!("reading {}", track.display()), args);
+    let limits = Limits { time: Duration::from_secs(120), ..Limits::default() };
+    let answer = process::output(&call, &limits, 1 << 20).await?;
+    let value: Value = serde_json::from_slice(&answer)
+        .map_err(|e| MediaError::internal(format!("ffprobe's answer is not JSON: {e}")))?;
+    Ok(value["streams"][0]["codec_name"].as_str().map(str::to_owned))
 }
 
 /// The anchor in ticks of the track file, whose clock may be finer than the source's.

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::assemble::quoted;
-use crate::mp4::{self, CountedFile};
+use crate::bounds::{self, Demuxers};
+use crate::error::{MediaError, Result};
+use crate::mp4::{self, CountedFile, IndexError};
 use crate::process::Invocation;
 
 /// A header and the file behind it, as an input of the commands that it is attached to.
@@ -53,27 +55,31 @@ impl View {
 
     /// The options that name it as an input, as those of [`crate::probe::source_input`].
     pub fn input(&self) -> Vec<OsString> {
-        let mut args: Vec<OsString> =
-            ["-protocol_whitelist", "file,concatf", "-format_whitelist", "mov", "-f", "mov", "-i"]
-                .map(OsString::from)
-                .to_vec();
         let mut url = OsString::from("concatf:");
         url.push(shown(&self.list));
-        args.push(url);
-        args
+        bounds::input("file,concatf", Demuxers::Only("mov"), url)
     }
 }
 
 /// The file behind a header that names only the first packets of its tracks, and all of the
 /// track numbered `whole`, so that nobody keeps a place for each; `None` where it has no long
 /// index of ours.
-pub(crate) fn of_first_packets(path: &Path, most: usize, whole: Option<u32>) -> Option<View> {
-    let file = CountedFile::new(File::open(path).ok()?).ok()?;
+///
+/// # Errors
+/// A file whose boxes lie inside one another to more levels than in any real file. Whatever else is
+/// wrong with an index is reported by ffmpeg, which reads more kinds of them.
+pub(crate) fn of_first_packets(path: &Path, most: usize, whole: Option<u32>) -> Result<Option<View>> {
+    let Some(file) = File::open(path).ok().and_then(|file| CountedFile::new(file).ok()) else {
+        return Ok(None);
+    };
     if !mp4::looks_like_mov(&file) {
-        return None;
+        return Ok(None);
     }
-    let header = mp4::slim_header(&file, most, whole).ok()??;
-    View::new(&header, path).ok()
+    match mp4::slim_header(&file, most, whole) {
+        Ok(header) => Ok(header.and_then(|header| View::new(&header, path).ok())),
+        Err(e @ IndexError::TooDeep { .. }) => Err(MediaError::source(format!("{}: {e}", path.display()))),
+        Err(_) => Ok(None),
+    }
 }
 
 fn in_memory(bytes: &[u8]) -> io::Result<File> {

@@ -16,6 +16,10 @@ use crate::measure::{Watch, run as run_program};
 /// Timeout for one small document.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The longest document: 32,768 box headers, one inside the other. libFuzzer is given the same
+/// (`-max_len`), as its own default of 4 KiB holds too few of them.
+const MAX_LEN: usize = 262_144;
+
 /// `cargo xtask fuzz-lite`
 #[derive(Debug, Args)]
 pub struct FuzzArgs {
@@ -141,6 +145,12 @@ fn damaged(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
             4 => {
                 let twice = document[at..some].to_vec();
                 document.splice(at..at, twice);
+            }
+            // as long as a document may be: lists and levels that end late
+            5 if random.below(16) == 0 => {
+                let room = MAX_LEN.saturating_sub(document.len()) / (some - at);
+                let many = document[at..some].repeat(random.below(room + 1));
+                document.splice(at..at, many);
             }
             // truncate rarely, since it leaves little to damage
             _ if random.below(4) == 0 => document.truncate(at),

@@ -6,7 +6,7 @@ locals {
 
 resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV_AWS_144:A source can be brought again and results can be made again; whoever wants a second region adds replication
-  #checkov:skip=CKV2_AWS_62:Only the input bucket tells of uploads; the notification is the root module's
+  #checkov:skip=CKV2_AWS_62:Only the input bucket sends notifications of uploads; the notification is the root module's
   bucket        = var.name
   force_destroy = var.force_destroy
 }

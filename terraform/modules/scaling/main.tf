@@ -1,6 +1,6 @@
 # How many tasks a service has: by how much waits on its queue, and by how long.
 #
-# Out in steps, in all at once when nothing waits and nobody works. A service is never made
+# Out in steps, in all at once when no message waits and none is in flight. A service is never made
 # smaller while its queue has messages in flight, so scaling interrupts no work.
 
 locals {

@@ -1,5 +1,5 @@
 # A program in a container: the same image for every role, with a read-only root, without
-# privileges, as nobody in particular.
+# privileges, as an unprivileged user.
 
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/${var.name}/${var.program}"

@@ -135,7 +135,7 @@ resource "aws_cloudwatch_metric_alarm" "stalled" {
   ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
-# A sweeper that does not run finds nothing, and says so to nobody.
+# A sweeper that does not run reports nothing: its silence is the alarm.
 
 resource "aws_cloudwatch_metric_alarm" "sweeper" {
   count = var.sweeper == null ? 0 : 1

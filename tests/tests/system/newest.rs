@@ -1,6 +1,6 @@
 //! The newest supported ffmpeg, besides the system's own: users have versions 5 to 9.
 
-use segue_tests::{Digest, Fixture, Sandbox, assert_same_media, fixture};
+use segue_tests::{Fixture, Sandbox, assert_same_media, fixture};
 
 /// The ffmpeg that `scripts/setup --test` installs.
 fn newest() -> String {
@@ -10,9 +10,8 @@ fn newest() -> String {
     )
 }
 
-#[test]
-fn a_copy_is_a_copy() {
-    for which in [Fixture::H264Open, Fixture::HevcOpen, Fixture::OffsetTs, Fixture::Vp9Opus, Fixture::Vfr] {
+fn check_copies(fixtures: &[Fixture]) {
+    for &which in fixtures {
         for map in [&[][..], &["--map", "cp {input} {output}"]] {
             let (sandbox, source) = (Sandbox::new(), fixture(which));
             let args = [&["--recipe", "rejoin", "--segment-duration", "1s"], map].concat();
@@ -24,21 +23,38 @@ fn a_copy_is_a_copy() {
 }
 
 #[test]
-fn an_encode_keeps_frames_and_times() {
-    for which in [Fixture::H264Open, Fixture::LateSound] {
-        let (sandbox, source) = (Sandbox::new(), fixture(which));
-        let args = ["--recipe", "mp4", "--segment-duration", "1s"];
-        let ended = sandbox.end(sandbox.run(&source, &args).env("SEGUE_FFMPEG", newest()));
-        assert_eq!(ended.code, Some(0), "{which:?}: {ended:#?}");
-        let (before, after) = (Digest::decode(&source), Digest::decode(&sandbox.joined()));
-        let (a, b) = (&before.video[0].times, &after.video[0].times);
-        assert_eq!(a.len(), b.len(), "{which:?}");
-        let off = a.iter().zip(b).map(|(x, y)| ((y - b[0]) - (x - a[0])).abs()).fold(0.0, f64::max);
-        assert!(off <= 1.0, "{which:?}: a frame is {off:.3} ms off");
-        let version = sandbox.certificate("video")["tools"]["ffmpeg"].as_str().unwrap().to_owned();
-        assert!(
-            version.trim_start_matches('n').starts_with('9'),
-            "the certificate names another ffmpeg: {version}"
-        );
+fn a_copy_is_a_copy() {
+    check_copies(&[Fixture::H264Open]);
+}
+
+/// More codecs and containers, and an encode: `scripts/test --long`.
+mod long {
+    use segue_tests::{Digest, Fixture, Sandbox, fixture};
+
+    use super::{check_copies, newest};
+
+    #[test]
+    fn copies_of_other_codecs_and_containers_are_copies() {
+        check_copies(&[Fixture::HevcOpen, Fixture::OffsetTs, Fixture::Vp9Opus, Fixture::Vfr]);
+    }
+
+    #[test]
+    fn an_encode_keeps_frames_and_times() {
+        for which in [Fixture::H264Open, Fixture::LateSound] {
+            let (sandbox, source) = (Sandbox::new(), fixture(which));
+            let args = ["--recipe", "mp4", "--segment-duration", "1s"];
+            let ended = sandbox.end(sandbox.run(&source, &args).env("SEGUE_FFMPEG", newest()));
+            assert_eq!(ended.code, Some(0), "{which:?}: {ended:#?}");
+            let (before, after) = (Digest::decode(&source), Digest::decode(&sandbox.joined()));
+            let (a, b) = (&before.video[0].times, &after.video[0].times);
+            assert_eq!(a.len(), b.len(), "{which:?}");
+            let off = a.iter().zip(b).map(|(x, y)| ((y - b[0]) - (x - a[0])).abs()).fold(0.0, f64::max);
+            assert!(off <= 1.0, "{which:?}: a frame is {off:.3} ms off");
+            let version = sandbox.certificate("video")["tools"]["ffmpeg"].as_str().unwrap().to_owned();
+            assert!(
+                version.trim_start_matches('n').starts_with('9'),
+                "the certificate names another ffmpeg: {version}"
+            );
+        }
     }
 }

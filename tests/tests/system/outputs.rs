@@ -31,7 +31,7 @@ fn fails_without(file: &Path) -> String {
 }
 
 #[test]
-fn a_job_completes_without_an_optional_output_that_failed_and_says_so() {
+fn a_job_completes_without_an_optional_output_that_failed_and_reports_it() {
     let (sandbox, source) = (Sandbox::new(), fixture(Fixture::Long));
     let failing = mapped(&sandbox, "exit 7", false);
     let recipe = recipe(&sandbox, &format!("{VIDEO}{failing}"));

@@ -47,9 +47,9 @@ impl Emulator {
         &self.endpoint
     }
 
-    /// Whether it is a MiniStack that we started. It knows that a receipt is void, where SQS
-    /// says yes to any; it completes one upload of many to one key, where LocalStack looks
-    /// and then writes; and it counts messages that are hidden to the moment.
+    /// Whether it is known to be a MiniStack. It refuses a void receipt, where SQS accepts any;
+    /// it completes one upload of many to one key, where LocalStack checks and then writes; and
+    /// its count of hidden messages is exact at any moment.
     pub fn is_ministack(&self) -> bool {
         self.kind == Some(Kind::MiniStack)
     }
@@ -196,19 +196,23 @@ impl Emulator {
     }
 }
 
-/// The emulator of this process: started by the first test that asks.
+/// The emulator of this process: the one that `SEGUE_TEST_AWS_ENDPOINT` names, which several
+/// processes may share, else one that the first caller starts. `SEGUE_TEST_EMULATOR` says which
+/// kind either is.
 ///
 /// # Panics
 /// As [`Emulator::start`], and when `SEGUE_TEST_EMULATOR` names none.
 pub fn emulator() -> &'static Emulator {
     static EMULATOR: OnceLock<Emulator> = OnceLock::new();
     let named = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    EMULATOR.get_or_init(|| match (named("SEGUE_TEST_AWS_ENDPOINT"), named("SEGUE_TEST_EMULATOR")) {
-        (Some(endpoint), _) => Emulator { endpoint, kind: None, child: None, state: None, _scratch: None },
-        (None, None) => Emulator::start(Kind::MiniStack),
-        (None, Some(name)) => {
+    EMULATOR.get_or_init(|| {
+        let kind = named("SEGUE_TEST_EMULATOR").map(|name| {
             let known = [Kind::MiniStack, Kind::LocalStack].into_iter().find(|kind| kind.name() == name);
-            Emulator::start(known.unwrap_or_else(|| panic!("SEGUE_TEST_EMULATOR: there is no {name}")))
+            known.unwrap_or_else(|| panic!("SEGUE_TEST_EMULATOR: there is no {name}"))
+        });
+        match named("SEGUE_TEST_AWS_ENDPOINT") {
+            Some(endpoint) => Emulator { endpoint, kind, child: None, state: None, _scratch: None },
+            None => Emulator::start(kind.unwrap_or(Kind::MiniStack)),
         }
     })
 }

@@ -1,77 +1,53 @@
-//! Jobs: a row, read and written inside one transaction.
+//! Jobs: one document in one row, read and replaced inside one transaction.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params};
-use segue_domain::{JobId, JobRecord, JobState};
-use segue_ports::{CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, NewJob, PortError};
-use serde_json::{from_str, to_string};
+use rusqlite::{Connection, Row, Transaction, params};
+use segue_domain::{Epoch, JobId, JobRecord, JobState, OutboxEntry};
+use segue_ports::{
+    CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, NewJob, OutputChange, PortError,
+    PortErrorKind,
+};
 
-use super::{LocalLedger, has_its_term, optional};
+use super::{LocalLedger, completions, has_its_term, optional, outbox};
 use crate::backend::now_ms;
 use crate::db::writing;
 use crate::error::{self, odd};
 
-const COLUMNS: &str = "id, epoch, state, source_key, recipe, plan, completed_tasks, manifest_key, failure, \
-                       created_at_ms, updated_at_ms";
-
-/// A row before its texts are read.
-struct RawJob {
-    id: String,
-    epoch: String,
-    state: String,
-    plan: Option<String>,
-    failure: Option<String>,
-    completed_tasks: i64,
-    source_key: String,
-    recipe: String,
-    manifest_key: Option<String>,
-    created_at_ms: i64,
-    updated_at_ms: i64,
+fn decode(document: &str) -> Result<JobRecord, PortError> {
+    JobRecord::decode(document).map_err(|e| error::document("a job", e))
 }
 
-impl RawJob {
-    fn read(row: &Row<'_>) -> rusqlite::Result<RawJob> {
-        Ok(RawJob {
-            id: row.get(0)?,
-            epoch: row.get(1)?,
-            state: row.get(2)?,
-            source_key: row.get(3)?,
-            recipe: row.get(4)?,
-            plan: row.get(5)?,
-            completed_tasks: row.get(6)?,
-            manifest_key: row.get(7)?,
-            failure: row.get(8)?,
-            created_at_ms: row.get(9)?,
-            updated_at_ms: row.get(10)?,
-        })
-    }
-
-    fn parse(self) -> Result<JobRecord, PortError> {
-        let state = JobState::parse(&self.state)
-            .ok_or_else(|| odd("a job state", format_args!("{:?} is none", self.state)))?;
-        let plan = self.plan.map(|text| from_str(&text)).transpose().map_err(|e| odd("a plan", e))?;
-        let failure =
-            self.failure.map(|text| from_str(&text)).transpose().map_err(|e| odd("a failure", e))?;
-        Ok(JobRecord {
-            id: self.id.parse().map_err(|e| odd("a job id", e))?,
-            epoch: self.epoch.parse().map_err(|e| odd("an epoch", e))?,
-            state,
-            source_key: self.source_key,
-            recipe: self.recipe,
-            plan,
-            completed_tasks: u64::try_from(self.completed_tasks).map_err(|e| odd("a count", e))?,
-            manifest_key: self.manifest_key,
-            failure,
-            created_at_ms: self.created_at_ms,
-            updated_at_ms: self.updated_at_ms,
-        })
-    }
+fn read_job(connection: &Connection, id: &JobId) -> Result<Option<JobRecord>, PortError> {
+    let sql = "SELECT document FROM jobs WHERE id = ?1";
+    let mut found = connection.prepare_cached(sql).map_err(error::sql)?;
+    let document = optional(found.query_row([id.as_str()], |row| row.get::<_, String>(0)))?;
+    document.as_deref().map(decode).transpose()
 }
 
-pub(super) fn read_job(connection: &Connection, id: &JobId) -> Result<Option<JobRecord>, PortError> {
-    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
-    let mut found = connection.prepare_cached(&sql).map_err(error::sql)?;
-    optional(found.query_row([id.as_str()], RawJob::read))?.map(RawJob::parse).transpose()
+/// A page from rows of `id, document`, one more than it may have. Documents of a newer build are left
+/// out, so that it may have fewer jobs and still a next page.
+fn page(rows: &[(String, String)], max: usize) -> Result<JobPage, PortError> {
+    let shown = &rows[..rows.len().min(max)];
+    let next = shown.last().filter(|_| rows.len() > max).map(|(id, _)| id.clone());
+    let mut jobs = Vec::with_capacity(shown.len());
+    for (id, document) in shown {
+        match decode(document) {
+            Err(error) if error.kind == PortErrorKind::Newer => {
+                tracing::debug!(job = id, %error, "left out of a listing");
+            }
+            decoded => jobs.push(decoded?),
+        }
+    }
+    Ok(JobPage { jobs, next })
+}
+
+/// The largest number of rows of a page and the one behind it.
+fn limit(max: usize) -> i64 {
+    i64::try_from(max).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+fn id_and_document(row: &Row<'_>) -> rusqlite::Result<(String, String)> {
+    Ok((row.get(0)?, row.get(1)?))
 }
 
 fn read_page(
@@ -80,46 +56,71 @@ fn read_page(
     from: &str,
     max: usize,
 ) -> Result<JobPage, PortError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM jobs WHERE id > ?1 AND (?2 IS NULL OR state = ?2)
-         AND (?3 IS NULL OR updated_at_ms < ?3) ORDER BY id LIMIT ?4"
-    );
-    let state = filter.state.map(JobState::as_str);
-    let limit = i64::try_from(max).unwrap_or(i64::MAX).saturating_add(1);
-    let rows: Vec<RawJob> = connection
-        .prepare_cached(&sql)
-        .and_then(|mut found| {
-            found.query_map(params![from, state, filter.updated_before_ms, limit], RawJob::read)?.collect()
-        })
+    let sql = "SELECT id, document FROM jobs WHERE id > ?1 AND (?2 IS NULL OR state = ?2)
+               AND (?3 IS NULL OR updated_at_ms < ?3) ORDER BY id LIMIT ?4";
+    let values = params![from, filter.state.map(JobState::as_str), filter.updated_before_ms, limit(max)];
+    let rows: Vec<_> = connection
+        .prepare_cached(sql)
+        .and_then(|mut found| found.query_map(values, id_and_document)?.collect())
         .map_err(error::sql)?;
-    let more = rows.len() > max;
-    let jobs: Vec<JobRecord> =
-        rows.into_iter().take(max).map(RawJob::parse).collect::<Result<_, PortError>>()?;
-    let next = jobs.last().filter(|_| more).map(|job| job.id.to_string());
-    Ok(JobPage { jobs, next })
+    page(&rows, max)
 }
 
-fn write_change(connection: &Connection, job: &JobRecord) -> Result<(), PortError> {
-    let text = |e| odd("a job", e);
-    let plan = job.plan.as_ref().map(to_string).transpose().map_err(text)?;
-    let failure = job.failure.as_ref().map(to_string).transpose().map_err(text)?;
-    let sql = "UPDATE jobs SET state = ?2, plan = ?3, manifest_key = ?4, failure = ?5, updated_at_ms = ?6
-               WHERE id = ?1";
+fn read_open_page(
+    connection: &Connection,
+    updated_before_ms: i64,
+    from: &str,
+    max: usize,
+) -> Result<JobPage, PortError> {
+    let sql = "SELECT id, document FROM jobs WHERE open = 1 AND id > ?1 AND updated_at_ms < ?2
+               ORDER BY id LIMIT ?3";
+    let rows: Vec<_> = connection
+        .prepare_cached(sql)
+        .and_then(|mut found| {
+            found.query_map(params![from, updated_before_ms, limit(max)], id_and_document)?.collect()
+        })
+        .map_err(error::sql)?;
+    page(&rows, max)
+}
+
+fn create(transaction: &Transaction<'_>, new: NewJob) -> Result<CreatedJob, PortError> {
+    if let Some(job) = read_job(transaction, &new.id)? {
+        return Ok(CreatedJob { created: false, job });
+    }
+    let epoch = uuid::Uuid::new_v4().simple().to_string();
+    let epoch: Epoch = epoch.parse().map_err(|e| odd("an epoch", e))?;
+    let job = new.into_record(epoch, now_ms())?;
+    let sql = "INSERT INTO jobs (id, epoch, state, open, updated_at_ms, document)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let values = params![
+        job.id.as_str(),
+        job.epoch.as_str(),
+        job.state().as_str(),
+        job.is_open_job(),
+        job.updated_at_ms,
+        job.encode()
+    ];
+    transaction.prepare_cached(sql).and_then(|mut insert| insert.execute(values)).map_err(error::sql)?;
+    completions::add_counters(transaction, &job)?;
+    Ok(CreatedJob { created: true, job })
+}
+
+fn replace(transaction: &Transaction<'_>, job: &JobRecord) -> Result<(), PortError> {
+    let sql = "UPDATE jobs SET state = ?2, open = ?3, updated_at_ms = ?4, document = ?5 WHERE id = ?1";
     let values =
-        params![job.id.as_str(), job.state.as_str(), plan, job.manifest_key, failure, job.updated_at_ms];
-    connection.prepare_cached(sql).and_then(|mut update| update.execute(values)).map_err(error::sql)?;
+        params![job.id.as_str(), job.state().as_str(), job.is_open_job(), job.updated_at_ms, job.encode()];
+    transaction.prepare_cached(sql).and_then(|mut update| update.execute(values)).map_err(error::sql)?;
     Ok(())
 }
 
-fn create(connection: &Connection, job: &NewJob) -> Result<CreatedJob, PortError> {
-    let sql = "INSERT INTO jobs (id, epoch, state, source_key, recipe, created_at_ms, updated_at_ms)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (id) DO NOTHING";
-    let (state, epoch) = (JobState::Created.as_str(), uuid::Uuid::new_v4().simple().to_string());
-    let rows = connection
-        .execute(sql, params![job.id.as_str(), epoch, state, job.source_key, job.recipe, now_ms()])
-        .map_err(error::sql)?;
-    let stands = read_job(connection, &job.id)?.ok_or_else(|| odd("a job", "it is not there"))?;
-    Ok(CreatedJob { created: rows == 1, job: stands })
+/// The leases of the job are over; their rows stay for the terms.
+fn end_leases(transaction: &Transaction<'_>, id: &JobId) -> Result<(), PortError> {
+    // '0' follows '/': the range is everything below PREFIX/JOB/
+    let sql = "UPDATE leases SET holder = NULL, owner = NULL WHERE name = 'plan/' || ?1
+               OR (name > 'task/' || ?1 || '/' AND name < 'task/' || ?1 || '0')
+               OR (name > 'assemble/' || ?1 || '/' AND name < 'assemble/' || ?1 || '0')";
+    transaction.execute(sql, [id.as_str()]).map_err(error::sql)?;
+    Ok(())
 }
 
 fn change_job(
@@ -134,29 +135,42 @@ fn change_job(
         {
             return Ok(None);
         }
-        let job = read_job(transaction, id)?;
-        let Some(after) = job.and_then(|job| change.applied_to(&job, now_ms())) else { return Ok(None) };
-        write_change(transaction, &after)?;
-        if *change == JobChange::Retry {
-            transaction.execute("DELETE FROM failures WHERE job = ?1", [id.as_str()]).map_err(error::sql)?;
+        let Some(job) = read_job(transaction, id)? else { return Ok(None) };
+        let completed = match change.counted_output() {
+            Some(output) => completions::completed(transaction, &job.output_ref(output))?,
+            None => 0,
+        };
+        let Some(after) = change.applied_to(&job, completed, now_ms()) else { return Ok(None) };
+        replace(transaction, &after)?;
+        match change {
+            JobChange::Output { output, change, outbox: notices } => {
+                if *change == OutputChange::Retry {
+                    completions::reset_failures(transaction, &after.output_ref(output))?;
+                }
+                add_notices(transaction, notices)?;
+            }
+            JobChange::Add { .. } => completions::add_counters(transaction, &after)?,
+            JobChange::Delete => end_leases(transaction, id)?,
+            JobChange::Seal(_) | JobChange::Cancel | JobChange::Confirm | JobChange::Expire => {}
         }
         Ok(Some(after))
     })
 }
 
+fn add_notices(transaction: &Transaction<'_>, notices: &[OutboxEntry]) -> Result<(), PortError> {
+    notices.iter().try_for_each(|notice| outbox::add(transaction, notice))
+}
+
 fn delete(connection: &mut Connection, read: &JobRecord) -> Result<bool, PortError> {
     writing(connection, |transaction| {
-        let Some(stands) = read_job(transaction, &read.id)? else { return Ok(true) };
-        if (&stands.epoch, stands.state) != (&read.epoch, read.state) {
+        let Some(current) = read_job(transaction, &read.id)? else { return Ok(true) };
+        if current.epoch != read.epoch || !current.deleting {
             return Ok(false);
         }
-        let job = read.id.as_str();
-        transaction.execute("DELETE FROM jobs WHERE id = ?1", [job]).map_err(error::sql)?;
-        // '0' comes right after '/': everything below task/JOB/. The rows stay for their terms
-        let sql = "UPDATE leases SET holder = NULL, owner = NULL
-                   WHERE name IN ('chunk/' || ?1, 'reassemble/' || ?1)
-                   OR (name > 'task/' || ?1 || '/' AND name < 'task/' || ?1 || '0')";
-        transaction.execute(sql, [job]).map_err(error::sql)?;
+        // counters, completions and failures go with it
+        let sql = "DELETE FROM jobs WHERE id = ?1";
+        transaction.execute(sql, [read.id.as_str()]).map_err(error::sql)?;
+        end_leases(transaction, &read.id)?;
         Ok(true)
     })
 }
@@ -164,7 +178,7 @@ fn delete(connection: &mut Connection, read: &JobRecord) -> Result<bool, PortErr
 #[async_trait]
 impl JobLedger for LocalLedger {
     async fn create_job(&self, job: NewJob) -> Result<CreatedJob, PortError> {
-        self.shared.db.call(move |db| writing(db, |transaction| create(transaction, &job))).await
+        self.shared.db.call(move |db| writing(db, |transaction| create(transaction, job))).await
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError> {
@@ -175,6 +189,16 @@ impl JobLedger for LocalLedger {
     async fn jobs(&self, filter: JobFilter, from: Option<&str>, max: usize) -> Result<JobPage, PortError> {
         let from = from.unwrap_or_default().to_owned();
         self.shared.db.call(move |db| read_page(db, &filter, &from, max)).await
+    }
+
+    async fn open_jobs(
+        &self,
+        updated_before_ms: i64,
+        from: Option<&str>,
+        max: usize,
+    ) -> Result<JobPage, PortError> {
+        let from = from.unwrap_or_default().to_owned();
+        self.shared.db.call(move |db| read_open_page(db, updated_before_ms, &from, max)).await
     }
 
     async fn change(

@@ -22,7 +22,7 @@ struct Last {
 }
 
 impl Last {
-    /// How long it is held still; zero when it is free.
+    /// For how long it is still held, milliseconds; zero when it is free.
     fn left_ms(&self, roll: &Roll, me: &str) -> i64 {
         let left = self.until_ms.saturating_sub(now_ms());
         if !self.held || left <= 0 {
@@ -94,12 +94,12 @@ fn release(connection: &mut Connection, lease: &Lease) -> Result<(), PortError> 
     })
 }
 
-/// Nobody is there any more to give the lease back.
+/// Releases a lease whose caller has gone away before it had the result.
 fn undo_acquire(connection: &mut Connection, acquired: Acquired) {
     if let Acquired::Held(lease) = acquired
         && let Err(error) = release(connection, &lease)
     {
-        tracing::warn!(lease = lease.name.as_str(), %error, "a lease nobody waits for runs out by itself");
+        tracing::warn!(lease = lease.name.as_str(), %error, "cannot release the lease of an abandoned call; it expires by itself");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The ledger in SQLite: one transaction per promise.
+//! The ledger in SQLite: each change is one transaction.
 
 use std::sync::Arc;
 
@@ -14,8 +14,9 @@ use crate::error;
 mod completions;
 mod jobs;
 mod leases;
+mod outbox;
 
-/// Jobs, completions and leases of a state folder.
+/// Jobs, completions, leases and notices of a state folder.
 #[derive(Debug)]
 pub struct LocalLedger {
     shared: Arc<Instance>,
@@ -42,8 +43,7 @@ fn has_its_term(transaction: &Transaction<'_>, lease: &Lease) -> Result<bool, Po
         .map_err(error::sql)
 }
 
-/// Frees the leases and the messages of every owner that is dead, and says whether there
-/// was one. Terms stay; a message keeps its count of deliveries, and its receipt is void.
+/// Frees the leases and the messages of every owner that is dead; whether there was one. Terms stay; a message keeps its count of deliveries, and its receipt is void.
 pub(crate) fn reclaim(connection: &mut Connection, roll: &Roll, me: &HolderId) -> Result<bool, PortError> {
     let owners = "SELECT owner FROM leases WHERE owner IS NOT NULL
                   UNION SELECT owner FROM messages WHERE owner IS NOT NULL";
@@ -51,7 +51,7 @@ pub(crate) fn reclaim(connection: &mut Connection, roll: &Roll, me: &HolderId) -
         .prepare_cached(owners)
         .and_then(|mut all| all.query_map([], |row| row.get(0))?.collect())
         .map_err(error::sql)?;
-    // dead is dead: nobody comes back between this look and the transaction
+    // a process that has ended does not come back between this read and the transaction
     let dead: Vec<String> =
         owners.into_iter().filter(|owner| owner != me.as_str() && roll.is_dead(owner)).collect();
     if dead.is_empty() {

@@ -1,5 +1,6 @@
 //! Outputs: one file for each kind, with its plan and its assembly.
 
+pub mod limits;
 pub mod thumbnail;
 pub mod transcript;
 pub mod video;
@@ -72,17 +73,21 @@ pub fn own_attempts(spec: &OutputSpec) -> u32 {
 }
 
 /// Segments of equal length in time, for outputs that are not cut at pictures.
-pub fn segments_in_time(facts: &SourceFacts, every_us: i64) -> Vec<Segment> {
+///
+/// # Errors
+/// More segments than an output may have tasks.
+pub fn segments_in_time(facts: &SourceFacts, every_us: i64) -> Result<Vec<Segment>, EngineError> {
     let start = facts.start_time_us;
     let length = facts.duration_us.unwrap_or(0).max(1);
     // a tail shorter than half a segment stays with the one before
-    let count = ((length + every_us / 2) / every_us).clamp(1, 1_000_000);
+    let count = ((length + every_us / 2) / every_us).max(1);
+    limits::check_tasks(every_us, usize::try_from(count).unwrap_or(usize::MAX))?;
     let segment = |i: i64| {
         let is_last = i + 1 == count;
         let end = if is_last { start + length.max(i * every_us + 1) } else { start + (i + 1) * every_us };
         Segment { index: i as u32, range: TickRange { start: start + i * every_us, end }, frames: 0, bytes: 0 }
     };
-    (0..count).map(segment).collect()
+    Ok((0..count).map(segment).collect())
 }
 
 /// The public name of a file of an output: at the top for the output that is named like its kind, in a

@@ -42,7 +42,7 @@ pub async fn plan(
         }
         return Ok(Tasks::none(request, "no transcript: the source has no sound"));
     };
-    let segments = segments_in_time(facts, request.segment_us);
+    let segments = segments_in_time(facts, request.segment_us)?;
     let mut media = MediaPlan::new(facts.clone(), None, Some(stream));
     media.warnings = request.warnings.to_vec();
     let (scratch, limits) = (&request.run.scratch, context.limits(&request.run.cancel));

@@ -98,7 +98,7 @@ pub async fn plan(
         let lost = lost.samples;
         media.warnings.push(format!("the source is cut off: its last {lost} pictures are missing"));
     }
-    let (timebase, segments) = segments(request, &media);
+    let (timebase, segments) = segments(request, &media)?;
     let files = match &media.picture {
         Some(picture) => cuts.track_file(picture, request)?.into_iter().collect(),
         None => Vec::new(),
@@ -108,17 +108,25 @@ pub async fn plan(
 }
 
 /// The picture's segments, or equal stretches of time where there is none to cut.
-fn segments(request: &OutputRequest<'_>, media: &MediaPlan) -> (segue_domain::Timebase, Vec<Segment>) {
+///
+/// # Errors
+/// More segments than an output may have tasks.
+fn segments(
+    request: &OutputRequest<'_>,
+    media: &MediaPlan,
+) -> Result<(segue_domain::Timebase, Vec<Segment>), EngineError> {
     let Some(picture) = &media.picture else {
-        return (segue_domain::Timebase::MICROS, segments_in_time(request.facts, request.segment_us));
+        let segments = segments_in_time(request.facts, request.segment_us)?;
+        return Ok((segue_domain::Timebase::MICROS, segments));
     };
+    limits::check_tasks(request.segment_us, picture.segments.len())?;
     let segment = |s: &segue_media::PictureSegment| Segment {
         index: s.index,
         range: s.range,
         frames: s.frames,
         bytes: s.bytes,
     };
-    (picture.timebase, picture.segments.iter().map(segment).collect())
+    Ok((picture.timebase, picture.segments.iter().map(segment).collect()))
 }
 
 /// The tasks, the longest kinds first.

@@ -7,6 +7,7 @@ use segue_domain::recipe::EncodeRecipe;
 
 use super::encoder::{PictureEncoder, settings};
 use super::grid::NominalRate;
+use crate::bounds::{self, Demuxers};
 use crate::facts::StreamFacts;
 
 /// A list of keyframes longer than this is cut off: one argument may be 128 KiB long. The
@@ -18,6 +19,8 @@ const KEYFRAME_LIST_BYTES: usize = 100 << 10;
 pub struct EncodeArgs<'a> {
     /// What ffmpeg reads, as a URL.
     pub input: OsString,
+    /// Options that name the codec of the input, where its header does not.
+    pub decoder: Vec<OsString>,
     /// What it writes.
     pub out: &'a Path,
     /// The facts of the picture.
@@ -47,8 +50,8 @@ pub fn encode_args(with: &EncodeArgs<'_>) -> Vec<OsString> {
     // a decoder that starts in the midst holds frames back until it trusts itself; the frames
     // that may be wrong are before those that are owned, and are cut off by their ticks
     args.extend(words(&["-copyts", "-noautorotate", "-flags:v", "+output_corrupt", "-threads", &threads]));
-    args.extend(words(&["-protocol_whitelist", "file,concat", "-f", "mov", "-i"]));
-    args.push(with.input.clone());
+    args.extend(with.decoder.iter().cloned());
+    args.extend(bounds::input("file,concat", Demuxers::Only("mov"), with.input.clone()));
     args.extend(words(&["-map", "0:v:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf"]));
     args.push(filters(with).into());
     let clock = format!("1:{}", with.timescale);
@@ -151,6 +154,7 @@ mod tests {
     fn line(recipe: &EncodeRecipe, encoder: PictureEncoder) -> String {
         let args = encode_args(&EncodeArgs {
             input: "concat:file:h|file:s".into(),
+            decoder: Vec::new(),
             out: Path::new("o.mp4"),
             stream: &stream(1920, 1080, None, "yuv420p"),
             recipe,
@@ -168,7 +172,8 @@ mod tests {
     #[test]
     fn the_line_for_h264() {
         let expected = "-v error -nostdin -y -nostats -progress pipe:1 -copyts -noautorotate \
-            -flags:v +output_corrupt -threads 2 -protocol_whitelist file,concat -f mov -i concat:file:h|file:s \
+            -flags:v +output_corrupt -threads 2 -max_pixels 36000000 \
+            -protocol_whitelist file,concat -format_whitelist mov -f mov -i concat:file:h|file:s \
             -map 0:v:0 -map_metadata -1 -map_chapters -1 \
             -vf settb=1/30000,trim=start_pts=1001:end_pts=61061,scale=1280:720:flags=bicubic \
             -fps_mode passthrough -enc_time_base 1:30000 -pix_fmt yuv420p -c:v libx264 -g 149 -crf 20 \

@@ -237,6 +237,7 @@ mod tests {
             frames,
             keyframes: 1,
             hidden: 0,
+            unnamed: false,
             bytes_read: 0,
             lost: None,
             segments: vec![PictureSegment {

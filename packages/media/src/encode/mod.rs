@@ -154,6 +154,7 @@ impl Work {
         let own = |tick: i64| tick - plan.anchor - origin;
         work.args = encode_args(&EncodeArgs {
             input,
+            decoder: plan.decoder(),
             out: &work.partial,
             stream: request.stream,
             recipe: request.recipe,

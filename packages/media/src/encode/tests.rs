@@ -205,3 +205,33 @@ async fn frames_that_are_missing_are_an_error_and_leave_no_file() {
     assert!(error.to_string().starts_with("frame mismatch: segment 1 owns 21 frames and 20"), "{error}");
     assert_eq!(std::fs::read_dir(source.dir.path()).unwrap().count(), 1);
 }
+
+/// Codecs that MP4 does not hold: each frame once, in its place, as the source's own decoder has it.
+#[tokio::test]
+async fn codecs_that_mp4_does_not_hold_are_encoded_frame_by_frame() {
+    let lossless = EncodeRecipe { crf: Some(0), ..recipe(VideoCodec::H264) };
+    for (name, codec) in [
+        ("a.webm", "libvpx -b:v 300k -g 25"),
+        ("a.ogv", "libtheora -g 25"),
+        ("a.wmv", "wmv2 -g 25"),
+        ("a.flv", "flv -g 25"),
+        ("a.avi", "mpeg4 -vtag XVID -g 25"),
+        ("huff.avi", "huffyuv -pix_fmt yuv422p"),
+        ("mjpeg.avi", "mjpeg"),
+        ("a.rm", "rv20 -g 25"),
+    ] {
+        let args = format!("-f lavfi -i testsrc2=s=160x128:r=25:d=3 -pix_fmt yuv420p -c:v {codec}");
+        let source = Source::make(name, &args).await;
+        let parts = source.encode(1000, &lossless).await;
+        assert_eq!(parts.len(), 3, "{name}");
+        let made: Vec<String> =
+            parts.iter().flat_map(|(_, out)| frames(&["-i", out.to_str().unwrap()])).collect();
+        let pixels = ["-i", source.path.to_str().unwrap(), "-pix_fmt", "yuv420p"];
+        let theirs = frames(&pixels);
+        assert_eq!(made.len(), theirs.len(), "{name}");
+        // another sampling or range of colours is converted
+        if !matches!(name, "huff.avi" | "mjpeg.avi") {
+            assert!(made == theirs, "{name}: other frames");
+        }
+    }
+}

@@ -8,6 +8,9 @@ use super::source::ByteSource;
 const MAX_TABLE_BYTES: u64 = 256 << 20;
 /// More siblings than this in one box are not an index but an attack.
 const MAX_SIBLINGS: usize = 1 << 16;
+/// Levels of boxes inside one another that are read. The deepest box of a real file that is looked
+/// into is `stsd`, at level 6; code that walks boxes recursively relies on this limit.
+pub(super) const MAX_DEPTH: u8 = 8;
 
 /// Where a box lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub(crate) struct BoxAt {
     pub body: u64,
     /// First byte after; may lie past the end of a truncated file at top level only.
     pub end: u64,
+    /// Number of boxes around it.
+    depth: u8,
 }
 
 impl BoxAt {
@@ -35,7 +40,7 @@ impl BoxAt {
 }
 
 /// Reads the box header at `pos` inside `[.., end)`; `None` where fewer than 8 bytes are left.
-/// The end it claims is checked by the caller.
+/// The end it claims is checked by the caller. The box counts as one at top level.
 pub(crate) fn header(src: &impl ByteSource, pos: u64, end: u64) -> Result<Option<BoxAt>, IndexError> {
     if end.saturating_sub(pos) < 8 {
         return Ok(None);
@@ -61,11 +66,32 @@ pub(crate) fn header(src: &impl ByteSource, pos: u64, end: u64) -> Result<Option
     let stop = pos
         .checked_add(size)
         .ok_or_else(|| IndexError::broken(format!("a box at byte {pos} says it is {size} bytes long")))?;
-    Ok(Some(BoxAt { kind, start: pos, body: pos + header, end: stop }))
+    Ok(Some(BoxAt { kind, start: pos, body: pos + header, end: stop, depth: 0 }))
 }
 
-/// The boxes directly inside `[pos, end)`; one that reaches past the end is an error.
-pub(crate) fn children(src: &impl ByteSource, pos: u64, end: u64) -> Result<Vec<BoxAt>, IndexError> {
+/// The boxes at top level; one that reaches past the end is an error.
+pub(crate) fn top(src: &impl ByteSource) -> Result<Vec<BoxAt>, IndexError> {
+    children(src, 0, src.len(), 0)
+}
+
+/// The boxes directly inside another one.
+///
+/// # Errors
+/// A box that reaches past the end of the one around it, or one at a level below [`MAX_DEPTH`].
+pub(crate) fn inside(src: &impl ByteSource, around: BoxAt) -> Result<Vec<BoxAt>, IndexError> {
+    inside_from(src, around, 0)
+}
+
+/// The same where the first box stands `skip` bytes after the beginning of the body.
+pub(crate) fn inside_from(src: &impl ByteSource, around: BoxAt, skip: u64) -> Result<Vec<BoxAt>, IndexError> {
+    let depth = around.depth + 1;
+    if depth >= MAX_DEPTH {
+        return Err(IndexError::TooDeep { at: around.start });
+    }
+    children(src, around.body + skip, around.end, depth)
+}
+
+fn children(src: &impl ByteSource, pos: u64, end: u64, depth: u8) -> Result<Vec<BoxAt>, IndexError> {
     let mut found = Vec::new();
     let mut at = pos;
     while let Some(b) = header(src, at, end)? {
@@ -83,7 +109,7 @@ pub(crate) fn children(src: &impl ByteSource, pos: u64, end: u64) -> Result<Vec<
         if found.len() >= MAX_SIBLINGS {
             return Err(IndexError::broken(format!("more than {MAX_SIBLINGS} boxes in one box")));
         }
-        found.push(b);
+        found.push(BoxAt { depth, ..b });
         at = b.end;
     }
     Ok(found)

@@ -54,7 +54,7 @@ pub struct FilledRun {
 
 /// Fills the tracks of a movie; an error says why it is left to the muxer.
 pub fn fill(movie: &impl ByteSource, fillings: Vec<Filling>) -> Result<Filled, IndexError> {
-    let top = boxes::children(movie, 0, movie.len())?;
+    let top = boxes::top(movie)?;
     let known = |b: &BoxAt| matches!(&b.kind, b"ftyp" | b"moov" | b"mdat" | b"free" | b"wide");
     let (Some(ftyp), Some(moov)) = (boxes::find(&top, b"ftyp"), boxes::find(&top, b"moov")) else {
         return Err(left("no movie box"));
@@ -135,7 +135,7 @@ impl<'a> Filler<'a> {
     }
 
     fn inside(bytes: &[u8], b: BoxAt) -> Result<Vec<BoxAt>, IndexError> {
-        boxes::children(&bytes, b.body, b.end)
+        boxes::inside(&bytes, b)
     }
 
     /// The media header and the sample table of a track.

@@ -41,7 +41,7 @@ struct Defaults {
 /// # Errors
 /// Not one track, places that do not count from the fragment, numbers that contradict the file.
 pub fn read_fragments(src: &impl ByteSource) -> Result<Fragments, IndexError> {
-    let top = boxes::children(src, 0, src.len())?;
+    let top = boxes::top(src)?;
     let moov = boxes::find(&top, b"moov").ok_or_else(|| IndexError::Missing("no moov box".into()))?;
     let (timescale, defaults) = movie(src, moov)?;
     let mut all = Fragments { timescale, samples: Vec::new(), last_duration: 0, first_end: 0 };
@@ -57,7 +57,7 @@ pub fn read_fragments(src: &impl ByteSource) -> Result<Fragments, IndexError> {
 
 /// The clock of the one track, and what its fragments say nothing of.
 fn movie(src: &impl ByteSource, moov: BoxAt) -> Result<(u32, Defaults), IndexError> {
-    let inside = boxes::children(src, moov.body, moov.end)?;
+    let inside = boxes::inside(src, moov)?;
     let mut traks = inside.iter().filter(|b| &b.kind == b"trak");
     let (Some(trak), None) = (traks.next(), traks.next()) else {
         return Err(IndexError::Unsupported("fragments of more tracks than one".into()));
@@ -81,12 +81,12 @@ fn fragment(
     next: &mut i64,
     all: &mut Fragments,
 ) -> Result<(), IndexError> {
-    let inside = boxes::children(src, moof.body, moof.end)?;
+    let inside = boxes::inside(src, moof)?;
     let mut trafs = inside.iter().filter(|b| &b.kind == b"traf");
     let (Some(traf), None) = (trafs.next(), trafs.next()) else {
         return Err(IndexError::Unsupported("a fragment of more tracks than one".into()));
     };
-    let inside = boxes::children(src, traf.body, traf.end)?;
+    let inside = boxes::inside(src, *traf)?;
     let tfhd = boxes::find(&inside, b"tfhd").ok_or_else(|| IndexError::broken("no tfhd box"))?;
     let head = boxes::body(src, tfhd)?;
     let mut fields = Fields { bytes: &head, at: 0 };
@@ -172,7 +172,7 @@ fn run(
 }
 
 fn required(src: &impl ByteSource, of: BoxAt, kind: &[u8; 4]) -> Result<BoxAt, IndexError> {
-    boxes::find(&boxes::children(src, of.body, of.end)?, kind)
+    boxes::find(&boxes::inside(src, of)?, kind)
         .ok_or_else(|| IndexError::broken(format!("no {} box", String::from_utf8_lossy(kind))))
 }
 

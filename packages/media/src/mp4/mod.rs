@@ -41,6 +41,12 @@ pub enum IndexError {
     /// The index contradicts itself.
     #[error("broken index: {0}")]
     Broken(String),
+    /// Boxes inside one another to more levels than any real file has.
+    #[error("broken index: more than {} boxes inside one another at byte {at}", boxes::MAX_DEPTH)]
+    TooDeep {
+        /// First byte of the innermost box that was read.
+        at: u64,
+    },
     /// A kind of index that this module leaves to ffmpeg.
     #[error("index not read here: {0}")]
     Unsupported(String),

@@ -39,16 +39,16 @@ struct EditList {
 impl EditList {
     fn find(src: &impl ByteSource, track: usize) -> Result<Option<EditList>, IndexError> {
         let missing = || IndexError::broken("no such track");
-        let top = boxes::children(src, 0, src.len())?;
+        let top = boxes::top(src)?;
         let moov = boxes::find(&top, b"moov").ok_or_else(missing)?;
-        let inside = boxes::children(src, moov.body, moov.end)?;
+        let inside = boxes::inside(src, moov)?;
         let mvhd = boxes::find(&inside, b"mvhd").ok_or_else(missing)?;
         let trak = inside.iter().filter(|b| &b.kind == b"trak").nth(track).ok_or_else(missing)?;
-        let parts = boxes::children(src, trak.body, trak.end)?;
+        let parts = boxes::inside(src, *trak)?;
         let mdia = boxes::find(&parts, b"mdia").ok_or_else(missing)?;
-        let mdhd = boxes::find(&boxes::children(src, mdia.body, mdia.end)?, b"mdhd").ok_or_else(missing)?;
+        let mdhd = boxes::find(&boxes::inside(src, mdia)?, b"mdhd").ok_or_else(missing)?;
         let Some(edts) = boxes::find(&parts, b"edts") else { return Ok(None) };
-        let Some(elst) = boxes::find(&boxes::children(src, edts.body, edts.end)?, b"elst") else {
+        let Some(elst) = boxes::find(&boxes::inside(src, edts)?, b"elst") else {
             return Ok(None);
         };
         let body = boxes::body(src, elst)?;

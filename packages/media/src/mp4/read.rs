@@ -113,7 +113,7 @@ fn movie_box(src: &impl ByteSource, top: &TopLevel) -> Result<(BoxAt, Vec<BoxAt>
     if top.fragments {
         return Err(IndexError::Unsupported("fragmented".into()));
     }
-    let inside = boxes::children(src, moov.body, moov.end)?;
+    let inside = boxes::inside(src, moov)?;
     if boxes::find(&inside, b"mvex").is_some() {
         return Err(IndexError::Unsupported("fragmented".into()));
     }
@@ -183,7 +183,7 @@ fn clock(src: &impl ByteSource, b: BoxAt) -> Result<(u32, u16), IndexError> {
 }
 
 fn read_track(src: &impl ByteSource, trak: BoxAt, choice: TrackChoice) -> Result<Option<Track>, IndexError> {
-    let inside = boxes::children(src, trak.body, trak.end)?;
+    let inside = boxes::inside(src, trak)?;
     let Some(tkhd) = boxes::find(&inside, b"tkhd") else { return Ok(None) };
     let head = boxes::body(src, tkhd)?;
     let wide = head.first() == Some(&1);
@@ -193,7 +193,7 @@ fn read_track(src: &impl ByteSource, trak: BoxAt, choice: TrackChoice) -> Result
     }
     let id = be32(&head, id_at);
     let Some(mdia) = boxes::find(&inside, b"mdia") else { return Ok(None) };
-    let media = boxes::children(src, mdia.body, mdia.end)?;
+    let media = boxes::inside(src, mdia)?;
     let is_video = handler(src, &media)? == *b"vide";
     let wanted = match choice {
         TrackChoice::Id(wanted) => wanted == id,
@@ -234,9 +234,9 @@ fn handler(src: &impl ByteSource, media: &[BoxAt]) -> Result<[u8; 4], IndexError
 
 fn sample_table(src: &impl ByteSource, media: &[BoxAt]) -> Result<Vec<BoxAt>, IndexError> {
     let minf = boxes::find(media, b"minf").ok_or_else(|| IndexError::broken("no minf box"))?;
-    let inside = boxes::children(src, minf.body, minf.end)?;
+    let inside = boxes::inside(src, minf)?;
     let stbl = boxes::find(&inside, b"stbl").ok_or_else(|| IndexError::broken("no stbl box"))?;
-    boxes::children(src, stbl.body, stbl.end)
+    boxes::inside(src, stbl)
 }
 
 fn whole(src: &impl ByteSource, b: BoxAt) -> Result<Vec<u8>, IndexError> {
@@ -253,7 +253,7 @@ fn whole(src: &impl ByteSource, b: BoxAt) -> Result<Vec<u8>, IndexError> {
 
 fn edit_list(src: &impl ByteSource, trak: &[BoxAt]) -> Result<Vec<Edit>, IndexError> {
     let Some(edts) = boxes::find(trak, b"edts") else { return Ok(Vec::new()) };
-    let Some(elst) = boxes::find(&boxes::children(src, edts.body, edts.end)?, b"elst") else {
+    let Some(elst) = boxes::find(&boxes::inside(src, edts)?, b"elst") else {
         return Ok(Vec::new());
     };
     let mut version = [0; 1];

@@ -83,7 +83,7 @@ struct Chunk {
 
 /// Plans a rewrite; an error says why this file is left to ffmpeg.
 pub fn plan_rewrite(src: &impl ByteSource) -> Result<Rewrite, IndexError> {
-    let top = boxes::children(src, 0, src.len())?;
+    let top = boxes::top(src)?;
     let moov = boxes::find(&top, b"moov").ok_or_else(|| left("no movie box"))?;
     let ftyp = boxes::find(&top, b"ftyp").ok_or_else(|| left("no file type"))?;
     if top.iter().any(|b| matches!(&b.kind, b"moof" | b"sidx" | b"meta")) || moov.end - moov.start > MAX_MOOV
@@ -98,7 +98,7 @@ pub fn plan_rewrite(src: &impl ByteSource) -> Result<Rewrite, IndexError> {
     find_offsets(movie, root, &mut tables)?;
     let mut chunks = Vec::new();
     for (track, stbl) in tables.iter().enumerate() {
-        let inside = boxes::children(&movie, stbl.body, stbl.end)?;
+        let inside = boxes::inside(&movie, *stbl)?;
         let found = tables::chunks(&movie, &inside)?;
         chunks.reserve_exact(found.len());
         let number = |n: usize| u32::try_from(n).map_err(|_| left("too many chunks"));
@@ -113,7 +113,7 @@ pub fn plan_rewrite(src: &impl ByteSource) -> Result<Rewrite, IndexError> {
     let wide = media_len + movie.len() as u64 * 2 + (1 << 20) > u64::from(u32::MAX);
     let mut base = (head.len() + movie.len() + 16) as u64;
     for (stbl, offsets) in &places {
-        for b in boxes::children(&movie, stbl.body, stbl.end)?.iter().filter(|b| is_offsets(&b.kind)) {
+        for b in boxes::inside(&movie, *stbl)?.iter().filter(|b| is_offsets(&b.kind)) {
             base = base - (b.end - b.start) + table_len(offsets, wide);
         }
     }
@@ -137,13 +137,13 @@ fn left(why: &str) -> IndexError {
 
 /// The sample tables in order; an error where a box names places that we would not move.
 fn find_offsets(movie: &[u8], at: BoxAt, found: &mut Vec<BoxAt>) -> Result<(), IndexError> {
-    for b in boxes::children(&movie, at.body, at.end)? {
+    for b in boxes::inside(&movie, at)? {
         if PLACES.contains(&&b.kind) {
             return Err(left("a box that names places in the file"));
         }
         match &b.kind {
             b"stbl" => {
-                for inside in boxes::children(&movie, b.body, b.end)? {
+                for inside in boxes::inside(&movie, b)? {
                     if PLACES.contains(&&inside.kind) {
                         return Err(left("a box that names places in the file"));
                     }
@@ -161,11 +161,11 @@ fn find_offsets(movie: &[u8], at: BoxAt, found: &mut Vec<BoxAt>) -> Result<(), I
 
 /// Media in another file is not ours to carry.
 fn self_contained(movie: &[u8], dinf: BoxAt) -> Result<(), IndexError> {
-    for dref in boxes::children(&movie, dinf.body, dinf.end)? {
+    for dref in boxes::inside(&movie, dinf)? {
         if &dref.kind != b"dref" || dref.body_len() < 8 {
             continue;
         }
-        for entry in boxes::children(&movie, dref.body + 8, dref.end)? {
+        for entry in boxes::inside_from(&movie, dref, 8)? {
             let mut flags = [0; 4];
             if entry.body_len() >= 4 {
                 movie.read_at(entry.body, &mut flags)?;
@@ -230,7 +230,7 @@ fn rebuild(
     out.extend_from_slice(&at.kind);
     let mine = places.iter().find(|(stbl, _)| stbl.start == at.start);
     let mut end = at.body;
-    for b in boxes::children(&movie, at.body, at.end)? {
+    for b in boxes::inside(&movie, at)? {
         end = b.end;
         match (&b.kind, mine) {
             (kind, Some((_, offsets))) if is_offsets(kind) => table(offsets, base, wide, out),

@@ -27,7 +27,7 @@ pub fn slim_header(
     most: usize,
     whole: Option<u32>,
 ) -> Result<Option<Vec<u8>>, IndexError> {
-    let top = boxes::children(src, 0, src.len())?;
+    let top = boxes::top(src)?;
     let (Some(ftyp), Some(moov)) = (boxes::find(&top, b"ftyp"), boxes::find(&top, b"moov")) else {
         return Ok(None);
     };
@@ -80,7 +80,7 @@ impl<S: ByteSource> Slim<'_, S> {
         let start = out.len();
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&at.kind);
-        let children = boxes::children(self.src, at.body, at.end)?;
+        let children = boxes::inside(self.src, at)?;
         match &at.kind {
             b"trak" => self.may_be_cut = self.whole.is_none() || self.number(&children)? != self.whole,
             // chapters and captions are read from end to end by who looks at a file
@@ -120,7 +120,7 @@ impl<S: ByteSource> Slim<'_, S> {
 
     /// How many edits a list has: after a wait and one edit, the next may begin anywhere.
     fn edits(&self, edts: BoxAt) -> Result<usize, IndexError> {
-        let inside = boxes::children(self.src, edts.body, edts.end)?;
+        let inside = boxes::inside(self.src, edts)?;
         boxes::find(&inside, b"elst").map_or(Ok(0), |elst| count(self.src, elst, 4, 0))
     }
 

@@ -21,11 +21,11 @@ pub fn stamp_matrix(path: &Path, matrix: &[u8; 36]) -> Result<(), IndexError> {
 
 fn matrix_at(src: &impl ByteSource) -> Result<u64, IndexError> {
     let missing = || IndexError::broken("no track header");
-    let top = boxes::children(src, 0, src.len())?;
+    let top = boxes::top(src)?;
     let moov = boxes::find(&top, b"moov").ok_or_else(missing)?;
-    let inside = boxes::children(src, moov.body, moov.end)?;
+    let inside = boxes::inside(src, moov)?;
     let trak = boxes::find(&inside, b"trak").ok_or_else(missing)?;
-    let tkhd = boxes::find(&boxes::children(src, trak.body, trak.end)?, b"tkhd").ok_or_else(missing)?;
+    let tkhd = boxes::find(&boxes::inside(src, trak)?, b"tkhd").ok_or_else(missing)?;
     let mut version = [0; 1];
     src.read_at(tkhd.body, &mut version)?;
     let at = if version[0] == 1 { 52 } else { 40 };

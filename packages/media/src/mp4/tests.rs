@@ -329,3 +329,48 @@ fn a_movie_of_other_packets_is_not_filled() {
     assert!(!with(&|f| f.samples[3].composition += 1));
     assert!(!with(&|f| f.samples.truncate(9)));
 }
+
+/// A movie with one track, and inside of that boxes of one kind, each inside the one before.
+fn nested(kind: &[u8; 4], levels: usize) -> Vec<u8> {
+    let sample =
+        Sample { offset: 0, dts: 0, size: 5, composition: 0, description: 1, keyframe: true, hidden: false };
+    let mut file = header(&[sample], &[], 5);
+    file.extend_from_slice(&[0; 5]);
+    let size = |file: &[u8], at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
+    let moov = size(&file, 0) as usize;
+    let trak = file.windows(4).position(|w| w == b"trak").unwrap() - 4;
+    let after = trak + size(&file, trak) as usize;
+    let mut boxes = Vec::with_capacity(levels * 8);
+    for level in (1..=levels).rev() {
+        boxes.extend_from_slice(&(8 * level as u32).to_be_bytes());
+        boxes.extend_from_slice(kind);
+    }
+    for at in [moov, trak] {
+        let grown = size(&file, at) + boxes.len() as u32;
+        file[at..at + 4].copy_from_slice(&grown.to_be_bytes());
+    }
+    file.splice(after..after, boxes);
+    file
+}
+
+/// Each parser that calls itself for a box inside a box, on a stack of 256 KiB.
+#[test]
+fn boxes_inside_one_another_to_a_hundred_thousand_levels_are_an_error() {
+    let on_small_stack = |levels| {
+        let parse = move || {
+            let (tracks, edits) = (nested(b"minf", levels), nested(b"edts", levels));
+            [
+                slim_header(&tracks.as_slice(), 1, None).err(),
+                plan_rewrite(&tracks.as_slice()).err(),
+                fill(&edits.as_slice(), Vec::new()).err(),
+            ]
+        };
+        std::thread::Builder::new().stack_size(256 << 10).spawn(parse).unwrap().join().unwrap()
+    };
+    for error in on_small_stack(100_000) {
+        assert!(matches!(error, Some(IndexError::TooDeep { .. })), "{error:?}");
+    }
+    // the movie, its track, and five levels of boxes to be looked into
+    assert_eq!(on_small_stack(5), [None, None, None]);
+    assert!(on_small_stack(6).iter().all(Option::is_some));
+}

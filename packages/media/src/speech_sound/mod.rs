@@ -179,7 +179,7 @@ struct First {
 
 impl First {
     async fn read(tools: &Tools, path: &Path, stream: &StreamFacts) -> Result<First> {
-        let view = view::of_first_packets(path, probe::SLIM_PACKETS, None);
+        let view = view::of_first_packets(path, probe::SLIM_PACKETS, None)?;
         let input = view.as_ref().map_or_else(|| source_input(path), View::input);
         let mut args: Vec<std::ffi::OsString> =
             ["-v", "error", "-of", "json", "-show_entries", "packet=pts:frame=pts,best_effort_timestamp"]

@@ -172,7 +172,7 @@ async fn a_block_is_cut_by_samples_and_read_with_its_surroundings() {
     let args = block_args(source_input(Path::new("s")), 0, stream, 480, Some(10_000), &BlockRange::of(2, 60));
     let line = args.into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ");
     assert!(
-        line.starts_with("-v error -nostdin -copyts -noaccurate_seek -ss 118.000000 -protocol_whitelist"),
+        line.starts_with("-v error -nostdin -copyts -noaccurate_seek -ss 118.000000 -max_pixels"),
         "{line}"
     );
     assert!(

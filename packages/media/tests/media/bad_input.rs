@@ -44,6 +44,30 @@ async fn each_has_one_clear_line() {
 }
 
 #[tokio::test]
+async fn a_source_that_asks_for_too_much_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    ffmpeg(dir.path(), "-f lavfi -i color=s=8194x16:d=0.1 -c:v ffv1 wide.mkv");
+    assert!(refusal(&dir.path().join("wide.mkv")).await.contains("8194 x 16 pixels; the limit is 8192"));
+    // boxes inside one another, and more tracks than ffmpeg opens
+    let boxes = |kind: &[u8; 4], inside: &[u8]| {
+        [&(inside.len() as u32 + 8).to_be_bytes(), kind.as_slice(), inside].concat()
+    };
+    let deep = (0..4000).rev().flat_map(|n: u32| [(8 * n + 8).to_be_bytes(), *b"moov"].concat());
+    let deep = [boxes(b"ftyp", b"isom\0\0\0\0"), deep.collect()].concat();
+    std::fs::write(dir.path().join("deep.mp4"), deep).unwrap();
+    assert!(refusal(&dir.path().join("deep.mp4")).await.contains("more than 8 boxes inside one another"));
+    let one = talk(dir.path(), "one.mp4", "-c:v mpeg4 -frames:v 2", "-an");
+    let one = std::fs::read(one).unwrap();
+    let place = |kind: &[u8; 4]| one.windows(4).position(|w| w == kind).unwrap() - 4;
+    let whole = |at: usize| &one[at..at + u32::from_be_bytes(one[at..at + 4].try_into().unwrap()) as usize];
+    let inside = [whole(place(b"mvhd")), &whole(place(b"trak")).repeat(1100)].concat();
+    let many = [whole(0), &boxes(b"moov", &inside), &boxes(b"mdat", &[0; 99])].concat();
+    std::fs::write(dir.path().join("many.mp4"), many).unwrap();
+    let said = refusal(&dir.path().join("many.mp4")).await;
+    assert!(said.contains("too many streams"), "{said}");
+}
+
+#[tokio::test]
 async fn subtitles_and_stills_are_not_sources() {
     let dir = tempfile::tempdir().unwrap();
     let srt = dir.path().join("a.mkv");

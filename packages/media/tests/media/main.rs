@@ -1,5 +1,6 @@
 //! The crate against real files, real programs and real damage.
 
 mod bad_input;
+mod codecs;
 mod common;
 mod rejoin;

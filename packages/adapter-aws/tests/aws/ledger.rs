@@ -1,10 +1,9 @@
 //! What is particular to the ledger in DynamoDB: pages, sizes, what other programs read, and what a
 //! segment costs.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Fault, acquire, acquire_task, completion, job, over, sealed, task, video};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::StreamExt;
 use segue_adapter_aws::testing::{Provisioned, emulator, provision};
@@ -13,7 +12,6 @@ use segue_ports::{
     CompletionLedger, JobChange, JobFilter, JobLedger, LeaseLedger, LeaseName, Ledger, OutputChange,
     PortErrorKind, Recorded,
 };
-use support::{Fault, acquire, acquire_task, completion, job, over, sealed, task, video};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -157,7 +155,7 @@ async fn other_programs_find_their_attributes_in_the_row() {
     assert_eq!(read("status").await.as_deref(), Some("chunking_in_progress"));
     assert_eq!(read("total_segments").await, None);
     let id = "j".parse().unwrap();
-    ledger.change(&id, support::seal(24), None).await.unwrap().expect("it is sealed");
+    ledger.change(&id, crate::support::seal(24), None).await.unwrap().expect("it is sealed");
     assert_eq!(read("status").await.as_deref(), Some("chunking_complete"));
     assert_eq!(read("total_segments").await.as_deref(), Some("24"));
     ledger.change(&id, JobChange::Delete, None).await.unwrap().expect("its deletion begins");

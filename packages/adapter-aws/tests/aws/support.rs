@@ -1,5 +1,4 @@
-//! What the tests share: jobs and tasks, and a connection to the emulator on which requests fail.
-#![allow(dead_code, reason = "each test file uses its own part of it")]
+//! Shared by the tests: jobs and tasks, and a connection to the emulator on which requests fail.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -79,6 +78,9 @@ pub fn completion(output: &OutputRef, n: u32, lease: &Lease, facts: &str) -> Com
     }
 }
 
+/// Clauses that run concurrently: they mostly wait for deadlines of whole seconds.
+pub const CLAUSES_AT_ONCE: usize = 6;
+
 /// Limits of the queue for its suite: SQS counts in whole seconds.
 pub fn queue_caps() -> Capabilities {
     let exact = emulator().is_ministack();
@@ -87,6 +89,7 @@ pub fn queue_caps() -> Capabilities {
         // others notice within a second that a message is visible again
         settle: Duration::from_millis(if exact { 500 } else { 1500 }),
         tells_void_receipts: exact,
+        clauses_at_once: CLAUSES_AT_ONCE,
         ..Capabilities::default()
     }
 }

@@ -1,7 +1,5 @@
 //! The AWS adapter passes the same suites as the in-memory and the embedded one, on an emulator.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +38,7 @@ async fn cas() -> Subject<documents::Port> {
 
 async fn signed() -> Subject<links::Port> {
     let store = deployment().await.connect().await.store;
-    Subject::new(Arc::new(links::Port { links: store.clone(), store, client: Arc::new(support::Http) }))
+    Subject::new(Arc::new(links::Port { links: store.clone(), store, client: Arc::new(crate::support::Http) }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -48,6 +46,7 @@ async fn the_ledger_conforms() {
     let caps = Capabilities {
         short: Duration::from_millis(1500),
         settle: Duration::from_millis(200),
+        clauses_at_once: crate::support::CLAUSES_AT_ONCE,
         ..Capabilities::default()
     };
     conformance::ledger::run(ledger, caps).await;
@@ -55,17 +54,18 @@ async fn the_ledger_conforms() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_queue_conforms() {
-    conformance::queue::run(queue, support::queue_caps()).await;
+    conformance::queue::run(queue, crate::support::queue_caps()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn dead_letters_conform() {
-    conformance::dead::run(letters, support::queue_caps()).await;
+    conformance::dead::run(letters, crate::support::queue_caps()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_store_conforms() {
-    conformance::store::run(media, Capabilities::default()).await;
+    let caps = Capabilities { clauses_at_once: crate::support::CLAUSES_AT_ONCE, ..Capabilities::default() };
+    conformance::store::run(media, caps).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,11 +1,12 @@
 //! Every promise holds when answers are lost and services are busy.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::support::{
+    Fault, acquire_task, completion, job, over, over_lanes, queue_caps, seal, sealed, task, video,
+};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use segue_domain::{JobState, Key, OutboxEntry, Term};
@@ -15,12 +16,11 @@ use segue_ports::{
     LeaseName, Ledger, MediaStore, OutboxLedger, OutputChange, PutOptions, Recorded, Resource,
     StoreDocuments, WorkQueue,
 };
-use support::{Fault, acquire_task, completion, job, over, over_lanes, queue_caps, seal, sealed, task, video};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Loses the first answer to each request of that name.
-fn lose_first(wanted: &'static str) -> support::Plan {
+fn lose_first(wanted: &'static str) -> crate::support::Plan {
     let lost = AtomicBool::new(false);
     Box::new(move |_, name| {
         let first = name == wanted && !lost.swap(true, Ordering::Relaxed);
@@ -58,7 +58,7 @@ async fn a_failure_whose_answer_was_lost_is_counted_once() {
 }
 
 /// Loses the answer to the transaction of that number, from 1.
-fn lose_transaction(wanted: u32) -> support::Plan {
+fn lose_transaction(wanted: u32) -> crate::support::Plan {
     let seen = AtomicU32::new(0);
     Box::new(move |_, name| {
         let lost = name == "TransactWriteItems" && seen.fetch_add(1, Ordering::Relaxed) + 1 == wanted;
@@ -196,17 +196,18 @@ fn caps() -> Capabilities {
     Capabilities {
         short: Duration::from_secs(2),
         settle: Duration::from_millis(500),
+        clauses_at_once: crate::support::CLAUSES_AT_ONCE,
         ..Capabilities::default()
     }
 }
 
 /// Every tenth call is refused.
-fn busy() -> support::Plan {
+fn busy() -> crate::support::Plan {
     Box::new(|number, _| if number % 10 == 0 { Fault::Throttled } else { Fault::None })
 }
 
 /// The same, and every seventh answer is lost, and many a transaction meets another.
-fn bad() -> support::Plan {
+fn bad() -> crate::support::Plan {
     Box::new(|number, name| match number {
         n if n % 10 == 0 => Fault::Throttled,
         n if n % 7 == 0 => Fault::LostAnswer,
@@ -245,7 +246,7 @@ async fn the_queue_conforms_on_a_busy_line() {
 }
 
 /// Checks at the end of a clause that no table was scanned.
-struct Line(support::Line);
+struct Line(crate::support::Line);
 
 impl Drop for Line {
     fn drop(&mut self) {

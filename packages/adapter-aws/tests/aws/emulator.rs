@@ -1,7 +1,6 @@
 //! What the tests' emulator promises: nothing listens while it is stopped, it has its state when it is
 //! started again, and it does not answer while it is frozen.
 
-mod support;
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use segue_domain::Key;
 use segue_ports::{
     Acquired, JobLedger, Lane, LeaseLedger, LeaseName, MediaStore, PutOptions, Resource, WorkQueue,
 };
-use support::job;
+use crate::support::job;
 
 const QUEUE: Lane = Lane::Task(Resource::Cpu);
 const MINUTE: Duration = Duration::from_secs(60);

@@ -1,14 +1,12 @@
 //! What a service refuses, and what a role is told: by its kind it decides.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Fault, over};
 use bytes::Bytes;
 use segue_domain::Key;
 use segue_ports::PortErrorKind::{Corrupt, Denied, Environment, Transient};
 use segue_ports::{JobLedger, Lane, MediaStore, PortError, PortErrorKind, PutOptions, Resource, WorkQueue};
-use support::{Fault, over};
 
 fn key() -> Key {
     "work/j/video/t/1/a".parse().unwrap()
@@ -18,12 +16,12 @@ fn key() -> Key {
 async fn all(fault: Fault) -> [PortError; 5] {
     let (_, backend, _) = over(Box::new(move |_, _| fault)).await;
     let (job, key, bodies) = ("j".parse().unwrap(), key(), ["x".to_owned()]);
-    let wait = Duration::from_secs(1);
+    let (wait, options) = (Duration::from_secs(1), PutOptions::default());
     let (read, received, sent, put, got) = futures::join!(
         backend.ledger.job(&job),
         backend.queue.receive(Lane::Task(Resource::Cpu), 1, wait, Duration::ZERO),
         backend.queue.send(Lane::Task(Resource::Cpu), &bodies, Duration::ZERO),
-        backend.store.put_bytes(&key, Bytes::new(), &PutOptions::default()),
+        backend.store.put_bytes(&key, Bytes::new(), &options),
         backend.store.get_bytes(&key, 1),
     );
     [read.unwrap_err(), received.unwrap_err(), sent.unwrap_err(), put.unwrap_err(), got.unwrap_err()]
