@@ -1,6 +1,7 @@
 //! The reduce step of the picture: parts in, one file out, everything else around it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
