@@ -1,6 +1,6 @@
 //! Opening a state folder, and what all parts of an open one share.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 

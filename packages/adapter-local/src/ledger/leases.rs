@@ -111,9 +111,9 @@ impl LeaseLedger for LocalLedger {
         holder: &HolderId,
         ttl: Duration,
     ) -> Result<Acquired, PortError> {
-        let owner = self.shared.media.holder.clone();
+        let owner = self.shared.holder.clone();
         let wanted = Wanted { name: name.clone(), holder: holder.clone(), owner, ttl };
-        let roll = self.shared.media.roll.clone();
+        let roll = self.shared.roll.clone();
         self.shared.db.call_or_undo(move |db| acquire(db, &wanted, &roll), undo_acquire).await
     }
 

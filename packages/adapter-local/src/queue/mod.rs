@@ -53,7 +53,7 @@ impl LocalQueue {
         visibility: Duration,
         look_for_dead: bool,
     ) -> Result<rows::Taken, PortError> {
-        let (owner, roll) = (self.shared.media.holder.clone(), self.shared.media.roll.clone());
+        let (owner, roll) = (self.shared.holder.clone(), self.shared.roll.clone());
         let bell = Arc::clone(&self.shared.bell);
         let work = move |db: &mut rusqlite::Connection| {
             let taken = rows::take(db, queue, max, visibility, &owner)?;

@@ -14,7 +14,7 @@ use segue_media::{
 use segue_ports::{AssembleRequest, AssembledFile, EngineError, Event, Part, ProducedFile, Stage};
 
 use super::transcript::{TRANSCRIPT_FILE, srt_of};
-use super::{OutputRequest, Tasks, own_attempts, public_name, segments_in_time, source_error, task};
+use super::{OutputRequest, Tasks, limits, own_attempts, public_name, segments_in_time, source_error, task};
 use crate::context::EngineContext;
 use crate::media_plan::{MediaPlan, internal};
 use crate::tasks::sound;

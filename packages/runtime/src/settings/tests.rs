@@ -93,13 +93,11 @@ fn every_setting_of_the_table_arrives() {
         progress: ProgressMode::Json,
         ffmpeg: "/f".into(),
         ffprobe: "/p".into(),
-        children: segue_process::Policy {
-            mode: segue_process::SandboxMode::Require,
-            map: segue_process::MapAccess::Restricted { network: true },
-            map_env: vec!["TOKEN".into(), "LEVEL".into()],
-            read: vec!["/opt/models".into(), "/srv/tool".into()],
-            memory: Some(1_000_000_000),
-        },
+        sandbox: segue_process::SandboxMode::Require,
+        sandbox_read: Some("/opt/models, /srv/tool".into()),
+        map_env: Some("TOKEN,LEVEL".into()),
+        map_network: true,
+        memory_limit: Some(1_000_000_000),
         log: Some("debug".into()),
         log_format: LogFormat::Json,
     };
