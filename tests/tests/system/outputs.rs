@@ -142,8 +142,8 @@ fn an_added_output_starts_no_program_for_the_others() {
     let alone = programs.started();
     assert!(!alone.is_empty(), "the wrappers are not used");
 
-    let rejoin = ["--recipe", "rejoin", "--segment-duration", "2s"];
-    backend.json(&[&["submit", &source, "--job", "mine"], &rejoin[..]].concat());
+    let encode = ["--recipe", "mp4", "--segment-duration", "2s"];
+    backend.json(&[&["submit", &source, "--job", "mine"], &encode[..]].concat());
     assert_eq!(backend.work("mine"), Some(0));
     let before = backend.json(&["status", "mine"]);
     let video = backend.published("mine", "final.mp4");
