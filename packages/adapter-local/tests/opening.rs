@@ -203,10 +203,6 @@ async fn what_was_sent_is_there_after_a_restart() {
     assert_eq!((dead.len(), dead[0].body.as_str(), dead[0].reason.as_str()), (1, "a", "not ours"));
 }
 
-fn job() -> JobId {
-    "j".parse().unwrap()
-}
-
 #[test]
 fn a_lock_that_is_a_link_is_refused_and_what_it_leads_to_stays() {
     let root = tempfile::tempdir().unwrap();

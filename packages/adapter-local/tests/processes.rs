@@ -19,7 +19,7 @@ use segue_ports::{
 
 const STATE: &str = "SEGUE_TEST_STATE";
 const LONG: Duration = Duration::from_secs(3600);
-const QUEUE: Lane, Resource = Lane::Task(Resource::Cpu);
+const QUEUE: Lane = Lane::Task(Resource::Cpu);
 
 /// Starts one of the children below and waits until it has something in hand.
 fn start(child: &str, state: &Path) -> Child {

@@ -218,9 +218,12 @@ fn bad() -> crate::support::Plan {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_ledger_conforms_on_a_bad_line() {
-    let subject = || async {
-        let (_, backend, line) = over(bad()).await;
-        Subject::guarded(backend.ledger as Arc<dyn Ledger>, Line(line))
+    // boxed: the suite holds one such future for each clause, which together outgrow a thread's stack
+    let subject = || {
+        Box::pin(async {
+            let (_, backend, line) = over(bad()).await;
+            Subject::guarded(backend.ledger as Arc<dyn Ledger>, Line(line))
+        })
     };
     conformance::ledger::run(subject, caps()).await;
 }

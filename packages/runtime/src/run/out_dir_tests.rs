@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use segue_domain::{FaultKind, JobState, Output, OutputKind, PlanHash, Term};
+use segue_domain::job::JOB_VERSION;
+use segue_domain::manifest::{MANIFEST_VERSION, ManifestOutput, PublishedFile};
+use segue_domain::{FaultKind, FileKind, NewOutput, OutputRecord, OutputState, PlanHash};
 
 fn job(id: &str) -> JobId {
     id.parse().unwrap()
@@ -18,42 +20,61 @@ fn failed(id: &str, tail: &[&str]) -> JobRecord {
         task: None,
         stderr_tail: tail.iter().map(|line| (*line).to_owned()).collect(),
     };
+    let asked = NewOutput {
+        id: "video".parse().unwrap(),
+        kind: "video".into(),
+        needs: vec![],
+        required: true,
+        priority: 0,
+        spec: "s".into(),
+    };
+    let video = OutputRecord { state: OutputState::Failed, failure: Some(failure), ..OutputRecord::new(asked, 0) };
     JobRecord {
+        version: JOB_VERSION,
         id: job(id),
         epoch: "e".parse().unwrap(),
-        state: JobState::Failed,
-        source_key: "input/j/source.mp4".into(),
+        revision: 2,
+        asset: "talk".parse().unwrap(),
+        source_key: "input/talk/source.mp4".into(),
         recipe: "{}".into(),
-        plan: None,
-        completed_tasks: 0,
-        manifest_key: None,
-        failure: Some(failure),
+        awaiting_until_ms: None,
+        deleting: false,
+        outputs: vec![video],
         created_at_ms: 0,
         updated_at_ms: 0,
+        completed_at_ms: None,
     }
 }
 
 fn publish(dir: &Path, id: &str) {
     std::fs::write(dir.join("final.mp4"), "abc").unwrap();
-    let manifest = Manifest {
-        version: 1,
-        job: job(id),
-        recipe: "rejoin".into(),
+    let output = ManifestOutput {
+        kind: "video".into(),
+        index: "outputs/video.json".into(),
+        index_hash: "h".into(),
         plan: PlanHash("h".into()),
-        term: Term(1),
-        source_bytes: 3,
         segments: 1,
         tools: BTreeMap::new(),
         notes: Vec::new(),
-        outputs: vec![Output {
+        reason: None,
+        files: vec![PublishedFile {
             name: "final.mp4".into(),
-            kind: OutputKind::Media,
+            kind: FileKind::Media,
             media_type: "video/mp4".into(),
             bytes: 3,
             sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".into(),
             made: "joined".into(),
-            work_key: "work/j/reassemble/1/final.mp4".into(),
+            work_key: "work/j/video/assemble/1/final.mp4".into(),
         }],
+    };
+    let manifest = Manifest {
+        version: MANIFEST_VERSION,
+        job: job(id),
+        epoch: "e".parse().unwrap(),
+        recipe: "rejoin".into(),
+        source_bytes: 3,
+        duration_ms: None,
+        outputs: BTreeMap::from([("video".parse().unwrap(), output)]),
     };
     std::fs::write(dir.join(MANIFEST), manifest.encode()).unwrap();
 }
@@ -82,7 +103,7 @@ fn a_folder_is_found_again_by_its_job_and_refused_to_others() {
     out.abandon(marker("a", root.path()), Some(failed("a", &["line"]))).unwrap();
 
     let left = read_marker(root.path()).unwrap();
-    assert_eq!(left.record.unwrap().failure.unwrap().stderr_tail, ["line"]);
+    assert_eq!(left.record.unwrap().failure().unwrap().stderr_tail, ["line"]);
     for id in ["a", "b"] {
         let mut out = OutDir::open(root.path()).unwrap();
         assert_eq!(out.find(&job(id)).unwrap(), Found::Nothing, "a failed job is in the way of {id}");

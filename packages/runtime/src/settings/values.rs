@@ -1,6 +1,5 @@
 //! Types of single settings.
 
-use std::fmt;
 
 use serde::Deserialize;
 
