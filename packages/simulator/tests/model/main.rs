@@ -117,6 +117,35 @@ fn nothing_breaks_within_wider_bounds_where_names_do_not_count() {
     check(FOLDED_WIDE, true);
 }
 
+/// Bounds as text: jobs, outputs, gate, segments, processes, faults.
+fn parse(text: &str) -> Option<Bounds> {
+    let parts: Vec<&str> = text.split(',').collect();
+    let [jobs, outputs, gate, segments, processes, faults] = parts[..] else { return None };
+    let gate = match gate {
+        "none" => None,
+        "plan" => Some(Gate::Plan),
+        "assembly" => Some(Gate::Assembly),
+        _ => return None,
+    };
+    let number = |text: &str| text.parse::<u8>().ok();
+    let (jobs, outputs, processes) = (number(jobs)?.into(), number(outputs)?.into(), number(processes)?.into());
+    Some((jobs, outputs, gate, number(segments)?, processes, number(faults)?, 0))
+}
+
+#[test]
+#[ignore = "explores the bounds of SEGUE_MODEL, e.g. 1,2,assembly,2,2,0, with symmetry reduction"]
+fn nothing_breaks_within_the_bounds_of_the_environment() {
+    let text = std::env::var("SEGUE_MODEL").expect("SEGUE_MODEL has the bounds");
+    for text in text.split(' ') {
+        let bounds = parse(text).expect("JOBS,OUTPUTS,none|plan|assembly,SEGMENTS,PROCESSES,FAULTS");
+        let protocol = Protocol { folds: true, ..protocol(bounds) };
+        let (hopeless, counted) = hopeless(&protocol);
+        println!("{text}: {counted} states");
+        assert_eq!(hopeless, 0, "{text}: states from which no order of events ends the jobs");
+        protocol.checker().spawn_bfs().join().assert_properties();
+    }
+}
+
 /// The kinds of actions that can happen in a state.
 fn what_can_happen(protocol: &Protocol, world: &World) -> Vec<std::mem::Discriminant<Action>> {
     let mut actions = Vec::new();
