@@ -113,8 +113,15 @@ impl Role {
         };
         let (outcome, ready) = match now {
             Ok(Some(now)) if now.epoch == record.epoch && !now.deleting => {
-                let ready = ready(&now);
-                (self.plan_held(&now, &ready, &held).await, ready)
+                let (was_ready, ready) = (ready(&record), ready(&now));
+                let planned = self.plan_held(&now, &ready, &held).await;
+                // sealed since it was read, perhaps by a planner that died before the tasks were sent
+                let is_sent = was_ready.iter().all(|was| ready.iter().any(|now| now.id() == was.id()));
+                let outcome = match planned {
+                    Ok(Outcome::Done) if !is_sent => Ok(Outcome::Later(Duration::ZERO)),
+                    planned => planned,
+                };
+                (outcome, ready)
             }
             Ok(_) => (Ok(Outcome::Later(Duration::ZERO)), Vec::new()),
             Err(error) => (Err(error.into()), Vec::new()),
