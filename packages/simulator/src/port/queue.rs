@@ -1,5 +1,5 @@
-//! The queue as one process sees it; a process of the newer build writes newer messages
-//! and reads both.
+//! The queue as one process uses it. A process of the newer build writes newer messages and reads
+//! both versions.
 
 use std::time::Duration;
 
@@ -10,25 +10,26 @@ use tokio::time::Instant;
 use crate::fault::FaultKind;
 use crate::op::Op;
 use crate::port::{Port, injected};
+use crate::queue::position;
 use crate::rng::Rng;
 use crate::world::wait_ms;
 
-const OLD: &str = "{\"version\":1,";
-const NEW: &str = "{\"version\":2,";
+const OLD: &str = "{\"version\":2,";
+const NEW: &str = "{\"version\":3,";
 
-/// The text with its version made 1, as every judge of texts wants it.
+/// The text with the version that this build writes, as the oracle compares texts.
 pub fn as_old(body: &str) -> String {
     body.replacen(NEW, OLD, 1)
 }
 
-/// A text of ours without what is the same in all.
+/// A message without what is the same in all.
 pub fn short(body: &str) -> &str {
-    body.strip_prefix("{\"version\":1,\"message\":").map_or(body, |rest| rest.trim_end_matches('}'))
+    body.strip_prefix("{\"version\":2,\"message\":").map_or(body, |rest| rest.trim_end_matches('}'))
 }
 
 impl Port {
-    /// The caller gives up, and what the queue then gives out nobody gets: it stays hidden
-    /// for its visibility and was delivered once more.
+    /// The caller gives up. What the queue then delivers is not received: it stays hidden for its
+    /// visibility, and the delivery counts.
     async fn receive_late(
         &self,
         queue: Lane,
@@ -46,7 +47,7 @@ impl Port {
             for delivery in state.lanes.lane(queue).take(max, visibility, &mut rng) {
                 let (body, receipt) = (short(&delivery.body), &delivery.receipt.0);
                 let who = port.life.holder.as_str();
-                state.line(who, format_args!("receive {queue} = {body} as {receipt}, which nobody gets"));
+                state.line(who, format_args!("receive {queue} = {body} as {receipt}, which the caller does not get"));
             }
         });
         wait_ms(gives_up).await;
@@ -69,7 +70,7 @@ impl WorkQueue for Port {
                 state.lanes.lane(queue).send(body.clone(), delay);
                 world.judge_send(state, queue, body);
             }
-            world.bells[queue as usize].notify_waiters();
+            world.bells[position(queue)].notify_waiters();
             Ok(())
         })
         .await
@@ -91,8 +92,8 @@ impl WorkQueue for Port {
         }
         let twice = if fate.fault == Some(FaultKind::Repeat) { 2 } else { 1 };
         let taken = loop {
-            // register before looking, so that nothing is sent unheard in between
-            let mut bell = std::pin::pin!(self.world.bells[queue as usize].notified());
+            // register before reading, so that no message that is sent in between is missed
+            let mut bell = std::pin::pin!(self.world.bells[position(queue)].notified());
             bell.as_mut().enable();
             let (taken, next) = {
                 let state = &mut *self.world.lock();
@@ -114,7 +115,7 @@ impl WorkQueue for Port {
             }
             let until = next.map_or(deadline, |next| next.min(deadline));
             let _ = tokio::time::timeout_at(until, bell).await;
-            // who of many that wait is the first is not always the same
+            // which of many waiting receivers is first varies
             wait_ms(rng.below(4)).await;
             self.life.ready().await;
         };
@@ -137,7 +138,7 @@ impl WorkQueue for Port {
         self.call(Op::Extend, what, move |state, world, _| {
             let Some(message) = state.lanes.lane(queue).of(&receipt) else { return Ok(false) };
             message.visible_at = Instant::now() + visibility;
-            world.bells[queue as usize].notify_waiters();
+            world.bells[position(queue)].notify_waiters();
             Ok(true)
         })
         .await
