@@ -210,7 +210,10 @@ fn recipes_are_shown_such_that_they_can_be_read_again() {
     for name in ["standard", "transcript", "rejoin", "mp4"] {
         let shown = segue(dir.path()).args(["recipe", "show", name]).assert().success();
         let text = shown.get_output().stdout.clone();
-        assert!(String::from_utf8_lossy(&text).starts_with("version = 2\n"), "{name} is shown in an old format");
+        assert!(
+            String::from_utf8_lossy(&text).starts_with("version = 2\n"),
+            "{name} is shown in an old format"
+        );
         std::fs::write(dir.path().join("again.toml"), &text).unwrap();
         segue(dir.path()).args(["recipe", "show", "again.toml"]).assert().success().stdout(text);
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use segue_domain::{
-    Failure, FaultKind, FileKind, Manifest, OutputId, Plan, Recipe, Segment, Task, TaskId, TaskKind, TickRange,
-    Timebase,
+    Failure, FaultKind, FileKind, Manifest, OutputId, Plan, Recipe, Segment, Task, TaskId, TaskKind,
+    TickRange, Timebase,
 };
 use segue_ports::{
     AssembleRequest, Assembled, AssembledFile, Assembler, EngineError, MapEngine, NoReport, PlanRequest,
@@ -228,7 +228,8 @@ async fn every_output_is_delivered_but_an_optional_one_that_failed() {
                 [outputs.other]\nkind = \"video\"\nrequired = false\n";
     bench.request.recipe = Recipe::from_toml(text).unwrap();
     let done = finished(bench.run(Copier { fails: Some("other"), ..Copier::default() }).await);
-    let failed: Vec<_> = done.failed.iter().map(|(output, why)| (output.as_str(), why.cause.as_str())).collect();
+    let failed: Vec<_> =
+        done.failed.iter().map(|(output, why)| (output.as_str(), why.cause.as_str())).collect();
     assert_eq!(failed, [("other", "no luck")]);
     assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);
 
