@@ -10,9 +10,7 @@ use segue_runtime::recipe::{Overrides, resolve};
 use segue_runtime::{AllowMap, Settings, failure, jobs};
 use serde::Serialize;
 
-use crate::args::{
-    AddArgs, DeleteArgs, DlqArgs, DlqCommand, JobArgs, OutputArgs, StatusArgs, SubmitArgs,
-};
+use crate::args::{AddArgs, DeleteArgs, DlqArgs, DlqCommand, JobArgs, OutputArgs, StatusArgs, SubmitArgs};
 use crate::output;
 use crate::run::{OwnPrograms, recipe_of};
 use crate::small;

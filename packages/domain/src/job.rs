@@ -235,7 +235,8 @@ impl JobRecord {
         let mut settled: Vec<&OutputId> = Vec::new();
         loop {
             let is_settled = |output: &&&NewOutput| {
-                !settled.contains(&&output.id) && output.needs.iter().all(|need| settled.contains(&&need.output))
+                !settled.contains(&&output.id)
+                    && output.needs.iter().all(|need| settled.contains(&&need.output))
             };
             let next: Vec<&OutputId> = all.iter().filter(is_settled).map(|output| &output.id).collect();
             if next.is_empty() {

@@ -7,8 +7,8 @@ use segue_media::part::ledger_of;
 use segue_media::{OpenIndex, PartLedger, PicturePlan, PictureSegment, TrackPlace, open_track};
 use segue_ports::{EngineError, Inputs, Source, TaskRequest};
 
-use crate::media_plan::internal;
 use super::{errors, source};
+use crate::media_plan::internal;
 
 /// What holds the indexed packets.
 fn place<'a>(picture: &PicturePlan, inputs: &'a Inputs) -> Result<&'a Source, EngineError> {

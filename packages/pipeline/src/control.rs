@@ -71,9 +71,10 @@ pub async fn retry(
     output: Option<&OutputId>,
 ) -> Result<Option<JobRecord>, PortError> {
     let Some(read) = deps.ledger.job(id).await? else { return Ok(None) };
-    let wanted = read.outputs.iter().filter(|found| {
-        found.state.is_unsuccessful() && output.is_none_or(|output| found.id() == output)
-    });
+    let wanted = read
+        .outputs
+        .iter()
+        .filter(|found| found.state.is_unsuccessful() && output.is_none_or(|output| found.id() == output));
     let mut after = None;
     for wanted in wanted {
         let change = JobChange::output(wanted.id(), OutputChange::Retry);

@@ -172,7 +172,9 @@ async fn add_to_manifest(deps: &Deps, index: &OutputIndex, hash: &str) -> anyhow
             None => bail!("job {} is being deleted, or a later one by now", index.job),
         };
         let bytes = Bytes::from(manifest.encode());
-        if let DocumentWrite::Written(_) = deps.documents.put_document(&key, bytes, &expected, &options).await? {
+        if let DocumentWrite::Written(_) =
+            deps.documents.put_document(&key, bytes, &expected, &options).await?
+        {
             return Ok(());
         }
     }

@@ -120,7 +120,9 @@ impl Watched {
                     Ok(Look::Asked) => company = Company { has_any: true, has_asked: true },
                     Ok(Look::End) => return self.cancel.cancel(),
                     // it looks again
-                    Err(error) => tracing::warn!(output = %self.output, %error, "an attempt is not looked after"),
+                    Err(error) => {
+                        tracing::warn!(output = %self.output, %error, "an attempt is not looked after")
+                    }
                 }
             }
         }))

@@ -126,20 +126,14 @@ pub trait WorkQueue: Send + Sync {
     /// Hides the message for `visibility` from now on; zero gives it back at once. False
     /// when the receipt is void: the message was delivered again, acknowledged, or put
     /// aside. A receipt whose visibility ran out is good until the next delivery.
-    async fn extend(
-        &self,
-        lane: Lane,
-        receipt: &Receipt,
-        visibility: Duration,
-    ) -> Result<bool, PortError>;
+    async fn extend(&self, lane: Lane, receipt: &Receipt, visibility: Duration) -> Result<bool, PortError>;
 
     /// Removes the message. False, and nothing happens, when the receipt is void.
     async fn ack(&self, lane: Lane, receipt: &Receipt) -> Result<bool, PortError>;
 
     /// Puts the message aside with the reason, to be looked at by a person. False, and
     /// nothing happens, when the receipt is void.
-    async fn dead_letter(&self, lane: Lane, receipt: &Receipt, reason: &str)
-    -> Result<bool, PortError>;
+    async fn dead_letter(&self, lane: Lane, receipt: &Receipt, reason: &str) -> Result<bool, PortError>;
 
     /// How much is on the queue; may be a little old.
     async fn depth(&self, lane: Lane) -> Result<QueueDepth, PortError>;

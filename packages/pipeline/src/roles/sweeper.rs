@@ -73,7 +73,14 @@ struct Sweeper {
 impl Sweeper {
     async fn sweep_held(&mut self) -> anyhow::Result<()> {
         let name = LeaseName::sweep();
-        let held = match LeaseGuard::acquire(&self.deps.ledger, &self.config, name, WorkFor::Nothing, &self.shutdown).await?
+        let held = match LeaseGuard::acquire(
+            &self.deps.ledger,
+            &self.config,
+            name,
+            WorkFor::Nothing,
+            &self.shutdown,
+        )
+        .await?
         {
             Hold::Held(held) => held,
             Hold::Busy(_) => return Ok(()),
@@ -127,11 +134,7 @@ impl Sweeper {
         }
     }
 
-    async fn look_at(
-        &mut self,
-        job: &JobRecord,
-        still: &mut HashMap<OutputRef, Seen>,
-    ) -> anyhow::Result<()> {
+    async fn look_at(&mut self, job: &JobRecord, still: &mut HashMap<OutputRef, Seen>) -> anyhow::Result<()> {
         for output in job.open_outputs() {
             let name = job.output_ref(output.id());
             let completed = match output.state {

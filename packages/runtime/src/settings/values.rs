@@ -1,6 +1,5 @@
 //! Types of single settings.
 
-
 use serde::Deserialize;
 
 /// How progress is shown.
@@ -81,4 +80,3 @@ impl TryFrom<String> for Late {
         }
     }
 }
-
