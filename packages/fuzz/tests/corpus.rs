@@ -47,7 +47,7 @@ fn documents_of_the_present_formats_are_accepted() {
         ("plan", &["two-segments", "float-edges", "reason"], |text| {
             Plan::decode(text.as_bytes(), &PlanHash::of(text.as_bytes())).map(drop)
         }),
-        ("records", &["job", "failed", "awaiting", "circle"], |text| JobRecord::decode(text).map(drop)),
+        ("records", &["job", "failed", "awaiting"], |text| JobRecord::decode(text).map(drop)),
         ("records", &["completion"], |text| Completion::decode(text).map(drop)),
         ("key", &["source", "segment", "work", "spare", "index", "hls"], |text| {
             text.parse::<Key>().map(drop)

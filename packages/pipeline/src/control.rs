@@ -39,7 +39,8 @@ pub async fn submit_with_source<E: From<PortError>>(
     let record = created.job;
     let ended = record.outputs.iter().any(|output| output.state.is_unsuccessful());
     let waits = record.open_outputs().any(|output| output.state == OutputState::Created);
-    if !waits && !(ended && deps.store.head(&source).await?.is_none()) {
+    let is_missing = ended && deps.store.head(&source).await?.is_none();
+    if !waits && !is_missing {
         return Ok(record);
     }
     let never = CancellationToken::new();
