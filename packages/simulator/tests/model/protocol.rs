@@ -275,7 +275,8 @@ impl Protocol {
             output.count += u8::from(self.is(Mistake::CountsTwice));
             return if output.done[task] == work.term { Step::Send } else { Step::Discard };
         }
-        if !is_there || !(same_life && current) && !unfenced {
+        let is_ours = same_life && current;
+        if !is_there || !(is_ours || unfenced) {
             return Step::Discard;
         }
         output.done[task] = work.term;
