@@ -1,11 +1,11 @@
 //! Deletion of a job with its files.
 //!
 //! `deleting` is set first: it refuses every other change of the job and ends its leases. While the
-//! document is there no later job of that id can be created, so its files can be removed without asking
-//! the ledger again. What an attempt stores before what is public: files become public by being copied from
-//! an attempt's key, so once the first are gone a slow publisher finds nothing to copy.
+//! document exists no later job with that id can be created, so its files can be removed without reading
+//! the ledger again. Files of attempts are removed before public ones: publishing copies from
+//! an attempt's key, so once those are removed a slow publisher finds nothing to copy.
 //!
-//! One request that was sent before and reaches the store late is not covered: it can leave one file,
+//! One case is not covered: a request that was sent before and reaches the store late can leave one file,
 //! which the sweeper removes below `work/` and `segments/`, and which the next job of that id replaces
 //! where it is public.
 
@@ -18,17 +18,17 @@ use crate::config::Deps;
 /// What is deleted with a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The source stays: it belongs to the asset.
+    /// The source is kept: it belongs to the asset.
     Keep,
     /// The source is deleted with the job.
     Delete,
 }
 
-/// Deletes a job in any state with everything that was made for it. Fine when it is not there: a repeat
+/// Deletes a job in any state with all its files. A missing job is not an error: a repeat
 /// continues where an earlier call stopped.
 ///
 /// # Errors
-/// The ledger's and the store's; the job is then being deleted, and a repeat or the sweeper continues.
+/// Errors of the ledger and the store; the job is then being deleted, and a repeat or the sweeper continues.
 pub async fn delete(deps: &Deps, job: &JobId, source: Source) -> anyhow::Result<()> {
     if !mutant!("delete-without-marking") {
         deps.ledger.change(job, JobChange::Delete, None).await?;
@@ -39,7 +39,7 @@ pub async fn delete(deps: &Deps, job: &JobId, source: Source) -> anyhow::Result<
         prefixes.push(Key::input_prefix(job));
     }
     let Some(read) = read else {
-        // nothing tells these files from those of a later job, except that there is none
+        // these files differ from those of a later job only by the absence of one
         for prefix in prefixes {
             remove_of_none(deps, &prefix, job).await?;
         }
@@ -52,7 +52,7 @@ pub async fn delete(deps: &Deps, job: &JobId, source: Source) -> anyhow::Result<
     Ok(())
 }
 
-/// Removes every object whose key begins with `prefix`, as long as there is no job of that id.
+/// Removes every object whose key begins with `prefix`, as long as no job with that id exists.
 async fn remove_of_none(deps: &Deps, prefix: &str, job: &JobId) -> anyhow::Result<()> {
     let mut from: Option<String> = None;
     loop {
