@@ -53,7 +53,9 @@ pub(crate) async fn write(
     let (index, owned) = (out.to_owned(), track);
     let written =
         tokio::task::spawn_blocking(move || part::write_unedited(&index, &owned, &owned.samples, &file));
-    written.await.map_err(|e| MediaError::internal(format!("the task that writes the index failed: {e}")))??;
+    written
+        .await
+        .map_err(|e| MediaError::internal(format!("the task that writes the index failed: {e}")))??;
     fs::remove_file(&bytes).map_err(|e| failed(&e))
 }
 

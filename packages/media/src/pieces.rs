@@ -52,7 +52,9 @@ pub(crate) async fn in_one_file(
         let filled = mp4::fill(&movie, vec![filling]).map_err(|e| broken(&body, &e))?;
         filled::write(&filled, &made, &[vec![body]], &to, &cancel)
     });
-    filled.await.map_err(|e| MediaError::internal(format!("the task that writes the index failed: {e}")))??;
+    filled
+        .await
+        .map_err(|e| MediaError::internal(format!("the task that writes the index failed: {e}")))??;
     for done in [pieces, &first, &skeleton] {
         fs::remove_file(done).map_err(|e| MediaError::io(done.display(), &e))?;
     }

@@ -70,7 +70,7 @@ pub async fn probe(tools: &Tools, path: &Path) -> Result<SourceFacts> {
     let mut facts = facts(&value, size_bytes);
     if facts.streams.iter().all(|s| s.codec.is_none()) {
         return Err(MediaError::source(format!(
-            "{}: there is no stream in it that can be decoded; bring a file with picture or sound",
+            "{}: there is no stream in it that can be decoded; use a file with video or audio",
             path.display()
         )));
     }
@@ -151,7 +151,7 @@ fn look(path: &Path) -> Result<u64> {
 
 fn refused(path: &Path, kind: &str) -> MediaError {
     MediaError::source(format!(
-        "{}: is {kind}, which names other files; refused: bring the media file itself",
+        "{}: is {kind}, which names other files; refused: use the media file itself",
         path.display()
     ))
 }
@@ -198,7 +198,7 @@ fn diagnose(path: &Path, error: MediaError) -> MediaError {
     }
     if stderr.contains("not on whitelist") {
         return MediaError::source(format!(
-            "{shown}: is of a kind that may name other files or addresses, or is no media file; refused: bring an MP4, MOV, MKV, TS or another plain media file"
+            "{shown}: is of a kind that may name other files or addresses, or is not a media file; refused: use an MP4, MOV, MKV, TS or another plain media file"
         ))
         .with_tail(tail);
     }
@@ -209,12 +209,12 @@ fn diagnose(path: &Path, error: MediaError) -> MediaError {
         && let Err(mp4::IndexError::Missing(why)) = mp4::read_index(&file, TrackChoice::FirstVideo)
     {
         return MediaError::source(format!(
-            "{shown}: no index: {why}; copy the file again, or mend it with the program that recorded it"
+            "{shown}: no index: {why}; copy the file again, or repair it with the program that recorded it"
         ))
         .with_tail(tail);
     }
     MediaError::source(format!(
-        "{shown}: is not a media file that ffmpeg can read ({}); check that it is whole and what it says it is",
+        "{shown}: is not a media file that ffmpeg can read ({}); check that it is complete and of the type that its name suggests",
         last_words(&tail, path)
     ))
     .with_tail(tail)

@@ -84,7 +84,8 @@ impl Tools {
 
     /// ffprobe. Its files have to be declared.
     pub(crate) fn ffprobe(&self, what: impl Into<String>, args: Vec<OsString>) -> Invocation {
-        Invocation::new(what, &self.ffprobe, [bounds::ffprobe_options(), args].concat()).with_memory(PROBE_MEMORY)
+        Invocation::new(what, &self.ffprobe, [bounds::ffprobe_options(), args].concat())
+            .with_memory(PROBE_MEMORY)
     }
 }
 

@@ -110,10 +110,7 @@ fn judge(proof: &StreamProof, kind: StreamKind, failures: &mut Vec<String>) {
         ));
     }
     if kind == StreamKind::Audio && proof.max_error_us > STREAM_TOLERANCE_US {
-        failures.push(format!(
-            "{what}: is moved by {} us relative to the picture",
-            proof.max_error_us
-        ));
+        failures.push(format!("{what}: is moved by {} us relative to the picture", proof.max_error_us));
     }
 }
 

@@ -251,9 +251,9 @@ fn check_times(
         certificate.failures.push("decode times of the picture go back".into());
     }
     if max_error_us > allowed_us {
-        certificate.failures.push(format!(
-            "a frame is moved by {max_error_us} us; {allowed_us} us are allowed"
-        ));
+        certificate
+            .failures
+            .push(format!("a frame is moved by {max_error_us} us; {allowed_us} us are allowed"));
     }
     let last = |t: Option<&i64>| t.copied().unwrap_or(0);
     Some(Seen { shift_us, ends_us: (source_us(last(ours.last())), result_us(last(theirs.last()))) })

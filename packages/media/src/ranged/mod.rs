@@ -148,7 +148,8 @@ impl Source {
             let file = self.open()?;
             let path = self.path.clone();
             let read = tokio::task::spawn_blocking(move || read_movie(&file, &path));
-            read.await.map_err(|e| MediaError::internal(format!("the task that reads the index failed: {e}")))?
+            read.await
+                .map_err(|e| MediaError::internal(format!("the task that reads the index failed: {e}")))?
         };
         rest.movie.get_or_try_init(|| read).await.cloned()
     }
