@@ -50,8 +50,8 @@ fn folder() -> tempfile::TempDir {
 #[tokio::test]
 async fn the_environment_is_the_allowed_variables() {
     for call in [sh("env"), map("env")] {
-        let said = stdout(call).await;
-        let names: Vec<&str> = said.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        let environment = stdout(call).await;
+        let names: Vec<&str> = environment.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
         // what a test runner puts into the environment of this test is the canary
         let ours = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("CARGO"));
         assert!(ours.count() > 3, "a test runner sets variables that a child must not have");
