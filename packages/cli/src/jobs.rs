@@ -222,14 +222,14 @@ pub async fn dlq(args: &DlqArgs, settings: &Settings) -> Result<ExitCode, Failur
     let backend = open(settings).await?;
     let mut found = serde_json::Map::new();
     for lane in jobs::dead_lanes(&backend, args.queue.as_deref())? {
-        let (said, document) = match args.command {
+        let (lines, document) = match args.command {
             DlqCommand::List => {
                 let letters = jobs::dead_list(&lane, max).await?;
-                let said = letters.iter().map(|letter| {
+                let lines = letters.iter().map(|letter| {
                     let reason = letter.reason.as_deref().unwrap_or("received too often");
                     format!("{}  {}  {}", lane.lane, output::one_line(&letter.body), output::one_line(reason))
                 });
-                (said.collect(), serde_json::json!(letters))
+                (lines.collect(), serde_json::json!(letters))
             }
             DlqCommand::Redrive => {
                 let count = jobs::dead_redrive(&lane, max).await?;
@@ -241,7 +241,7 @@ pub async fn dlq(args: &DlqArgs, settings: &Settings) -> Result<ExitCode, Failur
             }
         };
         if !args.json {
-            said.iter().for_each(output::line);
+            lines.iter().for_each(output::line);
         }
         found.insert(lane.lane.as_str().to_owned(), document);
     }

@@ -6,7 +6,7 @@
 //! document is still there. What an attempt stores before what is public: files become public by being copied from
 //! an attempt's key, so once the first are gone a slow publisher finds nothing to copy.
 //!
-//! One request that was sent before and reaches the store late is not covered: it can leave one file,
+//! One case is not covered: a request that was sent before and reaches the store late can leave one file,
 //! which the sweeper removes below `work/` and `segments/`, and which the next job of that id replaces
 //! where it is public.
 
@@ -21,17 +21,17 @@ const PAGE: usize = 1000;
 /// What is deleted with a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The source stays: it belongs to the asset.
+    /// The source is kept: it belongs to the asset.
     Keep,
     /// The source is deleted with the job.
     Delete,
 }
 
-/// Deletes a job in any state with everything that was made for it. Fine when it is not there: a repeat
+/// Deletes a job in any state with all its files. A missing job is not an error: a repeat
 /// continues where an earlier call stopped.
 ///
 /// # Errors
-/// The ledger's and the store's; the job is then being deleted, and a repeat or the sweeper continues.
+/// Errors of the ledger and the store; the job is then being deleted, and a repeat or the sweeper continues.
 pub async fn delete(deps: &Deps, job: &JobId, source: Source) -> anyhow::Result<()> {
     if !mutant!("delete-without-marking") {
         deps.ledger.change(job, JobChange::Delete, None).await?;

@@ -1,4 +1,4 @@
-//! The loop of a role: receive, keep hidden, handle, settle.
+//! The loop of a role: receive, heartbeat, handle, settle.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Deps, RoleConfig};
 
-/// What happens to a message that was handled.
+/// Outcome of a handled message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Its effect is durable, or there is nothing to do: remove it.
     Done,
-    /// Show it again after this long.
+    /// Redeliver it after this delay.
     Later(Duration),
     /// Dead-letter it with this reason.
     Poison(String),
 }
 
 impl Outcome {
-    /// The outcome of a message that was about several outputs: it comes again while one of them has to be
-    /// tried again, at the latest time that one asks for.
+    /// The outcome of a message for several outputs: it is redelivered while one of them must be
+    /// retried, after the longest of their delays.
     pub(crate) fn worst(outcomes: Vec<Outcome>) -> Outcome {
         let rank = |outcome: &Outcome| match outcome {
             Outcome::Done => (0, Duration::ZERO),
@@ -48,8 +48,8 @@ where
     serve_all(deps, config, lane, shutdown, handle, foreign).await;
 }
 
-/// The same for a lane on which other systems write as well: a text that is no message goes to
-/// `foreign`, with the reason why it is none.
+/// The same for a lane on which other systems write as well: a body that cannot be parsed is passed to
+/// `foreign`, with the parse error.
 pub async fn serve_all<H, F, G, A>(
     deps: &Deps,
     config: &RoleConfig,
@@ -155,7 +155,7 @@ async fn settle(deps: &Deps, lane: Lane, receipt: &Receipt, outcome: &Outcome) -
     Ok(())
 }
 
-/// Keeps a message hidden until it is dropped.
+/// Renews the visibility of a message until it is dropped.
 struct Hidden {
     heartbeat: JoinHandle<()>,
 }
@@ -168,7 +168,7 @@ impl Hidden {
                 tokio::time::sleep(visibility / 3).await;
                 match queue.extend(name, &receipt, visibility).await {
                     Ok(true) => {}
-                    // delivered to somebody else: the lease decides who goes on
+                    // delivered to another receiver: the lease decides which one continues
                     Ok(false) => return,
                     Err(error) => tracing::warn!(queue = %name, %error, "message not kept hidden"),
                 }

@@ -19,7 +19,7 @@ fn errors_name_the_key() {
         ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"video\"\ncolour = 1\n", "colour"),
         ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"dance\"\n", "dance"),
         ("version = 2\nname = \"x\"\n[outputs.v]\nmode = \"copy\"\n", "needs a kind"),
-        ("version = 2\nname = \"x\"\n[outputs]\n", "asks for nothing"),
+        ("version = 2\nname = \"x\"\n[outputs]\n", "has no outputs"),
         ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"video\"\nrequired = false\n", "required"),
         ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"video\"\nneeds = [\"w\"]\n", "not an output"),
         (
@@ -32,7 +32,7 @@ fn errors_name_the_key() {
         ("version = 1\nname = \"x\"\nvidoe = 1\n", "vidoe"),
         ("version = 9\nname = \"x\"\n", "version 9"),
         ("name = \"x\"\n", "version = 2"),
-        ("version = 1\nname = \"x\"\n", "asks for nothing"),
+        ("version = 1\nname = \"x\"\n", "has no outputs"),
         ("version = 1\nname = \"x\"\n[video]\n[map]\ncommand = \"cp a b\"\n", "{input}"),
         ("version = 1\nname = \"x\"\n[video]\n[video.encode]\ncrf = 60\n", "crf"),
         ("version = 1\nname = \"x\"\nsegment_duration = \"0s\"\n[video]\n", "0s"),

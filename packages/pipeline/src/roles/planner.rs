@@ -1,4 +1,4 @@
-//! The planner: from a job to sealed plans of its outputs and one message per task.
+//! The planner: seals plans of a job's outputs and sends one message per task.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -32,7 +32,7 @@ use crate::wake::{assemble_if_ready, is_ready_to_plan, send_missing};
 /// Plans outputs until `shutdown`.
 ///
 /// # Errors
-/// None that end the role: what fails is logged and comes again.
+/// None that end the role: failures are logged and the message is redelivered.
 pub async fn run(
     deps: Deps,
     planner: Arc<dyn Planner>,
@@ -44,10 +44,10 @@ pub async fn run(
     Ok(())
 }
 
-/// The same where notices of arrived sources come to the planners' lane as well.
+/// The same where notices of arrived sources are delivered on the planners' lane as well.
 ///
 /// # Errors
-/// None that end the role: what fails is logged and comes again.
+/// None that end the role: failures are logged and the message is redelivered.
 pub async fn run_with_intake(
     deps: Deps,
     planner: Arc<dyn Planner>,
@@ -135,7 +135,7 @@ impl Role {
         outcome
     }
 
-    /// Plans the outputs that are ready, all of them from one look at the source.
+    /// Plans the outputs that are ready, all of them from one probe of the source.
     async fn plan_held(
         &self,
         job: &JobRecord,
@@ -211,7 +211,7 @@ impl Role {
             }
         }
         let Some(sealed) = self.seal(job, &plans, held).await? else {
-            // sealed by another planner, or one of them has ended: look again
+            // sealed by another planner, or one of them has ended: check again
             return Ok(Outcome::Later(Duration::ZERO));
         };
         for plan in &plans {

@@ -1,4 +1,4 @@
-//! Crashes at any moment, lost and doubled messages, foreign texts.
+//! Crashes at any moment, lost and duplicated messages, invalid bodies.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn script() -> Script {
     }
 }
 
-/// Every role is killed `after` the start; new ones go on.
+/// Every role is killed `after` the start; new ones continue.
 async fn killed_after(after: Duration) {
     let world = World::new(script());
     world.submit().await;

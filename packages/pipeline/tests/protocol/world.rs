@@ -1,4 +1,4 @@
-//! A world to run roles in, and the invariants that hold in it afterwards.
+//! A test world that runs roles, and the invariants that hold afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +70,7 @@ impl World {
         submit(&self.deps(), new_job(&self.job, key.to_string(), &self.recipe)).await.unwrap()
     }
 
-    /// An output in the present life of the job.
+    /// An output in the current epoch of the job.
     pub async fn output(&self, name: &str) -> OutputRef {
         self.record().await.output_ref(&name.parse().unwrap())
     }
@@ -80,8 +80,8 @@ impl World {
         Running::start(|stop| planner::run(deps, Arc::new(engine), config, stop))
     }
 
-    /// A planner that also creates jobs for sources: `arrived KEY` is a notice, `odd` one that is for a
-    /// person, `newer` one of a newer version.
+    /// A planner that also creates jobs for sources: `arrived KEY` is a notice, `odd` one that is to be
+    /// dead-lettered, `newer` one of a newer version.
     pub fn start_intake(&self, deps: Deps, holder: &str) -> Running {
         let (config, engine) = (self.config(holder), Scripted(Arc::clone(&self.script)));
         let intake = Intake { reader: Arc::new(Words), recipe: self.recipe.clone() };
@@ -131,7 +131,7 @@ impl World {
         panic!("the job did not end: {:?}", self.record().await);
     }
 
-    /// Everything that is true of a completed job once all is quiet.
+    /// All invariants of a completed job, once no role is working.
     pub async fn check_published(&self, segments: u32) {
         let record = self.record().await;
         assert_eq!(record.state(), JobState::Completed, "{:?}", record.failure());
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    /// What is true of a published output.
+    /// Invariants of a published output.
     pub async fn check_output(&self, output: &OutputId, segments: u32) {
         let record = self.record().await;
         let found = record.output(output).unwrap();
@@ -175,7 +175,7 @@ impl World {
         assert_eq!(completions.len(), segments as usize);
     }
 
-    /// What must not be left once all is quiet.
+    /// What must not be left once no role is working.
     pub async fn check_nothing_left(&self) {
         for queue in Lane::ALL {
             let depth = self.queue.depth(queue).await.unwrap();
@@ -191,7 +191,7 @@ impl World {
     }
 }
 
-/// Notices in plain words.
+/// Notices in a plain-text format.
 struct Words;
 
 impl ReadArrivals for Words {
@@ -211,7 +211,7 @@ impl ReadArrivals for Words {
     }
 }
 
-/// A role that runs.
+/// A running role.
 pub struct Running {
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
@@ -226,13 +226,13 @@ impl Running {
         Running { task: tokio::spawn(role(stop.clone())), stop }
     }
 
-    /// Asks it to stop and waits.
+    /// Shuts it down and waits.
     pub async fn drain(self) {
         self.stop.cancel();
         self.task.await.unwrap().unwrap();
     }
 
-    /// Ends it where it is, as a lost process ends.
+    /// Aborts it, as a killed process ends.
     pub async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;

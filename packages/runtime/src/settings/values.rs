@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// How progress is shown.
+/// Mode of progress display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(try_from = "String")]
 pub enum ProgressMode {
@@ -17,11 +17,11 @@ pub enum ProgressMode {
     None,
 }
 
-/// How logs are written.
+/// Log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(try_from = "String")]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     #[default]
     Text,
     /// One JSON document a line.
