@@ -171,7 +171,8 @@ mod tests {
         assert_eq!(refused(|_| ()), None);
         assert_eq!(refused(|a| a.owner = "x".repeat(OWNER_MAX)), None);
         assert_eq!(refused(|a| a.title = "\u{fc}".repeat(TITLE_MAX / 2)), None);
-        let cases: [(&str, fn(&mut Asset)); 14] = [
+        type Change = fn(&mut Asset);
+        let cases: [(&str, Change); 14] = [
             ("the owner", |a| a.owner = String::new()),
             ("the owner", |a| a.owner = "x".repeat(OWNER_MAX + 1)),
             ("the owner", |a| a.owner = "a\nb".into()),
