@@ -74,7 +74,8 @@ impl Assembler for MediaAssembler {
             OutputMake::Transcript(recipe) => {
                 let (recipe, owned) = (recipe.clone(), request.clone());
                 let stitched = tokio::task::spawn_blocking(move || transcript::assemble(&recipe, &owned));
-                let stitched = stitched.await.map_err(|e| internal(format!("the stitching task failed: {e}")))?;
+                let stitched =
+                    stitched.await.map_err(|e| internal(format!("the stitching task failed: {e}")))?;
                 let (files, proof) = stitched?;
                 published.extend(files);
                 speech = Some(proof);

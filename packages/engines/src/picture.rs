@@ -7,8 +7,8 @@ use segue_media::part::ledger_of;
 use segue_media::{OpenIndex, PartLedger, PicturePlan, PictureSegment, TrackPlace, open_track};
 use segue_ports::{EngineError, Inputs, Source, TaskRequest};
 
-use crate::media_plan::internal;
 use super::{errors, source};
+use crate::media_plan::internal;
 
 /// The file that contains the indexed packets.
 fn place<'a>(picture: &PicturePlan, inputs: &'a Inputs) -> Result<&'a Source, EngineError> {
@@ -52,7 +52,9 @@ pub fn segment<'a>(
 /// The record of a part, if it holds the frames that its segment owns.
 pub async fn ledger_of_file(part: PathBuf, segment: PictureSegment) -> Result<PartLedger, EngineError> {
     let read = tokio::task::spawn_blocking(move || ledger_of(&read_part(&part, &segment)?, &segment));
-    read.await.map_err(|e| internal(format!("the task that reads a part failed: {e}")))?.map_err(errors::media)
+    read.await
+        .map_err(|e| internal(format!("the task that reads a part failed: {e}")))?
+        .map_err(errors::media)
 }
 
 /// Encodes a record as the facts of a completion.

@@ -503,7 +503,8 @@ async fn every_broken_adapter_is_found() {
         let ended = tokio::spawn(run(suite, fault)).await;
         let panic = ended.expect_err(&format!("{suite:?} did not find {fault:?}")).into_panic();
         let message = panic.downcast_ref::<String>().cloned();
-        let message = message.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
+        let message =
+            message.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
         assert!(message.contains(expected), "{suite:?} found {fault:?} by accident: {message}");
     }
 }

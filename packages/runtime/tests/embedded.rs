@@ -249,7 +249,8 @@ async fn a_bad_source_leaves_its_record_or_nothing() {
     let bench = Bench::new();
     let no_video = || EngineError::new(FaultKind::Source, "no video in SOURCE");
     let expected = format!("no video in {}", bench.request.source.display());
-    let failure = bench.run(Copier { plan_fails_with: Some(no_video()), ..Copier::default() }).await.unwrap_err();
+    let failure =
+        bench.run(Copier { plan_fails_with: Some(no_video()), ..Copier::default() }).await.unwrap_err();
     assert_eq!((failure.kind, failure.cause), (FaultKind::Source, expected), "in the words of the user");
     assert_eq!(names(bench.root.path()), ["talk.mp4"], "folders that were made for it are still there");
 

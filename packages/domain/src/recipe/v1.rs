@@ -38,9 +38,7 @@ impl TryFrom<RecipeV1> for Recipe {
             }
             video.map = old.map;
             if video.map.is_some() && video.mode == VideoMode::Encode {
-                return Err(invalid(
-                    "[map] replaces video.mode = \"encode\"; let the command encode",
-                ));
+                return Err(invalid("[map] replaces video.mode = \"encode\"; let the command encode"));
             }
             let needs = if video.subtitles { vec![output_id("transcript")] } else { Vec::new() };
             if video.subtitles && transcript.is_none() {

@@ -26,7 +26,8 @@ impl Scratch {
     /// # Errors
     /// A folder that cannot be written.
     pub fn open(root: &Path) -> Result<Scratch, Failure> {
-        let failed = |error: std::io::Error| failure::io(format!("scratch folder {}", root.display()), &error);
+        let failed =
+            |error: std::io::Error| failure::io(format!("scratch folder {}", root.display()), &error);
         make_folders(root).map_err(failed)?;
         let gate = open_lock(&root.join(LOCK)).map_err(failed)?;
         gate.lock().map_err(failed)?;
