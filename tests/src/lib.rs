@@ -9,6 +9,7 @@
 //! `SEGUE_MODEL_DIR` more real files and real speech are tested; without them tests print a note
 //! and use generated media.
 
+mod backend;
 mod digest;
 mod fixture;
 mod processes;
@@ -17,10 +18,11 @@ mod random;
 mod sandbox;
 mod surroundings;
 
+pub use backend::FolderBackend;
 pub use digest::{Digest, assert_same_media, level_db, streams};
 pub use fixture::{Fixture, fixture, has_encoder};
 pub use processes::{assert_none_left, marked};
 pub use program::segue;
 pub use random::Random;
-pub use sandbox::{Ended, Sandbox, sha256, wait_until};
+pub use sandbox::{Ended, Sandbox, failure_of, sha256, wait_until};
 pub use surroundings::{bad_files, is_root, model_dir, shared, speech};

@@ -17,7 +17,9 @@ use crate::program::segue;
 use crate::surroundings::open_to_all;
 
 /// Prefixes of the names of published files.
-const PUBLIC: [&str; 5] = ["final.", "transcript.", "thumbnail.", "certificate.", "manifest."];
+const PUBLIC: [&str; 4] = ["final.", "transcript.", "thumbnail.", "manifest."];
+/// End of the names of certificates.
+const CERTIFICATE: &str = ".certificate.json";
 /// Timeout of a single command.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -155,25 +157,34 @@ impl Sandbox {
     }
 
     /// Fails unless the output folder contains exactly the files of the manifest, with their sizes and
-    /// hashes.
+    /// hashes, and a certificate for each output.
     pub fn assert_published(&self) {
         let manifest = self.document("manifest.json");
         let mut named = vec!["manifest.json".to_owned()];
-        for output in manifest["outputs"].as_array().expect("a manifest has outputs") {
-            let name = output["name"].as_str().expect("an output has a name");
-            let (bytes, hash) = sha256(&self.out().join(name));
-            assert_eq!(output["bytes"].as_u64(), Some(bytes), "{name}");
-            assert_eq!(output["sha256"].as_str(), Some(hash.as_str()), "{name}");
-            assert!(
-                !output["made"].as_str().unwrap_or_default().is_empty(),
-                "{name} has no description of how it was made"
-            );
-            named.push(name.to_owned());
+        for (output, made) in manifest["outputs"].as_object().expect("a manifest has outputs") {
+            let files = made["files"].as_array().expect("an output has files");
+            named.extend(files.iter().map(|file| self.assert_file(file)));
+            // nothing to make it from, which is said
+            if files.is_empty() && made["reason"].is_string() {
+                continue;
+            }
+            let certificate = format!("{output}{CERTIFICATE}");
+            assert!(named.contains(&certificate), "output {output} has no certificate: {named:?}");
         }
         named.sort();
-        assert_eq!(names(&self.out()), named, "the output folder differs from the manifest");
-        assert!(named.iter().any(|name| name == "certificate.json"), "there is no certificate: {named:?}");
+        assert_eq!(tree(&self.out()), named, "the output folder differs from the manifest");
         self.assert_nothing_left();
+    }
+
+    /// Fails unless a file is as the manifest says; returns its name.
+    fn assert_file(&self, file: &Value) -> String {
+        let name = file["name"].as_str().expect("a file has a name");
+        let (bytes, hash) = sha256(&self.out().join(name));
+        assert_eq!(file["bytes"].as_u64(), Some(bytes), "{name}");
+        assert_eq!(file["sha256"].as_str(), Some(hash.as_str()), "{name}");
+        let made = file["made"].as_str().unwrap_or_default();
+        assert!(!made.is_empty(), "{name} has no description of how it was made");
+        name.to_owned()
     }
 
     /// A JSON document in the output folder.
@@ -181,6 +192,23 @@ impl Sandbox {
         let path = self.out().join(name);
         let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{name} is not JSON: {error}"))
+    }
+
+    /// An output in the manifest.
+    pub fn output(&self, output: &str) -> Value {
+        let found = self.document("manifest.json")["outputs"][output].take();
+        assert!(found.is_object(), "the manifest has no output {output}");
+        found
+    }
+
+    /// The certificate of an output.
+    pub fn certificate(&self, output: &str) -> Value {
+        self.document(&format!("{output}{CERTIFICATE}"))
+    }
+
+    /// The notes of an output in the manifest, as JSON.
+    pub fn notes(&self, output: &str) -> String {
+        self.output(output)["notes"].to_string()
     }
 
     /// The joined media file.
@@ -202,7 +230,9 @@ impl Sandbox {
     /// than its record.
     pub fn assert_nothing_published(&self) {
         let found = names(&self.out());
-        let public = |name: &&String| PUBLIC.iter().any(|start| name.starts_with(start));
+        let public = |name: &&String| {
+            PUBLIC.iter().any(|start| name.starts_with(start)) || name.ends_with(CERTIFICATE)
+        };
         assert!(!found.iter().any(|name| public(&name)), "results of a failed job: {found:?}");
         let others: Vec<_> = found.iter().filter(|name| *name != ".segue").collect();
         assert!(others.is_empty(), "left in the output folder: {others:?}");
@@ -211,8 +241,10 @@ impl Sandbox {
         assert!(extra.is_empty(), "left of a failed job: {extra:?}");
         if let Ok(record) = fs::read(self.out().join(".segue/job.json")) {
             let record: Value = serde_json::from_slice(&record).expect("job.json is JSON");
-            let tail = record["record"]["failure"]["stderr_tail"].as_array().map_or(0, Vec::len);
-            assert!(tail <= 10, "{tail} lines of stderr in the record");
+            for output in record["record"]["outputs"].as_array().expect("a job has outputs") {
+                let tail = output["failure"]["stderr_tail"].as_array().map_or(0, Vec::len);
+                assert!(tail <= 10, "{tail} lines of stderr in the record");
+            }
         }
     }
 
@@ -250,6 +282,31 @@ fn names(folder: &Path) -> Vec<String> {
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
+}
+
+/// Relative paths of the files in a folder and its subfolders, sorted; an empty subfolder has a `/` at
+/// the end.
+fn tree(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for name in names(folder) {
+        let path = folder.join(&name);
+        if path.is_dir() {
+            let below = tree(&path);
+            found.extend(below.iter().map(|file| format!("{name}/{file}")));
+            found.extend(below.is_empty().then(|| format!("{name}/")));
+        } else {
+            found.push(name);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The first failure in a job document.
+pub fn failure_of(job: &Value) -> &Value {
+    let outputs = job["outputs"].as_array().expect("a job has outputs");
+    let failed = outputs.iter().find(|output| !output["failure"].is_null());
+    &failed.unwrap_or_else(|| panic!("no output failed: {job:#}"))["failure"]
 }
 
 /// Size and hash of a file.

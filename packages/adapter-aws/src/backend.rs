@@ -101,11 +101,8 @@ impl AwsBackend {
             aws_sdk_s3::Client::from_conf(signer),
             settings.buckets.clone(),
         );
-        let ledger = DynamoLedger::new(
-            aws_sdk_dynamodb::Client::from_conf(dynamo),
-            settings.tables.clone(),
-            clock,
-        );
+        let ledger =
+            DynamoLedger::new(aws_sdk_dynamodb::Client::from_conf(dynamo), settings.tables.clone(), clock);
         let sqs = aws_sdk_sqs::Client::from_conf(sqs);
         let queue = Arc::new(SqsQueue::new(sqs, &settings.queues));
         AwsBackend { ledger: Arc::new(ledger), queue, store: Arc::new(store) }

@@ -15,8 +15,8 @@ use segue_domain::Key;
 use segue_ports::{FileUse, PortError, PortErrorKind};
 
 use crate::place::{Named, folders_above, must_be_folder, needs_copy, place, with_folders};
-use crate::reading::not_there;
 use crate::private::make_private;
+use crate::reading::not_there;
 use crate::temp::TempFolder;
 
 /// When an uploaded file is flushed.

@@ -10,6 +10,7 @@ use segue_ports::{Clock, PortError, SystemClock};
 use tokio::sync::Notify;
 
 use crate::alive::{Alive, Roll};
+use crate::catalogue::LocalCatalogue;
 use crate::db::Db;
 use crate::ledger::{LocalLedger, reclaim};
 use crate::queue::LocalQueue;
@@ -32,6 +33,8 @@ pub(crate) struct Instance {
 pub struct LocalBackend {
     /// Jobs, completions and leases.
     pub ledger: Arc<LocalLedger>,
+    /// The assets.
+    pub catalogue: Arc<LocalCatalogue>,
     /// The queues.
     pub queue: Arc<LocalQueue>,
     /// The media store.
@@ -69,6 +72,7 @@ impl LocalBackend {
         let shared = Arc::new(shared);
         Ok(LocalBackend {
             ledger: Arc::new(LocalLedger::of(Arc::clone(&shared))),
+            catalogue: Arc::new(LocalCatalogue::of(Arc::clone(&shared))),
             queue: Arc::new(LocalQueue::of(shared)),
             store: Arc::new(store),
             holder,

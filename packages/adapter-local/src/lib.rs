@@ -1,7 +1,7 @@
 //! The embedded adapter: SQLite for queue and ledger, beside the folder store for media.
 //!
 //! ```text
-//! STATE/segue.db        jobs, completions, leases, outbox, messages
+//! STATE/segue.db        jobs, assets, completions, leases, outbox, messages
 //! STATE/media/          the media store, see segue-adapter-folder
 //! STATE/alive/ID        locked as long as process ID lives
 //! STATE/open.lock       one process opens at a time
@@ -13,6 +13,7 @@
 
 mod alive;
 mod backend;
+mod catalogue;
 mod db;
 mod error;
 mod ledger;
@@ -20,6 +21,7 @@ mod queue;
 mod schema;
 
 pub use backend::LocalBackend;
+pub use catalogue::LocalCatalogue;
 pub use ledger::LocalLedger;
 pub use queue::{DeadLetter, LocalQueue};
 pub use schema::SCHEMA_VERSION;

@@ -14,7 +14,7 @@ use crate::db::writing;
 use crate::error::{self, REMEDY, say};
 
 /// Version of the tables that this build reads and writes.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// `SEGU`: application id of a Segue database, to reject other files of that name.
 const APPLICATION_ID: i64 = 0x5345_4755;
@@ -22,9 +22,10 @@ const APPLICATION_ID: i64 = 0x5345_4755;
 /// Timeout for another process's write lock.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// A job is its document; `state`, `open` and `updated_at_ms` repeat the fields that listings filter by. Terms must
-/// increase beyond a job's deletion: its leases stay, without a holder. The owner is the process of the
-/// holder, by its file in `alive/`. A queue is the name of a lane.
+/// A job is its document; `state`, `open` and `updated_at_ms` repeat what listings select by. Terms must
+/// grow after a job was deleted: its leases stay, without a holder. The owner is the process behind the
+/// holder, by its file in `alive/`. A queue is the name of a lane. An asset is its document; the columns
+/// beside it repeat what it is listed and purged by.
 const TABLES: &str = "
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY NOT NULL,
@@ -66,6 +67,15 @@ CREATE TABLE outbox (
     kind TEXT NOT NULL,
     body TEXT NOT NULL
 ) STRICT;
+CREATE TABLE assets (
+    id TEXT PRIMARY KEY NOT NULL,
+    owner TEXT NOT NULL,
+    created_at_ms INTEGER NOT NULL,
+    deleted_at_ms INTEGER,
+    document TEXT NOT NULL
+) STRICT;
+CREATE INDEX assets_by_owner ON assets (owner, created_at_ms, id) WHERE deleted_at_ms IS NULL;
+CREATE INDEX deleted_assets ON assets (deleted_at_ms) WHERE deleted_at_ms IS NOT NULL;
 CREATE TABLE leases (
     name TEXT PRIMARY KEY NOT NULL,
     term INTEGER NOT NULL,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use segue_adapter_local::LocalBackend;
 use segue_ports::conformance::{self, Capabilities, Subject, dead};
-use segue_ports::{Ledger, WorkQueue};
+use segue_ports::{AssetCatalogue, Ledger, WorkQueue};
 use tempfile::TempDir;
 
 fn open() -> (LocalBackend, TempDir) {
@@ -26,6 +26,11 @@ fn caps() -> Capabilities {
 async fn ledger() -> Subject<dyn Ledger> {
     let (backend, folder) = open();
     Subject::guarded(backend.ledger, folder)
+}
+
+async fn catalogue() -> Subject<dyn AssetCatalogue> {
+    let (backend, folder) = open();
+    Subject::guarded(backend.catalogue, folder)
 }
 
 async fn queue() -> Subject<dyn WorkQueue> {
@@ -52,4 +57,9 @@ async fn the_queue_conforms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn dead_letters_conform() {
     conformance::dead::run(letters, caps()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_catalogue_conforms() {
+    conformance::catalogue::run(catalogue, caps()).await;
 }

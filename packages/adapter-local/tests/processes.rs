@@ -13,8 +13,8 @@ use segue_adapter_local::LocalBackend;
 use segue_domain::completion::COMPLETION_VERSION;
 use segue_domain::{Completion, JobId, Key, NewOutput, OutputId, OutputRef, TaskId, Term};
 use segue_ports::{
-    Acquired, CompletionLedger, FileUse, JobFilter, JobLedger, Lane, Lease, LeaseLedger, LeaseName, MediaStore,
-    NewJob, PutOptions, Recorded, Resource, WorkQueue,
+    Acquired, CompletionLedger, FileUse, JobFilter, JobLedger, Lane, Lease, LeaseLedger, LeaseName,
+    MediaStore, NewJob, PutOptions, Recorded, Resource, WorkQueue,
 };
 
 const STATE: &str = "SEGUE_TEST_STATE";

@@ -107,9 +107,9 @@ pub struct JobFlags {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 In DIR: final.mp4 (or .mkv, .mov), transcript.json, .srt, .vtt, .txt, thumbnail.jpg,
-manifest.json (what each file is and how it was made) and certificate.json (the proof that
-the joined result is complete). Ctrl-C once stops and keeps what is done; the same command
-resumes the job.")]
+manifest.json (what each file is and how it was made) and a certificate for each output, such as
+video.certificate.json (the proof that the joined video is complete). Ctrl-C once stops and keeps
+what is done; the same command resumes the job.")]
 pub struct RunArgs {
     /// The video or audio file to process
     pub source: PathBuf,
@@ -191,10 +191,11 @@ pub struct DoctorArgs {
 /// `segue worker`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Roles: chunker plans jobs, worker runs tasks, gpu-worker runs tasks that need a GPU, reassembler
+Roles: planner plans jobs, worker runs tasks, gpu-worker runs tasks that need a GPU, assembler
 joins, sweeper wakes jobs that made no progress, ingest creates jobs from upload notices on a queue
-of their own (without such a queue the chunker does). On SIGTERM or Ctrl-C the process releases
-within 30 s what it works on; recorded results are not made again.")]
+of their own (without such a queue the planner does). The older names chunker and reassembler are
+understood. On SIGTERM or Ctrl-C the process releases within 30 s what it works on; recorded results
+are not made again.")]
 pub struct WorkerArgs {
     #[command(flatten)]
     pub backend: SettingFlags<OfBackend>,
@@ -234,7 +235,7 @@ pub struct SubmitArgs {
     pub json: bool,
 }
 
-/// `segue watch`, `retry`, `cancel`, `delete`
+/// `segue watch`
 #[derive(Debug, Args)]
 pub struct JobArgs {
     /// Id of the job
@@ -318,7 +319,8 @@ pub struct DlqArgs {
     #[command(flatten)]
     pub backend: SettingFlags<OfBackend>,
 
-    /// Only this queue: chunk, map, reassemble; map-gpu and ingest where the backend has them
+    /// Only this queue: plan, task-cpu, assemble; task-gpu, task-net, ingest, notify and study where the
+    /// backend has them
     #[arg(long, global = true, value_name = "QUEUE")]
     pub queue: Option<String>,
 

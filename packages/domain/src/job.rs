@@ -235,7 +235,8 @@ impl JobRecord {
         let mut settled: Vec<&OutputId> = Vec::new();
         loop {
             let is_settled = |output: &&&NewOutput| {
-                !settled.contains(&&output.id) && output.needs.iter().all(|need| settled.contains(&&need.output))
+                !settled.contains(&&output.id)
+                    && output.needs.iter().all(|need| settled.contains(&&need.output))
             };
             let next: Vec<&OutputId> = all.iter().filter(is_settled).map(|output| &output.id).collect();
             if next.is_empty() {
@@ -257,10 +258,14 @@ impl JobRecord {
     /// Decodes a stored document.
     ///
     /// # Errors
-    /// A newer version, or a text that is not a job document.
+    /// A newer version, a text that is not a job, or outputs that cannot stand together.
     pub fn decode(text: &str) -> Result<JobRecord, DomainError> {
         crate::wire::check_version("job", text.as_bytes(), JOB_VERSION)?;
-        serde_json::from_str(text).map_err(|e| DomainError::Document { document: "job", why: e.to_string() })
+        let job: JobRecord = serde_json::from_str(text)
+            .map_err(|e| DomainError::Document { document: "job", why: e.to_string() })?;
+        // a circle of needs would have no end to follow
+        JobRecord::check_outputs(job.outputs.iter().map(|output| &output.asked))?;
+        Ok(job)
     }
 }
 
@@ -385,5 +390,11 @@ mod tests {
         let newer = job.encode().replacen("\"version\":1", "\"version\":2,\"new\":true", 1);
         assert!(matches!(JobRecord::decode(&newer), Err(DomainError::Version { found: 2, .. })));
         assert!(matches!(JobRecord::decode("{}"), Err(DomainError::Document { .. })));
+        let circle = [
+            (asked("a", true, &["b"]), OutputState::Created),
+            (asked("b", true, &["a"]), OutputState::Created),
+        ];
+        let error = JobRecord::decode(&self::job(&circle).encode()).unwrap_err();
+        assert!(error.to_string().contains("circle"), "{error}");
     }
 }

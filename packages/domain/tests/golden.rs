@@ -39,7 +39,8 @@ fn job() -> JobRecord {
         priority: 5,
         spec: "9a3f".into(),
     };
-    let plan = SealedPlan { hash: PlanHash("77aa".into()), key: "segments/talk/video/1/plan.json".into(), tasks: 3 };
+    let plan =
+        SealedPlan { hash: PlanHash("77aa".into()), key: "segments/talk/video/1/plan.json".into(), tasks: 3 };
     let index = CommittedIndex { key: "work/talk/video/assemble/4/index.json".into(), hash: "c0de".into() };
     let failure = Failure {
         kind: FaultKind::Source,
@@ -207,7 +208,11 @@ fn all() -> Vec<Golden> {
             Message::Task { job: id("talk"), output: id("video"), task: TaskId::of(TaskKind::Digest, 1) },
         ),
         message("message-assemble-2", Message::Assemble { job: job_id, output }),
-        Golden { name: "job-1", written: job().encode(), again: |text| Ok(JobRecord::decode(text)?.encode()) },
+        Golden {
+            name: "job-1",
+            written: job().encode(),
+            again: |text| Ok(JobRecord::decode(text)?.encode()),
+        },
         Golden {
             name: "plan-1",
             written: text(plan().encode().0),
@@ -231,7 +236,11 @@ fn all() -> Vec<Golden> {
             written: text(manifest.encode()),
             again: |written| Ok(text(Manifest::decode(written.as_bytes())?.encode())),
         },
-        Golden { name: "asset-1", written: asset().encode(), again: |text| Ok(Asset::decode(text)?.encode()) },
+        Golden {
+            name: "asset-1",
+            written: asset().encode(),
+            again: |text| Ok(Asset::decode(text)?.encode()),
+        },
         Golden {
             name: "recipe-2",
             written: Recipe::built_in("standard").unwrap().to_json(),
@@ -282,7 +291,10 @@ fn newer_documents_are_told_from_broken_ones() {
             assert!(matches!(newer, Err(DomainError::Version { found: 99, .. })), "{name}: {newer:?}");
         }
         let unknown = with(&|value| value["a_field_of_next_year"] = json!([1]));
-        assert!(unknown.is_err() && !matches!(unknown, Err(DomainError::Version { .. })), "{name}: {unknown:?}");
+        assert!(
+            unknown.is_err() && !matches!(unknown, Err(DomainError::Version { .. })),
+            "{name}: {unknown:?}"
+        );
         let unversioned = with(&|value| {
             value.as_object_mut().unwrap().remove("version");
         });

@@ -14,9 +14,9 @@ use segue_speech::{
 use tokio_util::sync::CancellationToken;
 
 use super::errors;
+use crate::allow_map::AllowMap;
 use crate::media_plan::MediaPlan;
 use crate::models::ModelShelf;
-use crate::allow_map::AllowMap;
 
 /// The tools and models of this process.
 pub struct EngineContext {

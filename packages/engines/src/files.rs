@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use segue_domain::FileKind;
 use segue_media::sha256_file;
-use segue_ports::{EngineError, AssembledFile};
+use segue_ports::{AssembledFile, EngineError};
 
 use super::errors;
 

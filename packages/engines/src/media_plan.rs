@@ -51,7 +51,8 @@ impl MediaPlan {
     pub fn read(plan: &Plan) -> Result<MediaPlan, EngineError> {
         let version = plan.engine.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
         if version > u64::from(MEDIA_PLAN_VERSION) {
-            let why = format!("the plan's facts have version {version}, this build reads {MEDIA_PLAN_VERSION}");
+            let why =
+                format!("the plan's facts have version {version}, this build reads {MEDIA_PLAN_VERSION}");
             return Err(EngineError::newer(why));
         }
         serde_json::from_value(plan.engine.clone()).map_err(|e| internal(format!("facts of the plan: {e}")))

@@ -30,7 +30,6 @@ fn environment(cause: impl Into<String>) -> Failure {
     Failure::new(FaultKind::Environment, cause)
 }
 
-
 /// A folder of models.
 #[derive(Debug, Clone)]
 pub struct ModelShelf {

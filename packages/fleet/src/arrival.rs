@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use segue_adapter_aws::{AwsBackend, AwsSettings};
-use segue_domain::{JobId, Key};
+use segue_domain::{JobId, Key, Term};
 use segue_ports::{FileUse, MediaStore, PutOptions};
 
 use crate::fleet::{Fleet, Tuning};
@@ -136,7 +136,7 @@ async fn appears(mark: &Path, fleet: &Fleet) -> Result<Instant> {
 
 async fn ours(fleet: &Fleet, source: &Path, mark: &Path) -> Result<Arm> {
     let line = Proxy::to(segue_adapter_aws::testing::emulator().endpoint()).await?;
-    let chunker = fleet.start("chunker")?;
+    let planner = fleet.start("planner")?;
     // the program marks its start with a file that is none of its task's
     let environment = [("AWS_ENDPOINT_URL", line.endpoint()), ("SEGUE_SANDBOX", "off")];
     let _worker = fleet.start_with("worker", &environment)?;
@@ -144,7 +144,7 @@ async fn ours(fleet: &Fleet, source: &Path, mark: &Path) -> Result<Arm> {
     while fleet.proxy.counts().0 == 0 || line.counts().0 == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let memory = Memory::of(&chunker);
+    let memory = Memory::of(&planner);
     let job: JobId = "arrival".parse()?;
     let key = Key::source(&job, "mp4").to_string();
     fleet.put_in_parts(&key, source).await?;
@@ -161,7 +161,7 @@ async fn ours(fleet: &Fleet, source: &Path, mark: &Path) -> Result<Arm> {
         requests: fleet.proxy.counts().0 + seen.requests - before.0,
         peak_bytes: memory.peak(),
     };
-    drop(chunker);
+    drop(planner);
     let cancelled = fleet.segue(["cancel", job.as_str()]).output()?;
     ensure!(cancelled.status.success(), "cancel: {}", String::from_utf8_lossy(&cancelled.stderr));
     std::fs::remove_file(mark)?;
@@ -199,7 +199,7 @@ async fn peer(
     let taken = Instant::now();
     let bytes = line.bytes();
     // the worker: its segment, and then its work
-    let first = fleet.backend.store.get_file(&Key::segment(&job, "seg-00000.mp4")?, &dir).await?;
+    let first = fleet.backend.store.get_file(&segment_key(&job, "seg-00000.mp4")?, &dir).await?;
     let segment_bytes = first.metadata()?.len();
     let ran = Command::new(work).arg(&first).arg(dir.join("out.mp4")).status()?;
     ensure!(ran.success() && mark.exists(), "the work failed");
@@ -213,6 +213,11 @@ async fn peer(
     std::fs::remove_dir_all(&dir)?;
     std::fs::remove_file(mark)?;
     Ok(arm)
+}
+
+/// Where the other method puts a segment.
+fn segment_key(job: &JobId, name: &str) -> Result<Key> {
+    Ok(Key::segment(job, &"video".parse()?, Term(1), name)?)
 }
 
 /// The other method, as a process: downloads the source, cuts it by copying, uploads all.
@@ -240,7 +245,7 @@ pub async fn download_cut_upload(dir: &Path, key: &str, segment_s: f64) -> Resul
     segments.sort();
     for path in segments {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        store.upload(&Key::segment(job, &name)?, &path, FileUse::Consume, &PutOptions::default()).await?;
+        store.upload(&segment_key(job, &name)?, &path, FileUse::Consume, &PutOptions::default()).await?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! lines on stdin that are answered with JSON on stdout. So a harness that knows no vendor can
 //! torture a fleet on one.
 //!
-//! `fetch JOB DIR` copies what a job published, `left` names what is on its way, `down` and `up`
+//! `fetch JOB DIR` copies the files of a job's manifest and the manifest itself, `left` names what is on its way, `down` and `up`
 //! let the services be gone and there again.
 
 use std::path::Path;
@@ -51,12 +51,21 @@ fn weather(fleet: &Fleet, weather: Weather) -> Value {
 async fn fetch(fleet: &Fleet, job: &JobId, folder: &Path) -> Result<Value> {
     let store = &fleet.backend.store;
     let mut count = 0;
-    let page = store.list(&Key::published_prefix(job), None, 1000).await?;
+    let prefix = Key::published_prefix(job);
+    let page = store.list(&prefix, None, 1000).await?;
     for object in page.objects {
         let key: Key = object.key.parse()?;
-        let name = object.key.rsplit('/').next().unwrap_or_default();
+        let name = object.key.strip_prefix(&prefix).context("a key of another job")?;
+        // an index is for the next roles, the files of the manifest are for people
+        if name.starts_with("outputs/") {
+            continue;
+        }
+        let path = folder.join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
         let file = store.get_file(&key, fleet.dir()).await?;
-        std::fs::copy(&file, folder.join(name)).with_context(|| object.key.clone())?;
+        std::fs::copy(&file, &path).with_context(|| object.key.clone())?;
         std::fs::remove_file(&file)?;
         count += 1;
     }

@@ -63,7 +63,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A new deployment whose input bucket tells the chunkers' queue of uploads.
+    /// A new deployment whose input bucket tells the planners' queue of uploads.
     ///
     /// # Errors
     /// An emulator that does not do what it should.
@@ -84,7 +84,7 @@ impl Fleet {
         let arn = aws_sdk_sqs::types::QueueAttributeName::QueueArn;
         let asked = sqs
             .get_queue_attributes()
-            .queue_url(&self.deployment.settings.queues.chunk)
+            .queue_url(&self.deployment.settings.queues.plan)
             .attribute_names(arn.clone());
         let asked = asked.send().await.context("the queue")?;
         let arn = asked.attributes().and_then(|all| all.get(&arn)).context("the queue has no name")?;
@@ -148,12 +148,12 @@ impl Fleet {
         Process::start(Start { roles: roles.to_owned(), environment: self.environment(more), log })
     }
 
-    /// One process for each role, and two of the worker and the reassembler.
+    /// One process for each role, and two of the worker and the assembler.
     ///
     /// # Errors
     /// As [`Process::start`].
     pub fn start_all(&self) -> Result<Vec<Process>> {
-        ["chunker", "worker", "worker", "reassembler", "reassembler", "sweeper"]
+        ["planner", "worker", "worker", "assembler", "assembler", "sweeper"]
             .into_iter()
             .map(|roles| self.start(roles))
             .collect()
@@ -199,7 +199,7 @@ impl Fleet {
         Ok(count)
     }
 
-    /// Waits until the job has ended.
+    /// Waits until no output of the job is open any more.
     ///
     /// # Errors
     /// One that does not end in time.
@@ -207,7 +207,7 @@ impl Fleet {
         let begun = Instant::now();
         loop {
             let record = self.backend.ledger.job(job).await.context("the ledger")?;
-            if let Some(record) = record.as_ref().filter(|record| record.state.is_terminal()) {
+            if let Some(record) = record.as_ref().filter(|record| !record.is_open_job()) {
                 return Ok(record.clone());
             }
             if begun.elapsed() > patience {

@@ -74,7 +74,7 @@ pub async fn large(segments: u64, workers: usize) -> Result<Large> {
         ..Tuning::default()
     })
     .await?;
-    let roles = format!("chunker,worker={workers},reassembler,sweeper");
+    let roles = format!("planner,worker={workers},assembler,sweeper");
     let _crew = fleet.start(&roles)?;
     let before = fleet.proxy.traffic();
     let begun = Instant::now();
@@ -83,9 +83,10 @@ pub async fn large(segments: u64, workers: usize) -> Result<Large> {
     let patience = Duration::from_secs(120) + Duration::from_millis(400) * segments as u32;
     let record = fleet.ended(&job, patience).await?;
     let took = begun.elapsed();
-    ensure!(record.state == JobState::Completed, "{record:?}\n{}", fleet.words());
+    ensure!(record.state() == JobState::Completed, "{record:?}\n{}", fleet.words());
     let traffic = fleet.proxy.traffic().since(&before);
-    let tasks = record.plan.context("no plan")?.tasks;
+    let tasks: u64 =
+        record.outputs.iter().filter_map(|output| output.plan.as_ref()).map(|plan| plan.tasks).sum();
     ensure!(tasks == segments, "{tasks} tasks for {segments} segments");
     oracle::quiet(&fleet, TIDY).await?;
     let verdict = oracle::judge(&fleet, &job).await?;
@@ -153,7 +154,7 @@ pub async fn many(jobs: usize, workers: usize) -> Result<Many> {
     .await?;
     let clip = clip(fleet.dir())?;
     let mut crew: Vec<Process> = Vec::new();
-    for roles in ["chunker", "reassembler", "reassembler", "sweeper"] {
+    for roles in ["planner", "assembler", "assembler", "sweeper"] {
         crew.push(fleet.start(roles)?);
     }
     for _ in 0..workers {
@@ -171,7 +172,7 @@ pub async fn many(jobs: usize, workers: usize) -> Result<Many> {
     for job in &all {
         let left = patience.saturating_sub(begun.elapsed());
         let record = fleet.ended(job, left).await.with_context(|| fleet.words())?;
-        if record.state != JobState::Completed {
+        if record.state() != JobState::Completed {
             bail!("{record:?}\n{}", fleet.words());
         }
     }

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use segue_domain::{JobId, JobState, Key, Manifest, TaskId};
-use segue_ports::{CompletionLedger, JobLedger, MediaStore, Lane, WorkQueue};
+use segue_domain::{JobId, JobRecord, JobState, Key, Manifest, OutputRecord, OutputRef, TaskId};
+use segue_ports::{CompletionLedger, JobLedger, Lane, MediaStore, WorkQueue};
 
 use crate::fleet::Fleet;
 
@@ -27,24 +27,17 @@ pub struct Verdict {
 pub async fn judge(fleet: &Fleet, job: &JobId) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     let record = fleet.backend.ledger.job(job).await?;
-    let Some(record) = record.filter(|record| record.state == JobState::Completed) else {
+    let Some(record) = record.filter(|record| record.state() == JobState::Completed) else {
         let record = fleet.backend.ledger.job(job).await?;
         verdict.lost = true;
         verdict.wrong.push(format!("{job} is not completed: {record:?}"));
         return Ok(verdict);
     };
-    let plan = record.plan.as_ref().context("completed without a plan")?;
-    if record.completed_tasks != plan.tasks {
-        verdict.doubled = true;
-        verdict.wrong.push(format!("{job} counted {} of {} tasks", record.completed_tasks, plan.tasks));
-    }
-    let completions = completions(fleet, job).await?;
-    if completions != plan.tasks {
-        verdict.doubled |= completions > plan.tasks;
-        verdict.wrong.push(format!("{job} has {completions} completions for {} tasks", plan.tasks));
+    for output in &record.outputs {
+        judge_tasks(fleet, &record, output, &mut verdict).await?;
     }
     let found = published(fleet, job).await?;
-    let key = Key::published(job, "manifest.json")?;
+    let key = Key::manifest(job);
     let manifest = match fleet.backend.store.get_bytes(&key, 16 << 20).await {
         Ok(bytes) => Manifest::decode(&bytes)?,
         Err(error) => {
@@ -53,12 +46,10 @@ pub async fn judge(fleet: &Fleet, job: &JobId) -> Result<Verdict> {
             return Ok(verdict);
         }
     };
-    let mut named: Vec<(String, Option<u64>)> = manifest
-        .outputs
-        .iter()
-        .map(|output| (format!("jobs/{job}/{}", output.name), Some(output.bytes)))
-        .collect();
+    let mut named: Vec<(String, Option<u64>)> =
+        manifest.files().map(|file| (format!("jobs/{job}/{}", file.name), Some(file.bytes))).collect();
     named.push((key.to_string(), None));
+    named.extend(manifest.outputs.keys().map(|output| (Key::index(job, output).to_string(), None)));
     for (name, bytes) in &named {
         match found.iter().find(|(there, _)| there == name) {
             None => {
@@ -76,7 +67,7 @@ pub async fn judge(fleet: &Fleet, job: &JobId) -> Result<Verdict> {
         verdict.doubled = true;
         verdict.wrong.push(format!("{name} is published and no manifest names it"));
     }
-    for name in ["certificate.json", "final.mp4"] {
+    for name in ["/video.certificate.json", "/final.mp4"] {
         if !named.iter().any(|(known, _)| known.ends_with(name)) {
             verdict.lost = true;
             verdict.wrong.push(format!("{job} has no {name}"));
@@ -85,10 +76,32 @@ pub async fn judge(fleet: &Fleet, job: &JobId) -> Result<Verdict> {
     Ok(verdict)
 }
 
-async fn completions(fleet: &Fleet, job: &JobId) -> Result<u64> {
+/// Counts the tasks of a published output.
+async fn judge_tasks(
+    fleet: &Fleet,
+    job: &JobRecord,
+    output: &OutputRecord,
+    verdict: &mut Verdict,
+) -> Result<()> {
+    let (id, of) = (output.id(), job.output_ref(output.id()));
+    let tasks = output.plan.as_ref().with_context(|| format!("{id} is completed without a plan"))?.tasks;
+    let counted = fleet.backend.ledger.completed(&of).await?;
+    if counted != tasks {
+        verdict.doubled = true;
+        verdict.wrong.push(format!("{id} of {} counted {counted} of {tasks} tasks", job.id));
+    }
+    let completions = completions(fleet, &of).await?;
+    if completions != tasks {
+        verdict.doubled |= completions > tasks;
+        verdict.wrong.push(format!("{id} of {} has {completions} completions for {tasks} tasks", job.id));
+    }
+    Ok(())
+}
+
+async fn completions(fleet: &Fleet, of: &OutputRef) -> Result<u64> {
     let (mut count, mut after) = (0, None::<TaskId>);
     loop {
-        let page = fleet.backend.ledger.completions(job, after.as_ref(), 500).await?;
+        let page = fleet.backend.ledger.completions(of, after.as_ref(), 500).await?;
         let Some(last) = page.last() else { return Ok(count) };
         after = Some(last.task.clone());
         count += page.len() as u64;
@@ -126,7 +139,8 @@ pub async fn left(fleet: &Fleet) -> Result<Vec<String>> {
         let page = fleet.backend.store.list(prefix, None, 100).await?;
         left.extend(page.objects.into_iter().map(|object| object.key));
     }
-    for queue in Lane::ALL {
+    let queues = &fleet.deployment.settings.queues;
+    for queue in Lane::ALL.into_iter().filter(|lane| queues.own(*lane).is_some()) {
         let depth = fleet.backend.queue.depth(queue).await?;
         if (depth.waiting, depth.in_flight, depth.dead) != (0, 0, 0) {
             left.push(format!("{queue} queue: {depth:?}"));

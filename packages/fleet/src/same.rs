@@ -24,6 +24,9 @@ pub const MAPS: [(&str, Option<&str>); 3] = [
 /// How long one file may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// End of the names of certificates.
+const CERTIFICATE: &str = ".certificate.json";
+
 /// Most bytes of a document.
 const DOCUMENT: u64 = 64 << 20;
 
@@ -74,7 +77,7 @@ impl Comparison {
             ..Tuning::default()
         };
         let fleet = Fleet::new(tuning).await?;
-        let crew = fleet.start("chunker,worker=2,reassembler,sweeper")?;
+        let crew = fleet.start("planner,worker=2,assembler,sweeper")?;
         Ok(Comparison { fleet, segment_duration: segment_duration.to_owned(), _crew: crew })
     }
 
@@ -101,16 +104,11 @@ impl Comparison {
         let submitted = submit.output()?;
         ensure!(submitted.status.success(), "submit: {}", last_line(&submitted));
         let record = self.fleet.ended(&job, PATIENCE).await?;
-        let said = match (embedded.status.success(), record.state == JobState::Completed) {
+        let cause = record.failure().map(|failure| failure.cause.clone()).unwrap_or_default();
+        let said = match (embedded.status.success(), record.state() == JobState::Completed) {
             (true, true) => self.compare(&job, &out, dir.path()).await?,
-            (false, false) => {
-                let (one, other) =
-                    (last_line(&embedded), record.failure.map(|f| f.cause).unwrap_or_default());
-                both_refuse(&one, &other)
-            }
-            (true, false) => {
-                Said::Differ(format!("the fleet refuses: {:?}", record.failure.map(|f| f.cause)))
-            }
+            (false, false) => both_refuse(&last_line(&embedded), &cause),
+            (true, false) => Said::Differ(format!("the fleet refuses: {cause:?}")),
             (false, true) => Said::Differ(format!("one process refuses: {}", last_line(&embedded))),
         };
         let removed = self.fleet.segue(["delete", job.as_str()]).output()?;
@@ -125,13 +123,13 @@ impl Comparison {
         if one != other {
             return Ok(Said::Differ(format!("manifests {one} and {other}")));
         }
-        let certificate: Value = serde_json::from_slice(&std::fs::read(out.join("certificate.json"))?)?;
-        if without_ids(&self.document(job, "certificate.json").await?) != without_ids(&certificate) {
-            return Ok(Said::Differ("certificates".to_owned()));
-        }
-        let names = ours["outputs"].as_array().context("a manifest has outputs")?;
-        for name in names.iter().filter_map(|output| output["name"].as_str()) {
-            if name == "certificate.json" {
+        let names = file_names(&ours)?;
+        for name in &names {
+            if name.ends_with(CERTIFICATE) {
+                let theirs: Value = serde_json::from_slice(&std::fs::read(out.join(name))?)?;
+                if without_ids(&self.document(job, name).await?) != without_ids(&theirs) {
+                    return Ok(Said::Differ(name.clone()));
+                }
                 continue;
             }
             let got = self.fleet.backend.store.get_file(&Key::published(job, name)?, dir).await?;
@@ -142,7 +140,7 @@ impl Comparison {
             };
             std::fs::remove_file(&got)?;
             if !same {
-                return Ok(Said::Differ(name.to_owned()));
+                return Ok(Said::Differ(name.clone()));
             }
         }
         Ok(Said::Same(names.len()))
@@ -152,6 +150,13 @@ impl Comparison {
         let bytes = self.fleet.backend.store.get_bytes(&Key::published(job, name)?, DOCUMENT).await?;
         Ok(serde_json::from_slice(&bytes)?)
     }
+}
+
+/// The names of all files of a manifest.
+fn file_names(manifest: &Value) -> Result<Vec<String>> {
+    let outputs = manifest["outputs"].as_object().context("a manifest has outputs")?;
+    let files = outputs.values().filter_map(|output| output["files"].as_array()).flatten();
+    Ok(files.filter_map(|file| file["name"].as_str()).map(str::to_owned).collect())
 }
 
 /// Matroska's muxer draws an id for every file that it writes.
@@ -181,8 +186,8 @@ fn strip(value: &mut Value) {
     match value {
         Value::Object(map) => {
             let name = map.get("name").and_then(Value::as_str).unwrap_or_default();
-            let drawn = name == "certificate.json" || has_random_ids(name);
-            for key in ["job", "term", "plan", "work_key", "result_sha256"] {
+            let drawn = name.ends_with(CERTIFICATE) || has_random_ids(name);
+            for key in ["job", "epoch", "term", "plan", "index_hash", "work_key", "result_sha256"] {
                 map.remove(key);
             }
             if drawn {

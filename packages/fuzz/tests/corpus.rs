@@ -3,6 +3,9 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use segue_domain::{
+    Completion, DomainError, JobRecord, Key, Manifest, Message, OutputIndex, Plan, PlanHash, Recipe,
+};
 use segue_fuzz::{TARGETS, Target, corpus};
 
 /// Timeout for one small document, without optimisation.
@@ -28,6 +31,35 @@ fn every_target_has_a_corpus_that_it_takes() {
         let kept = documents(target);
         assert!(kept.len() >= 2, "{} has {} documents", target.name, kept.len());
         kept.iter().for_each(|document| parse(target, document));
+    }
+}
+
+/// A damaged copy of a document that is not accepted reaches little of its parser.
+#[test]
+fn documents_of_the_present_formats_are_accepted() {
+    type Decode = fn(&str) -> Result<(), DomainError>;
+    let cases: &[(&str, &[&str], Decode)] = &[
+        ("manifest", &["none", "one-output", "two-outputs"], |text| {
+            Manifest::decode(text.as_bytes()).map(drop)
+        }),
+        ("manifest", &["index"], |text| OutputIndex::decode(text.as_bytes()).map(drop)),
+        ("message", &["plan", "task", "spare", "assemble"], |text| Message::decode(text).map(drop)),
+        ("plan", &["two-segments", "float-edges", "reason"], |text| {
+            Plan::decode(text.as_bytes(), &PlanHash::of(text.as_bytes())).map(drop)
+        }),
+        ("records", &["job", "failed", "awaiting"], |text| JobRecord::decode(text).map(drop)),
+        ("records", &["completion"], |text| Completion::decode(text).map(drop)),
+        ("key", &["source", "segment", "work", "spare", "index", "hls"], |text| {
+            text.parse::<Key>().map(drop)
+        }),
+        ("recipe_toml", &["smallest", "outputs", "format-1"], |text| Recipe::from_toml(text).map(drop)),
+        ("recipe_yaml", &["smallest", "json"], |text| Recipe::from_yaml(text).map(drop)),
+    ];
+    for (target, names, decode) in cases {
+        for name in *names {
+            let text = std::fs::read_to_string(corpus().join(target).join(name)).unwrap();
+            decode(&text).unwrap_or_else(|error| panic!("{target}/{name}: {error}"));
+        }
     }
 }
 

@@ -182,7 +182,8 @@ async fn cleanup_task(
     }
     let Acquired::Held(lease) = deps.ledger.acquire(&name, holder, ttl).await? else { return Ok(()) };
     // from here on no earlier attempt can record or commit
-    if matches!(removable(deps, &output.job, &output.output).await?, Removable::Unnamed(now) if now == *output) {
+    if matches!(removable(deps, &output.job, &output.output).await?, Removable::Unnamed(now) if now == *output)
+    {
         let keys = unnamed(&keys, deps.ledger.completion(output, &done).await?);
         deps.store.delete_many(&keys).await?;
     }

@@ -39,7 +39,8 @@ pub async fn submit_with_source<E: From<PortError>>(
     let record = created.job;
     let ended = record.outputs.iter().any(|output| output.state.is_unsuccessful());
     let waits = record.open_outputs().any(|output| output.state == OutputState::Created);
-    if !waits && !(ended && deps.store.head(&source).await?.is_none()) {
+    let is_missing = ended && deps.store.head(&source).await?.is_none();
+    if !waits && !is_missing {
         return Ok(record);
     }
     let never = CancellationToken::new();
@@ -71,9 +72,10 @@ pub async fn retry(
     output: Option<&OutputId>,
 ) -> Result<Option<JobRecord>, PortError> {
     let Some(read) = deps.ledger.job(id).await? else { return Ok(None) };
-    let wanted = read.outputs.iter().filter(|found| {
-        found.state.is_unsuccessful() && output.is_none_or(|output| found.id() == output)
-    });
+    let wanted = read
+        .outputs
+        .iter()
+        .filter(|found| found.state.is_unsuccessful() && output.is_none_or(|output| found.id() == output));
     let mut after = None;
     for wanted in wanted {
         let change = JobChange::output(wanted.id(), OutputChange::Retry);

@@ -5,9 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use segue_domain::{
-    DomainError, FaultKind, JobRecord, Key, OutputIndex, OutputRecord, Plan,
-};
+use segue_domain::{DomainError, FaultKind, JobRecord, Key, OutputIndex, OutputRecord, Plan};
 use segue_ports::{EngineError, Inputs, NeededOutput, PortError, PortErrorKind, Source};
 use tokio_util::sync::CancellationToken;
 

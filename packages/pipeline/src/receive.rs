@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_domain::{DomainError, Message};
-use segue_ports::{Delivery, PortError, Lane, Receipt, WorkQueue, mutant};
+use segue_ports::{Delivery, Lane, PortError, Receipt, WorkQueue, mutant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -37,15 +37,10 @@ impl Outcome {
 
 /// Handles messages of `lane`, one at a time, until `shutdown`.
 ///
-/// A message is removed only after `handle` returned; if the handler fails, it is
-/// redelivered. A body that cannot be parsed is dead-lettered.
-pub async fn serve<H, F>(
-    deps: &Deps,
-    config: &RoleConfig,
-    lane: Lane,
-    shutdown: CancellationToken,
-    handle: H,
-) where
+/// A message is removed only after `handle` said so; a handler that fails leaves it to
+/// come again. A text that is no message is dead-lettered.
+pub async fn serve<H, F>(deps: &Deps, config: &RoleConfig, lane: Lane, shutdown: CancellationToken, handle: H)
+where
     H: Fn(Message) -> F,
     F: Future<Output = anyhow::Result<Outcome>>,
 {
@@ -151,12 +146,7 @@ async fn attend<H, F, G, A>(
     }
 }
 
-async fn settle(
-    deps: &Deps,
-    lane: Lane,
-    receipt: &Receipt,
-    outcome: &Outcome,
-) -> Result<(), PortError> {
+async fn settle(deps: &Deps, lane: Lane, receipt: &Receipt, outcome: &Outcome) -> Result<(), PortError> {
     match outcome {
         Outcome::Done => deps.queue.ack(lane, receipt).await?,
         Outcome::Later(delay) => deps.queue.extend(lane, receipt, *delay).await?,

@@ -119,8 +119,10 @@ impl Watched {
                     Ok(Look::On) => {}
                     Ok(Look::Asked) => company = Company { has_any: true, has_asked: true },
                     Ok(Look::End) => return self.cancel.cancel(),
-                    // the check is repeated
-                    Err(error) => tracing::warn!(output = %self.output, %error, "cannot check whether an attempt is late"),
+                    // it looks again
+                    Err(error) => {
+                        tracing::warn!(output = %self.output, %error, "an attempt is not looked after")
+                    }
                 }
             }
         }))

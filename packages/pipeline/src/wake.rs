@@ -87,11 +87,8 @@ pub async fn send_missing(deps: &Deps, output: &OutputRef, plan: &Plan) -> anyho
     let mut lanes: Vec<(Lane, Vec<String>)> = Vec::new();
     for task in plan.tasks.iter().filter(|task| !done.contains(&task.id)) {
         let lane = deps.lane_of(task.kind);
-        let body = Message::Task {
-            job: output.job.clone(),
-            output: output.output.clone(),
-            task: task.id.clone(),
-        };
+        let body =
+            Message::Task { job: output.job.clone(), output: output.output.clone(), task: task.id.clone() };
         match lanes.iter_mut().find(|(known, _)| *known == lane) {
             Some((_, bodies)) => bodies.push(body.encode()),
             None => lanes.push((lane, vec![body.encode()])),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use segue_domain::{
-    AssetId, CommittedIndex, Completion, Failure, HolderId, JobId, JobRecord, JobState, NewOutput, OutboxEntry,
-    OutputId, OutputRef, SealedPlan, TaskId, Term,
+    AssetId, CommittedIndex, Completion, Failure, HolderId, JobId, JobRecord, JobState, NewOutput,
+    OutboxEntry, OutputId, OutputRef, SealedPlan, TaskId, Term,
 };
 
 use crate::error::PortError;

@@ -7,6 +7,7 @@
 //! Architecture invariant: nothing here depends on a cloud, a database, a file format, or how
 //! a process is started.
 
+pub mod catalogue;
 mod change;
 pub mod clock;
 pub mod conformance;
@@ -25,6 +26,7 @@ pub mod report;
 pub mod source;
 pub mod store;
 
+pub use catalogue::{AssetCatalogue, AssetPage, AssetUpdate, CreatedAsset, NewAsset};
 pub use clock::{Clock, SystemClock};
 pub use dead::{DeadLetters, DeadMessage};
 pub use document::{Document, DocumentWrite, Expected, StoreDocuments};

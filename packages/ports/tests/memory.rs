@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_ports::conformance::{self, Capabilities, Subject, dead, documents, store};
-use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
-use segue_ports::{Ledger, WorkQueue};
+use segue_ports::memory::{MemoryCatalogue, MemoryLedger, MemoryQueue, MemoryStore};
+use segue_ports::{AssetCatalogue, Ledger, WorkQueue};
 
 async fn ledger() -> Subject<dyn Ledger> {
     Subject::new(Arc::new(MemoryLedger::new()))
+}
+
+async fn catalogue() -> Subject<dyn AssetCatalogue> {
+    Subject::new(Arc::new(MemoryCatalogue::new()))
 }
 
 async fn queue() -> Subject<dyn WorkQueue> {
@@ -90,4 +94,14 @@ async fn documents_conform_on_threads() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn dead_letters_conform_on_threads() {
     conformance::dead::run(letters, hasty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_catalogue_conforms_on_a_paused_clock() {
+    conformance::catalogue::run(catalogue, patient()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_catalogue_conforms_on_threads() {
+    conformance::catalogue::run(catalogue, hasty()).await;
 }

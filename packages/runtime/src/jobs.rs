@@ -247,7 +247,11 @@ fn output_of(name: Option<&str>) -> Result<Option<OutputId>, Failure> {
 }
 
 /// Checks that the job has the output that a command names.
-async fn check_output(backend: &Backend, id: &JobId, output: Option<&OutputId>) -> Result<JobRecord, Failure> {
+async fn check_output(
+    backend: &Backend,
+    id: &JobId,
+    output: Option<&OutputId>,
+) -> Result<JobRecord, Failure> {
     let job = look(backend, id).await?;
     if let Some(output) = output.filter(|output| job.output(output).is_none()) {
         let known: Vec<&str> = job.outputs.iter().map(|output| output.id().as_str()).collect();

@@ -160,7 +160,7 @@ mod tests {
             ("no-such".to_owned(), Overrides::default(), "standard, transcript, rejoin, mp4"),
             (path.display().to_string(), Overrides::default(), "colour"),
             (bytes.display().to_string(), Overrides::default(), "not text"),
-            (unused.display().to_string(), Overrides::default(), "video.encode.crf has no effect"),
+            (unused.display().to_string(), Overrides::default(), "output video: encode.crf has no effect"),
             ("rejoin".to_owned(), map("cat"), "{input}"),
             ("transcript".to_owned(), map("cp {input} {output}"), "kind video"),
             ("mp4".to_owned(), map("cp {input} {output}"), "let the command encode"),

@@ -7,10 +7,10 @@ use segue_domain::Failure;
 use segue_media::{Limits, VerifyReport};
 use tokio_util::sync::CancellationToken;
 
-use segue_engines::{EngineContext, Engines, ModelShelf, SpeechShare};
 use crate::failure;
 use crate::programs::tools;
 use crate::settings::{AllowMap, Settings};
+use segue_engines::{EngineContext, Engines, ModelShelf, SpeechShare};
 
 /// The engines that these settings configure. `allow_map` applies where no setting names the programs
 /// that recipes may run.

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use segue_domain::{
-    Failure, FaultKind, Manifest, OutputKind, Plan, Recipe, Segment, Task, TaskId, TaskKind, TickRange,
-    Timebase,
+    Failure, FaultKind, FileKind, Manifest, OutputId, Plan, Recipe, Segment, Task, TaskId, TaskKind,
+    TickRange, Timebase,
 };
 use segue_ports::{
-    EngineError, MapEngine, NoReport, PlanRequest, Planned, Planner, ProducedFile, ReduceRequest, Reduced,
-    ReducedFile, Reducer, TaskRequest, TaskResult,
+    AssembleRequest, Assembled, AssembledFile, Assembler, EngineError, MapEngine, NoReport, PlanRequest,
+    Planned, PlannedOutput, Planner, ProducedFile, TaskRequest, TaskResult,
 };
 use segue_runtime::models::sha256_of;
 use segue_runtime::run::read_marker;
@@ -26,6 +26,8 @@ const PARTS: u32 = 3;
 #[derive(Default)]
 struct Copier {
     plan_fails_with: Option<EngineError>,
+    /// An output whose tasks fail.
+    fails: Option<&'static str>,
     hang_from: Option<u32>,
     tasks_done: AtomicUsize,
     tasks_begun: AtomicUsize,
@@ -39,8 +41,8 @@ impl Planner for Copier {
             return Err(EngineError { message, ..error.clone() });
         }
         let task = |index| Task {
-            id: TaskId::of(TaskKind::Carry, index),
-            kind: TaskKind::Carry,
+            id: TaskId::of(TaskKind::Digest, index),
+            kind: TaskKind::Digest,
             segment: Some(index),
             work_ms: 10,
             attempts: None,
@@ -49,32 +51,42 @@ impl Planner for Copier {
             let start = i64::from(index) * 1000;
             Segment { index, range: TickRange { start, end: start + 1000 }, frames: 1, bytes: 1 }
         };
-        let plan = Plan {
+        let plan = |output: &OutputId| Plan {
             version: 1,
-            job: request.run.job,
-            recipe: request.recipe,
+            job: request.run.job.clone(),
+            output: output.clone(),
+            recipe: request.recipe.name.clone(),
+            spec: request.recipe.outputs[output].clone(),
             source_bytes: request.source.path().metadata().unwrap().len(),
-            source_key: request.source_key,
+            source_key: request.source_key.clone(),
+            duration_ms: Some(3000),
             timebase: Timebase { num: 1, den: 1000 },
             segments: (0..PARTS).map(segment).collect(),
             tasks: (0..PARTS).map(task).collect(),
+            reason: None,
             files: BTreeMap::new(),
+            needs: BTreeMap::new(),
             tools: BTreeMap::new(),
             engine: serde_json::Value::Null,
         };
-        Ok(Planned { plan, files: Vec::new(), warnings: Vec::new() })
+        let planned = |output: &OutputId| PlannedOutput { plan: plan(output), files: Vec::new() };
+        let outputs = request.outputs.iter().map(|output| (output.clone(), Ok(planned(output)))).collect();
+        Ok(Planned { outputs, warnings: Vec::new() })
     }
 }
 
 #[async_trait]
 impl MapEngine for Copier {
     fn kinds(&self) -> &[TaskKind] {
-        &[TaskKind::Carry]
+        &[TaskKind::Digest]
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
         let index = request.task.segment.unwrap();
         self.tasks_begun.fetch_add(1, Ordering::SeqCst);
+        if self.fails == Some(request.plan.output.as_str()) {
+            return Err(EngineError::new(FaultKind::Environment, "no luck"));
+        }
         if self.hang_from.is_some_and(|from| index >= from) {
             request.run.cancel.cancelled().await;
             return Err(EngineError::cancelled());
@@ -92,22 +104,24 @@ impl MapEngine for Copier {
 }
 
 #[async_trait]
-impl Reducer for Copier {
-    async fn reduce(&self, request: ReduceRequest) -> Result<Reduced, EngineError> {
+impl Assembler for Copier {
+    async fn assemble(&self, request: AssembleRequest) -> Result<Assembled, EngineError> {
         let parts = request.parts.iter().map(|part| std::fs::read(&part.files["part.bin"]).unwrap());
         let path = request.run.scratch.join("final.mp4");
         std::fs::write(&path, parts.collect::<Vec<_>>().concat()).unwrap();
         let (bytes, sha256) = sha256_of(&path).unwrap();
-        let file = ReducedFile {
-            name: "final.mp4".into(),
+        let output = request.plan.output.as_str();
+        let name = if output == "video" { "final.mp4".to_owned() } else { format!("{output}/final.mp4") };
+        let file = AssembledFile {
+            name,
             path,
-            kind: OutputKind::Media,
+            kind: FileKind::Media,
             media_type: "video/mp4".into(),
             bytes,
             sha256,
             made: "parts in a row".into(),
         };
-        Ok(Reduced { files: vec![file], notes: Vec::new(), tools: BTreeMap::new() })
+        Ok(Assembled { files: vec![file], notes: Vec::new(), tools: BTreeMap::new() })
     }
 }
 
@@ -142,7 +156,7 @@ impl Bench {
     async fn run_until(&self, copier: &Arc<Copier>, stop: CancellationToken) -> Result<Outcome, Failure> {
         let copier = Arc::clone(copier);
         let engines = async |_: &Recipe| {
-            Ok(Engines { planner: copier.clone(), map: vec![copier.clone()], reducer: copier.clone() })
+            Ok(Engines { planner: copier.clone(), map: vec![copier.clone()], assembler: copier.clone() })
         };
         let run = run_embedded(self.request.clone(), engines, Arc::new(NoReport), stop);
         tokio::time::timeout(Duration::from_secs(60), run).await.expect("the run ends")
@@ -188,11 +202,13 @@ async fn a_job_ends_with_its_results_and_nothing_else() {
     let bench = Bench::new();
     let done = finished(bench.run(Copier::default()).await);
     assert!(!done.already && !done.resumed);
-    assert_eq!(done.media_ms, Some(3000));
+    assert_eq!(done.manifest.duration_ms, Some(3000));
     assert_eq!(std::fs::read(bench.out().join("final.mp4")).unwrap(), SOURCE);
     assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);
     let manifest = Manifest::decode(&std::fs::read(bench.out().join("manifest.json")).unwrap()).unwrap();
-    assert_eq!((manifest.job, manifest.segments), (done.job.clone(), PARTS));
+    let segments: Vec<u32> = manifest.outputs.values().map(|output| output.segments).collect();
+    assert_eq!((manifest.job, segments), (done.job.clone(), vec![PARTS]));
+    assert!(done.failed.is_empty(), "{:?}", done.failed);
 
     let idle = Arc::new(Copier::default());
     let again = finished(bench.run_until(&idle, CancellationToken::new()).await);
@@ -203,6 +219,30 @@ async fn a_job_ends_with_its_results_and_nothing_else() {
     std::fs::remove_file(bench.out().join("final.mp4")).unwrap();
     assert!(!finished(bench.run(Copier::default()).await).already, "a lost file is made again");
     assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);
+}
+
+#[tokio::test]
+async fn every_output_is_delivered_but_an_optional_one_that_failed() {
+    let mut bench = Bench::new();
+    let text = "version = 2\nname = \"two\"\n[outputs.video]\nkind = \"video\"\n\
+                [outputs.other]\nkind = \"video\"\nrequired = false\n";
+    bench.request.recipe = Recipe::from_toml(text).unwrap();
+    let done = finished(bench.run(Copier { fails: Some("other"), ..Copier::default() }).await);
+    let failed: Vec<_> =
+        done.failed.iter().map(|(output, why)| (output.as_str(), why.cause.as_str())).collect();
+    assert_eq!(failed, [("other", "no luck")]);
+    assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);
+
+    bench.request.out_dir = bench.root.path().join("both");
+    assert!(finished(bench.run(Copier::default()).await).failed.is_empty());
+    assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json", "other"]);
+    assert_eq!(std::fs::read(bench.out().join("other/final.mp4")).unwrap(), SOURCE);
+
+    // a required one takes the job with it
+    bench.request.out_dir = bench.root.path().join("none");
+    let failure = bench.run(Copier { fails: Some("video"), ..Copier::default() }).await.unwrap_err();
+    assert_eq!(failure.cause, "no luck");
+    assert!(!bench.out().exists(), "something is left of a failed job");
 }
 
 #[tokio::test]
@@ -259,7 +299,7 @@ async fn a_bad_source_leaves_its_record_or_nothing() {
     bench.run(Copier { plan_fails_with: Some(tail), ..Copier::default() }).await.unwrap_err();
     assert_eq!(names(&bench.out().join(".segue")), ["job.json", "lock"]);
     let record = read_marker(&bench.out()).unwrap().record.unwrap();
-    assert_eq!(record.failure.unwrap().stderr_tail, lines);
+    assert_eq!(record.failure().unwrap().stderr_tail, lines);
 
     assert!(!finished(bench.run(Copier::default()).await).resumed, "a failed job begins anew");
     assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);

@@ -1,4 +1,4 @@
-//! What befalls the world from outside, and how it is mended.
+//! Events of the world, and their end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::event::Event;
 use crate::fault::FaultId;
 use crate::op::Service;
+use crate::queue::{SERVED, position};
 use crate::rng::Rng;
 use crate::world::{State, World};
 
@@ -25,7 +26,7 @@ pub async fn run(world: Arc<World>) {
     }
 }
 
-/// Whether it could happen and is to be counted now.
+/// Whether it could happen, and counts now.
 fn happen(world: &Arc<World>, number: u32, event: Event) -> bool {
     let from_now = |ms: u64| Some(Instant::now() + Duration::from_millis(ms));
     let state = &mut *world.lock();
@@ -39,7 +40,7 @@ fn happen(world: &Arc<World>, number: u32, event: Event) -> bool {
         Event::CrashAtAwait(who, polls) => {
             let Some(life) = &state.desks[who].life else { return false };
             life.kill_after(polls, number);
-            // counted when it has come to that await: see process.rs
+            // counted when the process reaches that await: see process.rs
             return false;
         }
         Event::Pause(who, ms) => {
@@ -72,7 +73,7 @@ fn happen(world: &Arc<World>, number: u32, event: Event) -> bool {
     true
 }
 
-/// What befalls the queues.
+/// Events of the queue.
 fn disturb(world: &World, state: &mut State, event: Event) -> bool {
     let (Event::Forget(dice)
     | Event::Duplicate(dice)
@@ -84,11 +85,11 @@ fn disturb(world: &World, state: &mut State, event: Event) -> bool {
     };
     let mut rng = Rng::new(dice);
     if matches!(event, Event::Foreign(_) | Event::Stray(_)) {
-        let queue = rng.pick(&Lane::ALL);
+        let queue = rng.pick(&SERVED);
         let body =
             if matches!(event, Event::Foreign(_)) { foreign(&mut rng) } else { stray(world, &mut rng) };
         state.lanes.lane(queue).send(body, Duration::ZERO);
-        world.bells[queue as usize].notify_waiters();
+        world.bells[position(queue)].notify_waiters();
         return true;
     }
     let all: Vec<(Lane, u64)> = state
@@ -103,7 +104,7 @@ fn disturb(world: &World, state: &mut State, event: Event) -> bool {
     let lane = state.lanes.lane(queue);
     let place = lane.messages.iter().position(|message| message.id == id).expect("picked above");
     match event {
-        // now and then it forgets all that it has
+        // sometimes it loses all its messages
         Event::Forget(_) if rng.chance(400) => lane.messages.iter_mut().for_each(|m| m.forgotten = true),
         Event::Forget(_) => lane.messages[place].forgotten = true,
         Event::Duplicate(_) => {
@@ -112,29 +113,33 @@ fn disturb(world: &World, state: &mut State, event: Event) -> bool {
         }
         _ => lane.messages[place].visible_at = Instant::now(),
     }
-    world.bells[queue as usize].notify_waiters();
+    world.bells[position(queue)].notify_waiters();
     true
 }
 
 fn foreign(rng: &mut Rng) -> String {
-    rng.pick(&["", "hello", "{}", "{\"version\":1}", "{\"version\":0,\"message\":{}}", "[1,2"]).to_owned()
+    rng.pick(&["", "hello", "{}", "{\"version\":2}", "{\"version\":0,\"message\":{}}", "[1,2"]).to_owned()
 }
 
-/// A message of ours that nobody meant: of any job there is or is not, for any queue.
+/// A valid message that no role sent: of any job and output, existing or not, on any lane.
 fn stray(world: &World, rng: &mut Rng) -> String {
-    let mut ids: Vec<&str> = world.params.jobs.iter().map(|job| job.id.as_str()).collect();
-    ids.push("nobody");
-    let job = rng.pick(&ids).parse().expect("a plain id");
-    let task = format!("carry-{:05}", rng.below(7)).parse().expect("a plain id");
+    let mut jobs: Vec<&str> = world.params.jobs.iter().map(|job| job.id.as_str()).collect();
+    jobs.push("nobody");
+    let mut outputs: Vec<&str> =
+        world.params.jobs.iter().flat_map(|job| &job.outputs).map(|output| output.name.as_str()).collect();
+    outputs.push("unknown");
+    let job = rng.pick(&jobs).parse().expect("a plain id");
+    let output = rng.pick(&outputs).parse().expect("a plain id");
+    let task = format!("digest-{:05}", rng.below(7)).parse().expect("a plain id");
     match rng.below(3) {
-        0 => Message::Chunk { job },
-        1 => Message::Task { job, task },
-        _ => Message::Reassemble { job },
+        0 => Message::Plan { job },
+        1 => Message::Task { job, output, task },
+        _ => Message::Assemble { job, output },
     }
     .encode()
 }
 
-/// Ends every fault: what is dead is started, what is cut is joined, clocks are set right.
+/// Ends every fault: crashed processes are restarted, partitions end, clocks are corrected.
 pub fn heal(world: &World) {
     let state = &mut *world.lock();
     state.line("*", format_args!("the faults end"));

@@ -1,5 +1,5 @@
-//! Simulated engines: they take their time, fail, hang and kill as the history says, and
-//! what they make says whose work it is.
+//! Simulated engines: they take time, fail, hang and kill as the history has it. What they make names
+//! its job, output, task and attempt.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,17 +9,20 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use segue_domain::plan::PLAN_VERSION;
 use segue_domain::{
-    FaultKind as Fault, JobId, OutputKind, Plan, Segment, Task, TaskId, TaskKind, TickRange, Timebase,
+    FaultKind as Fault, FileKind, JobId, OutputId, Plan, Segment, Task, TaskId, TaskKind, TickRange, Timebase,
 };
 use segue_ports::{
-    EngineError, LeaseName, MapEngine, PlanRequest, Planned, Planner, ProducedFile, ReduceRequest, Reduced,
-    ReducedFile, Reducer, Run, TaskRequest, TaskResult,
+    AssembleRequest, Assembled, AssembledFile, Assembler, EngineError, LeaseName, MapEngine, PlanRequest,
+    Planned, PlannedOutput, Planner, ProducedFile, TaskRequest, TaskResult, WorkContext,
 };
 
 use crate::fault::{FaultId, FaultKind};
 use crate::life::Life;
 use crate::rng::Rng;
 use crate::world::World;
+
+/// Most outputs of a job of a history.
+const MOST_OUTPUTS: u32 = 8;
 
 /// All engines of one life of one process.
 #[derive(Clone)]
@@ -54,12 +57,12 @@ impl Engine {
         Engine { world: Arc::clone(world), life: Arc::clone(life) }
     }
 
-    fn begin(&self, run: &Run, lease: LeaseName) -> AtWork {
-        let id = self.world.work_begins(&self.life, &run.job, lease, &run.cancel);
+    fn begin(&self, run: &WorkContext, output: Option<&OutputId>, lease: LeaseName) -> AtWork {
+        let id = self.world.work_begins(&self.life, &run.job, output, lease, &run.cancel);
         AtWork { world: Arc::clone(&self.world), id }
     }
 
-    /// Whether a thing has a trait; it is counted as hit.
+    /// Whether something has a faulty property; it counts as having occurred.
     fn is(&self, kind: FaultKind, number: u32, per_mille: u64) -> bool {
         let is = self.world.params.has_trait(kind, number, per_mille);
         if is {
@@ -68,8 +71,8 @@ impl Engine {
         is
     }
 
-    /// Works for so long, or until it is called off, unless it does not listen.
-    async fn take_time(&self, run: &Run, ms: u64, number: u32) -> Result<(), EngineError> {
+    /// Runs for so long, or until it is cancelled, unless it ignores that.
+    async fn take_time(&self, run: &WorkContext, ms: u64, number: u32) -> Result<(), EngineError> {
         let stubborn = self.world.params.has_trait(FaultKind::Stubborn, number, 400);
         let time = tokio::time::sleep(Duration::from_millis(ms));
         if stubborn {
@@ -91,8 +94,16 @@ impl Engine {
         place.expect("a job of this history") as u32
     }
 
-    /// A black hole takes the task and does nothing good with it.
-    async fn fall_in(&self, run: &Run) -> Result<(), EngineError> {
+    /// The number of an output in this history.
+    fn output_number(&self, job: &JobId, output: &OutputId) -> u32 {
+        let number = self.job_number(job);
+        let outputs = &self.world.params.jobs[number as usize].outputs;
+        let place = outputs.iter().position(|params| params.name == output.as_str());
+        number * MOST_OUTPUTS + place.expect("an output of this history") as u32
+    }
+
+    /// A faulty worker takes the task and hangs or fails.
+    async fn fall_in(&self, run: &WorkContext) -> Result<(), EngineError> {
         let index = self.life.process as u32;
         let process = &self.world.params.processes[self.life.process];
         if self.world.calm.is_cancelled() {
@@ -112,24 +123,19 @@ impl Engine {
         Ok(())
     }
 
-    /// How often work of that number has been tried in this history, this time included.
+    /// How often work under that lease was started in this history, this time included.
     fn tries(&self, lease: &LeaseName) -> u32 {
         self.world.lock().oracle.tries(lease)
     }
 }
 
-#[async_trait]
-impl Planner for Engine {
-    async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError> {
-        let run = &request.run;
-        let _work = self.begin(run, LeaseName::chunk(&run.job));
-        let number = self.job_number(&run.job);
-        let params = &self.world.params.jobs[number as usize];
-        let mut rng = Rng::of(self.world.params.seed, &[7, u64::from(number)]);
-        self.take_time(run, rng.within(10, 15_000), 1000 + number).await?;
-        if self.is(FaultKind::BadSource, number, 300) {
-            return Err(EngineError::new(Fault::Source, "injected: no media in this source"));
-        }
+impl Engine {
+    /// The plan of one output. The same for every attempt, except for the build that made it.
+    fn plan_of(&self, request: &PlanRequest, output: &OutputId) -> Plan {
+        let job = &request.run.job;
+        let number = self.output_number(job, output);
+        let params = &self.world.params.jobs[self.job_number(job) as usize];
+        let params = &params.outputs[(number % MOST_OUTPUTS) as usize];
         let segments: Vec<Segment> = (0..params.segments)
             .map(|index| Segment {
                 index,
@@ -145,55 +151,92 @@ impl Planner for Engine {
             work_ms: 10,
             attempts: None,
         };
-        // an order of its own, which is neither that of the names nor that of arrival
-        let mut tasks: Vec<Task> = (0..params.segments).map(|i| task(TaskKind::Carry, Some(i))).collect();
+        // an order that is neither that of the names nor that of arrival
+        let mut tasks: Vec<Task> = (0..params.segments).map(|i| task(TaskKind::Digest, Some(i))).collect();
+        let mut rng = Rng::of(self.world.params.seed, &[14, u64::from(number)]);
         tasks.rotate_left(rng.below(u64::from(params.segments)) as usize);
         if params.whole {
             tasks.insert(0, task(TaskKind::Sound, None));
         }
         let version = self.world.params.processes[self.life.process].version;
-        let plan = Plan {
+        Plan {
             version: PLAN_VERSION,
-            job: run.job.clone(),
-            recipe: request.recipe,
-            source_key: request.source_key,
+            job: job.clone(),
+            output: output.clone(),
+            recipe: request.recipe.name.clone(),
+            spec: request.recipe.outputs[output].clone(),
+            source_key: request.source_key.clone(),
             source_bytes: 1,
+            duration_ms: None,
             timebase: Timebase { num: 1, den: 1 },
+            reason: tasks.is_empty().then(|| "the source has nothing to make it from".to_owned()),
             segments,
             tasks,
             files: BTreeMap::new(),
+            needs: BTreeMap::new(),
             tools: BTreeMap::from([("build".to_owned(), version.to_string())]),
             engine: serde_json::Value::Null,
-        };
-        let path = run.scratch.join("track");
+        }
+    }
+
+    fn plan_output(&self, request: &PlanRequest, output: &OutputId) -> Result<PlannedOutput, EngineError> {
+        let number = self.output_number(&request.run.job, output);
+        if self.is(FaultKind::BadPlan, number, 150) {
+            return Err(flaw("this output cannot be planned"));
+        }
+        let is_old = self.world.params.processes[self.life.process].version == 1;
+        let lease = LeaseName::plan(&request.run.job);
+        let newer = self.world.params.may(FaultKind::Skew) && is_old && self.tries(&lease) <= 4;
+        if newer && self.is(FaultKind::NewerPlan, number, 500) {
+            return Err(EngineError::newer("a document of a newer build"));
+        }
+        let path = request.run.scratch.join(format!("track-{output}"));
         self.world.lock().objects.write_file(path.clone(), Bytes::from_static(b"track"));
         let files = vec![ProducedFile { name: "track".into(), path }];
-        Ok(Planned { plan, files, warnings: vec![] })
+        Ok(PlannedOutput { plan: self.plan_of(request, output), files })
+    }
+}
+
+#[async_trait]
+impl Planner for Engine {
+    async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError> {
+        let run = &request.run;
+        let _work = self.begin(run, None, LeaseName::plan(&run.job));
+        let number = self.job_number(&run.job);
+        let mut rng = Rng::of(self.world.params.seed, &[7, u64::from(number)]);
+        self.take_time(run, rng.within(10, 15_000), 1000 + number).await?;
+        if self.is(FaultKind::BadSource, number, 300) {
+            return Err(EngineError::new(Fault::Source, "injected: no media in this source"));
+        }
+        let outputs = request.outputs.iter();
+        let outputs = outputs.map(|output| (output.clone(), self.plan_output(&request, output))).collect();
+        Ok(Planned { outputs, warnings: vec![] })
     }
 }
 
 #[async_trait]
 impl MapEngine for Engine {
     fn kinds(&self) -> &[TaskKind] {
-        &[TaskKind::Carry, TaskKind::Sound]
+        &[TaskKind::Digest, TaskKind::Sound]
     }
 
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
         let TaskRequest { run, task, .. } = &request;
-        let own = LeaseName::task(&run.job, &task.id);
+        let output = &request.plan.output;
+        let own = LeaseName::task(&run.job, output, &task.id);
         let lease = self.life.last_lease().unwrap_or_else(|| own.clone());
         let spares = match lease.as_str() {
             name if name == own.as_str() => 0,
             name if name.contains("/spare_") => 1,
             _ => 2,
         };
-        let work = self.begin(run, lease.clone());
+        let work = self.begin(run, Some(output), lease.clone());
         let place = task.segment.map_or(15, |segment| segment);
-        let number = self.job_number(&run.job) * 16 + place;
+        let number = self.output_number(&run.job, output) * 16 + place;
         let mut rng = Rng::of(self.world.params.seed, &[8, u64::from(number)]);
         self.fall_in(run).await?;
         let mut ms = rng.pick(&[20, 500, 4_000, 12_000, 25_000]) + rng.below(3_000);
-        // a spare attempt straggles as well, and has dice of its own
+        // a spare attempt can be slow as well, independently
         let per_mille = if spares == 0 { 200 } else { 400 };
         if self.is(FaultKind::Straggler, number + 10_000 * spares, per_mille) {
             ms = rng.within(60_000, 200_000);
@@ -211,9 +254,9 @@ impl MapEngine for Engine {
             return Err(flaw_once("it fails every time"));
         }
         if self.tries(&lease) <= rng.within(1, 2) as u32 && self.is(FaultKind::Flaky, number, 400) {
-            return Err(flaw_once("out of luck"));
+            return Err(flaw_once("it fails sometimes"));
         }
-        let content = format!("{} {} {}", run.job, task.id, work.id);
+        let content = format!("{} {output} {} {}", run.job, task.id, work.id);
         let mut files = Vec::new();
         if place % 2 == 0 {
             let path = run.scratch.join("part");
@@ -225,43 +268,54 @@ impl MapEngine for Engine {
     }
 }
 
-#[async_trait]
-impl Reducer for Engine {
-    async fn reduce(&self, request: ReduceRequest) -> Result<Reduced, EngineError> {
-        let run = &request.run;
-        let lease = LeaseName::reassemble(&run.job);
-        let _work = self.begin(run, lease.clone());
-        let number = self.job_number(&run.job);
-        let mut rng = Rng::of(self.world.params.seed, &[9, u64::from(number)]);
-        let ms = rng.pick(&[50, 2_000, 9_000, 40_000]) + rng.below(2_000);
-        self.take_time(run, ms, 2000 + number).await?;
-        if self.tries(&lease) <= rng.pick(&[1, 2, 2, 9]) && self.is(FaultKind::FailedJoin, number, 300) {
-            return Err(flaw_once("the certificate does not hold"));
-        }
+impl Engine {
+    /// The parts in one text, each as its completion describes it.
+    fn join(&self, request: &AssembleRequest) -> Result<String, EngineError> {
         let mut joined = String::new();
+        let state = self.world.lock();
         for part in &request.parts {
             let content = part.facts.as_str().unwrap_or_default();
             for path in part.files.values() {
-                let state = self.world.lock();
                 let file = state.objects.read_file(path).cloned().unwrap_or_default();
                 if file[..] != *content.as_bytes() {
-                    let what = format!("{} is {file:?}, its completion says {content}", part.task.id);
+                    let what = format!("{} is {file:?}, its completion is {content}", part.task.id);
                     return Err(EngineError::new(Fault::Internal, what));
                 }
             }
             joined.push_str(content);
             joined.push('\n');
         }
+        Ok(joined)
+    }
+}
+
+#[async_trait]
+impl Assembler for Engine {
+    async fn assemble(&self, request: AssembleRequest) -> Result<Assembled, EngineError> {
+        let (run, output) = (&request.run, &request.plan.output);
+        let lease = LeaseName::assemble(&run.job, output);
+        let _work = self.begin(run, Some(output), lease.clone());
+        let number = self.output_number(&run.job, output);
+        let mut rng = Rng::of(self.world.params.seed, &[9, u64::from(number)]);
+        let ms = rng.pick(&[50, 2_000, 9_000, 40_000]) + rng.below(2_000);
+        self.take_time(run, ms, 2000 + number).await?;
+        if self.is(FaultKind::BrokenAssembly, number, 100) {
+            return Err(flaw("it cannot be assembled"));
+        }
+        if self.tries(&lease) <= rng.pick(&[1, 2, 2, 9]) && self.is(FaultKind::FailedAssembly, number, 300) {
+            return Err(flaw_once("the certificate does not hold"));
+        }
+        let joined = self.join(&request)?;
         let mut files = Vec::new();
         for (name, kind, bytes) in [
-            ("final.txt", OutputKind::Media, joined),
-            ("certificate.json", OutputKind::Certificate, "{}".into()),
+            (format!("{output}.txt"), FileKind::Media, joined),
+            (format!("{output}-certificate.json"), FileKind::Certificate, "{}".into()),
         ] {
-            let path = run.scratch.join(name);
+            let path = run.scratch.join(&name);
             let size = bytes.len() as u64;
             self.world.lock().objects.write_file(path.clone(), Bytes::from(bytes));
-            files.push(ReducedFile {
-                name: name.into(),
+            files.push(AssembledFile {
+                name,
                 path,
                 kind,
                 media_type: "text/plain".into(),
@@ -270,6 +324,6 @@ impl Reducer for Engine {
                 made: String::new(),
             });
         }
-        Ok(Reduced { files, ..Reduced::default() })
+        Ok(Assembled { files, ..Assembled::default() })
     }
 }

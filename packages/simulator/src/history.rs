@@ -1,4 +1,4 @@
-//! One history, from its seed to its judgement.
+//! One history, from its parameters to its outcome.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use crate::chaos;
 use crate::fault::{Coverage, FaultId};
 use crate::life::Life;
+use crate::model::{is_open, state_of};
 use crate::oracle::{Invariant, Violation};
 use crate::params::{Params, Role};
 use crate::port::Port;
@@ -20,19 +21,19 @@ use crate::world::World;
 /// After the faults end every job has to end within this time.
 const END_LIMIT: Duration = Duration::from_secs(6 * 3600);
 
-/// After every job has ended all has to be at rest within this time.
+/// After every job has ended the world has to be at rest within this time.
 const REST_LIMIT: Duration = Duration::from_secs(4 * 3600);
 
-/// What one history came to.
+/// The outcome of a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Its seed.
     pub seed: u64,
-    /// What was wrong, if anything.
+    /// The violated invariant, if any.
     pub violation: Option<Violation>,
     /// The readable log.
     pub log: String,
-    /// Faults that were hit.
+    /// Faults that occurred.
     pub coverage: Coverage,
     /// Their names, in order.
     pub fired: Vec<FaultId>,
@@ -85,7 +86,7 @@ pub fn run(params: Params, scratch_root: &Path) -> Outcome {
 fn ends(world: &World, state: &crate::world::State) -> [u32; 4] {
     let mut ends = [0; 4];
     for job in &world.params.jobs {
-        let found = job.id.parse().ok().and_then(|id| state.model.jobs.get(&id)).map(|job| job.state);
+        let found = job.id.parse().ok().and_then(|id| state.model.jobs.get(&id)).map(state_of);
         match found {
             Some(JobState::Completed) => ends[0] += 1,
             Some(JobState::Failed) => ends[1] += 1,
@@ -96,7 +97,7 @@ fn ends(world: &World, state: &crate::world::State) -> [u32; 4] {
     ends
 }
 
-/// Whether everything came to its end.
+/// Whether everything ended.
 async fn drive(world: &Arc<World>) -> bool {
     let count = world.params.processes.len();
     let processes: Vec<JoinHandle<()>> = (0..count).map(|index| process::start(world, index)).collect();
@@ -121,7 +122,7 @@ async fn drive(world: &Arc<World>) -> bool {
     if !early && tokio::time::timeout(END_LIMIT, at_work).await.is_err() {
         let state = &mut *world.lock();
         let left: Vec<String> =
-            state.model.jobs.values().map(|job| format!("{} {}", job.id, job.state)).collect();
+            state.model.jobs.values().map(|job| format!("{} {}", job.id, state_of(job))).collect();
         world.violate(state, Invariant::Ends, format!("at the end: {}", left.join(", ")));
         return false;
     }
@@ -141,7 +142,7 @@ fn start_users(world: &Arc<World>) -> Vec<JoinHandle<()>> {
 }
 
 async fn all_ended(world: &World) {
-    while world.lock().model.jobs.values().any(|job| !job.state.is_terminal()) {
+    while world.lock().model.jobs.values().any(is_open) {
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }
@@ -152,7 +153,7 @@ async fn at_rest(world: &World) -> bool {
         let left = {
             let state = &*world.lock();
             if state.late > 0 || state.oracle.is_anybody_working() {
-                Some("somebody at work".to_owned())
+                Some("an engine or a late request is running".to_owned())
             } else {
                 world.left_over(state)
             }

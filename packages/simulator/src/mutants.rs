@@ -1,4 +1,4 @@
-//! The deliberate protocol bugs: what each is, and how long it takes to find.
+//! Deliberate protocol bugs: what each is, and the scenario that finds it.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ pub struct Mutant {
     pub name: &'static str,
     /// The mistake.
     pub mistake: &'static str,
-    /// The scenario that is to find it.
+    /// The scenario in which it is found.
     pub scenario: &'static str,
 }
 
@@ -23,98 +23,119 @@ const fn mutant(name: &'static str, scenario: &'static str, mistake: &'static st
 
 /// Every deliberate bug.
 pub const MUTANTS: &[Mutant] = &[
-    mutant("send-before-seal", "everything", "tasks are enqueued before the plan is sealed"),
-    mutant("sealed-is-sent", "everything", "a chunker that finds a sealed plan takes its tasks to be sent"),
+    mutant("send-before-seal", "everything", "tasks are sent before the plan is sealed"),
+    mutant("sealed-is-sent", "everything", "a planner that finds a sealed plan does not send its tasks"),
     mutant("plan-key-without-term", "everything", "every attempt at planning writes the same keys"),
     mutant("part-key-without-term", "everything", "every attempt at a task writes the same keys"),
-    mutant("only-recorder-asks", "everything", "only the worker that records asks whether all is in, once"),
+    mutant(
+        "only-recorder-asks",
+        "everything",
+        "only the worker that records asks whether all tasks are completed, once",
+    ),
     mutant(
         "recorder-does-not-ask",
         "everything",
-        "the worker that records last does not ask whether all is in",
+        "the worker that records last does not ask whether all tasks are completed",
     ),
-    mutant("busy-is-done", "everything", "a message whose task another holds is acknowledged"),
-    mutant("store-errors-ignored", "everything", "a completion is recorded though its file was not stored"),
-    mutant(
-        "existed-discards-own",
-        "everything",
-        "an answer that was lost makes the worker remove its own result",
-    ),
+    mutant("busy-is-done", "everything", "a message whose task another worker holds is acknowledged"),
+    mutant("store-errors-ignored", "everything", "a completion is recorded although its file was not stored"),
+    mutant("existed-discards-own", "everything", "after a lost answer the worker removes its own result"),
     mutant("discard-all-attempts", "everything", "a stale attempt removes the files of all attempts"),
     mutant("ack-on-receive", "everything", "messages are acknowledged when they are received"),
     mutant("error-is-done", "everything", "a message whose handler failed is acknowledged"),
-    mutant("newer-is-poison", "everything", "a message of a newer build is put aside"),
-    mutant("unreadable-comes-again", "everything", "a text that is not ours is tried for ever"),
-    mutant("fail-unfenced", "tasks", "a stale worker can fail a job"),
+    mutant("newer-is-poison", "everything", "a message of a newer build is dead-lettered"),
+    mutant("newer-is-failure", "upgrade", "a document of a newer build counts as a failed attempt"),
+    mutant("unreadable-comes-again", "everything", "a text that is no message is redelivered for ever"),
+    mutant("fail-unfenced", "tasks", "a stale worker can fail an output"),
     mutant("failures-not-counted", "everything", "failed attempts are not counted"),
-    mutant("cancelled-is-failure", "everything", "an attempt that was called off counts as failed"),
+    mutant("cancelled-is-failure", "everything", "a cancelled attempt counts as failed"),
     mutant("killers-not-counted", "everything", "a task that kills its workers is tried for ever"),
-    mutant("living-not-counted", "starved", "a living worker that lost its lease counts as one that died"),
-    mutant("killers-by-term", "remade", "the term says how many workers a task has ended"),
-    mutant("trust-never-ends", "everything", "a lease is trusted until somebody says no"),
-    mutant("trust-from-answer", "time", "a lease is trusted from when the answer came"),
-    mutant("failed-renewal-trusted", "network", "a renewal that failed prolongs the trust"),
-    mutant("hung-ledger-keeps-trust", "everything", "a ledger that does not answer prolongs the trust"),
-    mutant("ended-job-works-on", "everything", "work goes on for a job that was cancelled"),
-    mutant("commit-unfenced", "time", "the commit of a manifest carries no term"),
+    mutant("living-not-counted", "starved", "a surviving worker that lost its lease counts as killed"),
+    mutant("killers-by-term", "remade", "the term is taken for the number of killed workers"),
+    mutant("trust-never-ends", "everything", "a lease is trusted until a renewal is refused"),
+    mutant("trust-from-answer", "time", "a lease is trusted from the answer, not from the request"),
+    mutant("failed-renewal-trusted", "network", "a failed renewal extends the trust"),
+    mutant("hung-ledger-keeps-trust", "everything", "a ledger that does not answer extends the trust"),
+    mutant("ended-job-works-on", "everything", "work continues for an output that was cancelled"),
     mutant(
-        "refused-is-published",
-        "publishing",
-        "who lost the right to publish takes the job to be published",
+        "lease-lost-by-job-state",
+        "outputs",
+        "work stops or continues by the state of the job, not of its output",
     ),
+    mutant("commit-unfenced", "time", "the commit of an index carries no term"),
+    mutant("refused-is-published", "publishing", "a refused completion counts as published"),
     mutant("publish-before-commit", "everything", "files get their public names before the commit"),
-    mutant("complete-before-publish", "everything", "the job is completed before its files are public"),
+    mutant("complete-before-publish", "everything", "an output is completed before its files are public"),
+    mutant("completed-before-manifest", "everything", "an output is completed before it is in the manifest"),
+    mutant("manifest-replaced", "outputs", "the manifest is replaced instead of extended"),
+    mutant("index-first", "everything", "the index is public before its files are"),
+    mutant(
+        "assemble-before-mapped",
+        "everything",
+        "an output is assembled before all its tasks are completed",
+    ),
+    mutant(
+        "need-read-early",
+        "outputs",
+        "an output is planned or assembled before what it needs is published",
+    ),
     mutant(
         "spare-shares-keys",
         "everything",
         "a spare attempt writes the keys of the attempt that asked for it",
     ),
-    mutant(
-        "spare-tidied-by-name",
-        "everything",
-        "what a spare attempt made is named by no completion of its own name",
-    ),
-    mutant("given-back-is-done", "everything", "a message whose attempt was called off is acknowledged"),
-    mutant("manifest-first", "everything", "the manifest is public before its files are"),
+    mutant("spare-tidied-by-name", "everything", "files of a spare attempt are looked up under its own name"),
+    mutant("given-back-is-done", "everything", "a message whose attempt was cancelled is acknowledged"),
     mutant("parts-by-name", "everything", "parts are joined in the order of their names, not of the plan"),
-    mutant("first-page-only", "everything", "completions are read without paging"),
-    mutant("segments-not-tidied", "everything", "what the chunker made is never removed"),
-    mutant("store-not-tidied", "everything", "files that come after a job has ended are never removed"),
-    mutant("tidy-without-asking", "deletes", "a slow cleaner does not ask whether the job is still the same"),
+    mutant("segments-not-tidied", "everything", "files of the planner are never removed"),
+    mutant("store-not-tidied", "everything", "files that arrive after an output has ended are never removed"),
+    mutant("tidy-without-asking", "deletes", "a slow cleanup does not ask the ledger after the listing"),
     mutant(
         "tidy-unfenced",
         "everything",
-        "files of a failed job are removed while an attempt can still record them",
+        "files of a failed output are removed while an attempt can still record them",
     ),
-    mutant("delete-unfenced", "deletes", "a late deletion takes the next job of that name"),
-    mutant("delete-without-asking", "deletes", "a slow deletion does not ask whether the job is made again"),
+    mutant("cleanup-by-job-state", "outputs", "files are removed by the state of the job, not of its output"),
+    mutant("delete-unfenced", "deletes", "a late deletion removes the next job of that id"),
+    mutant(
+        "delete-without-asking",
+        "deletes",
+        "a slow deletion does not ask whether a later job was created",
+    ),
+    mutant("delete-without-marking", "everything", "a deletion does not mark the job first"),
+    mutant("delete-keeps-leases", "deletes", "a deletion does not end the leases of the job"),
+    mutant("change-while-deleting", "everything", "a job that is being deleted is changed"),
     mutant(
         "leftovers-published",
         "half-deleted",
-        "what an earlier job of that name left public is taken for what was committed",
+        "public files of an earlier job are taken for the committed ones",
     ),
-    mutant("sweeper-does-not-resend", "everything", "the sweeper does not send again what was lost"),
-    mutant("sweeper-skips-publishing", "queue", "nobody finishes a job that was being published"),
-    mutant("change-in-any-state", "everything", "a change does not look at the job's state"),
+    mutant("sweeper-does-not-resend", "everything", "the sweeper does not send lost messages again"),
+    mutant("sweeper-skips-publishing", "queue", "no role resumes an output that was being published"),
+    mutant(
+        "sweeper-reads-job-state",
+        "outputs",
+        "the sweeper finds jobs by their state, not by their open outputs",
+    ),
+    mutant("change-in-any-state", "everything", "a change does not check the output's state"),
     mutant(
         "job-read-before-lease",
         "half-deleted",
-        "work begins with what was read before its lease was held",
+        "work begins with the document that was read before the lease",
     ),
-    mutant("seal-revives", "everything", "a plan is sealed in a job that has ended"),
-    mutant("reassemble-before-all-in", "everything", "a job is joined before all of it is there"),
-    mutant("count-apart", "everything", "the count of completions moves outside of their transaction"),
-    mutant("completion-overwritten", "everything", "a second completion takes the place of the first"),
+    mutant("seal-revives", "everything", "a plan is sealed for an output that has ended"),
+    mutant("count-apart", "everything", "completions are counted outside of their transaction"),
+    mutant("completion-overwritten", "everything", "a second completion replaces the first"),
     mutant("record-unfenced", "everything", "a completion is recorded under a stale term"),
     mutant("fence-not-compared", "everything", "a change does not compare the term that it carries"),
-    mutant("retry-keeps-failures", "everything", "a job that is driven on has used up its tries"),
-    mutant("lease-never-expires", "everything", "a lock without expiry"),
-    mutant("release-forgets-term", "everything", "terms begin anew when a lease was given back"),
-    mutant("renew-any-term", "everything", "a renewal does not look at the term"),
-    mutant("release-any-term", "everything", "a stale holder gives away the lease of another"),
+    mutant("retry-keeps-failures", "everything", "a retried output keeps its counts of failures"),
+    mutant("lease-never-expires", "everything", "a lease never expires"),
+    mutant("release-forgets-term", "everything", "terms begin at 1 again when a lease was released"),
+    mutant("renew-any-term", "everything", "a renewal does not compare the term"),
+    mutant("release-any-term", "everything", "a stale holder releases the lease of another"),
 ];
 
-/// Looks for a mutant. How many seeds it took, and what broke.
+/// Looks for a mutant: how many seeds that took, and the violation.
 ///
 /// # Errors
 /// No folder for scratch files can be made.
@@ -160,7 +181,7 @@ mod tests {
         }
         let known: BTreeSet<String> = MUTANTS.iter().map(|mutant| mutant.name.to_owned()).collect();
         assert_eq!(found, known);
-        assert_eq!(known.len(), MUTANTS.len(), "a name stands twice");
+        assert_eq!(known.len(), MUTANTS.len(), "a name occurs twice");
         assert!(MUTANTS.iter().all(|mutant| Scenario::named(mutant.scenario).is_some()));
     }
 }

@@ -1,6 +1,6 @@
-//! Every call that a role makes to the world, by name.
+//! Every call that a role makes, by name.
 
-/// A service that can be slow, failing or out of reach.
+/// A service that can be slow, fail or be unreachable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Service {
     /// The ledger.
@@ -42,7 +42,7 @@ macro_rules! ops {
                 match self { $(Op::$name => $text),* }
             }
 
-            /// Who answers it.
+            /// The service that answers it.
             pub fn service(self) -> Service {
                 match self { $(Op::$name => Service::$service),* }
             }
@@ -58,19 +58,24 @@ macro_rules! ops {
 ops! {
     CreateJob, "create_job", Ledger, true;
     Job, "job", Ledger, false;
-    Jobs, "jobs", Ledger, false;
+    OpenJobs, "open_jobs", Ledger, false;
     Seal, "seal", Ledger, true;
-    Reassemble, "reassemble", Ledger, true;
+    Assemble, "assemble", Ledger, true;
     Commit, "commit", Ledger, true;
     Complete, "complete", Ledger, true;
     Fail, "fail", Ledger, true;
     Cancel, "cancel", Ledger, true;
+    CancelOutput, "cancel_output", Ledger, true;
     Retry, "retry", Ledger, true;
+    Add, "add", Ledger, true;
+    MarkDeleting, "mark_deleting", Ledger, true;
     DeleteJob, "delete_job", Ledger, true;
     Record, "record", Ledger, true;
+    Completed, "completed", Ledger, false;
     Completion, "completion", Ledger, false;
     Completions, "completions", Ledger, false;
     CountFailure, "count_failure", Ledger, true;
+    Failures, "failures", Ledger, false;
     Acquire, "acquire", Ledger, true;
     Renew, "renew", Ledger, true;
     Release, "release", Ledger, true;
@@ -81,12 +86,13 @@ ops! {
     DeadLetter, "dead_letter", Queue, true;
     Depth, "depth", Queue, false;
     PutBytes, "put_bytes", Store, true;
-    PutFile, "put_file", Store, true;
+    Upload, "upload", Store, true;
     Promote, "promote", Store, true;
     GetBytes, "get_bytes", Store, false;
     GetFile, "get_file", Store, false;
     Head, "head", Store, false;
     List, "list", Store, false;
     Delete, "delete", Store, true;
-    Failures, "failures", Ledger, false;
+    PutDocument, "put_document", Store, true;
+    GetDocument, "get_document", Store, false;
 }

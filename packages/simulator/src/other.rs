@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::queue::Lane;
+use crate::queue::Messages;
 use crate::rng::Rng;
 
 /// Its name on the command line.
@@ -44,9 +44,9 @@ struct State {
     trigger_row: bool,
     locked: bool,
     asked: bool,
-    chunk: Lane,
-    segments: Lane,
-    reassembly: Lane,
+    chunk: Messages,
+    segments: Messages,
+    reassembly: Messages,
 }
 
 /// A role died in the middle of its work.
@@ -84,7 +84,7 @@ impl Role {
     /// Handles messages of one queue for ever; whoever dies leaves the message to come again.
     async fn serve<F: Future<Output = Result<(), Died>>>(
         self,
-        lane: fn(&mut State) -> &mut Lane,
+        lane: fn(&mut State) -> &mut Messages,
         handle: impl Fn(Role, String) -> F,
     ) {
         loop {
@@ -173,7 +173,7 @@ pub fn run(seed: u64) -> Outcome {
     runtime.expect("a runtime without input and output needs nothing").block_on(async {
         let mut rng = Rng::of(seed, &[2]);
         let (segments, crashes_left) = (rng.within(1, 6) as u32, rng.below(2) as u32);
-        let mut chunk = Lane::default();
+        let mut chunk = Messages::default();
         chunk.send("job".into(), Duration::ZERO);
         let state = Arc::new(Mutex::new(State {
             log: String::new(),
@@ -187,8 +187,8 @@ pub fn run(seed: u64) -> Outcome {
             locked: false,
             asked: false,
             chunk,
-            segments: Lane::default(),
-            reassembly: Lane::default(),
+            segments: Messages::default(),
+            reassembly: Messages::default(),
         }));
         let role = |name| Role { name, state: Arc::clone(&state), segments };
         tokio::spawn(role("chunker").serve(|state| &mut state.chunk, Role::chunk));

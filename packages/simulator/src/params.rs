@@ -1,6 +1,8 @@
-//! What one history is like, drawn from its seed.
+//! The parameters of a history, drawn from its seed.
 
 use std::collections::HashSet;
+
+use segue_domain::{Gate, OutputId};
 
 use crate::event::Event;
 use crate::fault::{FaultId, FaultKind};
@@ -8,25 +10,28 @@ use crate::op::{Op, Service};
 use crate::rng::Rng;
 use crate::scenario::Scenario;
 
+/// Names of the outputs that a job begins with.
+const NAMES: [&str; 3] = ["video", "transcript", "thumbnail"];
+
 /// Which role a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Plans.
-    Chunker,
-    /// Does tasks.
+    /// Plans outputs.
+    Planner,
+    /// Runs tasks.
     Worker,
-    /// Joins.
-    Reassembler,
-    /// Drives on.
+    /// Assembles outputs.
+    Assembler,
+    /// Resumes outputs and cleans up.
     Sweeper,
-    /// Submits, cancels, retries, deletes: not a role of the product.
+    /// Submits, adds, cancels, retries, deletes: not a role of the product.
     User,
 }
 
-/// A process: a role that is started again when it dies.
+/// A process: a role that is restarted when it crashes.
 #[derive(Debug, Clone)]
 pub struct ProcessParams {
-    /// What it runs.
+    /// Its role.
     pub role: Role,
     /// Its name in leases and logs.
     pub name: String,
@@ -40,30 +45,60 @@ pub struct ProcessParams {
     pub fails: bool,
 }
 
+/// An output of a job.
+#[derive(Debug, Clone)]
+pub struct OutputParams {
+    /// Its name.
+    pub name: String,
+    /// Segments of its plan; 0 for a source that has nothing to make it from.
+    pub segments: u32,
+    /// Whether it has a task on its whole length as well.
+    pub whole: bool,
+    /// Whether the job fails with it.
+    pub required: bool,
+    /// The output of the job that it needs, and what waits for that one.
+    pub need: Option<(usize, Gate)>,
+    /// Its priority.
+    pub priority: i32,
+    /// When it is added, milliseconds after the start; absent for one that the job begins with.
+    pub add_ms: Option<u64>,
+}
+
+impl OutputParams {
+    /// Its name as an id.
+    pub fn id(&self) -> OutputId {
+        self.name.parse().expect("a plain id")
+    }
+}
+
 /// A job and what its user does with it.
 #[derive(Debug, Clone)]
 pub struct JobParams {
     /// Its id.
     pub id: String,
-    /// Segments of its plan, at least 1.
-    pub segments: u32,
-    /// Whether it has a task on its whole length as well.
-    pub whole: bool,
+    /// Its outputs, at least 1; the first is required.
+    pub outputs: Vec<OutputParams>,
     /// When it is submitted, milliseconds after the start.
     pub at_ms: u64,
     /// When it is cancelled, likewise.
     pub cancel_ms: Option<u64>,
-    /// How often it is driven on after it ended badly.
+    /// When one of its outputs is cancelled, likewise, and which.
+    pub cancel_output: Option<(u64, usize)>,
+    /// How often its failed outputs are retried after it ended.
     pub retries: u32,
-    /// Whether it is deleted after it ended.
+    /// Whether one of them alone is retried each time.
+    pub retries_one: bool,
+    /// Whether it is deleted.
     pub delete: bool,
+    /// Whether it is deleted without waiting for its end.
+    pub delete_early: bool,
     /// How often it is submitted again after that, and deleted before each time.
     pub remakes: u32,
     /// Times at which it is submitted again.
     pub again_ms: Vec<u64>,
 }
 
-/// Everything that a history is drawn with.
+/// The parameters of a history.
 #[derive(Debug, Clone)]
 pub struct Params {
     /// The seed.
@@ -76,8 +111,8 @@ pub struct Params {
     pub without: HashSet<FaultId>,
     /// Faults in a thousand calls.
     pub call_faults: u64,
-    /// One fault that is certain, so that rare pairs of kind and call are met as well: the
-    /// n-th call of that name.
+    /// One fault that is certain, so that rare pairs of kind and call occur as well: at the n-th call of
+    /// that name.
     pub directed: Option<(FaultKind, Op, u32)>,
     /// When the faults end, milliseconds after the start.
     pub chaos_ms: u64,
@@ -85,16 +120,16 @@ pub struct Params {
     pub processes: Vec<ProcessParams>,
     /// The jobs.
     pub jobs: Vec<JobParams>,
-    /// What befalls the world, by time.
+    /// Events of the world, by time.
     pub events: Vec<(u64, Event)>,
-    /// Whether late attempts give their tasks back or ask for spare ones.
+    /// Whether late attempts return their tasks or ask for spare attempts.
     pub spares: bool,
-    /// Longest page that an adapter gives, whatever it was asked for.
+    /// Longest page that an adapter returns, whatever was asked for.
     pub page: usize,
 }
 
-/// Pairs of kind and call that a fault can befall, and that a sweep has to hit; but for a call that is
-/// made only when a task was begun again ten times, which is too rare to be waited for.
+/// Pairs of a kind of fault and a call at which it can occur; a sweep has to reach each of them. A call
+/// that is made only when a task was started ten times is left out: it is too rare.
 pub fn call_faults(scenario: &Scenario) -> Vec<(FaultKind, Op)> {
     let kinds = FaultKind::OF_CALLS.iter().filter(|kind| scenario.kinds.contains(kind));
     let calls = scenario.focus.calls;
@@ -114,12 +149,14 @@ impl Params {
             let (kind, op) = cells[(seed % cells.len() as u64) as usize];
             (kind, op, if rng.chance(600) { 0 } else { rng.below(6) as u32 })
         });
-        // a call that only users make is not hit in a history without such users
+        // a call that only users make does not occur in a history without such users
         if let Some((_, op, _)) = directed {
             let needs: &[FaultKind] = match op {
                 Op::Cancel => &[FaultKind::CancelJob],
+                Op::CancelOutput => &[FaultKind::CancelOutput],
+                Op::Add => &[FaultKind::AddOutput],
                 Op::Retry => &[FaultKind::RetryJob, FaultKind::Broken],
-                Op::DeleteJob => &[FaultKind::DeleteJob],
+                Op::MarkDeleting | Op::DeleteJob => &[FaultKind::DeleteJob],
                 Op::CountFailure => &[FaultKind::Flaky],
                 Op::Fail => &[FaultKind::Broken],
                 Op::DeadLetter => &[FaultKind::Foreign, FaultKind::Poison],
@@ -157,7 +194,7 @@ impl Params {
         self.enabled.contains(&kind)
     }
 
-    /// Whether a thing has a bad trait: drawn by its number, unless it is left out.
+    /// Whether something has a faulty property: drawn by its number, unless it is left out.
     pub fn has_trait(&self, kind: FaultKind, number: u32, per_mille: u64) -> bool {
         self.may(kind)
             && Rng::of(self.seed, &[5, kind as u64, u64::from(number)]).chance(per_mille)
@@ -166,9 +203,9 @@ impl Params {
 
     fn draw_processes(&mut self, rng: &mut Rng) {
         let counts = [
-            (Role::Chunker, "c", rng.within(1, 2)),
+            (Role::Planner, "p", rng.within(1, 2)),
             (Role::Worker, "w", rng.within(2, 4)),
-            (Role::Reassembler, "r", rng.within(1, 3)),
+            (Role::Assembler, "a", rng.within(1, 3)),
             (Role::Sweeper, "s", rng.within(1, 2)),
             (Role::User, "u", 1),
         ];
@@ -176,7 +213,7 @@ impl Params {
             for number in 0..count {
                 let index = self.processes.len() as u32;
                 let drifts = role != Role::User && self.has_trait(FaultKind::Drift, index, 500);
-                // the last of each role is of the newer build, so that somebody reads all
+                // the last process of each role is of the newer build, so that every message is read
                 let newer = self.may(FaultKind::Skew)
                     && !self.without.contains(&FaultId::Trait(FaultKind::Skew, index))
                     && (number + 1 == count && role != Role::User || rng.chance(300));
@@ -203,28 +240,90 @@ impl Params {
                 again_ms.extend((0..rng.within(1, 3)).map(|_| rng.below(self.chaos_ms)));
             }
             let delete = self.has_trait(FaultKind::DeleteJob, number, 500) || always;
+            let at_ms = rng.below(20_000);
+            let cancels = self.has_trait(FaultKind::CancelJob, number, 600) || self.scenario.focus.gives_up;
+            let cancel_ms = cancels.then(|| rng.below(self.chaos_ms.min(90_000)));
+            let retries = match self.has_trait(FaultKind::RetryJob, number, 700) {
+                true => rng.within(1, 3) as u32,
+                false => 0,
+            };
+            let remakes = match always {
+                true => rng.within(from, to) as u32,
+                false => u32::from(delete && self.has_trait(FaultKind::Recreate, number, 600)),
+            };
+            let mut of_outputs = Rng::of(self.seed, &[13, u64::from(number)]);
+            let outputs = self.draw_outputs(number, at_ms, rng, &mut of_outputs);
+            let cancel_output = self.has_trait(FaultKind::CancelOutput, number, 700).then(|| {
+                let at = of_outputs.below(self.chaos_ms.min(90_000));
+                (at, of_outputs.below(outputs.len() as u64) as usize)
+            });
+            let retries_one = self.has_trait(FaultKind::RetryOutput, number, 600);
             let job = JobParams {
                 id: format!("j{number}"),
-                segments: rng.pick(&[1, 1, 2, 2, 3, 3, 4, 5, 6]),
-                whole: rng.chance(300),
-                at_ms: rng.below(20_000),
-                cancel_ms: (self.has_trait(FaultKind::CancelJob, number, 600)
-                    || self.scenario.focus.gives_up)
-                    .then(|| rng.below(self.chaos_ms.min(90_000))),
-                retries: if self.has_trait(FaultKind::RetryJob, number, 700) {
-                    rng.within(1, 3) as u32
-                } else {
-                    0
-                },
+                outputs,
+                at_ms,
+                cancel_ms,
+                cancel_output,
+                retries: if retries_one { retries.max(1) } else { retries },
+                retries_one,
                 delete,
-                remakes: match always {
-                    true => rng.within(from, to) as u32,
-                    false => u32::from(delete && self.has_trait(FaultKind::Recreate, number, 600)),
-                },
+                delete_early: of_outputs.chance(300),
+                remakes,
                 again_ms,
             };
             self.jobs.push(job);
         }
+    }
+
+    /// The outputs of a job. `rng` draws what a job of one output is like, `more` everything else.
+    fn draw_outputs(&self, job: u32, at_ms: u64, rng: &mut Rng, more: &mut Rng) -> Vec<OutputParams> {
+        let least = self.scenario.focus.outputs;
+        let count = more.pick(&[1, 1, 1, 1, 2, 2, 3]).max(least);
+        let mut outputs: Vec<OutputParams> = Vec::new();
+        for (place, name) in NAMES.iter().enumerate().take(count) {
+            let (segments, whole) = (rng.pick(&[1, 1, 2, 2, 3, 3, 4, 5, 6]), rng.chance(300));
+            let later = count - place - 1;
+            let need = (later > 0 && more.chance(600)).then(|| {
+                let gate = if more.chance(300) { Gate::Plan } else { Gate::Assembly };
+                (place + 1 + more.below(later as u64) as usize, gate)
+            });
+            let is_empty = more.chance(if place == 0 { 30 } else { 120 });
+            outputs.push(OutputParams {
+                name: (*name).to_owned(),
+                segments: match (is_empty, count) {
+                    (true, _) => 0,
+                    (_, 1) => segments,
+                    // several outputs have about as many tasks together as one has
+                    _ => segments.min(3),
+                },
+                whole: whole && !is_empty,
+                required: place == 0 || more.chance(500),
+                need,
+                priority: more.below(3) as i32,
+                add_ms: None,
+            });
+        }
+        for place in 0..count {
+            if outputs[place].required
+                && let Some((need, _)) = outputs[place].need
+            {
+                outputs[need].required = true;
+            }
+        }
+        if self.has_trait(FaultKind::AddOutput, job, 700) {
+            for number in 0..more.within(1, 2) {
+                outputs.push(OutputParams {
+                    name: format!("extra{number}"),
+                    segments: more.pick(&[0, 1, 2, 3]),
+                    whole: false,
+                    required: more.chance(500),
+                    need: more.chance(500).then_some((0, Gate::Assembly)),
+                    priority: more.below(3) as i32,
+                    add_ms: Some(at_ms + more.below(self.chaos_ms)),
+                });
+            }
+        }
+        outputs
     }
 
     fn draw_events(&mut self, rng: &mut Rng) {
@@ -251,11 +350,11 @@ impl Params {
             return;
         }
         let wanted = self.scenario.focus.roles;
-        let befalls = |process: &ProcessParams| match wanted {
+        let is_hit = |process: &ProcessParams| match wanted {
             [] => process.role != Role::User,
             roles => roles.contains(&process.role),
         };
-        let all = self.processes.iter().enumerate().filter(|(_, process)| befalls(process));
+        let all = self.processes.iter().enumerate().filter(|(_, process)| is_hit(process));
         let places: Vec<usize> = all.map(|(place, _)| place).collect();
         for _ in 0..rng.pick(&[1, 2, 3, 5, 8, 14]) {
             let at = rng.below(self.chaos_ms);

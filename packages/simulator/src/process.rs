@@ -1,9 +1,9 @@
-//! Processes: a role that lives, dies and is started again.
+//! Processes: a role that runs, crashes and is restarted.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_pipeline::{Deps, LateRule, RoleConfig, chunker, reassembler, sweeper, worker};
+use segue_pipeline::{Deps, LateRule, RoleConfig, assembler, planner, sweeper, worker};
 use segue_ports::NoReport;
 use tokio::task::JoinHandle;
 
@@ -24,7 +24,7 @@ pub fn start(world: &Arc<World>, index: usize) -> JoinHandle<()> {
             let mut rng = Rng::of(world.params.seed, &[10, index as u64, u64::from(generation)]);
             let stays_dead = {
                 let state = &mut *world.lock();
-                state.line(&world.params.processes[index].name, format_args!("DIED"));
+                state.line(&world.params.processes[index].name, format_args!("CRASHED"));
                 if let Some(event) = state.desks[index].life.as_ref().and_then(|life| life.fell_by()) {
                     state.hit(FaultId::Event(event), FaultKind::CrashAtAwait, None);
                 }
@@ -48,24 +48,31 @@ async fn live_once(world: &Arc<World>, index: usize, generation: u32) -> Option<
     world.lock().desks[index].life = Some(Arc::clone(&life));
     let port = Arc::new(Port::new(world, &life));
     let engine = Arc::new(Engine::new(world, &life));
-    let deps = Deps {
-        ledger: Arc::clone(&port) as _,
-        queue: Arc::clone(&port) as _,
-        store: Arc::clone(&port) as _,
-        reporter: Arc::new(NoReport),
-    };
+    let deps = deps(&port);
     let (config, stop) = (config(world, &life), life.shutdown.clone());
     match process.role {
-        Role::Chunker => life.live(chunker::run(deps, engine, config, stop)).await,
+        Role::Planner => life.live(planner::run(deps, engine, config, stop)).await,
         Role::Worker => life.live(worker::run(deps, vec![engine], config, stop)).await,
-        Role::Reassembler => life.live(reassembler::run(deps, engine, config, stop)).await,
+        Role::Assembler => life.live(assembler::run(deps, engine, config, stop)).await,
         Role::Sweeper => life.live(sweeper::run(deps, port, config, stop)).await,
         Role::User => Some(Ok(())),
     }
 }
 
-/// The configuration of a process. Its lengths of time are what its own clock makes of
-/// them: where that runs fast, they are over sooner.
+/// The ports of a process, all of them simulated.
+pub fn deps(port: &Arc<Port>) -> Deps {
+    Deps {
+        ledger: Arc::clone(port) as _,
+        queue: Arc::clone(port) as _,
+        store: Arc::clone(port) as _,
+        documents: Arc::clone(port) as _,
+        reporter: Arc::new(NoReport),
+        gpu_tasks: Arc::from([]),
+    }
+}
+
+/// The configuration of a process. Its durations are measured by its own clock: where
+/// that runs fast, they are over sooner.
 fn config(world: &World, life: &Life) -> RoleConfig {
     let rate = world.params.processes[life.process].rate as u32;
     let local = |true_seconds: u64| Duration::from_secs(true_seconds) * 1000 / rate;

@@ -1,6 +1,6 @@
-//! The simulated queue: at least once, in any order, and sometimes not at all.
+//! The simulated queue: at least once, in any order; a fault can lose a message.
 
-use segue_ports::{Delivery, Lane, Receipt};
+use segue_ports::{Delivery, Lane, Receipt, Resource};
 use tokio::time::{Duration, Instant};
 
 use crate::rng::Rng;
@@ -18,35 +18,43 @@ pub struct Sent {
     pub deliveries: u32,
     /// When it was received last.
     pub delivered_at: Instant,
-    /// Forgotten by a fault: nobody will receive it.
+    /// Lost by a fault: it is not delivered any more.
     pub forgotten: bool,
 }
 
-/// One queue.
+/// The lanes that the simulated roles serve.
+pub const SERVED: [Lane; 3] = [Lane::Plan, Lane::Task(Resource::Cpu), Lane::Assemble];
+
+/// The position of a lane in [`SERVED`].
+pub fn position(lane: Lane) -> usize {
+    SERVED.iter().position(|served| *served == lane).expect("a lane that a role serves")
+}
+
+/// The messages of one lane.
 #[derive(Debug, Default)]
-pub struct Lane {
+pub struct Messages {
     last_id: u64,
-    /// What is on it.
+    /// Those that were not acknowledged.
     pub messages: Vec<Sent>,
 }
 
-/// All queues.
+/// All lanes.
 #[derive(Debug, Default)]
-pub struct Lanes([Lane; 3]);
+pub struct Lanes([Messages; 3]);
 
 impl Lanes {
     /// One of them.
-    pub fn lane(&mut self, queue: Lane) -> &mut Lane {
-        &mut self.0[queue as usize]
+    pub fn lane(&mut self, lane: Lane) -> &mut Messages {
+        &mut self.0[position(lane)]
     }
 
     /// All of them with their names.
-    pub fn all(&self) -> impl Iterator<Item = (Lane, &Lane)> {
-        Lane::ALL.into_iter().zip(&self.0)
+    pub fn all(&self) -> impl Iterator<Item = (Lane, &Messages)> {
+        SERVED.into_iter().zip(&self.0)
     }
 }
 
-impl Lane {
+impl Messages {
     /// Adds a message that can be received after `delay`.
     pub fn send(&mut self, body: String, delay: Duration) {
         self.last_id += 1;
@@ -86,21 +94,21 @@ impl Lane {
         self.messages.iter().filter(|m| !m.forgotten).map(|m| m.visible_at).min()
     }
 
-    /// The message that a receipt is good for.
+    /// The message that a receipt is valid for.
     pub fn of(&mut self, receipt: &Receipt) -> Option<&mut Sent> {
         let (id, deliveries) = receipt.0.split_once('-')?;
         let (id, deliveries): (u64, u32) = (id.parse().ok()?, deliveries.parse().ok()?);
-        // a message that was forgotten is still there for him who has it
+        // a message that was lost can still be settled by its receiver
         self.messages.iter_mut().find(|m| m.id == id && m.deliveries == deliveries)
     }
 
-    /// Takes a message off the queue.
+    /// Removes a message.
     pub fn remove(&mut self, id: u64) {
         self.messages.retain(|message| message.id != id);
     }
 
-    /// Whether there is another message of the same text. One that a fault made the queue
-    /// forget counts: whoever relied on it could not know.
+    /// Whether there is another message of the same text. One that a fault lost counts: the role
+    /// that relied on it could not detect the loss.
     pub fn has_another(&self, id: u64, same: impl Fn(&str) -> bool) -> bool {
         self.messages.iter().any(|message| message.id != id && same(&message.body))
     }

@@ -33,8 +33,10 @@ pub struct Focus {
     pub gives_up: bool,
     /// Whether somebody else deletes what its user deletes.
     pub deleted_twice: bool,
-    /// Workers that a task may end before its job fails.
+    /// Attempts of a task that may be killed before its output fails.
     pub max_begun: u32,
+    /// Outputs that a job begins with, at least; drawn where it is 0.
+    pub outputs: usize,
 }
 
 impl Focus {
@@ -46,10 +48,23 @@ impl Focus {
         gives_up: false,
         deleted_twice: false,
         max_begun: 10,
+        outputs: 0,
     };
 }
 
-const USERS: &[FaultKind] = &[Resubmit, CancelJob, RetryJob, DeleteJob, Recreate, Flaky, Poison, Broken];
+const USERS: &[FaultKind] = &[
+    Resubmit,
+    CancelJob,
+    CancelOutput,
+    RetryJob,
+    RetryOutput,
+    AddOutput,
+    DeleteJob,
+    Recreate,
+    Flaky,
+    Poison,
+    Broken,
+];
 
 const OTHER: &str = "another method, that of most pipelines, and how it loses jobs";
 
@@ -109,6 +124,39 @@ pub const SCENARIOS: &[Scenario] = &[
         focus: Focus::NONE,
     },
     Scenario {
+        name: "outputs",
+        about: "jobs of several outputs: some fail, are cancelled, retried, or added later",
+        kinds: &[
+            CancelOutput,
+            RetryJob,
+            RetryOutput,
+            AddOutput,
+            Resubmit,
+            Broken,
+            BadPlan,
+            BrokenAssembly,
+            FailedAssembly,
+            Straggler,
+            Duplicate,
+            Stray,
+            SlowBefore,
+            SlowAfter,
+            Pause,
+        ],
+        focus: Focus { outputs: 2, ..Focus::NONE },
+    },
+    Scenario {
+        name: "manifest",
+        about: "outputs that are published at the same time, by slow or paused assemblers",
+        kinds: &[SlowBefore, SlowAfter, FailAfter, Late, Repeat, Pause, AddOutput],
+        focus: Focus {
+            calls: &[Op::Promote, Op::GetDocument, Op::PutDocument, Op::Complete],
+            roles: &[Role::Assembler, Role::Sweeper],
+            outputs: 3,
+            ..Focus::NONE
+        },
+    },
+    Scenario {
         name: "deletes",
         about: "jobs deleted by two and made again while requests come late and publishers stand still",
         kinds: &[DeleteJob, Recreate, Late, SlowBefore, SlowAfter, Pause],
@@ -120,7 +168,7 @@ pub const SCENARIOS: &[Scenario] = &[
         kinds: &[SlowBefore, SlowAfter, Pause],
         focus: Focus {
             calls: &[Op::Commit, Op::GetBytes, Op::Head, Op::Promote, Op::Complete],
-            roles: &[Role::Reassembler, Role::Sweeper],
+            roles: &[Role::Assembler, Role::Sweeper],
             ..Focus::NONE
         },
     },
@@ -151,7 +199,9 @@ pub const SCENARIOS: &[Scenario] = &[
             Broken,
             Killer,
             BadSource,
-            FailedJoin,
+            FailedAssembly,
+            BrokenAssembly,
+            BadPlan,
             Straggler,
             BlackHoleHang,
             BlackHoleFail,
@@ -169,7 +219,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "upgrade",
         about: "two builds with two message versions while roles die",
-        kinds: &[Skew, CrashAtTime, CrashAfter, FailAfter],
+        kinds: &[Skew, NewerPlan, CrashAtTime, CrashAfter, FailAfter],
         focus: Focus::NONE,
     },
     Scenario { name: crate::other::NAME, about: OTHER, kinds: &[], focus: Focus::NONE },

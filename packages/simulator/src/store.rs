@@ -1,4 +1,4 @@
-//! The simulated media store, and the files of the simulated machines.
+//! The simulated media store, and the files on the disks of the simulated machines.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The world of one history: services, clocks, faults, the log, and who looks at it all.
+//! The world of one history: services, clocks, faults, the log and the oracle.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -45,7 +45,7 @@ impl Clock for LedgerClock {
     }
 }
 
-/// What the world knows of one process.
+/// The state of one process.
 #[derive(Debug, Clone)]
 pub struct Desk {
     /// Its present life.
@@ -54,7 +54,7 @@ pub struct Desk {
     pub wall_offset_ms: i64,
     /// Until when it cannot reach each service.
     pub cut_until: [Option<Instant>; 3],
-    /// Whether it stays dead when it dies.
+    /// Whether it is not restarted after a crash.
     pub stays_dead: bool,
 }
 
@@ -62,15 +62,15 @@ pub struct Desk {
 pub struct State {
     /// The readable log of the history.
     pub log: String,
-    /// The first thing that was wrong.
+    /// The first violation.
     pub violation: Option<Violation>,
-    /// Faults that were hit.
+    /// Faults that occurred.
     pub coverage: Coverage,
     /// Their names.
     pub fired: Vec<FaultId>,
     /// Whether the faults are over.
     pub healed: bool,
-    /// The queues.
+    /// The lanes of the queue.
     pub lanes: Lanes,
     /// The store.
     pub objects: Objects,
@@ -78,43 +78,43 @@ pub struct State {
     pub model: Model,
     /// The processes.
     pub desks: Vec<Desk>,
-    /// Until when each service refuses everybody.
+    /// Until when each service refuses every call.
     pub throttled_until: [Option<Instant>; 3],
-    /// Who looks at it all.
+    /// Checks every effect.
     pub oracle: Oracle,
-    /// Requests whose callers have given up and that have not arrived yet.
+    /// Requests whose callers gave up and that have not arrived yet.
     pub late: u32,
     /// Calls so far, by name.
     calls: Vec<u32>,
     started: Instant,
 }
 
-/// What becomes of one call.
+/// What happens to one call.
 #[derive(Debug, Clone, Copy)]
 pub struct Fate {
-    /// Its own dice.
+    /// Its own seed.
     pub seed: u64,
-    /// Why the service cannot be reached, and how long it takes to find out.
+    /// Why the service cannot be reached, and how long it takes until the call fails.
     pub refused: Option<(FaultKind, u64)>,
     /// Milliseconds before the effect.
     pub before_ms: u64,
     /// Milliseconds after it.
     pub after_ms: u64,
-    /// What goes wrong.
+    /// Its fault.
     pub fault: Option<FaultKind>,
-    /// Whether the request goes on when the caller gives up or dies.
+    /// Whether the request continues when the caller gives up or crashes.
     pub detached: bool,
 }
 
 /// The world of one history.
 pub struct World {
-    /// What it is like.
+    /// Its parameters.
     pub params: Params,
     /// The ledger under test.
     pub ledger: MemoryLedger,
     /// Its clock.
     pub clock: Arc<LedgerClock>,
-    /// Rung when a message may have become visible, for each queue.
+    /// Notified when a message may have become visible, for each lane.
     pub bells: [Notify; 3],
     /// Set at the first violation.
     pub broken: CancellationToken,
@@ -183,7 +183,7 @@ impl World {
         self.clock.started.elapsed().as_millis() as i64
     }
 
-    /// Notes what is wrong; the first is what counts.
+    /// Records a violation; the first one is kept.
     pub fn violate(&self, state: &mut State, invariant: Invariant, what: String) {
         state.line("!", format_args!("BROKEN: {}: {what}", invariant.as_str()));
         if state.violation.is_none() {
@@ -192,7 +192,7 @@ impl World {
         self.broken.cancel();
     }
 
-    /// Draws what becomes of a call of a process.
+    /// Draws what happens to a call of a process.
     pub fn fate(&self, op: Op, process: usize) -> Fate {
         let state = &mut *self.lock();
         let n = state.calls[op as usize];
@@ -241,7 +241,7 @@ impl World {
         if params.without.contains(&FaultId::Call(op, n)) {
             return None;
         }
-        // a user is no process that is started again: for him a crash is a lost answer
+        // a user is no process that is restarted: a crash is a lost answer
         Some(match (kind, params.processes[process].role) {
             (FaultKind::CrashBefore, Role::User) => FaultKind::FailBefore,
             (FaultKind::CrashAfter, Role::User) => FaultKind::FailAfter,
@@ -257,7 +257,7 @@ impl State {
     }
 }
 
-/// Milliseconds that a call takes one way: mostly none, now and then a while.
+/// Milliseconds that a call takes one way: mostly none, sometimes many.
 fn latency(rng: &mut Rng) -> u64 {
     match rng.below(100) {
         0..55 => 0,
@@ -274,7 +274,7 @@ impl State {
         let _ = writeln!(self.log, "{:>6}.{:03} {who:<6} {what}", at / 1000, at % 1000);
     }
 
-    /// Counts a fault that was hit.
+    /// Counts a fault that occurred.
     pub fn hit(&mut self, id: FaultId, kind: FaultKind, op: Option<Op>) {
         self.coverage.hit(kind, op);
         if !self.fired.contains(&id) {
@@ -295,7 +295,7 @@ impl State {
     }
 }
 
-/// Waits so many milliseconds; none at all does not even yield.
+/// Waits so many milliseconds; 0 does not yield.
 pub async fn wait_ms(ms: u64) {
     if ms > 0 {
         tokio::time::sleep(Duration::from_millis(ms)).await;

@@ -126,19 +126,20 @@ fn read(path: &Path) -> Read<Result<Option<Snapshot>, Finding>> {
     if tables == 0 {
         return Ok(Ok(None));
     }
-    let job = "SELECT id, created_at_ms, state, completed_tasks FROM jobs";
-    let mut jobs = rows(&db, job, |row| {
-        let (job, created, state, counted) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        Ok(Snapshot { job, created, state, counted, ..Snapshot::default() })
+    let mut jobs = rows(&db, "SELECT id, epoch, state FROM jobs", |row| {
+        let (job, epoch, state) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Snapshot { job, epoch, state, ..Snapshot::default() })
     })?;
     if jobs.len() > 1 {
         let what = format!("{} jobs in the state of one", jobs.len());
         return Ok(Err(Finding::new(Broken::Doubled, what)));
     }
     let Some(mut job) = jobs.pop() else { return Ok(Ok(None)) };
-    job.completions = pairs(&db, "SELECT task, document FROM completions")?.into_iter().collect();
+    job.counted = pairs(&db, "SELECT output, completed FROM counters")?.into_iter().collect();
+    let completions = "SELECT output || '/' || task, document FROM completions";
+    job.completions = pairs(&db, completions)?.into_iter().collect();
     job.terms = pairs(&db, "SELECT name, term FROM leases")?.into_iter().collect();
-    job.failures = pairs(&db, "SELECT task, count FROM failures")?.into_iter().collect();
+    job.failures = pairs(&db, "SELECT output || '/' || task, count FROM failures")?.into_iter().collect();
     job.messages = db.query_row("SELECT count(*) FROM messages", [], |row| row.get(0))?;
     job.dead_letters = db.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get(0))?;
     Ok(Ok(Some(job)))

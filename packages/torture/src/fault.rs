@@ -47,7 +47,7 @@ impl Stage {
         match state {
             "created" => Some(Stage::Planning),
             "mapping" => Some(Stage::Mapping),
-            "reassembling" => Some(Stage::Reducing),
+            "assembling" => Some(Stage::Reducing),
             "publishing" => Some(Stage::Publishing),
             "completed" => Some(Stage::Delivering),
             _ => None,

@@ -220,7 +220,7 @@ impl<'a> Job<'a> {
         if let Some(now) = &now {
             findings.extend(now.findings(self.lives as i64 * 2, self.started.elapsed().as_secs()));
             if let Some(before) =
-                self.before.as_ref().filter(|b| (&b.job, b.created) == (&now.job, now.created))
+                self.before.as_ref().filter(|b| (&b.job, &b.epoch) == (&now.job, &now.epoch))
             {
                 findings.extend(now.findings_since(before));
             }

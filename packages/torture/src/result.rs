@@ -5,9 +5,8 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use segue_domain::Manifest;
-use segue_domain::manifest::OutputKind;
-use serde_json::Value;
+use segue_domain::{FileKind, Manifest, ManifestOutput};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::finding::{Broken, Finding};
@@ -15,15 +14,17 @@ use crate::finding::{Broken, Finding};
 /// Name of the manifest.
 const MANIFEST: &str = "manifest.json";
 /// Prefixes of the names of published files.
-const PUBLIC: [&str; 5] = ["final.", "transcript.", "thumbnail.", "certificate.", "manifest."];
+const PUBLIC: [&str; 4] = ["final.", "transcript.", "thumbnail.", "manifest."];
+/// End of the names of certificates.
+const CERTIFICATE: &str = ".certificate.json";
 
 /// A complete result without the values that differ between jobs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fixed {
     /// The manifest without ids, terms and values derived from them.
     manifest: Value,
-    /// The certificate without the hash of the plan, which names the job.
-    certificate: Value,
+    /// The certificates by output, without the hash of the plan, which names the job.
+    certificates: Value,
 }
 
 impl Fixed {
@@ -31,7 +32,7 @@ impl Fixed {
     pub fn difference(&self, other: &Fixed) -> Option<String> {
         let parts = [
             ("manifest", &self.manifest, &other.manifest),
-            ("certificate", &self.certificate, &other.certificate),
+            ("certificates", &self.certificates, &other.certificates),
         ];
         parts.iter().find_map(|(name, a, b)| first_difference(name, a, b))
     }
@@ -58,8 +59,8 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// Checks the folder of a complete job: one manifest, exactly the files that it lists, and a
-/// certificate that passes.
+/// Checks the folder of a complete job: one manifest, exactly the files that it lists, and for each
+/// output a certificate that passes.
 pub fn complete(out: &Path) -> Result<(Manifest, Fixed), Vec<Finding>> {
     let one = |broken, what: String| vec![Finding::new(broken, what)];
     let bytes = fs::read(out.join(MANIFEST))
@@ -67,7 +68,7 @@ pub fn complete(out: &Path) -> Result<(Manifest, Fixed), Vec<Finding>> {
     let manifest = Manifest::decode(&bytes)
         .map_err(|e| one(Broken::Partial, format!("the manifest cannot be read: {e}")))?;
     let mut found = Vec::new();
-    let mut named: Vec<String> = manifest.outputs.iter().map(|output| output.name.clone()).collect();
+    let mut named: Vec<String> = manifest.files().map(|file| file.name.clone()).collect();
     for name in &named {
         if let Some(what) = mismatch(&manifest, name, &out.join(name)) {
             let broken = if out.join(name).exists() { Broken::Partial } else { Broken::Lost };
@@ -79,41 +80,48 @@ pub fn complete(out: &Path) -> Result<(Manifest, Fixed), Vec<Finding>> {
         let broken = if name.contains("manifest") { Broken::Doubled } else { Broken::Orphan };
         found.push(Finding::new(broken, format!("{name} exists and is not in the manifest")));
     }
-    let certificate = certificate(&manifest, out);
-    if let Err(finding) = &certificate {
-        found.push(finding.clone());
-    }
-    match certificate {
-        Ok(certificate) if found.is_empty() => {
-            let fixed = fixed(&bytes, &manifest, certificate);
-            Ok((manifest, fixed))
+    let mut certificates = json!({});
+    for (name, output) in &manifest.outputs {
+        match certificate(output, out) {
+            Ok(certificate) => certificates[name.as_str()] = certificate,
+            Err(what) => found.push(Finding::new(Broken::Uncertified, format!("output {name}: {what}"))),
         }
-        _ => Err(found),
     }
+    if !found.is_empty() {
+        return Err(found);
+    }
+    let fixed = fixed(&bytes, &manifest, certificates);
+    Ok((manifest, fixed))
 }
 
-fn certificate(manifest: &Manifest, out: &Path) -> Result<Value, Finding> {
-    let bad = |what: String| Finding::new(Broken::Uncertified, what);
-    let named: Vec<_> = manifest.outputs.iter().filter(|o| o.kind == OutputKind::Certificate).collect();
-    let [output] = named.as_slice() else {
-        return Err(bad(format!("the manifest names {} certificates", named.len())));
-    };
-    let bytes = fs::read(out.join(&output.name)).map_err(|e| bad(format!("{}: {e}", output.name)))?;
-    let certificate: Value =
-        serde_json::from_slice(&bytes).map_err(|e| bad(format!("{} is not JSON: {e}", output.name)))?;
-    let verdicts = [&certificate["media"]["passed"], &certificate["speech"]["times_monotonic"]];
-    let given: Vec<_> = verdicts.into_iter().filter(|verdict| !verdict.is_null()).collect();
-    if given.is_empty() || given.iter().any(|verdict| **verdict != Value::Bool(true)) {
-        return Err(bad(format!("the certificate does not pass: {given:?}")));
+/// The certificate of an output without the hash of the plan; null for an output that has no files.
+fn certificate(output: &ManifestOutput, out: &Path) -> Result<Value, String> {
+    if output.files.is_empty() && output.reason.is_some() {
+        return Ok(Value::Null);
     }
-    let media = manifest.outputs.iter().find(|output| output.kind == OutputKind::Media);
+    let named: Vec<_> = output.files.iter().filter(|file| file.kind == FileKind::Certificate).collect();
+    let [file] = named.as_slice() else {
+        return Err(format!("the manifest names {} certificates", named.len()));
+    };
+    let bytes = fs::read(out.join(&file.name)).map_err(|e| format!("{}: {e}", file.name))?;
+    let mut certificate: Value =
+        serde_json::from_slice(&bytes).map_err(|e| format!("{} is not JSON: {e}", file.name))?;
+    let verdict = match output.kind.as_str() {
+        "video" => &certificate["media"]["passed"],
+        "transcript" => &certificate["speech"]["times_monotonic"],
+        _ => &Value::Bool(true),
+    };
+    if *verdict != Value::Bool(true) {
+        return Err(format!("the certificate does not pass: {verdict}"));
+    }
+    let media = output.files.iter().find(|file| file.kind == FileKind::Media);
     if let Some(media) = media
         && certificate["media"]["result_sha256"] != media.sha256.as_str()
     {
-        return Err(bad(format!("the certificate is not of {}", media.name)));
+        return Err(format!("the certificate is not of {}", media.name));
     }
-    if certificate["plan"] != manifest.plan.0.as_str() {
-        return Err(bad("the certificate is of another plan".to_owned()));
+    if certificate["plan"].take() != output.plan.0.as_str() {
+        return Err("the certificate is of another plan".to_owned());
     }
     Ok(certificate)
 }
@@ -121,7 +129,8 @@ fn certificate(manifest: &Manifest, out: &Path) -> Result<Value, Finding> {
 /// Checks the folder of an incomplete job: public files must match the manifest in the state, if one
 /// is committed.
 pub fn incomplete(out: &Path, chosen: Option<&Manifest>) -> Vec<Finding> {
-    let public = |name: &String| PUBLIC.iter().any(|start| name.starts_with(start));
+    let public =
+        |name: &String| PUBLIC.iter().any(|start| name.starts_with(start)) || name.ends_with(CERTIFICATE);
     let partial = |name: String| {
         let what = match chosen {
             None => Some(format!("{name} is public and no manifest is committed")),
@@ -141,7 +150,7 @@ pub fn chosen(state: &Path) -> Option<Manifest> {
 
 /// How a file differs from its entry in the manifest.
 fn mismatch(manifest: &Manifest, name: &str, path: &Path) -> Option<String> {
-    let Some(entry) = manifest.outputs.iter().find(|output| output.name == name) else {
+    let Some(entry) = manifest.files().find(|file| file.name == name) else {
         return Some(format!("{name} is public and not in the manifest"));
     };
     match sha256(path) {
@@ -170,20 +179,26 @@ pub fn sha256(path: &Path) -> std::io::Result<(u64, String)> {
     Ok((bytes, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
-fn fixed(bytes: &[u8], manifest: &Manifest, mut certificate: Value) -> Fixed {
+fn fixed(bytes: &[u8], manifest: &Manifest, certificates: Value) -> Fixed {
     let mut document: Value = serde_json::from_slice(bytes).unwrap_or_default();
-    for key in ["job", "plan", "term"] {
+    for key in ["job", "epoch"] {
         document[key].take();
     }
-    for (index, output) in manifest.outputs.iter().enumerate() {
-        document["outputs"][index]["work_key"].take();
-        if output.kind == OutputKind::Certificate {
-            document["outputs"][index]["bytes"].take();
-            document["outputs"][index]["sha256"].take();
+    for (name, output) in &manifest.outputs {
+        let of_output = &mut document["outputs"][name.as_str()];
+        for key in ["plan", "index_hash"] {
+            of_output[key].take();
+        }
+        for (index, file) in output.files.iter().enumerate() {
+            let of_file = &mut of_output["files"][index];
+            of_file["work_key"].take();
+            if file.kind == FileKind::Certificate {
+                of_file["bytes"].take();
+                of_file["sha256"].take();
+            }
         }
     }
-    certificate["plan"].take();
-    Fixed { manifest: document, certificate }
+    Fixed { manifest: document, certificates }
 }
 
 fn first_difference(at: &str, a: &Value, b: &Value) -> Option<String> {

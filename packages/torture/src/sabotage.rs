@@ -15,6 +15,9 @@ use crate::result::sha256;
 use crate::script::{Script, Work};
 use crate::source::Source;
 
+/// Name of the certificate of the video.
+const CERTIFICATE: &str = "video.certificate.json";
+
 /// Kind of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Sabotage {
@@ -133,14 +136,16 @@ impl Sabotage {
             Sabotage::PartialFile => return write(&out.join("final.mp4"), b"half"),
             Sabotage::LostState => return drop(fs::remove_dir_all(out.join(".segue"))),
             Sabotage::DamagedDatabase => return damage(&out.join(".segue/segue.db")),
-            Sabotage::LostCompletion => "DELETE FROM completions; UPDATE jobs SET completed_tasks = 0",
+            Sabotage::LostCompletion => "DELETE FROM completions; UPDATE counters SET completed = 0",
             Sabotage::OtherCompletion => "UPDATE completions SET document = document || ' '",
             Sabotage::TaskDoneAgain => "UPDATE leases SET term = term + 1",
-            Sabotage::WrongCount => "UPDATE jobs SET completed_tasks = completed_tasks + 1",
-            Sabotage::TooManyAttempts => "INSERT INTO failures SELECT id, 'map-00000', 100 FROM jobs",
+            Sabotage::WrongCount => "UPDATE counters SET completed = completed + 1",
+            Sabotage::TooManyAttempts => {
+                "INSERT OR REPLACE INTO failures SELECT job, epoch, output, 'map-00000', 100 FROM counters"
+            }
             Sabotage::TooManyMessages => {
                 "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 5000) \
-                 INSERT INTO messages (queue, body, visible_at_ms) SELECT 'map', '', 0 FROM n"
+                 INSERT INTO messages (queue, body, visible_at_ms) SELECT 'task-cpu', '', 0 FROM n"
             }
             _ => return,
         };
@@ -158,20 +163,21 @@ impl Sabotage {
             }
             Sabotage::OtherManifest => edit_manifest(out, |manifest| manifest["source_bytes"] = 1.into()),
             Sabotage::MissingCertificate => {
-                fs::remove_file(out.join("certificate.json")).expect("there is a certificate");
+                fs::remove_file(out.join(CERTIFICATE)).expect("there is a certificate");
                 edit_manifest(out, |manifest| {
-                    let outputs = manifest["outputs"].as_array_mut().expect("outputs");
-                    outputs.retain(|output| output["kind"] != "certificate");
+                    for files in files_of(manifest) {
+                        files.retain(|file| file["kind"] != "certificate");
+                    }
                 });
             }
             Sabotage::MissingFinal => drop(fs::remove_file(out.join("final.mp4"))),
             Sabotage::MissingManifest => drop(fs::remove_file(out.join("manifest.json"))),
             Sabotage::SecondManifest => write(&out.join("manifest-2.json"), b"{}"),
             Sabotage::FailedCertificate => {
-                let path = out.join("certificate.json");
+                let path = out.join(CERTIFICATE);
                 let text = fs::read_to_string(&path).expect("there is a certificate");
                 write(&path, text.replacen("\"passed\": true", "\"passed\": false", 1).as_bytes());
-                rewrite_manifest(out, "certificate.json");
+                rewrite_manifest(out, CERTIFICATE);
             }
             Sabotage::OrphanProcess => {
                 let mut sleep = Command::new("sleep");
@@ -209,13 +215,17 @@ fn damage(path: &Path) {
 fn rewrite_manifest(out: &Path, name: &str) {
     let (bytes, hash) = sha256(&out.join(name)).expect("the file is there");
     edit_manifest(out, |manifest| {
-        for output in manifest["outputs"].as_array_mut().expect("outputs") {
-            if output["name"] == name {
-                output["bytes"] = bytes.into();
-                output["sha256"] = hash.clone().into();
-            }
+        for file in files_of(manifest).flatten().filter(|file| file["name"] == name) {
+            file["bytes"] = bytes.into();
+            file["sha256"] = hash.clone().into();
         }
     });
+}
+
+/// The files of each output of a manifest.
+fn files_of(manifest: &mut Value) -> impl Iterator<Item = &mut Vec<Value>> {
+    let outputs = manifest["outputs"].as_object_mut().expect("outputs");
+    outputs.values_mut().map(|output| output["files"].as_array_mut().expect("files"))
 }
 
 fn edit_manifest(out: &Path, edit: impl FnOnce(&mut Value)) {

@@ -20,17 +20,17 @@ const SWEEP_S: u64 = 5;
 pub struct Snapshot {
     /// Id of the job.
     pub job: String,
-    /// Creation time, which identifies the incarnation.
-    pub created: i64,
+    /// Its epoch, which identifies the incarnation.
+    pub epoch: String,
     /// Its state.
     pub state: String,
-    /// The job's count of completions.
-    pub counted: i64,
-    /// The recorded completions, by task.
+    /// The count of completions of each output.
+    pub counted: BTreeMap<String, i64>,
+    /// The recorded completions, by `OUTPUT/TASK`.
     pub completions: BTreeMap<String, String>,
     /// The term of each lease, by name.
     pub terms: BTreeMap<String, i64>,
-    /// Counted failures, by task.
+    /// Counted failures, by `OUTPUT/TASK`.
     pub failures: BTreeMap<String, i64>,
     /// Messages in the queues.
     pub messages: i64,
@@ -47,14 +47,20 @@ impl Snapshot {
     /// Inconsistencies, after this number of lives and seconds in total.
     pub fn findings(&self, lives: i64, seconds: u64) -> Vec<Finding> {
         let mut found = Vec::new();
-        let recorded = self.completions.len() as i64;
-        if self.counted != recorded {
-            let what = format!("the job counts {} completions, {recorded} are recorded", self.counted);
-            found.push(Finding::new(Broken::BadState, what));
+        for (output, counted) in &self.counted {
+            let of_output = |task: &&String| task.split_once('/').is_some_and(|(of, _)| of == output);
+            let recorded = self.completions.keys().filter(of_output).count() as i64;
+            if *counted != recorded {
+                let what = format!("output {output} counts {counted} completions, {recorded} are recorded");
+                found.push(Finding::new(Broken::BadState, what));
+            }
         }
         let most = lives * TERMS_OF_A_LIFE;
         // starts and survivals are counted once per term of the lease
-        let of_terms = |task: &str| task.starts_with("begun_") || task.starts_with("lived_");
+        let of_terms = |name: &str| {
+            let task = name.rsplit('/').next().unwrap_or(name);
+            task.starts_with("begun_") || task.starts_with("lived_")
+        };
         let bound = |task: &str| if of_terms(task) { most } else { MOST_ATTEMPTS };
         for (task, count) in self.failures.iter().filter(|(task, count)| **count > bound(task)) {
             found.push(Finding::new(Broken::Unbounded, format!("task {task} failed {count} times")));

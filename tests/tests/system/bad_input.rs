@@ -106,7 +106,7 @@ fn a_file_cut_off_behind_its_index_is_used_as_far_as_it_goes() {
     let sandbox = Sandbox::new();
     let source = cut_behind_its_index(&sandbox, "cut.mp4");
     sandbox.done(&source, &RECIPE);
-    let notes = sandbox.document("manifest.json")["notes"].to_string();
+    let notes = sandbox.notes("video");
     assert!(notes.contains("bytes") || notes.contains("lost") || notes.contains("cut off"), "{notes}");
     let frames = segue_tests::Digest::decode(&sandbox.joined()).video[0].times.len();
     assert!((200..400).contains(&frames), "{frames} of 480 frames");
@@ -162,7 +162,7 @@ fn shared_bad_files_end_well_or_clearly() {
         } else {
             well_or_clearly(&sandbox, &source);
             if sandbox.out().join("manifest.json").is_file() && name.contains("truncated_faststart") {
-                let notes = sandbox.document("manifest.json")["notes"].to_string();
+                let notes = sandbox.notes("video");
                 assert!(notes.len() > 4, "{name}: no note of what was lost");
             }
         }

@@ -17,13 +17,9 @@ fn it_counts_every_frame_of_every_segment() {
         let sandbox = Sandbox::new();
         let source = fixture(Fixture::Long);
         sandbox.done(&source, &[args, &["--segment-duration", "2s"]].concat());
-        let certificate = sandbox.document("certificate.json");
-        let manifest = sandbox.document("manifest.json");
+        let certificate = sandbox.certificate("video");
         let text = certificate.to_string();
-        assert!(
-            text.contains(manifest["plan"].as_str().unwrap()),
-            "the plan's hash is not in it: {certificate:#}"
-        );
+        assert_eq!(certificate["plan"], sandbox.output("video")["plan"], "of another plan: {certificate:#}");
         assert!(text.contains("ffmpeg"), "no tool versions: {certificate:#}");
         let segments = certificate["media"]["segments"].as_array().cloned().unwrap_or_default();
         // an encode recipe cuts only at keyframes of the encoder, at most 5 s apart
@@ -31,6 +27,29 @@ fn it_counts_every_frame_of_every_segment() {
         assert!(expected.contains(&segments.len()), "{certificate:#}");
         let frames: u64 = segments.iter().filter_map(|s| s["frames"].as_u64()).sum();
         assert_eq!(frames, Digest::decode(&source).video[0].times.len() as u64, "{certificate:#}");
+    }
+}
+
+#[test]
+fn every_output_has_one_of_its_own() {
+    let sandbox = Sandbox::new();
+    let recipe = "version = 2\nname = \"many\"\nsegment_duration = \"2s\"\n\
+                  [outputs.video]\nkind = \"video\"\n\
+                  [outputs.opus]\nkind = \"video\"\nsound = { codec = \"opus\" }\n\
+                  [outputs.thumbnail]\nkind = \"thumbnail\"\n";
+    let recipe = sandbox.file("recipe.toml", recipe).display().to_string();
+    sandbox.done(&fixture(Fixture::Long), &["--recipe", &recipe]);
+    let manifest = sandbox.document("manifest.json");
+    let outputs = manifest["outputs"].as_object().unwrap();
+    assert_eq!(outputs.keys().collect::<Vec<_>>(), ["opus", "thumbnail", "video"]);
+    for (output, made) in outputs {
+        let certificate = sandbox.certificate(output);
+        assert_eq!(certificate["plan"], made["plan"], "{output}: {certificate:#}");
+        let named = |file: &&serde_json::Value| file["kind"] == "certificate";
+        assert_eq!(made["files"].as_array().unwrap().iter().filter(named).count(), 1, "{made:#}");
+        let media = made["files"].as_array().unwrap().iter().find(|file| file["kind"] == "media");
+        let proven = &certificate["media"]["result_sha256"];
+        assert_eq!(*proven, media.map_or(serde_json::Value::Null, |file| file["sha256"].clone()), "{output}");
     }
 }
 

@@ -1,21 +1,22 @@
 //! Dead letters of a folder backend: list, redrive and purge.
 
-use std::process::Stdio;
-
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use segue_tests::{Ended, Fixture, Sandbox, fixture};
+use segue_tests::{Ended, Fixture, FolderBackend, fixture};
 use serde_json::{Value, json};
+
+/// The lanes of a folder backend.
+const LANES: [&str; 8] =
+    ["plan", "task-cpu", "task-gpu", "task-net", "assemble", "ingest", "notify", "study"];
 
 /// A folder backend, and a map step whose segment 3 fails until the file `fixed` exists.
 struct Place {
-    sandbox: Sandbox,
+    backend: FolderBackend,
     recipe: String,
 }
 
 impl Place {
     fn new() -> Place {
-        let sandbox = Sandbox::new();
+        let backend = FolderBackend::new();
+        let sandbox = &backend.sandbox;
         let body = format!(
             "[ $SEGUE_INDEX != 3 ] || [ -e {} ] || {{ echo no luck >&2; exit 7; }}\ncp \"$1\" \"$2\"",
             sandbox.path("fixed").display()
@@ -27,17 +28,15 @@ impl Place {
             script.display()
         );
         let recipe = sandbox.file("recipe.toml", text).display().to_string();
-        Place { sandbox, recipe }
+        Place { backend, recipe }
     }
 
     fn segue(&self, args: &[&str]) -> Ended {
-        self.sandbox.end(self.sandbox.segue(args).args(["--backend", "jobs"]).env("SEGUE_ALLOW_MAP", "any"))
+        self.backend.segue(args)
     }
 
     fn dlq(&self, args: &[&str]) -> Value {
-        let ended = self.segue(&[&["dlq", "--json"], args].concat());
-        assert_eq!(ended.code, Some(0), "{ended:#?}");
-        serde_json::from_str(&ended.stdout).unwrap_or_else(|e| panic!("{e}: {ended:#?}"))
+        self.backend.json(&[&["dlq"], args].concat())
     }
 
     fn submit(&self, job: &str) {
@@ -45,27 +44,16 @@ impl Place {
         let ended = self.segue(&["submit", &source, "--recipe", &self.recipe, "--job", job]);
         assert_eq!(ended.code, Some(0), "{ended:#?}");
     }
-
-    /// Runs a worker until the job has ended; the exit code of `segue watch`.
-    fn work(&self, job: &str) -> Option<i32> {
-        self.work_where(job, "any")
-    }
-
-    /// The same with another `SEGUE_ALLOW_MAP`.
-    fn work_where(&self, job: &str, allow_map: &str) -> Option<i32> {
-        let mut worker = self.sandbox.segue(["worker", "--backend", "jobs"]);
-        worker.env("SEGUE_ALLOW_MAP", allow_map);
-        let worker = worker.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let watched = self.segue(&["watch", job]);
-        kill(Pid::from_raw(worker.id() as i32), Signal::SIGTERM).unwrap();
-        let ended = self.sandbox.end_of(worker);
-        assert_eq!(ended.code, Some(0), "{ended:#?}");
-        watched.code
-    }
 }
 
 fn counts(list: &Value) -> [usize; 3] {
-    ["chunk", "map", "reassemble"].map(|queue| list[queue].as_array().expect("a list").len())
+    assert_eq!(list.as_object().map(serde_json::Map::len), Some(LANES.len()), "{list}");
+    ["plan", "task-cpu", "assemble"].map(|lane| list[lane].as_array().expect("a list").len())
+}
+
+/// So many messages of the lane of tasks, and none of any other.
+fn of_tasks(count: usize) -> Value {
+    LANES.iter().map(|lane| (*lane, if *lane == "task-cpu" { count } else { 0 })).collect()
 }
 
 #[test]
@@ -73,11 +61,12 @@ fn a_worker_runs_no_program_that_its_operator_did_not_allow() {
     let place = Place::new();
     let source = fixture(Fixture::Long).display().to_string();
     let submit = ["submit", &source, "--recipe", &place.recipe, "--job", "mine", "--backend", "jobs"];
-    let refused = place.sandbox.end(&mut place.sandbox.segue(submit));
+    let refused = place.backend.sandbox.end(&mut place.backend.sandbox.segue(submit));
     assert_eq!(refused.code, Some(2), "{refused:#?}");
     assert!(refused.stderr.contains("SEGUE_ALLOW_MAP"), "{refused:#?}");
     place.submit("mine");
-    assert_eq!(place.work_where("mine", "none"), Some(2), "the job fails, and no command ran");
+    let none = [("SEGUE_ALLOW_MAP", "none")];
+    assert_eq!(place.backend.work_with("mine", &none), Some(2), "the job fails, and no command ran");
     let status = place.segue(&["status", "mine"]);
     assert!(status.stdout.contains("SEGUE_ALLOW_MAP here is none"), "{status:#?}");
 }
@@ -87,38 +76,38 @@ fn what_was_put_aside_is_told_sent_again_and_removed() {
     let place = Place::new();
     place.submit("mine");
     assert_eq!(counts(&place.dlq(&["list"])), [0, 0, 0]);
-    assert!(place.work("mine").is_some_and(|code| code != 0), "segment 3 fails");
+    assert!(place.backend.work("mine").is_some_and(|code| code != 0), "segment 3 fails");
     let listed = place.dlq(&["list"]);
     assert_eq!(counts(&listed), [0, 1, 0], "{listed}");
-    let letter = &listed["map"][0];
+    let letter = &listed["task-cpu"][0];
     assert!(letter["body"].as_str().unwrap().contains("mine"), "{letter}");
     assert!(!letter["reason"].as_str().unwrap().is_empty(), "{letter}");
     let plain = place.segue(&["dlq", "list"]);
-    assert!(plain.stdout.starts_with("map  ") && plain.stdout.lines().count() == 1, "{plain:#?}");
+    assert!(plain.stdout.starts_with("task-cpu  ") && plain.stdout.lines().count() == 1, "{plain:#?}");
 
     // redrive: only the named queue, and only once
-    assert_eq!(place.dlq(&["redrive", "--queue", "chunk"]), json!({ "chunk": 0 }));
-    assert_eq!(place.dlq(&["redrive", "--max", "0"]), json!({ "chunk": 0, "map": 0, "reassemble": 0 }));
+    assert_eq!(place.dlq(&["redrive", "--queue", "plan"]), json!({ "plan": 0 }));
+    assert_eq!(place.dlq(&["redrive", "--max", "0"]), of_tasks(0));
     assert_eq!(counts(&place.dlq(&["list"])), [0, 1, 0]);
-    assert_eq!(place.dlq(&["redrive"]), json!({ "chunk": 0, "map": 1, "reassemble": 0 }));
-    assert_eq!(place.dlq(&["redrive"]), json!({ "chunk": 0, "map": 0, "reassemble": 0 }));
+    assert_eq!(place.dlq(&["redrive"]), of_tasks(1));
+    assert_eq!(place.dlq(&["redrive"]), of_tasks(0));
 
     // with the cause fixed the job completes, without new dead letters
-    place.sandbox.file("fixed", "");
+    place.backend.sandbox.file("fixed", "");
     assert_eq!(place.segue(&["retry", "mine"]).code, Some(0));
-    assert_eq!(place.work("mine"), Some(0));
+    assert_eq!(place.backend.work("mine"), Some(0));
     assert_eq!(counts(&place.dlq(&["list"])), [0, 0, 0]);
 
     // purge: no longer listed or redriven
-    std::fs::remove_file(place.sandbox.path("fixed")).unwrap();
+    std::fs::remove_file(place.backend.sandbox.path("fixed")).unwrap();
     place.submit("other");
-    assert!(place.work("other").is_some_and(|code| code != 0), "segment 3 fails again");
-    assert_eq!(place.dlq(&["purge", "--queue", "reassemble"]), json!({ "reassemble": 0 }));
-    assert_eq!(place.dlq(&["purge"]), json!({ "chunk": 0, "map": 1, "reassemble": 0 }));
+    assert!(place.backend.work("other").is_some_and(|code| code != 0), "segment 3 fails again");
+    assert_eq!(place.dlq(&["purge", "--queue", "assemble"]), json!({ "assemble": 0 }));
+    assert_eq!(place.dlq(&["purge"]), of_tasks(1));
     assert_eq!(counts(&place.dlq(&["list"])), [0, 0, 0]);
-    assert_eq!(place.dlq(&["redrive"]), json!({ "chunk": 0, "map": 0, "reassemble": 0 }));
+    assert_eq!(place.dlq(&["redrive"]), of_tasks(0));
 
     let unknown = place.segue(&["dlq", "list", "--queue", "attic"]);
-    unknown.assert_one_line(&["attic", "chunk, map, reassemble"]);
+    unknown.assert_one_line(&["attic", &LANES.join(", ")]);
     assert_eq!(unknown.code, Some(2), "{unknown:#?}");
 }

@@ -13,6 +13,7 @@ mod layers;
 mod map;
 mod newest;
 mod out_folder;
+mod outputs;
 mod progress;
 mod resume;
 mod transcript;

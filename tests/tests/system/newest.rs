@@ -50,7 +50,7 @@ mod long {
             assert_eq!(a.len(), b.len(), "{which:?}");
             let off = a.iter().zip(b).map(|(x, y)| ((y - b[0]) - (x - a[0])).abs()).fold(0.0, f64::max);
             assert!(off <= 1.0, "{which:?}: a frame is {off:.3} ms off");
-            let version = sandbox.document("certificate.json")["tools"]["ffmpeg"].as_str().unwrap().to_owned();
+            let version = sandbox.certificate("video")["tools"]["ffmpeg"].as_str().unwrap().to_owned();
             assert!(
                 version.trim_start_matches('n').starts_with('9'),
                 "the certificate names another ffmpeg: {version}"

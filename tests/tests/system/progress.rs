@@ -23,7 +23,7 @@ fn events_tell_the_whole_way() {
     assert_eq!(finished["event"], "finished", "{finished}");
     assert_eq!(finished["manifest"], sandbox.document("manifest.json"));
 
-    let known = ["state", "stage-started", "stage-advanced", "stage-ended", "warning", "finished"];
+    let known = ["state", "output", "stage-started", "stage-advanced", "stage-ended", "warning", "finished"];
     let mut stages = BTreeMap::<String, (u64, u64)>::new();
     for event in &events {
         let name = event["event"].as_str().unwrap_or_default();

@@ -76,6 +76,6 @@ pub(crate) fn reclaim(connection: &mut Connection, roll: &Roll, me: &HolderId) -
 }
 
 /// At most one row.
-fn optional<T>(result: rusqlite::Result<T>) -> Result<Option<T>, PortError> {
+pub(crate) fn optional<T>(result: rusqlite::Result<T>) -> Result<Option<T>, PortError> {
     result.optional().map_err(error::sql)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_ports::{DeadLetters, DeadMessage, Delivery, PortError, QueueDepth, Lane, Receipt, WorkQueue};
+use segue_ports::{DeadLetters, DeadMessage, Delivery, Lane, PortError, QueueDepth, Receipt, WorkQueue};
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{Instance, now_ms};
@@ -116,12 +116,7 @@ impl WorkQueue for LocalQueue {
         }
     }
 
-    async fn extend(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        visibility: Duration,
-    ) -> Result<bool, PortError> {
+    async fn extend(&self, queue: Lane, receipt: &Receipt, visibility: Duration) -> Result<bool, PortError> {
         let receipt = receipt.clone();
         let extended =
             self.shared.db.call(move |db| rows::show_again(db, queue, &receipt, visibility)).await?;
@@ -134,12 +129,7 @@ impl WorkQueue for LocalQueue {
         self.shared.db.call(move |db| rows::remove(db, queue, &receipt)).await
     }
 
-    async fn dead_letter(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        reason: &str,
-    ) -> Result<bool, PortError> {
+    async fn dead_letter(&self, queue: Lane, receipt: &Receipt, reason: &str) -> Result<bool, PortError> {
         let (receipt, reason) = (receipt.clone(), reason.to_owned());
         self.shared.db.call(move |db| rows::put_aside(db, queue, &receipt, &reason)).await
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, params};
 use segue_domain::HolderId;
-use segue_ports::{Delivery, PortError, QueueDepth, Lane, Receipt};
+use segue_ports::{Delivery, Lane, PortError, QueueDepth, Receipt};
 
 use crate::backend::{ms, now_ms};
 use crate::db::writing;

@@ -69,7 +69,11 @@ impl Default for ThumbnailRecipe {
 
 impl ThumbnailRecipe {
     fn check(&self) -> Result<(), DomainError> {
-        if (16..=8192).contains(&self.width) { Ok(()) } else { Err(invalid("width is not between 16 and 8192")) }
+        if (16..=8192).contains(&self.width) {
+            Ok(())
+        } else {
+            Err(invalid("width is not between 16 and 8192"))
+        }
     }
 }
 
@@ -203,7 +207,9 @@ impl Recipe {
                 video.check()?;
                 let needed = spec.needs.iter().filter_map(|need| self.outputs.get(need));
                 if video.subtitles && needed.filter(|need| need.transcript().is_some()).count() != 1 {
-                    return Err(invalid("subtitles = true needs one transcript: add needs = [\"transcript\"]"));
+                    return Err(invalid(
+                        "subtitles = true needs one transcript: add needs = [\"transcript\"]",
+                    ));
                 }
                 Ok(())
             }

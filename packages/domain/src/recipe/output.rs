@@ -119,9 +119,7 @@ impl TryFrom<Value> for OutputSpec {
     fn try_from(value: Value) -> Result<OutputSpec, DomainError> {
         let Value::Object(mut table) = value else { return Err(invalid("an output is a table")) };
         let kind: Option<String> = take(&mut table, "kind", None)?;
-        let kind = kind.ok_or_else(|| {
-            invalid("an output needs a kind: transcript, video or thumbnail")
-        })?;
+        let kind = kind.ok_or_else(|| invalid("an output needs a kind: transcript, video or thumbnail"))?;
         let required = take(&mut table, "required", true)?;
         let needs = take(&mut table, "needs", Vec::new())?;
         let priority = take(&mut table, "priority", 0)?;

@@ -25,7 +25,9 @@ fn check_video(video: &VideoRecipe) -> Result<(), DomainError> {
         )));
     }
     if video.sound.kbps != SoundRecipe::default().kbps && !video.sound.is_made() {
-        return Err(invalid("sound.kbps has no effect with sound.codec = \"copy\"; remove it or set a codec"));
+        return Err(invalid(
+            "sound.kbps has no effect with sound.codec = \"copy\"; remove it or set a codec",
+        ));
     }
     Ok(())
 }

@@ -85,7 +85,12 @@ pub fn segments_in_time(facts: &SourceFacts, every_us: i64) -> Result<Vec<Segmen
     let segment = |i: i64| {
         let is_last = i + 1 == count;
         let end = if is_last { start + length.max(i * every_us + 1) } else { start + (i + 1) * every_us };
-        Segment { index: i as u32, range: TickRange { start: start + i * every_us, end }, frames: 0, bytes: 0 }
+        Segment {
+            index: i as u32,
+            range: TickRange { start: start + i * every_us, end },
+            frames: 0,
+            bytes: 0,
+        }
     };
     Ok((0..count).map(segment).collect())
 }
@@ -93,7 +98,11 @@ pub fn segments_in_time(facts: &SourceFacts, every_us: i64) -> Result<Vec<Segmen
 /// The public name of an output's file: at the top level if the output is named like its kind, else in a
 /// folder with the output's name.
 pub fn public_name(plan: &Plan, name: &str) -> String {
-    if plan.output.as_str() == plan.spec.make.kind() { name.to_owned() } else { format!("{}/{name}", plan.output) }
+    if plan.output.as_str() == plan.spec.make.kind() {
+        name.to_owned()
+    } else {
+        format!("{}/{name}", plan.output)
+    }
 }
 
 /// A source error.

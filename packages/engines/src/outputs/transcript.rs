@@ -37,7 +37,8 @@ pub async fn plan(
     let facts = request.facts;
     let Some(stream) = facts.primary_audio().map(|stream| stream.index) else {
         if !request.has_others || recipe.without_sound == WithoutSound::Fail {
-            let why = "the source has no sound to transcribe; use a recipe without a transcript, such as rejoin";
+            let why =
+                "the source has no sound to transcribe; use a recipe without a transcript, such as rejoin";
             return Err(source_error(why));
         }
         return Ok(Tasks::none(request, "no transcript: the source has no sound"));
@@ -154,7 +155,9 @@ fn write(
         let subtitles = FileKind::Subtitles;
         let file = match format {
             TranscriptFormat::Json => continue,
-            TranscriptFormat::Srt => put("transcript.srt", "application/x-subrip", subtitles, &to_srt(&cues))?,
+            TranscriptFormat::Srt => {
+                put("transcript.srt", "application/x-subrip", subtitles, &to_srt(&cues))?
+            }
             TranscriptFormat::Vtt => put("transcript.vtt", "text/vtt", subtitles, &to_vtt(&cues))?,
             TranscriptFormat::Txt => put("transcript.txt", "text/plain", subtitles, &to_txt(transcript))?,
         };

@@ -81,7 +81,8 @@ pub async fn plan(
 ) -> Result<Tasks, EngineError> {
     let facts = request.facts;
     if recipe.map.is_some() && facts.primary_video().is_none() {
-        let why = "the source has no moving picture to run the map command on; leave out --map or the map section";
+        let why =
+            "the source has no moving picture to run the map command on; leave out --map or the map section";
         return Err(source_error(why));
     }
     let mut picture = cuts.get(context, source, request).await?;
@@ -189,7 +190,8 @@ pub async fn assemble(
     let recipe = request.plan.spec.video().ok_or_else(|| internal("a join of something that is no video"))?;
     let subtitles = if recipe.subtitles { subtitle_track(request).await? } else { None };
     let opened = open(request, notes).await?;
-    let joining = Joining { context, request, recipe, notes, picture: notes.picture.as_ref().zip(opened.as_ref()) };
+    let joining =
+        Joining { context, request, recipe, notes, picture: notes.picture.as_ref().zip(opened.as_ref()) };
     let mapped = joining.mapped_files()?;
     let (report, certificate, refused) = joining.join_proven(mapped.as_deref(), subtitles).await?;
     let extension = report.container.extension();

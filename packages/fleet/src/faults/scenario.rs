@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use segue_domain::{JobId, JobState, Message};
+use segue_domain::{JobId, JobRecord, Message, OutputRecord, OutputState};
 use segue_ports::{JobLedger, Lane, WorkQueue};
 
 use super::Crew;
@@ -19,8 +19,8 @@ const OUTAGE: Duration = Duration::from_secs(20);
 pub enum Fault {
     /// `kill -9` of any role at any moment; another comes in its place.
     Kill,
-    /// Several reassemblers are asked for the same job.
-    TwoReassemblers,
+    /// Several assemblers are asked for the same output.
+    TwoAssemblers,
     /// Every message is delivered twice.
     Doubled,
     /// Messages become visible while the work on them goes on.
@@ -42,7 +42,7 @@ impl Fault {
     /// Every fault.
     pub const ALL: [Fault; 9] = [
         Fault::Kill,
-        Fault::TwoReassemblers,
+        Fault::TwoAssemblers,
         Fault::Doubled,
         Fault::ShortVisibility,
         Fault::StaleWorker,
@@ -56,7 +56,7 @@ impl Fault {
     pub fn words(self) -> &'static str {
         match self {
             Fault::Kill => "kill -9 of any role at a random moment",
-            Fault::TwoReassemblers => "two reassemblers at once",
+            Fault::TwoAssemblers => "two assemblers at once",
             Fault::Doubled => "every message sent twice",
             Fault::ShortVisibility => "visibility shorter than the work",
             Fault::StaleWorker => "a stale worker wakes after its lease is gone",
@@ -72,7 +72,7 @@ impl Fault {
 pub async fn happen(fault: Fault, fleet: &Fleet, crew: &mut Crew, jobs: &[JobId]) -> Result<u64> {
     match fault {
         Fault::Kill => kill_some(fleet, crew, jobs).await,
-        Fault::TwoReassemblers => ask_twice(fleet, jobs).await,
+        Fault::TwoAssemblers => ask_twice(fleet, jobs).await,
         Fault::Doubled => under(fleet, Weather::Doubled, jobs).await,
         Fault::ShortVisibility => under(fleet, Weather::Restless, jobs).await,
         Fault::Throttled => under(fleet, Weather::Throttled, jobs).await,
@@ -102,13 +102,13 @@ async fn gone(fleet: &Fleet, crew: &mut Crew, jobs: &[JobId], go: impl Fn(), com
     Ok(u64::from(!too_late))
 }
 
-async fn state(fleet: &Fleet, job: &JobId) -> Result<Option<JobState>> {
-    Ok(fleet.backend.ledger.job(job).await?.map(|record| record.state))
+async fn record(fleet: &Fleet, job: &JobId) -> Result<Option<JobRecord>> {
+    Ok(fleet.backend.ledger.job(job).await?)
 }
 
 async fn all_ended(fleet: &Fleet, jobs: &[JobId]) -> Result<bool> {
     for job in jobs {
-        if !state(fleet, job).await?.is_some_and(JobState::is_terminal) {
+        if !record(fleet, job).await?.is_some_and(|record| record.state().is_terminal()) {
             return Ok(false);
         }
     }
@@ -147,17 +147,15 @@ async fn ask_twice(fleet: &Fleet, jobs: &[JobId]) -> Result<u64> {
     let (begun, mut asked) = (Instant::now(), 0);
     while !all_ended(fleet, jobs).await? && begun.elapsed() < super::PATIENCE {
         for job in jobs {
-            let joining = matches!(
-                state(fleet, job).await?,
-                Some(JobState::Mapping | JobState::Reassembling | JobState::Publishing)
-            );
-            if joining {
-                let body = Message::Reassemble { job: job.clone() }.encode();
-                fleet
-                    .backend
-                    .queue
-                    .send(Lane::Assemble, &[body.clone(), body], Duration::ZERO)
-                    .await?;
+            let Some(record) = record(fleet, job).await? else { continue };
+            let joining = |output: &&OutputRecord| {
+                use OutputState::{Assembling, Mapping, Publishing};
+                matches!(output.state, Mapping | Assembling | Publishing)
+            };
+            for output in record.outputs.iter().filter(joining) {
+                let message = Message::Assemble { job: job.clone(), output: output.id().clone() };
+                let bodies = [message.encode(), message.encode()];
+                fleet.backend.queue.send(Lane::Assemble, &bodies, Duration::ZERO).await?;
                 asked += 2;
             }
         }
@@ -175,7 +173,7 @@ async fn stop_and_go(fleet: &Fleet, crew: &mut Crew, jobs: &[JobId]) -> Result<u
             break;
         }
         let holders: Vec<usize> = (0..crew.processes.len())
-            .filter(|at| matches!(crew.processes[*at].start.roles.as_str(), "worker" | "reassembler"))
+            .filter(|at| matches!(crew.processes[*at].start.roles.as_str(), "worker" | "assembler"))
             .collect();
         let victim = holders[crew.random.below(holders.len() as u64) as usize];
         crew.processes[victim].signal(Signal::SIGSTOP)?;

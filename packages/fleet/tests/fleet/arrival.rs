@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use segue_domain::{JobId, JobState, Key};
+use segue_domain::{FileKind, JobId, JobState, Key, Manifest};
 use segue_fleet::{Fleet, Tuning, clip, oracle};
-use segue_ports::{JobLedger, MediaStore, Lane, WorkQueue};
+use segue_ports::{JobLedger, Lane, MediaStore, WorkQueue};
 use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 async fn fleet(tuning: Tuning) -> (Fleet, Vec<segue_fleet::Process>, PathBuf) {
     let fleet = Fleet::new(tuning).await.unwrap();
     let clip = clip(fleet.dir()).unwrap();
-    let crew = vec![fleet.start("chunker,worker=2,reassembler,sweeper").unwrap()];
+    let crew = vec![fleet.start("planner,worker=2,assembler,sweeper").unwrap()];
     (fleet, crew, clip)
 }
 
@@ -38,7 +38,7 @@ fn notice(bucket: &str, version: &str, key: &str, sequencer: &str) -> String {
 
 async fn done(fleet: &Fleet, job: &JobId) {
     let record = fleet.ended(job, PATIENCE).await.unwrap_or_else(|e| panic!("{e:#}\n{}", fleet.words()));
-    assert_eq!(record.state, JobState::Completed, "{:?}\n{}", record.failure, fleet.words());
+    assert_eq!(record.state(), JobState::Completed, "{:?}\n{}", record.failure(), fleet.words());
     let verdict = oracle::judge(fleet, job).await.unwrap();
     assert!(verdict.wrong.is_empty(), "{:#?}", verdict.wrong);
 }
@@ -52,6 +52,12 @@ async fn an_upload_ends_as_a_result_with_no_other_call() {
     oracle::quiet(&fleet, PATIENCE).await.unwrap();
 
     let dir = fleet.dir().join("got");
+    let record = fleet.backend.ledger.job(&job).await.unwrap().unwrap();
+    assert_eq!(record.asset.as_str(), "talk-1", "the asset has the name of the upload");
+    let manifest = fleet.backend.store.get_bytes(&Key::manifest(&job), 1 << 20).await.unwrap();
+    let manifest = Manifest::decode(&manifest).unwrap();
+    let media: Vec<_> = manifest.files().filter(|file| file.kind == FileKind::Media).collect();
+    assert_eq!(media.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["final.mp4"]);
     let joined = Key::published(&job, "final.mp4").unwrap();
     let joined = fleet.backend.store.get_file(&joined, &dir).await.unwrap();
     let verified = fleet.segue(["verify".as_ref(), clip.as_os_str(), joined.as_os_str()]).output().unwrap();
@@ -67,17 +73,17 @@ async fn with_a_model_the_upload_is_heard_as_well() {
     let fleet = Fleet::new(tuning).await.unwrap();
     let models = models.display().to_string();
     let with_models = [("SEGUE_MODEL_DIR", models.as_str())];
-    let _crew = fleet.start_with("chunker,worker,reassembler,sweeper", &with_models).unwrap();
+    let _crew = fleet.start_with("planner,worker,assembler,sweeper", &with_models).unwrap();
     fleet.put("input/heard/source.wav", &talk).await.unwrap();
     let job: JobId = "heard".parse().unwrap();
     let record = fleet.ended(&job, PATIENCE).await.unwrap_or_else(|e| panic!("{e:#}\n{}", fleet.words()));
-    assert_eq!(record.state, JobState::Completed, "{:?}\n{}", record.failure, fleet.words());
+    assert_eq!(record.state(), JobState::Completed, "{:?}\n{}", record.failure(), fleet.words());
     let text = Key::published(&job, "transcript.txt").unwrap();
     let text = fleet.backend.store.get_bytes(&text, 1 << 20).await.unwrap();
     let text = String::from_utf8_lossy(&text).to_lowercase();
     let heard = words.iter().filter(|word| text.contains(**word)).count();
     assert!(heard * 2 > words.len(), "{text:?}");
-    for name in ["transcript.json", "transcript.srt", "manifest.json", "certificate.json"] {
+    for name in ["transcript.json", "transcript.srt", "manifest.json", "transcript.certificate.json"] {
         let key = Key::published(&job, name).unwrap();
         assert!(fleet.backend.store.head(&key).await.unwrap().is_some(), "{name}");
     }
@@ -97,7 +103,12 @@ async fn an_upload_in_parts_and_repeated_notices_are_one_job() {
     assert_eq!(fleet.put_in_parts("input/parts/source.mp4", &padded).await.unwrap(), 3);
     let job: JobId = "parts".parse().unwrap();
     done(&fleet, &job).await;
-    let plan = fleet.backend.ledger.job(&job).await.unwrap().unwrap().plan;
+    let plans = async || -> Vec<_> {
+        let record = fleet.backend.ledger.job(&job).await.unwrap().unwrap();
+        assert_eq!(record.state(), JobState::Completed, "{record:?}");
+        record.outputs.into_iter().map(|output| output.plan).collect()
+    };
+    let before = plans().await;
 
     // the same notice again, twice, and one of an older upload after it
     let bucket = &fleet.deployment.settings.buckets.input;
@@ -105,8 +116,7 @@ async fn an_upload_in_parts_and_repeated_notices_are_one_job() {
     let again = [notice("0055AED6DCD90281E5"), notice("0055AED6DCD90281E5"), notice("00")];
     fleet.backend.queue.send(Lane::Plan, &again, Duration::ZERO).await.unwrap();
     oracle::quiet(&fleet, PATIENCE).await.unwrap();
-    let after = fleet.backend.ledger.job(&job).await.unwrap().unwrap();
-    assert_eq!((after.state, after.plan), (JobState::Completed, plan));
+    assert_eq!(plans().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,10 +152,10 @@ async fn what_cannot_be_meant_so_is_kept_with_its_reason_and_holds_nothing_up() 
     };
     assert_eq!(depth.dead, odd.len() as u64, "{depth:?}");
     assert_eq!(depth.waiting + depth.in_flight, newer.len() as u64, "left for a newer build: {depth:?}");
-    let listed = fleet.segue(["dlq", "list", "--queue", "chunk", "--json"]).output().unwrap();
+    let listed = fleet.segue(["dlq", "list", "--queue", "plan", "--json"]).output().unwrap();
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
-    let letters = listed["chunk"].as_array().unwrap();
+    let letters = listed["plan"].as_array().unwrap();
     assert_eq!(letters.len(), odd.len());
     assert!(letters.iter().all(|letter| letter["reason"].as_str().is_some_and(|why| !why.is_empty())));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use segue_domain::{JobId, JobState, Key, TaskId};
 use segue_fleet::{Fleet, Tuning, Weather, clip, oracle};
-use segue_ports::{CompletionLedger, JobLedger, MediaStore, Lane, Resource, WorkQueue};
+use segue_ports::{CompletionLedger, JobLedger, Lane, MediaStore, Resource, WorkQueue};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -39,11 +39,11 @@ async fn a_job_is_given_followed_and_removed_by_commands_alone() {
     let job = said(&fleet, &["submit", clip, "--recipe", "rejoin", "--job", "mine", "--json"]);
     assert_eq!((job["id"].as_str(), job["state"].as_str()), (Some("mine"), Some("created")));
     // the notice of the upload finds the job with its own recipe
-    let _crew = fleet.start("chunker,worker,reassembler,sweeper").unwrap();
+    let _crew = fleet.start("planner,worker,assembler,sweeper").unwrap();
     let watched = said(&fleet, &["watch", "mine", "--json"]);
     assert_eq!(watched["state"], "completed", "{watched}\n{}", fleet.words());
     let status = said(&fleet, &["status", "mine", "--json"]);
-    assert!(status["manifest"]["outputs"].as_array().unwrap().len() >= 2, "{status}");
+    assert!(status["manifest"]["outputs"]["video"]["files"].as_array().unwrap().len() >= 2, "{status}");
     let listed = said(&fleet, &["status", "--state", "completed", "--json"]);
     assert_eq!(listed.as_array().unwrap().len(), 1);
     // the same again is the same job
@@ -65,7 +65,7 @@ async fn a_job_is_given_followed_and_removed_by_commands_alone() {
         assert!(fleet.backend.store.list(prefix, None, 10).await.unwrap().objects.is_empty(), "{prefix}");
     }
     refused(&fleet, &["status", "mine"], 2, "no job mine");
-    refused(&fleet, &["retry", copied["id"].as_str().unwrap()], 2, "only a failed or cancelled");
+    refused(&fleet, &["retry", copied["id"].as_str().unwrap()], 2, "only failed or cancelled");
     refused(&fleet, &["status", "a/b"], 2, "letters");
 }
 
@@ -76,11 +76,11 @@ async fn a_job_whose_source_is_gone_says_so_and_goes_on_when_it_is_back() {
     let key: Key = "input/lost/source.mp4".parse().unwrap();
     fleet.put(&key.to_string(), &clip).await.unwrap();
     fleet.backend.store.delete(&key).await.unwrap();
-    let _crew = fleet.start("chunker,worker,reassembler,sweeper").unwrap();
+    let _crew = fleet.start("planner,worker,assembler,sweeper").unwrap();
     let job: JobId = "lost".parse().unwrap();
     let record = fleet.ended(&job, PATIENCE).await.unwrap();
-    let cause = record.failure.expect("it failed").cause;
-    assert!(record.state == JobState::Failed && cause.contains("not there any more"), "{cause}");
+    let cause = &record.failure().expect("it failed").cause;
+    assert!(record.state() == JobState::Failed && cause.contains("not there any more"), "{cause}");
     let watched = run(&fleet, &["watch", "lost"]);
     assert_eq!(watched.status.code(), Some(3), "the source's fault");
 
@@ -95,7 +95,8 @@ async fn each_task_once(fleet: &Fleet, job: &JobId, started: std::time::Instant)
     let queue = &fleet.backend.queue;
     let is_quiet = async || {
         let depth = queue.depth(Lane::Plan).await.unwrap();
-        let planned = fleet.backend.ledger.job(job).await.unwrap().is_some_and(|job| job.plan.is_some());
+        let job = fleet.backend.ledger.job(job).await.unwrap();
+        let planned = job.is_some_and(|job| job.outputs.iter().all(|output| output.plan.is_some()));
         planned && (depth.waiting, depth.in_flight) == (0, 0)
     };
     while !is_quiet().await {
@@ -104,8 +105,10 @@ async fn each_task_once(fleet: &Fleet, job: &JobId, started: std::time::Instant)
     }
     let mut bodies = std::collections::BTreeSet::new();
     loop {
-        let got =
-            queue.receive(Lane::Task(Resource::Cpu), 10, Duration::from_secs(60), Duration::from_secs(1)).await.unwrap();
+        let got = queue
+            .receive(Lane::Task(Resource::Cpu), 10, Duration::from_secs(60), Duration::from_secs(1))
+            .await
+            .unwrap();
         if got.is_empty() {
             break;
         }
@@ -146,12 +149,13 @@ async fn who_is_asked_to_end_gives_back_what_it_holds_and_nothing_recorded_is_do
     said(&fleet, &args);
     let job: JobId = "drained".parse().unwrap();
     let task = |index: u32| TaskId::of(segue_domain::TaskKind::Map, index);
-    let mut others = fleet.start("chunker,reassembler").unwrap();
+    let video = fleet.backend.ledger.job(&job).await.unwrap().unwrap().output_ref(&"video".parse().unwrap());
+    let mut others = fleet.start("planner,assembler").unwrap();
     let started = std::time::Instant::now();
     each_task_once(&fleet, &job, started).await;
     let mut first = fleet.start("worker=3").unwrap();
     loop {
-        let recorded = fleet.backend.ledger.completions(&job, None, 100).await.unwrap();
+        let recorded = fleet.backend.ledger.completions(&video, None, 100).await.unwrap();
         let others_in = recorded.iter().filter(|completion| completion.task != task(1)).count();
         if others_in >= 2 && begun("1") == 1 {
             break;
@@ -168,7 +172,7 @@ async fn who_is_asked_to_end_gives_back_what_it_holds_and_nothing_recorded_is_do
     std::fs::write(&let_go, "").unwrap();
     let mut second = fleet.start("worker").unwrap();
     let record = fleet.ended(&job, PATIENCE).await.unwrap();
-    assert_eq!(record.state, JobState::Completed, "{:?}", record.failure);
+    assert_eq!(record.state(), JobState::Completed, "{:?}", record.failure());
     assert!(freed.elapsed() < Duration::from_secs(30), "the lease of a minute was not given back");
     assert_eq!((begun("0"), begun("1"), begun("2")), (1, 2, 1), "only what was on its way is done again");
     for process in [&mut others, &mut second] {
@@ -178,10 +182,7 @@ async fn who_is_asked_to_end_gives_back_what_it_holds_and_nothing_recorded_is_do
     let scratch = std::fs::read_dir(fleet.dir().join("scratch")).unwrap();
     let left: Vec<_> = scratch.flatten().filter(|entry| entry.path().is_dir()).collect();
     assert!(left.is_empty(), "{left:?}");
-    assert_eq!(
-        fleet.backend.ledger.job(&job).await.unwrap().unwrap().completed_tasks,
-        record.completed_tasks
-    );
+    assert_eq!(fleet.backend.ledger.completed(&video).await.unwrap(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,7 +208,7 @@ async fn closed_doors_are_said_in_a_line_and_lose_nothing() {
         (Weather::Expired, "the credentials have expired, renew them"),
         (Weather::Elsewhere, "check"),
     ];
-    let crew = fleet.start("chunker,worker,reassembler,sweeper").unwrap();
+    let crew = fleet.start("planner,worker,assembler,sweeper").unwrap();
     for (number, (door, words)) in doors.into_iter().enumerate() {
         fleet.proxy.set(door);
         refused(&fleet, &["status", "some"], 4, words);
@@ -218,7 +219,7 @@ async fn closed_doors_are_said_in_a_line_and_lose_nothing() {
         tokio::time::sleep(Duration::from_secs(2)).await;
         fleet.proxy.set(Weather::Fair);
         let record = fleet.ended(&job, PATIENCE).await.unwrap_or_else(|e| panic!("{e:#}\n{}", fleet.words()));
-        assert_eq!(record.state, JobState::Completed, "{record:?}\n{}", fleet.words());
+        assert_eq!(record.state(), JobState::Completed, "{record:?}\n{}", fleet.words());
         let verdict = oracle::judge(&fleet, &job).await.unwrap();
         assert!(verdict.wrong.is_empty(), "{:?}", verdict.wrong);
     }

@@ -14,7 +14,7 @@ async fn what_is_lost_doubled_or_left_is_seen() {
     let nothing = oracle::judge(&fleet, &job).await.unwrap();
     assert!(nothing.lost && !nothing.doubled, "{nothing:?}");
 
-    let mut crew = fleet.start("chunker,worker,reassembler,sweeper").unwrap();
+    let mut crew = fleet.start("planner,worker,assembler,sweeper").unwrap();
     fleet.put("input/seen/source.mp4", &clip(fleet.dir()).unwrap()).await.unwrap();
     fleet.ended(&job, Duration::from_secs(120)).await.unwrap();
     oracle::quiet(&fleet, Duration::from_secs(60)).await.unwrap();
@@ -31,11 +31,11 @@ async fn what_is_lost_doubled_or_left_is_seen() {
     assert!(oracle::judge(&fleet, &job).await.unwrap().doubled, "a second result");
     fleet.backend.store.delete(&second).await.unwrap();
 
-    let orphan = put("work/seen/carry-00000/9/part.mov").await;
+    let orphan = put("work/seen/video/digest-00000/9/part.mov").await;
     assert!(oracle::quiet(&fleet, Duration::from_secs(1)).await.is_err(), "an orphan");
     fleet.backend.store.delete(&orphan).await.unwrap();
 
-    let body = Message::Reassemble { job: job.clone() }.encode();
+    let body = Message::Assemble { job: job.clone(), output: "video".parse().unwrap() }.encode();
     fleet.backend.queue.send(Lane::Assemble, &[body], Duration::ZERO).await.unwrap();
     assert!(oracle::quiet(&fleet, Duration::from_secs(1)).await.is_err(), "a message");
 

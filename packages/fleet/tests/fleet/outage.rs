@@ -40,9 +40,9 @@ async fn a_job_goes_on_where_it_was_when_the_emulator_is_started_again() {
     fleet.emulator().start_again();
 
     let record = fleet.backend.ledger.job(&job).await.unwrap().expect("the emulator remembers the job");
-    assert!(!record.state.is_terminal(), "{record:?}");
+    assert!(!record.state().is_terminal(), "{record:?}");
     let record = fleet.ended(&job, PATIENCE).await.unwrap_or_else(|e| panic!("{e:#}\n{}", fleet.words()));
-    assert_eq!(record.state, JobState::Completed, "{record:?}\n{}", fleet.words());
+    assert_eq!(record.state(), JobState::Completed, "{record:?}\n{}", fleet.words());
     let verdict = oracle::judge(&fleet, &job).await.unwrap();
     assert!(verdict.wrong.is_empty(), "{:?}", verdict.wrong);
     oracle::quiet(&fleet, PATIENCE).await.unwrap();

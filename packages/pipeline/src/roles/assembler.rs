@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use segue_domain::manifest::INDEX_VERSION;
 use segue_domain::{
-    CommittedIndex, Completion, FaultKind, Gate, JobRecord, Key, Message, OutputIndex, OutputRecord, OutputState,
-    Plan, PublishedFile, Task, TaskId, Term,
+    CommittedIndex, Completion, FaultKind, Gate, JobRecord, Key, Message, OutputIndex, OutputRecord,
+    OutputState, Plan, PublishedFile, Task, TaskId, Term,
 };
 use segue_ports::{
     AssembleRequest, Assembled, AssembledFile, Assembler, EngineError, FileUse, JobChange, Lane, LeaseName,

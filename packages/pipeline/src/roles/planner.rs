@@ -21,7 +21,8 @@ use super::ingester::{Intake, take_in};
 use crate::attempts::{count_survivor, fail_if_poison, job_under_lease, record_failure, report_state};
 use crate::config::{Deps, RoleConfig};
 use crate::inputs::{
-    as_engine_error, internal, load_plan, open_source, published_index, scratch, source_error, unless_cancelled,
+    as_engine_error, internal, load_plan, open_source, published_index, scratch, source_error,
+    unless_cancelled,
 };
 use crate::lease_guard::{Hold, LeaseGuard, WorkFor};
 use crate::progress::report_stages;
@@ -113,8 +114,15 @@ impl Role {
         };
         let (outcome, ready) = match now {
             Ok(Some(now)) if now.epoch == record.epoch && !now.deleting => {
-                let ready = ready(&now);
-                (self.plan_held(&now, &ready, &held).await, ready)
+                let (was_ready, ready) = (ready(&record), ready(&now));
+                let planned = self.plan_held(&now, &ready, &held).await;
+                // sealed since it was read, perhaps by a planner that died before the tasks were sent
+                let is_sent = was_ready.iter().all(|was| ready.iter().any(|now| now.id() == was.id()));
+                let outcome = match planned {
+                    Ok(Outcome::Done) if !is_sent => Ok(Outcome::Later(Duration::ZERO)),
+                    planned => planned,
+                };
+                (outcome, ready)
             }
             Ok(_) => (Ok(Outcome::Later(Duration::ZERO)), Vec::new()),
             Err(error) => (Err(error.into()), Vec::new()),
@@ -151,7 +159,8 @@ impl Role {
         }
         let job_id = job.id.clone();
         let stage = Stage::Plan;
-        let started = Event::StageStarted { job: job_id.clone(), stage, total: 1, done: 0, unit: "plan".into() };
+        let started =
+            Event::StageStarted { job: job_id.clone(), stage, total: 1, done: 0, unit: "plan".into() };
         self.deps.reporter.report(started);
         let mut plans = Vec::new();
         match self.derive(job, &wanted, held).await {
@@ -237,7 +246,9 @@ impl Role {
         let needs: BTreeMap<OutputId, String> = wanted
             .iter()
             .flat_map(|output| &output.asked.needs)
-            .filter_map(|need| Some((need.output.clone(), job.output(&need.output)?.index.as_ref()?.hash.clone())))
+            .filter_map(|need| {
+                Some((need.output.clone(), job.output(&need.output)?.index.as_ref()?.hash.clone()))
+            })
             .collect();
         let Planned { outputs, warnings } = self.planner.plan(request).await?;
         for message in warnings {
@@ -246,10 +257,10 @@ impl Role {
         let mut plans = BTreeMap::new();
         for (output, planned) in outputs {
             let plan = match planned {
-                Ok(planned) => self.store_files(job, planned, held).await.map(|plan| Plan {
-                    needs: needs_of(job, &output, &needs),
-                    ..plan
-                }),
+                Ok(planned) => self
+                    .store_files(job, planned, held)
+                    .await
+                    .map(|plan| Plan { needs: needs_of(job, &output, &needs), ..plan }),
                 Err(error) => Err(error),
             };
             plans.insert(output, plan);

@@ -7,14 +7,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use segue_domain::{JobId, JobRecord, OutputRecord, OutputRef, OutputState};
+use segue_domain::{JobRecord, OutputRecord, OutputRef, OutputState};
 use segue_ports::{Clock, JobChange, LeaseName, mutant};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cleanup::cleanup_store;
 use crate::config::{Deps, RoleConfig};
-use crate::delete::{Source, delete};
+use crate::delete::continue_deletion;
 use crate::lease_guard::{Hold, LeaseGuard, WorkFor};
 use crate::publish::publish;
 use crate::wake::resume;
@@ -73,7 +73,14 @@ struct Sweeper {
 impl Sweeper {
     async fn sweep_held(&mut self) -> anyhow::Result<()> {
         let name = LeaseName::sweep();
-        let held = match LeaseGuard::acquire(&self.deps.ledger, &self.config, name, WorkFor::Nothing, &self.shutdown).await?
+        let held = match LeaseGuard::acquire(
+            &self.deps.ledger,
+            &self.config,
+            name,
+            WorkFor::Nothing,
+            &self.shutdown,
+        )
+        .await?
         {
             Hold::Held(held) => held,
             Hold::Busy(_) => return Ok(()),
@@ -96,7 +103,7 @@ impl Sweeper {
             let page = self.deps.ledger.open_jobs(quiet_since, from.as_deref(), PAGE).await?;
             for job in page.jobs {
                 if job.deleting {
-                    self.continue_deletion(&job.id).await;
+                    self.continue_deletion(&job).await;
                 } else if job.awaiting_until_ms.is_some() {
                     // refused before its timeout
                     self.deps.ledger.change(&job.id, JobChange::Expire, None).await?;
@@ -121,17 +128,13 @@ impl Sweeper {
         Ok(())
     }
 
-    async fn continue_deletion(&self, job: &JobId) {
-        if let Err(error) = delete(&self.deps, job, Source::Keep).await {
-            tracing::warn!(%job, error = format!("{error:#}"), "deletion failed, it will be retried");
+    async fn continue_deletion(&self, job: &JobRecord) {
+        if let Err(error) = continue_deletion(&self.deps, job).await {
+            tracing::warn!(job = %job.id, error = format!("{error:#}"), "not deleted, it will be tried again");
         }
     }
 
-    async fn look_at(
-        &mut self,
-        job: &JobRecord,
-        still: &mut HashMap<OutputRef, Seen>,
-    ) -> anyhow::Result<()> {
+    async fn look_at(&mut self, job: &JobRecord, still: &mut HashMap<OutputRef, Seen>) -> anyhow::Result<()> {
         for output in job.open_outputs() {
             let name = job.output_ref(output.id());
             let completed = match output.state {

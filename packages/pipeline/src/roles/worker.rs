@@ -263,8 +263,7 @@ impl Worker {
             let bytes = std::fs::metadata(&path).map(|m| m.len()).map_err(|e| {
                 EngineError::new(FaultKind::Internal, format!("{} did not leave {name}: {e}", task.id))
             })?;
-            let stored =
-                self.deps.store.upload(&key, &path, FileUse::Consume, &PutOptions::default()).await;
+            let stored = self.deps.store.upload(&key, &path, FileUse::Consume, &PutOptions::default()).await;
             if !mutant!("store-errors-ignored") {
                 stored.map_err(as_engine_error)?;
             }

@@ -160,8 +160,8 @@ async fn two_reassemblers_publish_one_result() {
     let script = Script { segments: 3, join_takes: Duration::from_secs(5), ..Script::default() };
     let world = World::new(script);
     let slow = Arc::new(Slow::new(&world.ledger));
-    let late = world
-        .start_assembler(world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _), "late");
+    let late =
+        world.start_assembler(world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _), "late");
     let mut roles = vec![world.start_planner(world.deps(), "c"), world.start_worker(world.deps(), "w")];
     world.submit().await;
     // the first one is stopped in the middle of its join, until a second has published

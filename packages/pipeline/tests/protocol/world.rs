@@ -149,7 +149,8 @@ impl World {
         let manifest = self.store.get_bytes(&Key::manifest(&self.job), 1 << 20).await.unwrap();
         let manifest = Manifest::decode(&manifest).unwrap();
         assert_eq!(manifest.epoch, record.epoch);
-        let listed = manifest.outputs.get(output).unwrap_or_else(|| panic!("{output} is not in the manifest"));
+        let listed =
+            manifest.outputs.get(output).unwrap_or_else(|| panic!("{output} is not in the manifest"));
         assert_eq!(listed.segments, segments);
         assert_eq!(listed.plan, found.plan.as_ref().unwrap().hash);
         assert_eq!(listed.index_hash, found.index.as_ref().unwrap().hash);
@@ -160,10 +161,10 @@ impl World {
             let key = Key::published(&self.job, &format!("{name}.txt")).unwrap();
             let text = self.store.get_bytes(&key, 1 << 20).await.unwrap().to_vec();
             let text = String::from_utf8(text).unwrap();
-            let text: String = text.lines().filter(|line| !line.starts_with("needs ")).fold(
-                String::new(),
-                |all, line| all + line.rsplit('/').next().unwrap() + "\n",
-            );
+            let text: String = text
+                .lines()
+                .filter(|line| !line.starts_with("needs "))
+                .fold(String::new(), |all, line| all + line.rsplit('/').next().unwrap() + "\n");
             let expected: String = (0..segments).map(|i| format!("digest-{i:05}\n")).collect();
             assert_eq!(text, expected, "every segment once, in order");
         }

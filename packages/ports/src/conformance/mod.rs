@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use segue_domain::{HolderId, JobId};
 use tokio::task::{Id, JoinError, JoinSet};
 
+pub mod catalogue;
 pub mod dead;
 pub mod documents;
 pub mod ledger;

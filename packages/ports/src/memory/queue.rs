@@ -135,12 +135,7 @@ impl WorkQueue for MemoryQueue {
         }
     }
 
-    async fn extend(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        visibility: Duration,
-    ) -> Result<bool, PortError> {
+    async fn extend(&self, queue: Lane, receipt: &Receipt, visibility: Duration) -> Result<bool, PortError> {
         let mut lanes = self.locked();
         let lane = lanes.entry(queue).or_default();
         let Some(place) = lane.place_of(receipt) else { return Ok(false) };
@@ -157,12 +152,7 @@ impl WorkQueue for MemoryQueue {
         Ok(place.map(|place| lane.messages.remove(place)).is_some())
     }
 
-    async fn dead_letter(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        reason: &str,
-    ) -> Result<bool, PortError> {
+    async fn dead_letter(&self, queue: Lane, receipt: &Receipt, reason: &str) -> Result<bool, PortError> {
         let mut lanes = self.locked();
         let lane = lanes.entry(queue).or_default();
         let Some(place) = lane.place_of(receipt) else { return Ok(false) };

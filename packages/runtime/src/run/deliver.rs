@@ -23,9 +23,8 @@ const MANIFEST_LIMIT: u64 = 16 << 20;
 /// # Errors
 /// A store that cannot be read.
 pub async fn lost(deps: &Deps, record: &JobRecord, state: &Path) -> Result<Option<String>, Failure> {
-    let assembled = |output: &&OutputRecord| {
-        matches!(output.state, OutputState::Publishing | OutputState::Completed)
-    };
+    let assembled =
+        |output: &&OutputRecord| matches!(output.state, OutputState::Publishing | OutputState::Completed);
     for output in record.outputs.iter().filter(assembled) {
         let lost = lost_of(deps, record, output, state).await?;
         if lost.is_some() {
@@ -193,9 +192,7 @@ mod tests {
 
     use bytes::Bytes;
     use segue_domain::manifest::INDEX_VERSION;
-    use segue_domain::{
-        CommittedIndex, FileKind, NewOutput, PlanHash, PublishedFile, Recipe, TaskId, Term,
-    };
+    use segue_domain::{CommittedIndex, FileKind, NewOutput, PlanHash, PublishedFile, Recipe, TaskId, Term};
     use segue_pipeline::new_job;
     use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
     use segue_ports::{MediaStore, NoReport, PutOptions};

@@ -253,8 +253,7 @@ impl OutDir {
     /// # Errors
     /// A folder that cannot be written.
     pub fn abandon(self, marker: Marker, record: Option<JobRecord>) -> Result<(), Failure> {
-        let worth_keeping =
-            |record: &JobRecord| record.failure().is_some_and(|f| !f.stderr_tail.is_empty());
+        let worth_keeping = |record: &JobRecord| record.failure().is_some_and(|f| !f.stderr_tail.is_empty());
         match record.filter(worth_keeping) {
             Some(record) => {
                 self.clear()?;

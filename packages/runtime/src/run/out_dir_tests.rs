@@ -28,7 +28,8 @@ fn failed(id: &str, tail: &[&str]) -> JobRecord {
         priority: 0,
         spec: "s".into(),
     };
-    let video = OutputRecord { state: OutputState::Failed, failure: Some(failure), ..OutputRecord::new(asked, 0) };
+    let video =
+        OutputRecord { state: OutputState::Failed, failure: Some(failure), ..OutputRecord::new(asked, 0) };
     JobRecord {
         version: JOB_VERSION,
         id: job(id),

@@ -1,6 +1,5 @@
 //! Types of single settings.
 
-
 use serde::Deserialize;
 
 /// Mode of progress display.
@@ -81,4 +80,3 @@ impl TryFrom<String> for Late {
         }
     }
 }
-

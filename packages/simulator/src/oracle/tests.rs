@@ -1,4 +1,4 @@
-//! Each invariant, broken on purpose: the oracle says so, and says which.
+//! Each invariant is violated on purpose: the oracle reports it, and which.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -6,8 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use segue_domain::{Completion, Failure, FaultKind, JobId, Key, Message, PlanHash, SealedPlan, TaskId, Term};
-use segue_ports::{JobChange, LeaseName, NewJob, Lane, Resource};
+use segue_domain::completion::COMPLETION_VERSION;
+use segue_domain::{
+    CommittedIndex, Completion, Failure, FaultKind, Gate, JobId, Key, Manifest, Message, Need, NewOutput,
+    OutputId, OutputRef, OutputState, PlanHash, SealedPlan, TaskId, Term,
+};
+use segue_ports::{JobChange, Lane, LeaseName, NewJob, OutputChange, Resource};
 use tokio_util::sync::CancellationToken;
 
 use crate::history;
@@ -27,42 +31,92 @@ fn job() -> JobId {
     "j0".parse().unwrap()
 }
 
+fn video() -> OutputId {
+    "video".parse().unwrap()
+}
+
+fn transcript() -> OutputId {
+    "transcript".parse().unwrap()
+}
+
+fn output_ref() -> OutputRef {
+    OutputRef { job: job(), epoch: "1".parse().unwrap(), output: video() }
+}
+
 fn task() -> TaskId {
-    "carry-00000".parse().unwrap()
+    "digest-00000".parse().unwrap()
 }
 
 fn by() -> By {
-    By { process: 0, holder: "c0-0".parse().unwrap(), partial: false }
+    By { process: 0, holder: "p0-0".parse().unwrap(), partial: false }
 }
 
-fn failure(cause: &str) -> Failure {
-    Failure { kind: FaultKind::Internal, cause: cause.into(), task: None, stderr_tail: vec![] }
+fn failure(cause: &str) -> OutputChange {
+    OutputChange::Fail(Failure::new(FaultKind::Internal, cause))
+}
+
+fn asked(id: OutputId, needs: Vec<Need>) -> NewOutput {
+    NewOutput { id, kind: "video".into(), needs, required: true, priority: 0, spec: String::new() }
+}
+
+/// A job of a video, and of a transcript that the video needs where `gate` is given.
+fn new_job(gate: Option<Gate>) -> NewJob {
+    let needs = gate.map(|gate| Need { output: transcript(), gate });
+    let mut outputs = vec![asked(video(), needs.into_iter().collect())];
+    outputs.extend(gate.map(|_| asked(transcript(), Vec::new())));
+    NewJob {
+        id: job(),
+        asset: "j0".parse().unwrap(),
+        source_key: "input/j0/source.mp4".into(),
+        recipe: String::new(),
+        outputs,
+        awaiting: None,
+    }
 }
 
 fn created(state: &mut State) {
-    let new = NewJob { id: job(), source_key: "input/j0/source.mp4".into(), recipe: String::new() };
-    state.model.create(&new, 0);
+    state.model.create(&new_job(None), 0);
 }
 
-/// Makes a change in the model, without a fence, and has it judged.
+/// The state of the video, whatever it was.
+fn put_in(state: &mut State, now: OutputState) {
+    state.model.jobs.get_mut(&job()).unwrap().outputs[0].state = now;
+}
+
+/// Makes a change in the model, without a fence, and checks it.
 fn change(world: &World, state: &mut State, change: &JobChange) {
+    let before = state.model.jobs[&job()].clone();
     let after = state.model.change(&job(), change, None, 0).expect("allowed here");
-    world.judge_change(state, &by(), change, &after);
+    world.judge_change(state, &by(), change, &before, &after);
+}
+
+fn change_video(world: &World, state: &mut State, of_video: OutputChange) {
+    change(world, state, &JobChange::output(&video(), of_video));
 }
 
 fn hold(state: &mut State, name: &LeaseName) {
     state.model.acquire(name, &by().holder, Duration::from_secs(30), 0);
 }
 
+fn sealed_plan() -> SealedPlan {
+    SealedPlan { hash: PlanHash("x".into()), key: "segments/j0/video/1/plan.json".into(), tasks: 1 }
+}
+
 fn sealed(world: &World, state: &mut State) {
     created(state);
-    hold(state, &LeaseName::chunk(&job()));
-    let plan = SealedPlan { hash: PlanHash("x".into()), key: "segments/j0/1/plan.json".into(), tasks: 1 };
-    change(world, state, &JobChange::Seal(plan));
+    hold(state, &LeaseName::plan(&job()));
+    change(world, state, &JobChange::Seal(vec![(video(), sealed_plan())]));
 }
 
 fn completion(files: Vec<segue_domain::PartFile>) -> Completion {
-    Completion { job: job(), task: task(), term: Term(1), files, facts: serde_json::Value::Null }
+    Completion {
+        version: COMPLETION_VERSION,
+        output: output_ref(),
+        task: task(),
+        term: Term(1),
+        files,
+        facts: serde_json::Value::Null,
+    }
 }
 
 fn message(body: String) -> Sent {
@@ -70,7 +124,40 @@ fn message(body: String) -> Sent {
     Sent { id: 1, body, visible_at: now, deliveries: 1, delivered_at: now, forgotten: false }
 }
 
-/// What the oracle says first after `does`.
+/// A manifest that lists nothing, of a life of the job.
+fn manifest(epoch: &str) -> Manifest {
+    Manifest {
+        version: segue_domain::manifest::MANIFEST_VERSION,
+        job: job(),
+        epoch: epoch.parse().unwrap(),
+        recipe: String::new(),
+        source_bytes: 0,
+        duration_ms: None,
+        outputs: BTreeMap::new(),
+    }
+}
+
+fn write_manifest(world: &World, state: &mut State, manifest: &Manifest) {
+    world.judge_document(state, &Key::manifest(&job()), &Bytes::from(manifest.encode()));
+}
+
+/// A committed and published video of a job that is being published.
+fn published(state: &mut State) {
+    created(state);
+    put_in(state, OutputState::Publishing);
+    state.oracle.commits(&job(), &video(), "video.txt", Bytes::from_static(b"mine"));
+    let public = Key::published(&job(), "video.txt").unwrap().to_string();
+    state.objects.put(&public, Bytes::from_static(b"mine"));
+    let mut manifest = manifest("1");
+    let committed = state.oracle.output(&job(), &video()).committed.as_ref().unwrap();
+    let (index, hash) = (committed.index.clone(), committed.hash.clone());
+    manifest.add(&index, &hash);
+    state.objects.put(&Key::index(&job(), &video()).to_string(), Bytes::from(index.encode().0));
+    state.oracle.story(&job()).listed.insert(video(), hash);
+    state.objects.put(&Key::manifest(&job()).to_string(), Bytes::from(manifest.encode()));
+}
+
+/// The first violation after `does`.
 fn said(does: impl FnOnce(&Arc<World>, &mut State)) -> Option<Invariant> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
@@ -82,7 +169,7 @@ fn said(does: impl FnOnce(&Arc<World>, &mut State)) -> Option<Invariant> {
 }
 
 #[test]
-fn a_world_in_order_is_not_complained_about() {
+fn a_correct_world_has_no_violation() {
     let quiet = said(|world, state| {
         created(state);
         change(world, state, &JobChange::Cancel);
@@ -93,68 +180,163 @@ fn a_world_in_order_is_not_complained_about() {
 }
 
 #[test]
-fn a_broken_invariant_is_named() {
-    type Break = fn(&Arc<World>, &mut State);
-    let cases: [(Invariant, Break); 12] = [
+fn a_violated_invariant_is_named() {
+    type Violate = fn(&Arc<World>, &mut State);
+    let cases: [(Invariant, Violate); 21] = [
         (Invariant::Cause, |world, state| {
             created(state);
-            hold(state, &LeaseName::chunk(&job()));
-            change(world, state, &JobChange::Fail(failure("for no reason")));
+            hold(state, &LeaseName::plan(&job()));
+            change_video(world, state, failure("for no reason"));
         }),
         (Invariant::StaleTerm, |world, state| {
             created(state);
-            change(world, state, &JobChange::Fail(failure("injected")));
+            change_video(world, state, failure("injected"));
         }),
         (Invariant::Durable, |world, state| sealed(world, state)),
         (Invariant::Durable, |world, state| {
-            let key = "work/j0/carry-00000/1/part.txt".to_owned();
-            world.judge_completion(
-                state,
-                &completion(vec![segue_domain::PartFile { name: "part.txt".into(), key, bytes: 1 }]),
-            );
+            let key = "work/j0/video/digest-00000/1/part.txt".to_owned();
+            let file = segue_domain::PartFile { name: "part.txt".into(), key, bytes: 1 };
+            world.judge_completion(state, &completion(vec![file]));
         }),
         (Invariant::SegmentsOnce, |world, state| world.judge_completion(state, &completion(vec![]))),
+        (Invariant::SegmentsOnce, |world, state| {
+            created(state);
+            put_in(state, OutputState::Assembling);
+            hold(state, &LeaseName::assemble(&job(), &video()));
+            let index =
+                CommittedIndex { key: "work/j0/video/assembly/1/index.json".into(), hash: "h".into() };
+            change_video(world, state, OutputChange::Commit(index));
+        }),
         (Invariant::AckLast, |world, state| {
             created(state);
-            let body = Message::Chunk { job: job() }.encode();
+            let body = Message::Plan { job: job() }.encode();
             world.judge_ack(state, Lane::Plan, &message(body));
         }),
         (Invariant::GoodMessage, |world, state| {
-            let body = Message::Chunk { job: job() }.encode();
-            world.judge_dead_letter(state, &message(body), "a whim");
+            let body = Message::Plan { job: job() }.encode();
+            world.judge_dead_letter(state, &message(body), "no reason");
         }),
         (Invariant::Bounded, |world, state| {
-            let body = Message::Chunk { job: job() }.encode();
+            let body = Message::Plan { job: job() }.encode();
             (0..100).for_each(|_| world.judge_send(state, Lane::Plan, &body));
         }),
         (Invariant::Unwanted, |world, state| {
             created(state);
-            let from = Key::work(&job(), &task(), Term(1), "final.txt").unwrap();
-            world.judge_promote(state, &from, &Key::published(&job(), "final.txt").unwrap());
+            let from = Key::work(&job(), &video(), &task(), Term(1), "video.txt").unwrap();
+            world.judge_promote(state, &from, &Key::published(&job(), "video.txt").unwrap());
         }),
         (Invariant::OwnKeys, |world, state| {
-            let key = Key::work(&job(), &task(), Term(1), "part.txt").unwrap();
+            let key = Key::work(&job(), &video(), &task(), Term(1), "part.txt").unwrap();
             world.judge_put(state, &by(), &key);
-            world.judge_put(state, &By { holder: "c1-0".parse().unwrap(), ..by() }, &key);
+            world.judge_put(state, &By { holder: "p1-0".parse().unwrap(), ..by() }, &key);
         }),
-        (Invariant::Needed, |world, state| {
-            let key = Key::source(&job(), "mp4");
+        (Invariant::PublishedOnce, |world, state| {
             created(state);
-            state.objects.put(&key.to_string(), Bytes::new());
-            world.judge_delete(state, &by(), &key, None);
+            put_in(state, OutputState::Publishing);
+            change_video(world, state, OutputChange::Complete);
         }),
-        (Invariant::OneManifest, |world, state| {
+        (Invariant::PublishedOnce, |world, state| {
+            published(state);
+            state.oracle.output(&job(), &video()).committed.as_mut().unwrap().published = 1;
+            let from = Key::work(&job(), &video(), &task(), Term(1), "index.json").unwrap();
+            world.judge_promote(state, &from, &Key::index(&job(), &video()));
+        }),
+        (Invariant::Manifest, |world, state| {
+            published(state);
+            state.objects.delete(&Key::manifest(&job()).to_string());
+            put_in(state, OutputState::Publishing);
+            change_video(world, state, OutputChange::Complete);
+        }),
+        (Invariant::Manifest, |world, state| {
+            published(state);
+            write_manifest(world, state, &manifest("1"));
+        }),
+        (Invariant::Manifest, |world, state| {
+            published(state);
+            write_manifest(world, state, &manifest("0"));
+        }),
+        (Invariant::Manifest, |world, state| {
+            published(state);
+            let index = state.oracle.output(&job(), &video()).committed.as_ref().unwrap().index.clone();
+            let mut wrong = Manifest::decode(state.objects.get("jobs/j0/manifest.json").unwrap()).unwrap();
+            wrong.add(&segue_domain::OutputIndex { output: transcript(), ..index }, "h");
+            write_manifest(world, state, &wrong);
+        }),
+        (Invariant::Needs, |world, state| {
+            state.model.create(&new_job(Some(Gate::Plan)), 0);
+            hold(state, &LeaseName::plan(&job()));
+            let before = state.model.jobs[&job()].clone();
+            let seal = JobChange::Seal(vec![(video(), sealed_plan())]);
+            world.judge_change(state, &by(), &seal, &before, &before);
+        }),
+        (Invariant::Addition, |world, state| {
             created(state);
-            state.model.jobs.get_mut(&job()).unwrap().state = segue_domain::JobState::Publishing;
-            change(world, state, &JobChange::Complete);
+            let before = state.model.jobs[&job()].clone();
+            let mut after = before.clone();
+            after.outputs[0].retries = 1;
+            let add = JobChange::Add { outputs: vec![], recipe: String::new(), revision: 1 };
+            world.judge_change(state, &by(), &add, &before, &after);
+        }),
+        (Invariant::Deleting, |world, state| {
+            created(state);
+            state.model.jobs.get_mut(&job()).unwrap().deleting = true;
+            let before = state.model.jobs[&job()].clone();
+            world.judge_change(state, &by(), &JobChange::Cancel, &before, &before);
+        }),
+        (Invariant::Deleting, |world, state| {
+            // not by a user
+            created(state);
+            change(world, state, &JobChange::Delete);
         }),
     ];
-    for (number, (invariant, breaks)) in cases.into_iter().enumerate() {
-        assert_eq!(said(breaks), Some(invariant), "case {number}");
+    for (number, (invariant, violate)) in cases.into_iter().enumerate() {
+        assert_eq!(said(violate), Some(invariant), "case {number}");
     }
 }
 
-/// A user's removals are judged by what the ledger could have told.
+#[test]
+fn the_state_of_a_job_that_is_not_that_of_its_outputs_is_noticed() {
+    let completed_at = |state: OutputState, at: Option<i64>| {
+        said(|world, of_world| {
+            created(of_world);
+            put_in(of_world, state);
+            let mut job = of_world.model.jobs[&job()].clone();
+            job.completed_at_ms = at;
+            world.judge_state(of_world, &job.clone(), &job);
+            let earlier = segue_domain::JobRecord { completed_at_ms: Some(1), ..job.clone() };
+            if at.is_some() {
+                world.judge_state(of_world, &earlier, &job);
+            }
+        })
+    };
+    assert_eq!(completed_at(OutputState::Completed, Some(1)), None);
+    assert_eq!(completed_at(OutputState::Completed, Some(2)), Some(Invariant::JobState), "completed again");
+    assert_eq!(completed_at(OutputState::Completed, None), Some(Invariant::JobState), "not noted");
+    assert_eq!(completed_at(OutputState::Mapping, None), None);
+}
+
+/// Files of an output are judged by its own state, not by that of its job.
+#[test]
+fn a_removed_file_of_an_output_that_still_runs_is_noticed() {
+    let removed = |of_video: OutputState| {
+        said(|world, state| {
+            created(state);
+            put_in(state, of_video);
+            state.model.jobs.get_mut(&job()).unwrap().outputs[0].asked.required = false;
+            let part = Key::work(&job(), &video(), &task(), Term(1), "part.txt").unwrap();
+            let file = segue_domain::PartFile { name: "part.txt".into(), key: part.to_string(), bytes: 9 };
+            state.model.completions.insert((output_ref(), task()), completion(vec![file]));
+            state.objects.put(&part.to_string(), Bytes::from_static(b"a result"));
+            world.judge_delete(state, &by(), &part, None);
+        })
+    };
+    assert_eq!(removed(OutputState::Completed), None);
+    for of_video in [OutputState::Mapping, OutputState::Assembling, OutputState::Failed] {
+        assert_eq!(removed(of_video), Some(Invariant::Needed), "{of_video}");
+    }
+}
+
+/// Removals of plain names are checked against the last answer of the ledger.
 #[test]
 fn a_deletion_that_takes_from_the_next_job_is_noticed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -168,21 +350,21 @@ fn a_deletion_that_takes_from_the_next_job_is_noticed() {
             world.judge_delete(state, &by, key, asked);
             state.violation.take().map(|violation| violation.invariant)
         };
-        let public = Key::published(&job(), "final.txt").unwrap();
+        let public = Key::published(&job(), "video.txt").unwrap();
         assert_eq!(removes(&public, None), None, "there is no job");
         let early = tokio::time::Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
         created(&mut world.lock());
         world.lock().oracle.created(&job(), BTreeSet::new());
-        assert_eq!(removes(&public, Some(early)), None, "it was made while the removal was under way");
+        assert_eq!(removes(&public, Some(early)), None, "it was created while the removal was on its way");
         tokio::time::advance(Duration::from_secs(1)).await;
         let late = tokio::time::Instant::now();
         assert_eq!(removes(&public, Some(late)), Some(Invariant::Needed));
 
-        // what has a term is never excused
-        let part = Key::work(&job(), &task(), Term(1), "part.txt").unwrap();
+        // a key with a term is never excused
+        let part = Key::work(&job(), &video(), &task(), Term(1), "part.txt").unwrap();
         let file = segue_domain::PartFile { name: "part.txt".into(), key: part.to_string(), bytes: 9 };
-        world.lock().model.completions.insert((job(), task()), completion(vec![file]));
+        world.lock().model.completions.insert((output_ref(), task()), completion(vec![file]));
         assert_eq!(removes(&part, Some(early)), Some(Invariant::Needed));
     });
 }
@@ -190,33 +372,29 @@ fn a_deletion_that_takes_from_the_next_job_is_noticed() {
 #[test]
 fn a_file_of_an_earlier_job_is_not_what_was_committed() {
     let said = said(|world, state| {
-        created(state);
-        state.model.jobs.get_mut(&job()).unwrap().state = segue_domain::JobState::Publishing;
-        state.oracle.commits(&job(), "final.txt", Bytes::from_static(b"mine"));
-        let public = Key::published(&job(), "final.txt").unwrap().to_string();
-        state.objects.put(&public, Bytes::from_static(b"mine"));
-        change(world, state, &JobChange::Complete);
+        published(state);
+        change_video(world, state, OutputChange::Complete);
         assert_eq!(state.violation, None);
-        // as long, and another's
-        state.objects.put(&public, Bytes::from_static(b"your"));
+        // as long, and of another job
+        state.objects.put("jobs/j0/video.txt", Bytes::from_static(b"your"));
         world.judge_rest(state);
     });
-    assert_eq!(said, Some(Invariant::OneManifest));
+    assert_eq!(said, Some(Invariant::PublishedOnce));
 }
 
 #[test]
-fn a_lease_that_two_trust_is_noticed() {
+fn a_lease_that_two_holders_trust_is_noticed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
         let world = World::new(calm(), PathBuf::new());
         let life = Arc::new(Life::new(0, "w0", 0, CancellationToken::new()));
-        let (name, token) = (LeaseName::task(&job(), &task()), CancellationToken::new());
-        let work = world.work_begins(&life, &job(), name.clone(), &token);
+        let (name, token) = (LeaseName::task(&job(), &video(), &task()), CancellationToken::new());
+        let work = world.work_begins(&life, &job(), Some(&video()), name.clone(), &token);
         token.cancel();
         world.judge_grant(&mut world.lock(), &name);
-        assert_eq!(world.lock().violation, None, "work that was called off trusts nothing");
+        assert_eq!(world.lock().violation, None, "cancelled work trusts no lease");
         world.work_ends(work);
-        world.work_begins(&life, &job(), name.clone(), &CancellationToken::new());
+        world.work_begins(&life, &job(), Some(&video()), name.clone(), &CancellationToken::new());
         world.judge_grant(&mut world.lock(), &name);
         assert_eq!(world.lock().violation.as_ref().unwrap().invariant, Invariant::Trust);
     });
@@ -234,9 +412,11 @@ fn what_is_left_over_is_noticed() {
         })
     };
     assert_eq!(left(|_| {}), None);
-    assert!(left(|state| state.objects.put("work/j0/carry-00000/1/part.txt", Bytes::new())).is_some());
-    assert!(left(|state| state.objects.put("segments/j0/1/plan.json", Bytes::new())).is_some());
-    assert!(left(|state| state.lanes.lane(Lane::Task(Resource::Cpu)).send("x".into(), Duration::ZERO)).is_some());
+    assert!(left(|state| state.objects.put("work/j0/video/digest-00000/1/part.txt", Bytes::new())).is_some());
+    assert!(left(|state| state.objects.put("segments/j0/video/1/plan.json", Bytes::new())).is_some());
+    assert!(
+        left(|state| state.lanes.lane(Lane::Task(Resource::Cpu)).send("x".into(), Duration::ZERO)).is_some()
+    );
     let late = i64::MAX;
     let holder = Some(by().holder);
     let held = crate::model::LastLease { term: 1, holder, until_ms: late };
@@ -258,11 +438,11 @@ fn without(role: Role) -> Option<Invariant> {
 }
 
 #[test]
-fn a_job_that_nobody_works_on_does_not_end() {
-    // what nobody takes off the queue, the sweeper goes on sending
+fn a_job_without_a_role_does_not_end() {
+    // the sweeper sends the tasks again and again
     assert_eq!(without(Role::Worker), Some(Invariant::Bounded));
-    assert_eq!(without(Role::Chunker), Some(Invariant::Ends));
-    assert_eq!(without(Role::Reassembler), Some(Invariant::Ends));
+    assert_eq!(without(Role::Planner), Some(Invariant::Ends));
+    assert_eq!(without(Role::Assembler), Some(Invariant::Ends));
 }
 
 #[test]
@@ -271,13 +451,12 @@ fn a_completion_that_is_counted_twice_is_noticed() {
     runtime.unwrap().block_on(async {
         use segue_ports::JobLedger;
         let world = World::new(calm(), PathBuf::new());
-        let new = NewJob { id: job(), source_key: "input/j0/source.mp4".into(), recipe: String::new() };
-        // the ledger knows of none, the model of one
-        world.ledger.create_job(new).await.unwrap();
+        // the ledger has no completion, the model has one
+        world.ledger.create_job(new_job(None)).await.unwrap();
         let state = &mut *world.lock();
         created(state);
         let done = completion(vec![]);
-        state.model.completions.insert((job(), task()), done.clone());
+        state.model.completions.insert((output_ref(), task()), done.clone());
         world.judge_completion(state, &done);
         assert_eq!(
             state.violation.as_ref().map(|violation| violation.invariant),
@@ -287,12 +466,12 @@ fn a_completion_that_is_counted_twice_is_noticed() {
 }
 
 #[test]
-fn a_ledger_that_does_otherwise_than_the_model_is_noticed() {
+fn a_ledger_that_differs_from_the_model_is_noticed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
         use segue_ports::JobLedger;
         let world = Arc::new(World::new(calm(), PathBuf::new()));
-        let port = crate::port::Port::new(&world, &Arc::new(Life::new(0, "c0", 0, CancellationToken::new())));
+        let port = crate::port::Port::new(&world, &Arc::new(Life::new(0, "p0", 0, CancellationToken::new())));
         created(&mut world.lock());
         let _ = port.job(&job()).await;
         let found = world.lock().violation.as_ref().map(|violation| violation.invariant);
@@ -303,7 +482,7 @@ fn a_ledger_that_does_otherwise_than_the_model_is_noticed() {
 #[test]
 fn what_is_public_of_a_deleted_job_is_noticed() {
     let left = said(|world, state| {
-        state.objects.put("jobs/j0/final.txt", Bytes::new());
+        state.objects.put("jobs/j0/video.txt", Bytes::new());
         world.judge_rest(state);
     });
     assert_eq!(left, Some(Invariant::Orphans));

@@ -1,17 +1,21 @@
-//! Answers in a few words, for the log.
+//! Results as short texts, for the log.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 use segue_domain::{Completion, JobRecord};
-use segue_ports::{Acquired, CreatedJob, JobPage, ObjectInfo, ObjectPage, PortError, QueueDepth, Recorded};
+use segue_ports::{
+    Acquired, CreatedJob, Document, DocumentWrite, JobPage, ObjectInfo, ObjectPage, PortError, QueueDepth,
+    Recorded,
+};
 
+use crate::model::state_of;
 use crate::world::State;
 
-/// Says itself in a few words.
+/// A short text for the log.
 pub trait Brief {
-    /// Appends the words.
+    /// Appends the text.
     fn brief(&self, out: &mut String);
 }
 
@@ -64,11 +68,23 @@ brief! {
         Acquired::Held(lease) => write!(out, "term {}", lease.term),
         Acquired::Busy(left) => write!(out, "busy {} ms", left.as_millis()),
     };
+    u64, |it, out| write!(out, "{it}");
     JobRecord, |it, out| {
-        let of = it.plan.as_ref().map_or(0, |plan| plan.tasks);
-        write!(out, "{} {}/{of}", it.state, it.completed_tasks)
+        let _ = write!(out, "{}:", state_of(it));
+        for output in &it.outputs {
+            let _ = write!(out, " {} {}", output.asked.id, output.state);
+        }
+        Ok::<(), std::fmt::Error>(())
     };
-    CreatedJob, |it, out| write!(out, "{} {}", if it.created { "new" } else { "known" }, it.job.state);
+    CreatedJob, |it, out| {
+        out.push_str(if it.created { "new " } else { "known " });
+        it.job.brief(out);
+    };
+    DocumentWrite, |it, out| out.push_str(match it {
+        DocumentWrite::Written(_) => "written",
+        DocumentWrite::Conflict => "conflict",
+    });
+    Document, |it, out| write!(out, "{} bytes", it.bytes.len());
     JobPage, |it, out| write!(out, "{} jobs", it.jobs.len());
     Completion, |it, out| write!(out, "of term {}", it.term);
     Vec<Completion>, |it, out| write!(out, "{} completions", it.len());

@@ -1,5 +1,5 @@
-//! The ledger: every call goes to the ledger under test and to the reference model, and
-//! both have to say the same.
+//! The ledger: every call goes to the ledger under test and to the reference model, and both have
+//! to return the same.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use segue_domain::{Completion, HolderId, JobId, JobRecord, Key, TaskId};
+use segue_domain::{Completion, HolderId, JobId, JobRecord, Key, OutboxEntry, OutputRef, TaskId};
 use segue_ports::{
     Acquired, Clock, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease,
-    LeaseLedger, LeaseName, NewJob, PortError, Recorded,
+    LeaseLedger, LeaseName, NewJob, OutboxLedger, OutputChange, PortError, Recorded,
 };
 
+use crate::model::is_open;
 use crate::op::Op;
 use crate::oracle::Invariant;
-use crate::params::Role;
 use crate::port::Port;
 use crate::world::{State, World};
 
@@ -27,7 +27,7 @@ fn now<T>(call: impl Future<Output = T>) -> T {
 
 fn agree<T: Debug + PartialEq>(world: &World, state: &mut State, op: Op, got: &T, wanted: &T) {
     if got != wanted {
-        let what = format!("{} says {got:?}, the model {wanted:?}", op.as_str());
+        let what = format!("{} returns {got:?}, the model {wanted:?}", op.as_str());
         world.violate(state, Invariant::Model, what);
     }
 }
@@ -35,12 +35,18 @@ fn agree<T: Debug + PartialEq>(world: &World, state: &mut State, op: Op, got: &T
 fn op_of(change: &JobChange) -> Op {
     match change {
         JobChange::Seal(_) => Op::Seal,
-        JobChange::Reassemble => Op::Reassemble,
-        JobChange::Commit { .. } => Op::Commit,
-        JobChange::Complete => Op::Complete,
-        JobChange::Fail(_) => Op::Fail,
+        JobChange::Output { change, .. } => match change {
+            OutputChange::Assemble => Op::Assemble,
+            OutputChange::Commit(_) => Op::Commit,
+            OutputChange::Complete => Op::Complete,
+            OutputChange::Fail(_) => Op::Fail,
+            OutputChange::Cancel => Op::CancelOutput,
+            OutputChange::Retry => Op::Retry,
+        },
+        JobChange::Add { .. } => Op::Add,
         JobChange::Cancel => Op::Cancel,
-        JobChange::Retry => Op::Retry,
+        JobChange::Delete => Op::MarkDeleting,
+        JobChange::Confirm | JobChange::Expire => unreachable!("no job of a history awaits an upload"),
     }
 }
 
@@ -63,10 +69,8 @@ impl JobLedger for Port {
 
     async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError> {
         let (id, life) = (id.clone(), Arc::clone(&self.life));
-        self.call(Op::Job, id.to_string(), move |state, world, by| {
-            if world.params.processes[by.process].role == Role::User {
-                life.asks(&id);
-            }
+        self.call(Op::Job, id.to_string(), move |state, world, _| {
+            life.asks(&id);
             let got = now(world.ledger.job(&id))?;
             let wanted = state.model.jobs.get(&id).cloned();
             agree(world, state, Op::Job, &got, &wanted);
@@ -75,20 +79,31 @@ impl JobLedger for Port {
         .await
     }
 
+    /// Roles list no jobs, so no fault can occur here.
     async fn jobs(&self, filter: JobFilter, from: Option<&str>, max: usize) -> Result<JobPage, PortError> {
-        let (from, max) = (from.map(str::to_owned), max.min(self.world.params.page));
-        let what = filter.state.map_or("all", |state| state.as_str()).to_owned();
-        self.call(Op::Jobs, what, move |state, world, _| {
-            let got = now(world.ledger.jobs(filter.clone(), from.as_deref(), max))?;
+        now(self.world.ledger.jobs(filter, from, max))
+    }
+
+    async fn open_jobs(
+        &self,
+        updated_before_ms: i64,
+        from: Option<&str>,
+        max: usize,
+    ) -> Result<JobPage, PortError> {
+        let (from, max, life) =
+            (from.map(str::to_owned), max.min(self.world.params.page), Arc::clone(&self.life));
+        self.call(Op::OpenJobs, String::new(), move |state, world, _| {
+            let got = now(world.ledger.open_jobs(updated_before_ms, from.as_deref(), max))?;
             let fits = |job: &&JobRecord| {
-                filter.state.is_none_or(|state| job.state == state)
-                    && filter.updated_before_ms.is_none_or(|before| job.updated_at_ms < before)
+                is_open(job)
+                    && job.updated_at_ms < updated_before_ms
                     && from.as_deref().is_none_or(|from| job.id.as_str() > from)
             };
             let all: Vec<JobRecord> = state.model.jobs.values().filter(fits).cloned().collect();
             let page: Vec<JobRecord> = all.iter().take(max).cloned().collect();
-            agree(world, state, Op::Jobs, &got.jobs, &page);
-            agree(world, state, Op::Jobs, &got.next.is_some(), &(all.len() > max));
+            agree(world, state, Op::OpenJobs, &got.jobs, &page);
+            agree(world, state, Op::OpenJobs, &got.next.is_some(), &(all.len() > max));
+            got.jobs.iter().for_each(|job| life.asks(&job.id));
             Ok(got)
         })
         .await
@@ -101,16 +116,18 @@ impl JobLedger for Port {
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError> {
         let (id, fence, op) = (id.clone(), fence.cloned(), op_of(&change));
-        let what = match &fence {
-            Some(lease) => format!("{id} under {} term {}", lease.name.as_str(), lease.term),
-            None => id.to_string(),
+        let what = match (&change, &fence) {
+            (JobChange::Output { output, .. }, None) => format!("{id} {output}"),
+            (_, Some(lease)) => format!("{id} under {} term {}", lease.name.as_str(), lease.term),
+            (_, None) => id.to_string(),
         };
         self.call(op, what, move |state, world, by| {
+            let before = state.model.jobs.get(&id).cloned();
             let got = now(world.ledger.change(&id, change.clone(), fence.as_ref()))?;
             let wanted = state.model.change(&id, &change, fence.as_ref(), world.clock.now_ms());
             agree(world, state, op, &got, &wanted);
-            if let Some(after) = &got {
-                world.judge_change(state, by, &change, after);
+            if let (Some(before), Some(after)) = (&before, &got) {
+                world.judge_change(state, by, &change, before, after);
             }
             Ok(got)
         })
@@ -134,6 +151,18 @@ impl JobLedger for Port {
     }
 }
 
+/// Roles record no notices yet, so no fault can occur here.
+#[async_trait]
+impl OutboxLedger for Port {
+    async fn outbox(&self, max: usize) -> Result<Vec<OutboxEntry>, PortError> {
+        now(self.world.ledger.outbox(max))
+    }
+
+    async fn remove_from_outbox(&self, id: &str) -> Result<(), PortError> {
+        now(self.world.ledger.remove_from_outbox(id))
+    }
+}
+
 #[async_trait]
 impl CompletionLedger for Port {
     async fn record(&self, completion: &Completion, lease: &Lease) -> Result<Recorded, PortError> {
@@ -141,7 +170,7 @@ impl CompletionLedger for Port {
         let what = format!("{} under {} term {}", completion.task, lease.name.as_str(), completion.term);
         self.call(Op::Record, what, move |state, world, _| {
             let got = now(world.ledger.record(&completion, &lease))?;
-            let wanted = state.model.record(&completion, &lease, world.clock.now_ms());
+            let wanted = state.model.record(&completion, &lease);
             agree(world, state, Op::Record, &got, &wanted);
             if got == Recorded::Created {
                 world.judge_completion(state, &completion);
@@ -151,11 +180,22 @@ impl CompletionLedger for Port {
         .await
     }
 
-    async fn completion(&self, job: &JobId, task: &TaskId) -> Result<Option<Completion>, PortError> {
-        let (job, task) = (job.clone(), task.clone());
-        self.call(Op::Completion, format!("{job} {task}"), move |state, world, _| {
-            let got = now(world.ledger.completion(&job, &task))?;
-            let wanted = state.model.completions.get(&(job.clone(), task.clone())).cloned();
+    async fn completed(&self, output: &OutputRef) -> Result<u64, PortError> {
+        let output = output.clone();
+        self.call(Op::Completed, output.to_string(), move |state, world, _| {
+            let got = now(world.ledger.completed(&output))?;
+            let wanted = state.model.completions_of(&output).count() as u64;
+            agree(world, state, Op::Completed, &got, &wanted);
+            Ok(got)
+        })
+        .await
+    }
+
+    async fn completion(&self, output: &OutputRef, task: &TaskId) -> Result<Option<Completion>, PortError> {
+        let (output, task) = (output.clone(), task.clone());
+        self.call(Op::Completion, format!("{output} {task}"), move |state, world, _| {
+            let got = now(world.ledger.completion(&output, &task))?;
+            let wanted = state.model.completions.get(&(output.clone(), task.clone())).cloned();
             agree(world, state, Op::Completion, &got, &wanted);
             Ok(got)
         })
@@ -164,15 +204,15 @@ impl CompletionLedger for Port {
 
     async fn completions(
         &self,
-        job: &JobId,
+        output: &OutputRef,
         after: Option<&TaskId>,
         max: usize,
     ) -> Result<Vec<Completion>, PortError> {
-        let (job, after, max) = (job.clone(), after.cloned(), max.min(self.world.params.page));
-        self.call(Op::Completions, job.to_string(), move |state, world, _| {
-            let got = now(world.ledger.completions(&job, after.as_ref(), max))?;
+        let (output, after, max) = (output.clone(), after.cloned(), max.min(self.world.params.page));
+        self.call(Op::Completions, output.to_string(), move |state, world, _| {
+            let got = now(world.ledger.completions(&output, after.as_ref(), max))?;
             let rest =
-                state.model.completions_of(&job).filter(|c| after.as_ref().is_none_or(|a| c.task > *a));
+                state.model.completions_of(&output).filter(|c| after.as_ref().is_none_or(|a| c.task > *a));
             let wanted: Vec<Completion> = rest.take(max).cloned().collect();
             agree(world, state, Op::Completions, &got, &wanted);
             Ok(got)
@@ -180,23 +220,23 @@ impl CompletionLedger for Port {
         .await
     }
 
-    async fn count_failure(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
-        let (job, task) = (job.clone(), task.clone());
-        self.call(Op::CountFailure, format!("{job} {task}"), move |state, world, _| {
-            let got = now(world.ledger.count_failure(&job, &task));
-            let wanted = state.model.count_failure(&job, &task);
+    async fn count_failure(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError> {
+        let (output, task) = (output.clone(), task.clone());
+        self.call(Op::CountFailure, format!("{output} {task}"), move |state, world, _| {
+            let got = now(world.ledger.count_failure(&output, &task));
+            let wanted = state.model.count_failure(&output, &task);
             agree(world, state, Op::CountFailure, &got.as_ref().ok().copied(), &wanted);
-            world.judge_failures(state, &job, &task, wanted.unwrap_or_default());
+            world.judge_failures(state, &output, &task, wanted.unwrap_or_default());
             got
         })
         .await
     }
 
-    async fn failures(&self, job: &JobId, task: &TaskId) -> Result<u32, PortError> {
-        let (job, task) = (job.clone(), task.clone());
-        self.call(Op::Failures, format!("{job} {task}"), move |state, world, _| {
-            let got = now(world.ledger.failures(&job, &task))?;
-            let wanted = state.model.failures(&job, &task);
+    async fn failures(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError> {
+        let (output, task) = (output.clone(), task.clone());
+        self.call(Op::Failures, format!("{output} {task}"), move |state, world, _| {
+            let got = now(world.ledger.failures(&output, &task))?;
+            let wanted = state.model.failures(&output, &task);
             agree(world, state, Op::Failures, &got, &wanted);
             Ok(got)
         })

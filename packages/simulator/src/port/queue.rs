@@ -1,34 +1,35 @@
-//! The queue as one process sees it; a process of the newer build writes newer messages
-//! and reads both.
+//! The queue as one process uses it. A process of the newer build writes newer messages and reads
+//! both versions.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_ports::{Delivery, PortError, QueueDepth, Lane, Receipt, WorkQueue};
+use segue_ports::{Delivery, Lane, PortError, QueueDepth, Receipt, WorkQueue};
 use tokio::time::Instant;
 
 use crate::fault::FaultKind;
 use crate::op::Op;
 use crate::port::{Port, injected};
+use crate::queue::position;
 use crate::rng::Rng;
 use crate::world::wait_ms;
 
-const OLD: &str = "{\"version\":1,";
-const NEW: &str = "{\"version\":2,";
+const OLD: &str = "{\"version\":2,";
+const NEW: &str = "{\"version\":3,";
 
-/// The text with its version made 1, as every judge of texts wants it.
+/// The text with the version that this build writes, as the oracle compares texts.
 pub fn as_old(body: &str) -> String {
     body.replacen(NEW, OLD, 1)
 }
 
-/// A text of ours without what is the same in all.
+/// A message without what is the same in all.
 pub fn short(body: &str) -> &str {
-    body.strip_prefix("{\"version\":1,\"message\":").map_or(body, |rest| rest.trim_end_matches('}'))
+    body.strip_prefix("{\"version\":2,\"message\":").map_or(body, |rest| rest.trim_end_matches('}'))
 }
 
 impl Port {
-    /// The caller gives up, and what the queue then gives out nobody gets: it stays hidden
-    /// for its visibility and was delivered once more.
+    /// The caller gives up. What the queue then delivers is not received: it stays hidden for its
+    /// visibility, and the delivery counts.
     async fn receive_late(
         &self,
         queue: Lane,
@@ -46,7 +47,10 @@ impl Port {
             for delivery in state.lanes.lane(queue).take(max, visibility, &mut rng) {
                 let (body, receipt) = (short(&delivery.body), &delivery.receipt.0);
                 let who = port.life.holder.as_str();
-                state.line(who, format_args!("receive {queue} = {body} as {receipt}, which nobody gets"));
+                state.line(
+                    who,
+                    format_args!("receive {queue} = {body} as {receipt}, which the caller does not get"),
+                );
             }
         });
         wait_ms(gives_up).await;
@@ -69,7 +73,7 @@ impl WorkQueue for Port {
                 state.lanes.lane(queue).send(body.clone(), delay);
                 world.judge_send(state, queue, body);
             }
-            world.bells[queue as usize].notify_waiters();
+            world.bells[position(queue)].notify_waiters();
             Ok(())
         })
         .await
@@ -91,8 +95,8 @@ impl WorkQueue for Port {
         }
         let twice = if fate.fault == Some(FaultKind::Repeat) { 2 } else { 1 };
         let taken = loop {
-            // register before looking, so that nothing is sent unheard in between
-            let mut bell = std::pin::pin!(self.world.bells[queue as usize].notified());
+            // register before reading, so that no message that is sent in between is missed
+            let mut bell = std::pin::pin!(self.world.bells[position(queue)].notified());
             bell.as_mut().enable();
             let (taken, next) = {
                 let state = &mut *self.world.lock();
@@ -114,7 +118,7 @@ impl WorkQueue for Port {
             }
             let until = next.map_or(deadline, |next| next.min(deadline));
             let _ = tokio::time::timeout_at(until, bell).await;
-            // who of many that wait is the first is not always the same
+            // which of many waiting receivers is first varies
             wait_ms(rng.below(4)).await;
             self.life.ready().await;
         };
@@ -126,18 +130,13 @@ impl WorkQueue for Port {
         self.leave(fate, Op::Receive, Ok(taken.into_iter().map(read).collect())).await
     }
 
-    async fn extend(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        visibility: Duration,
-    ) -> Result<bool, PortError> {
+    async fn extend(&self, queue: Lane, receipt: &Receipt, visibility: Duration) -> Result<bool, PortError> {
         let (receipt, visibility) = (receipt.clone(), self.true_time(visibility));
         let what = format!("{queue} {} by {} ms", receipt.0, visibility.as_millis());
         self.call(Op::Extend, what, move |state, world, _| {
             let Some(message) = state.lanes.lane(queue).of(&receipt) else { return Ok(false) };
             message.visible_at = Instant::now() + visibility;
-            world.bells[queue as usize].notify_waiters();
+            world.bells[position(queue)].notify_waiters();
             Ok(true)
         })
         .await
@@ -154,12 +153,7 @@ impl WorkQueue for Port {
         .await
     }
 
-    async fn dead_letter(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        reason: &str,
-    ) -> Result<bool, PortError> {
+    async fn dead_letter(&self, queue: Lane, receipt: &Receipt, reason: &str) -> Result<bool, PortError> {
         let (receipt, reason) = (receipt.clone(), reason.to_owned());
         let what = format!("{queue} {} because {reason}", receipt.0);
         self.call(Op::DeadLetter, what, move |state, world, _| {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use segue_domain::Key;
 use segue_ports::{
-    ByteStream, FileUse, MediaStore, Object, ObjectInfo, ObjectPage, PortError, PortErrorKind, PutOptions,
-    Version, check_range, media_type_of,
+    ByteStream, Document, DocumentWrite, Expected, FileUse, MediaStore, Object, ObjectInfo, ObjectPage,
+    PortError, PortErrorKind, PutOptions, StoreDocuments, Version, check_range, media_type_of,
 };
 
 use crate::op::Op;
@@ -52,13 +52,13 @@ impl MediaStore for Port {
     ) -> Result<(), PortError> {
         let (key, file) = (key.clone(), file.to_owned());
         let mut taken = None;
-        self.call(Op::PutFile, key.to_string(), move |state, world, by| {
+        self.call(Op::Upload, key.to_string(), move |state, world, by| {
             if taken.is_none() {
                 let bytes = match file_use {
                     FileUse::Consume => state.objects.take_file(&file),
                     FileUse::Keep => state.objects.keep_file(&file),
                 };
-                // without its folder, which has another name in every history
+                // without its folder, whose name differs in every run
                 let name = file.file_name().unwrap_or_default().to_string_lossy();
                 taken = Some(bytes.map_err(|e| PortError::io(format!("{name} cannot be taken"), e))?);
             }
@@ -177,5 +177,45 @@ impl MediaStore for Port {
             self.delete(key).await?;
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl StoreDocuments for Port {
+    async fn put_document(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        expected: &Expected,
+        _options: &PutOptions,
+    ) -> Result<DocumentWrite, PortError> {
+        let (key, expected) = (key.clone(), expected.clone());
+        self.call(Op::PutDocument, key.to_string(), move |state, world, _| {
+            let name = key.to_string();
+            let stored = state.objects.get(&name).map(version_of);
+            let as_expected = match &expected {
+                Expected::Absent => stored.is_none(),
+                Expected::Version(version) => stored.as_ref() == Some(version),
+            };
+            if !as_expected {
+                return Ok(DocumentWrite::Conflict);
+            }
+            world.judge_document(state, &key, &bytes);
+            state.objects.put(&name, bytes.clone());
+            Ok(DocumentWrite::Written(version_of(&bytes)))
+        })
+        .await
+    }
+
+    async fn get_document(&self, key: &Key, limit: u64) -> Result<Option<Document>, PortError> {
+        let key = key.to_string();
+        self.call(Op::GetDocument, key.clone(), move |state, _, _| {
+            let Some(bytes) = state.objects.get(&key) else { return Ok(None) };
+            if bytes.len() as u64 > limit {
+                return Err(PortError::new(PortErrorKind::Corrupt, format!("{key} is too large")));
+            }
+            Ok(Some(Document { bytes: bytes.clone(), version: version_of(bytes) }))
+        })
+        .await
     }
 }

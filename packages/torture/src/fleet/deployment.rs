@@ -20,7 +20,7 @@ pub trait Deployment: Send + Sync {
     /// The environment of every process.
     fn environment(&self) -> Vec<(String, String)>;
 
-    /// Copies the published files of a job to a folder.
+    /// Copies the files of a job's manifest, and the manifest itself, to a folder.
     ///
     /// # Errors
     /// A store that cannot be read.
@@ -54,8 +54,11 @@ impl Deployment for Folder {
     fn fetch(&self, job: &str, to: &Path) -> Result<()> {
         fs::create_dir_all(to)?;
         let from = self.0.join("media/jobs").join(job);
-        for name in files(&from) {
-            fs::copy(from.join(&name), to.join(&name)).with_context(|| name.clone())?;
+        // an index is for the next roles, the files of the manifest are for people
+        for name in files(&from).into_iter().filter(|name| !name.starts_with("outputs/")) {
+            let path = to.join(&name);
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::copy(from.join(&name), path).with_context(|| name.clone())?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use nix::sys::signal::Signal;
 use rustix::process::Resource;
-use serde_json::Value;
+use segue_domain::{FaultKind, JobRecord, JobState};
 
 use super::member::Condition;
 use super::{Fleet, LEASE_S};
@@ -89,14 +89,18 @@ impl Fleet<'_> {
         Ok(jobs)
     }
 
-    /// The state of every unfinished job.
-    fn unfinished(&self) -> Result<BTreeMap<String, String>> {
-        let all = self.segue(&["status"])?;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let jobs = all.as_array().into_iter().flatten().map(|job| (text(&job["id"]), text(&job["state"])));
-        Ok(jobs
-            .filter(|(_, state)| !matches!(state.as_str(), "completed" | "failed" | "cancelled"))
-            .collect())
+    /// The state of every job with an open output.
+    fn unfinished(&self) -> Result<BTreeMap<String, JobState>> {
+        let all: Vec<JobRecord> = serde_json::from_value(self.segue(&["status"])?)?;
+        let open = all.into_iter().filter(JobRecord::is_open_job);
+        Ok(open.map(|job| (job.id.to_string(), job.state())).collect())
+    }
+
+    /// A job, and how many tasks of each of its outputs are counted.
+    fn job(&self, id: &str) -> Result<(JobRecord, Vec<u64>)> {
+        let mut status = self.segue(&["status", id])?;
+        let job = serde_json::from_value(status["job"].take())?;
+        Ok((job, serde_json::from_value(status["completed_tasks"].take())?))
     }
 
     fn inject_faults(&mut self, tally: &mut Tally, time: &mut Patience) -> Result<Vec<Finding>> {
@@ -110,7 +114,7 @@ impl Fleet<'_> {
                 checked = Instant::now();
                 let unfinished = self.unfinished()?;
                 let Some(state) = unfinished.values().next() else { break };
-                stage = Stage::of_state(state).unwrap_or(Stage::Planning);
+                stage = Stage::of_state(state.as_str()).unwrap_or(Stage::Planning);
             }
             if next <= Instant::now() {
                 next = Instant::now() + Duration::from_millis(self.rng.u64(100..1_500));
@@ -255,13 +259,12 @@ impl Fleet<'_> {
     fn retry_failed(&mut self, jobs: &[Submitted]) -> Result<bool> {
         let mut any = false;
         for job in jobs {
-            let record = self.segue(&["status", &job.id])?;
-            let failure = &record["job"]["failure"];
-            if record["job"]["state"] == "failed"
-                && failure["kind"] == "environment"
+            let (record, _) = self.job(&job.id)?;
+            if let Some(failure) = record.failure()
+                && failure.kind == FaultKind::Environment
                 && job.expected.code == 0
             {
-                self.note(format!("{} failed: {}", job.id, failure["cause"]));
+                self.note(format!("{} failed: {}", job.id, failure.cause));
                 self.segue(&["retry", &job.id])?;
                 // the dead letters of the failed attempt are expected
                 self.segue(&["dlq", "purge"])?;
@@ -272,11 +275,14 @@ impl Fleet<'_> {
     }
 
     fn check_job(&self, job: &Submitted) -> Result<Vec<Finding>> {
-        let record = self.segue(&["status", &job.id])?;
-        let (state, failure) = (&record["job"]["state"], &record["job"]["failure"]);
-        let wanted = if job.expected.code == 0 { "completed" } else { "failed" };
-        if state != wanted || (wanted == "failed" && failure["kind"] != "source") {
-            let what = format!("{} {:?} is {state}: {failure}", job.id, job.script.work);
+        let (record, completed) = self.job(&job.id)?;
+        let (state, failure) = (record.state(), record.failure());
+        let as_wanted = match job.expected.code {
+            0 => state == JobState::Completed,
+            _ => state == JobState::Failed && failure.is_some_and(|found| found.kind == FaultKind::Source),
+        };
+        if !as_wanted {
+            let what = format!("{} {:?} is {state}: {failure:?}", job.id, job.script.work);
             return Ok(vec![Finding::new(Broken::Lost, what)]);
         }
         let results = self.folder.join(&job.id);
@@ -290,10 +296,12 @@ impl Fleet<'_> {
             return Ok(public.into_iter().map(partial).collect());
         }
         let mut findings = Vec::new();
-        let (counted, planned) = (&record["job"]["completed_tasks"], &record["job"]["plan"]["tasks"]);
-        if counted != planned {
-            let what = format!("{} counted {counted} of {planned} tasks", job.id);
-            findings.push(Finding::new(Broken::Doubled, what));
+        for (output, counted) in record.outputs.iter().zip(completed) {
+            let planned = output.plan.as_ref().map(|plan| plan.tasks);
+            if planned != Some(counted) {
+                let what = format!("{} of {} counted {counted} of {planned:?} tasks", output.id(), job.id);
+                findings.push(Finding::new(Broken::Doubled, what));
+            }
         }
         match complete(&results) {
             Err(more) => findings.extend(more),

@@ -42,7 +42,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         }
         None => report.not_run("plan", "its own count: `segue plan --json` has no bytes_read"),
     }
-    let segments = plan["plan"]["segments"].as_array().map_or(0, Vec::len) as f64;
+    let segments = plan["plans"]["video"]["segments"].as_array().map_or(0, Vec::len) as f64;
     report.info("plan", "segments found", segments, format!("{segments}"));
     Ok(())
 }

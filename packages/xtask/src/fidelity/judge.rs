@@ -106,16 +106,17 @@ impl Bench {
             return Ok((failed(&made), None));
         }
         let manifest: Value = serde_json::from_slice(&std::fs::read(out.join("manifest.json"))?)?;
-        let media = |output: &&Value| output["kind"] == "media";
-        let outputs = manifest["outputs"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let Some(name) = outputs.iter().find(media).and_then(|output| output["name"].as_str()) else {
+        let video = &manifest["outputs"]["video"];
+        let files = video["files"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let media = |file: &&Value| file["kind"] == "media";
+        let Some(name) = files.iter().find(media).and_then(|file| file["name"].as_str()) else {
             bail!("the manifest names no media file");
         };
         let joined = out.join(name);
         if std::fs::canonicalize(&joined)? == file.canonicalize()? {
             return Ok((Verdict::Failed("handed out the source itself".into()), None));
         }
-        Ok((self.judge(file, &joined)?, manifest["segments"].as_u64()))
+        Ok((self.judge(file, &joined)?, video["segments"].as_u64()))
     }
 
     /// The result of naive cutting.

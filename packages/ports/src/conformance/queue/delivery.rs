@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Port, QUEUE, bodies, is_quiet, send, take};
 use crate::conformance::{Capabilities, all_at_once};
-use crate::queue::{QueueDepth, Lane};
+use crate::queue::{Lane, QueueDepth};
 
 async fn drain(queue: &Port, caps: &Capabilities, max: usize) -> Vec<String> {
     let mut all = Vec::new();
