@@ -395,6 +395,6 @@ mod tests {
             (asked("b", true, &["a"]), OutputState::Created),
         ];
         let error = JobRecord::decode(&self::job(&circle).encode()).unwrap_err();
-        assert!(error.to_string().contains("circle"), "{error}");
+        assert!(error.to_string().contains("cycle"), "{error}");
     }
 }
