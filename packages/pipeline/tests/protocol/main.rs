@@ -6,6 +6,7 @@ mod engines;
 mod faults;
 mod happy;
 mod ingest;
+mod later;
 mod outputs;
 mod stale;
 mod world;
