@@ -1,5 +1,6 @@
 //! The AWS adapter against an emulator that really answers.
 
+mod catalogue;
 mod conformance;
 mod emulator;
 mod errors;
