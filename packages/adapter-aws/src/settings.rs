@@ -54,7 +54,11 @@ pub const VARIABLES: &[Variable] = &[
     must("OUTPUT_BUCKET_NAME", "S3 bucket of attempts and of what is published", |of| of.s3),
     must("JOBS_TABLE_NAME", "DynamoDB table of the jobs", |of| of.dynamodb),
     must("SEGMENT_COMPLETIONS_TABLE_NAME", "DynamoDB table of the completions", |of| of.dynamodb),
-    must("REASSEMBLY_TRIGGERED_TABLE_NAME", "DynamoDB table of the leases; `LEASES_TABLE_NAME` may be set instead", |of| of.dynamodb),
+    must(
+        "REASSEMBLY_TRIGGERED_TABLE_NAME",
+        "DynamoDB table of the leases; `LEASES_TABLE_NAME` may be set instead",
+        |of| of.dynamodb,
+    ),
     may("ASSETS_TABLE_NAME", "DynamoDB table of the assets", "there is no catalogue of assets"),
     may("LEASES_TABLE_NAME", "another name of the variable above", "`REASSEMBLY_TRIGGERED_TABLE_NAME`"),
     must("CHUNKING_QUEUE_URL", "SQS queue of the lane `plan`: jobs to plan", |of| of.sqs),
@@ -71,7 +75,11 @@ pub const VARIABLES: &[Variable] = &[
         "they are sent to `MAP_QUEUE_URL`",
     ),
     may("NET_QUEUE_URL", "SQS queue of the lane `task-net`: tasks that need the network", "no such tasks"),
-    may("NOTIFY_QUEUE_URL", "SQS queue of the lane `notify`: callbacks and events to deliver", "none are sent"),
+    may(
+        "NOTIFY_QUEUE_URL",
+        "SQS queue of the lane `notify`: callbacks and events to deliver",
+        "none are sent",
+    ),
     may("STUDY_QUEUE_URL", "SQS queue of the lane `study`: study material to make", "none is made"),
     may("GPU_TASKS", "kinds of tasks that need a GPU, e.g. `transcribe,map`", "`transcribe`"),
     may("AWS_REGION", "region of all of them", "`us-east-1`"),
@@ -247,7 +255,10 @@ mod tests {
             assert_eq!(settings.queues.own(*lane), Some(url.as_str()));
         }
         assert_eq!(settings.gpu_tasks, [TaskKind::Map, TaskKind::Encode]);
-        assert_eq!((settings.region.as_str(), settings.assets_table.as_deref()), ("eu-west-1", Some("assets")));
+        assert_eq!(
+            (settings.region.as_str(), settings.assets_table.as_deref()),
+            ("eu-west-1", Some("assets"))
+        );
         let leases = more.remove("REASSEMBLY_TRIGGERED_TABLE_NAME").unwrap();
         more.insert("LEASES_TABLE_NAME", leases);
         assert_eq!(read(&more).unwrap().tables.leases, "leases");

@@ -28,9 +28,7 @@ pub fn port(error: &PortError) -> Failure {
         | PortErrorKind::Denied
         | PortErrorKind::Environment
         | PortErrorKind::Newer
-        | PortErrorKind::Replaced => {
-            FaultKind::Environment
-        }
+        | PortErrorKind::Replaced => FaultKind::Environment,
         PortErrorKind::NotFound | PortErrorKind::Corrupt | PortErrorKind::Misuse => FaultKind::Internal,
     };
     failure(kind, error.to_string())

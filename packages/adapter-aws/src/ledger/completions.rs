@@ -94,7 +94,11 @@ impl CompletionLedger for DynamoLedger {
     }
 
     async fn completion(&self, output: &OutputRef, task: &TaskId) -> Result<Option<Completion>, PortError> {
-        self.get(&self.tables.completions, completion_key(output, task)).await?.as_ref().map(parse).transpose()
+        self.get(&self.tables.completions, completion_key(output, task))
+            .await?
+            .as_ref()
+            .map(parse)
+            .transpose()
     }
 
     async fn completions(

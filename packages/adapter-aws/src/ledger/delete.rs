@@ -43,7 +43,12 @@ impl DynamoLedger {
         match gone {
             Ok(_) => Ok(true),
             // another process deleted it and it was created again
-            Err(e) if matches!(e.as_service_error(), Some(DeleteItemError::ConditionalCheckFailedException(_))) => {
+            Err(e)
+                if matches!(
+                    e.as_service_error(),
+                    Some(DeleteItemError::ConditionalCheckFailedException(_))
+                ) =>
+            {
                 Ok(false)
             }
             Err(e) => Err(error::sdk(format_args!("cannot delete job {id}"), e)),

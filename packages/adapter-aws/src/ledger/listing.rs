@@ -43,7 +43,8 @@ impl Place {
             let id = parts.next()?.parse().ok()?;
             Some(Place { hash, since_ms, id })
         };
-        read().ok_or_else(|| say(PortErrorKind::Misuse, format_args!("{text:?} is not a page of this listing")))
+        read()
+            .ok_or_else(|| say(PortErrorKind::Misuse, format_args!("{text:?} is not a page of this listing")))
     }
 
     fn of_key(index: &Index, key: &Item) -> Result<Place, PortError> {
@@ -72,7 +73,8 @@ impl DynamoLedger {
         from: Option<&str>,
         max: usize,
     ) -> Result<JobPage, PortError> {
-        let states = JobState::ALL.into_iter().filter(|state| filter.state.is_none_or(|wanted| wanted == *state));
+        let states =
+            JobState::ALL.into_iter().filter(|state| filter.state.is_none_or(|wanted| wanted == *state));
         let states: Vec<&str> = states.map(JobState::as_str).collect();
         let before_ms = filter.updated_before_ms.unwrap_or(i64::MAX);
         // the partition that a job was found in may lag behind: it is listed in its own state alone
@@ -184,7 +186,9 @@ mod tests {
     fn a_place_is_read_as_it_was_written_and_no_other_text_is_one() {
         let place = Place { hash: "mapping".into(), since_ms: 17, id: "a-b_c".parse().unwrap() };
         assert_eq!(Place::parse(&place.to_text(), &["created", "mapping"]).unwrap(), place);
-        for foreign in ["", "x", "mapping", "mapping/1", "mapping/x/j", "mapping/1/../j", "0/1/j", "failed/1/j"] {
+        for foreign in
+            ["", "x", "mapping", "mapping/1", "mapping/x/j", "mapping/1/../j", "0/1/j", "failed/1/j"]
+        {
             let refused = Place::parse(foreign, &["created", "mapping"]).unwrap_err();
             assert_eq!(refused.kind, PortErrorKind::Misuse, "{foreign}");
         }

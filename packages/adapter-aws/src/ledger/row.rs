@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn only_a_job_that_the_sweeper_has_to_look_at_is_in_its_index() {
-        let mut row = row(vec![output("video", 7, OutputState::Completed), output("quiz", 7, OutputState::Failed)]);
+        let mut row =
+            row(vec![output("video", 7, OutputState::Completed), output("quiz", 7, OutputState::Failed)]);
         let shard = |row: &Row| word(&row.to_item().unwrap(), "open");
         assert_eq!((shard(&row), row.to_item().unwrap().contains_key("open_since_ms")), (None, false));
         row.record.deleting = true;
@@ -186,12 +187,16 @@ mod tests {
 
     #[test]
     fn what_is_indexed_moves_with_the_state_and_not_with_each_change() {
-        let before = row(vec![output("video", 7, OutputState::Mapping), output("audio", 1, OutputState::Mapping)]);
+        let before =
+            row(vec![output("video", 7, OutputState::Mapping), output("audio", 1, OutputState::Mapping)]);
         let mut record = before.record.clone();
         record.updated_at_ms += 50;
         record.outputs[1].state = OutputState::Completed;
         let after = before.followed_by(record.clone());
-        assert_eq!((after.state_since_ms, after.open_since_ms), (before.state_since_ms, before.open_since_ms));
+        assert_eq!(
+            (after.state_since_ms, after.open_since_ms),
+            (before.state_since_ms, before.open_since_ms)
+        );
         record.outputs[0].state = OutputState::Completed;
         let after = before.followed_by(record.clone());
         assert_eq!((after.state_since_ms, after.open_since_ms), (record.updated_at_ms, before.open_since_ms));
@@ -213,7 +218,8 @@ mod tests {
             (Completed, "completed"),
             (Failed, "failed"),
         ] {
-            let item = row(vec![output("transcript", 3, state), output("video", 7, state)]).to_item().unwrap();
+            let item =
+                row(vec![output("transcript", 3, state), output("video", 7, state)]).to_item().unwrap();
             assert_eq!(word(&item, "status").as_deref(), Some(status));
             assert_eq!(word(&item, "total_segments").as_deref(), Some("7"));
             assert_eq!(word(&item, "completed_at"), None);

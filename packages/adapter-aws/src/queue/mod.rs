@@ -20,7 +20,9 @@ use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::receive_message::ReceiveMessageOutput;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
-use segue_ports::{Clock, Delivery, Lane, PortError, PortErrorKind, QueueDepth, Receipt, SystemClock, WorkQueue};
+use segue_ports::{
+    Clock, Delivery, Lane, PortError, PortErrorKind, QueueDepth, Receipt, SystemClock, WorkQueue,
+};
 use tokio::time::Instant;
 
 use crate::error::{self, odd, say};
@@ -95,7 +97,8 @@ impl SqsQueue {
     ) -> Result<[u64; N], PortError> {
         let asked = self.client.get_queue_attributes().queue_url(url);
         let asked = asked.set_attribute_names(Some(names.to_vec())).send().await;
-        let asked = asked.map_err(|e| error::sdk(format_args!("cannot read the depth of the {lane} queue"), e))?;
+        let asked =
+            asked.map_err(|e| error::sdk(format_args!("cannot read the depth of the {lane} queue"), e))?;
         let mut counts = [0; N];
         for (count, name) in counts.iter_mut().zip(names) {
             let text = asked.attributes().and_then(|all| all.get(&name)).map_or("0", String::as_str);
@@ -158,12 +161,7 @@ impl WorkQueue for SqsQueue {
         }
     }
 
-    async fn extend(
-        &self,
-        lane: Lane,
-        receipt: &Receipt,
-        visibility: Duration,
-    ) -> Result<bool, PortError> {
+    async fn extend(&self, lane: Lane, receipt: &Receipt, visibility: Duration) -> Result<bool, PortError> {
         let Some(ticket) = Ticket::read(lane, receipt) else { return Ok(false) };
         let left_s = hideable_s(ticket.received_ms, SystemClock.now_ms());
         let wanted_s = seconds(visibility);
@@ -191,12 +189,7 @@ impl WorkQueue for SqsQueue {
         self.remove(lane, &ticket).await
     }
 
-    async fn dead_letter(
-        &self,
-        lane: Lane,
-        receipt: &Receipt,
-        reason: &str,
-    ) -> Result<bool, PortError> {
+    async fn dead_letter(&self, lane: Lane, receipt: &Receipt, reason: &str) -> Result<bool, PortError> {
         let Some(ticket) = Ticket::read(lane, receipt) else { return Ok(false) };
         self.put_aside(lane, &ticket, reason).await
     }

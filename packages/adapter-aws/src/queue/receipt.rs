@@ -40,12 +40,8 @@ mod tests {
 
     #[test]
     fn a_receipt_is_of_its_lane_and_no_other_text_is_one() {
-        let ticket = Ticket {
-            lane: CPU.to_string(),
-            handle: "AQEB/+=".into(),
-            received_ms: 1,
-            body: "\"ü\n".into(),
-        };
+        let ticket =
+            Ticket { lane: CPU.to_string(), handle: "AQEB/+=".into(), received_ms: 1, body: "\"ü\n".into() };
         assert_eq!(Ticket::read(CPU, &ticket.write()), Some(ticket.clone()));
         assert_eq!(Ticket::read(Lane::Plan, &ticket.write()), None);
         for text in ["", "1-0", "{}", "null", "' OR 1=1 --"] {

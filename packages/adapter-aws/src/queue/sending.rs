@@ -108,12 +108,7 @@ fn batches(all: &[Outgoing]) -> Vec<&[Outgoing]> {
 /// # Errors
 /// `Misuse` for a text that SQS does not take; otherwise as the service says. Any part may
 /// have been sent.
-pub async fn send_all(
-    client: &Client,
-    lane: Lane,
-    url: &str,
-    all: &[Outgoing],
-) -> Result<(), PortError> {
+pub async fn send_all(client: &Client, lane: Lane, url: &str, all: &[Outgoing]) -> Result<(), PortError> {
     for batch in batches(all) {
         let mut left: Vec<usize> = (0..batch.len()).collect();
         let mut tried = 0;
@@ -167,7 +162,8 @@ impl LaneQueue {
         let on = [Outgoing::new(body, still_s(message))];
         send_all(client, self.lane, &self.url, &on).await?;
         let gone = client.delete_message().queue_url(&self.url).receipt_handle(handle).send().await;
-        gone.map(drop).map_err(|e| error::sdk(format_args!("cannot delay a message on the {} queue", self.lane), e))
+        gone.map(drop)
+            .map_err(|e| error::sdk(format_args!("cannot delay a message on the {} queue", self.lane), e))
     }
 }
 

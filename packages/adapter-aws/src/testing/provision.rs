@@ -43,9 +43,9 @@ impl Provisioned {
     /// The environment of a program that works on it.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let s = &self.settings;
-        let queues = Lane::ALL.into_iter().filter_map(|lane| {
-            s.queues.own(lane).map(|url| (Lanes::variable(lane), url.to_owned()))
-        });
+        let queues = Lane::ALL
+            .into_iter()
+            .filter_map(|lane| s.queues.own(lane).map(|url| (Lanes::variable(lane), url.to_owned())));
         let mut environment = vec![
             ("INPUT_BUCKET_NAME", s.buckets.input.clone()),
             ("OUTPUT_BUCKET_NAME", s.buckets.output.clone()),

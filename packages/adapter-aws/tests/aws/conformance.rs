@@ -42,7 +42,11 @@ async fn cas() -> Subject<documents::Port> {
 
 async fn signed() -> Subject<links::Port> {
     let store = deployment().await.connect().await.store;
-    Subject::new(Arc::new(links::Port { links: store.clone(), store, client: Arc::new(crate::support::Http) }))
+    Subject::new(Arc::new(links::Port {
+        links: store.clone(),
+        store,
+        client: Arc::new(crate::support::Http),
+    }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

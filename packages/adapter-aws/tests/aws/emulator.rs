@@ -1,16 +1,15 @@
 //! What the tests' emulator promises: nothing listens while it is stopped, it has its state when it is
 //! started again, and it does not answer while it is frozen.
 
-
 use std::time::Duration;
 
+use crate::support::job;
 use bytes::Bytes;
 use segue_adapter_aws::testing::{Emulator, provision};
 use segue_domain::Key;
 use segue_ports::{
     Acquired, JobLedger, Lane, LeaseLedger, LeaseName, MediaStore, PutOptions, Resource, WorkQueue,
 };
-use crate::support::job;
 
 const QUEUE: Lane = Lane::Task(Resource::Cpu);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -20,7 +19,8 @@ async fn what_is_started_again_knows_what_it_knew() {
     let emulator = Emulator::lasting();
     let deployment = provision(emulator.endpoint()).await;
     let backend = deployment.connect().await;
-    let (key, name) = ("work/j/video/digest-00000/1/some".parse::<Key>().unwrap(), LeaseName::plan(&job("j").id));
+    let (key, name) =
+        ("work/j/video/digest-00000/1/some".parse::<Key>().unwrap(), LeaseName::plan(&job("j").id));
     backend.store.put_bytes(&key, Bytes::from_static(b"some"), &PutOptions::default()).await.unwrap();
     backend.ledger.create_job(job("j")).await.unwrap();
     let Acquired::Held(lease) = backend.ledger.acquire(&name, &"a".parse().unwrap(), MINUTE).await.unwrap()

@@ -144,7 +144,10 @@ async fn the_areas_lie_in_their_buckets() {
     }
     let all = place.store.list("", None, 100).await.unwrap();
     let keys: Vec<_> = all.objects.iter().map(|o| o.key.as_str()).collect();
-    assert_eq!(keys, ["input/j/source.mp4", "jobs/j/a", "segments/j/video/1/plan.json", "work/j/video/t/1/a"]);
+    assert_eq!(
+        keys,
+        ["input/j/source.mp4", "jobs/j/a", "segments/j/video/1/plan.json", "work/j/video/t/1/a"]
+    );
     let to = key("jobs/j/source.mp4");
     place.store.promote(&key("input/j/source.mp4"), &to, &PutOptions::default()).await.unwrap();
     assert!(place.store.head(&to).await.unwrap().is_some());

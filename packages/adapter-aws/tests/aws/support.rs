@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use segue_adapter_aws::AwsBackend;
 use segue_adapter_aws::testing::{Provisioned, emulator, provision_lanes};
-use segue_domain::{Completion, JobRecord, NewOutput, OutputId, OutputRef, PlanHash, SealedPlan, TaskId, TaskKind};
+use segue_domain::{
+    Completion, JobRecord, NewOutput, OutputId, OutputRef, PlanHash, SealedPlan, TaskId, TaskKind,
+};
 use segue_ports::conformance::Capabilities;
 use segue_ports::conformance::links::{Answer, Client};
 use segue_ports::{Acquired, JobChange, Lane, Lease, LeaseName, Ledger, NewJob};
