@@ -36,6 +36,7 @@ locals {
       JOBS_TABLE_NAME                 = module.tables.names.jobs
       SEGMENT_COMPLETIONS_TABLE_NAME  = module.tables.names.completions
       REASSEMBLY_TRIGGERED_TABLE_NAME = module.tables.names.leases
+      ASSETS_TABLE_NAME               = module.tables.names.assets
       CHUNKING_QUEUE_URL              = module.queues.urls["chunking"]
       MAP_QUEUE_URL                   = module.queues.urls["map"]
       REASSEMBLY_QUEUE_URL            = module.queues.urls["reassembly"]

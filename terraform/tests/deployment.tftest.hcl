@@ -98,6 +98,11 @@ run "by_default" {
     error_message = "the contract could not be read"
   }
 
+  assert {
+    condition     = output.environment.ASSETS_TABLE_NAME == module.tables.names.assets && length(output.environment.ASSETS_TABLE_NAME) > 0
+    error_message = "the table of the assets"
+  }
+
   # what the alarms look for is what the programs say
   assert {
     condition = alltrue([

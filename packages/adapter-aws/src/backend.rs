@@ -10,6 +10,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
+use crate::catalogue::DynamoCatalogue;
 use crate::clock::{HearDate, LedgerClock};
 use crate::ledger::DynamoLedger;
 use crate::queue::SqsQueue;
@@ -40,6 +41,8 @@ const PART_TIMEOUT: Duration = Duration::from_secs(300);
 pub struct AwsBackend {
     /// Jobs, completions and leases.
     pub ledger: Arc<DynamoLedger>,
+    /// The assets, where there is a table of them.
+    pub catalogue: Option<Arc<DynamoCatalogue>>,
     /// The queues.
     pub queue: Arc<SqsQueue>,
     /// The media store.
@@ -101,10 +104,14 @@ impl AwsBackend {
             aws_sdk_s3::Client::from_conf(signer),
             settings.buckets.clone(),
         );
-        let ledger =
-            DynamoLedger::new(aws_sdk_dynamodb::Client::from_conf(dynamo), settings.tables.clone(), clock);
+        let dynamo = aws_sdk_dynamodb::Client::from_conf(dynamo);
+        let catalogue = settings
+            .assets_table
+            .clone()
+            .map(|table| Arc::new(DynamoCatalogue::new(dynamo.clone(), table, Arc::clone(&clock))));
+        let ledger = DynamoLedger::new(dynamo, settings.tables.clone(), clock);
         let sqs = aws_sdk_sqs::Client::from_conf(sqs);
         let queue = Arc::new(SqsQueue::new(sqs, &settings.queues));
-        AwsBackend { ledger: Arc::new(ledger), queue, store: Arc::new(store) }
+        AwsBackend { ledger: Arc::new(ledger), catalogue, queue, store: Arc::new(store) }
     }
 }

@@ -6,6 +6,7 @@
 //! queues          one for each lane         each with a dead-letter queue
 //! jobs            one row for each job      indexes by state and of open jobs
 //! completions     one item for each task    with counters, counts of failures and the outbox
+//! assets          one item for each asset   optional; index by owner
 //! leases          one item for each lease   never deleted, because terms increase permanently
 //! ```
 //! [`AwsSettings`] reads the environment contract, [`AwsBackend`] connects the three
@@ -15,6 +16,8 @@
 //! Architecture invariant: this crate depends on no other adapter and no engine.
 
 mod backend;
+mod batch;
+mod catalogue;
 mod clock;
 mod error;
 pub mod event;
@@ -27,6 +30,7 @@ mod store;
 pub mod testing;
 
 pub use backend::AwsBackend;
+pub use catalogue::{DynamoCatalogue, INDEX_BY_OWNER};
 pub use ledger::{DynamoLedger, INDEX_BY_OPEN, INDEX_BY_STATE, Tables};
 pub use notices::S3Notices;
 pub use queue::{DeadLetter, Lanes, SqsQueue};

@@ -59,6 +59,7 @@ pub const VARIABLES: &[Variable] = &[
         "DynamoDB table of the leases; `LEASES_TABLE_NAME` may be set instead",
         |of| of.dynamodb,
     ),
+    may("ASSETS_TABLE_NAME", "DynamoDB table of the assets", "there is no catalogue of assets"),
     may("LEASES_TABLE_NAME", "another name of the variable above", "`REASSEMBLY_TRIGGERED_TABLE_NAME`"),
     must("CHUNKING_QUEUE_URL", "SQS queue of the lane `plan`: jobs to plan", |of| of.sqs),
     must("MAP_QUEUE_URL", "SQS queue of the lane `task-cpu`: tasks to run", |of| of.sqs),
@@ -105,6 +106,8 @@ pub struct AwsSettings {
     pub buckets: Buckets,
     /// The tables.
     pub tables: Tables,
+    /// The table of the assets, where there is one.
+    pub assets_table: Option<String>,
     /// The queues.
     pub queues: Lanes,
     /// Kinds of tasks that need a GPU.
@@ -189,6 +192,7 @@ impl AwsSettings {
                 completions: must("SEGMENT_COMPLETIONS_TABLE_NAME"),
                 leases: must("REASSEMBLY_TRIGGERED_TABLE_NAME"),
             },
+            assets_table: get("ASSETS_TABLE_NAME"),
             queues: Lanes {
                 plan: must("CHUNKING_QUEUE_URL"),
                 task_cpu: must("MAP_QUEUE_URL"),
@@ -238,11 +242,12 @@ mod tests {
         assert_eq!((settings.region.as_str(), settings.endpoint_url), ("us-east-1", None));
         assert_eq!((settings.segment_duration, settings.tables.leases.as_str()), (None, "leases"));
         assert_eq!(settings.gpu_tasks, [TaskKind::Transcribe]);
+        assert_eq!(settings.assets_table, None);
         assert_eq!(settings.queues.url(Lane::Task(Resource::Gpu)), Some("http://127.0.0.1:1/0/map"));
         assert_eq!(settings.queues.url(Lane::Ingest), None);
         let mut more = environment();
         more.extend([("AWS_REGION", "eu-west-1"), ("CHUNK_SEGMENT_DURATION_SEC", "300")]);
-        more.extend([("GPU_TASKS", "map, encode")]);
+        more.extend([("GPU_TASKS", "map, encode"), ("ASSETS_TABLE_NAME", "assets")]);
         let lanes = Lane::ALL.map(|lane| (Lanes::variable(lane), format!("http://127.0.0.1:1/0/{lane}")));
         more.extend(lanes.iter().map(|(name, url)| (*name, url.as_str())));
         let settings = read(&more).unwrap();
@@ -250,7 +255,10 @@ mod tests {
             assert_eq!(settings.queues.own(*lane), Some(url.as_str()));
         }
         assert_eq!(settings.gpu_tasks, [TaskKind::Map, TaskKind::Encode]);
-        assert_eq!(settings.region, "eu-west-1");
+        assert_eq!(
+            (settings.region.as_str(), settings.assets_table.as_deref()),
+            ("eu-west-1", Some("assets"))
+        );
         let leases = more.remove("REASSEMBLY_TRIGGERED_TABLE_NAME").unwrap();
         more.insert("LEASES_TABLE_NAME", leases);
         assert_eq!(read(&more).unwrap().tables.leases, "leases");

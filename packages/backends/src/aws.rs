@@ -54,6 +54,7 @@ impl Provider for Aws {
         let aws = AwsBackend::connect(&settings).await;
         Ok(Opened {
             ledger: wanted.ledger.map(|_| aws.ledger.clone() as _),
+            catalogue: wanted.ledger.and(aws.catalogue.clone()).map(|catalogue| catalogue as _),
             queue: wanted.queue.map(|_| queue_part(&aws, &settings)),
             store: wanted.store.map(|_| store_part(&aws, &settings)),
         })

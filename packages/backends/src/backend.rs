@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use segue_domain::{Failure, TaskKind};
-use segue_ports::{DeadLetters, Lane, Ledger, MediaStore, ReadArrivals, StoreDocuments, WorkQueue};
+use segue_ports::{
+    AssetCatalogue, DeadLetters, Lane, Ledger, MediaStore, ReadArrivals, StoreDocuments, WorkQueue,
+};
 
 use crate::failure::internal;
 use crate::folder;
@@ -34,6 +36,8 @@ impl DeadLane {
 pub struct Backend {
     /// Jobs, completions and leases.
     pub ledger: Arc<dyn Ledger>,
+    /// The assets, where the backend of the ledger has a catalogue of them.
+    pub catalogue: Option<Arc<dyn AssetCatalogue>>,
     /// The lanes.
     pub queue: Arc<dyn WorkQueue>,
     /// Kinds of tasks for workers with a GPU, if these have a lane of their own.
@@ -72,6 +76,7 @@ impl Backend {
             let more = provider.open(wanted).await?;
             opened = Opened {
                 ledger: opened.ledger.or(more.ledger),
+                catalogue: opened.catalogue.or(more.catalogue),
                 queue: opened.queue.or(more.queue),
                 store: opened.store.or(more.store),
             };
@@ -93,13 +98,15 @@ impl Backend {
     }
 
     fn compose(opened: Opened) -> Result<Backend, Failure> {
-        let Opened { ledger: Some(ledger), queue: Some(queue), store: Some(store) } = opened else {
+        let Opened { ledger: Some(ledger), catalogue, queue: Some(queue), store: Some(store) } = opened
+        else {
             return Err(internal("a provider left out a part of the backend"));
         };
         let QueuePart { queue, gpu_tasks, has_ingest_lane, dead_letters } = queue;
         let StorePart { store, documents, results, sources, arrivals, is_local } = store;
         Ok(Backend {
             ledger,
+            catalogue,
             queue,
             gpu_tasks: gpu_tasks.into(),
             has_ingest_lane,

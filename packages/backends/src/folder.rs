@@ -68,6 +68,7 @@ impl Provider for Folders {
         };
         Ok(Opened {
             ledger: wanted.ledger.and_then(local).map(|local| local.ledger.clone() as _),
+            catalogue: wanted.ledger.and_then(local).map(|local| local.catalogue.clone() as _),
             queue: wanted.queue.and_then(local).map(queue_part),
             store: store.map(store_part),
         })
@@ -79,6 +80,7 @@ pub(crate) async fn open_whole(folder: &Path) -> Result<Opened, Failure> {
     let local = open_database(folder).await?;
     Ok(Opened {
         ledger: Some(local.ledger.clone()),
+        catalogue: Some(local.catalogue.clone()),
         queue: Some(queue_part(&local)),
         store: Some(store_part(Arc::clone(&local.store))),
     })
@@ -176,6 +178,8 @@ mod tests {
         let backend = open(parts).await;
         backend.store.put_bytes(&key(), "abc".into(), &PutOptions::default()).await.unwrap();
         assert!(root.path().join("work/segue.db").is_file());
+        let catalogue = backend.catalogue.as_ref().expect("a catalogue beside the ledger");
+        assert_eq!(catalogue.get(&"a".parse().unwrap()).await.unwrap(), None);
         assert!(!root.path().join("media/segue.db").exists());
         assert_eq!(backend.results.get_bytes(&key(), 9).await.unwrap(), "abc");
         assert_eq!(std::fs::read(root.path().join("media/media").join(key().to_string())).unwrap(), b"abc");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use segue_domain::{Failure, TaskKind};
-use segue_ports::{Ledger, MediaStore, ReadArrivals, StoreDocuments, WorkQueue};
+use segue_ports::{AssetCatalogue, Ledger, MediaStore, ReadArrivals, StoreDocuments, WorkQueue};
 
 use crate::backend::DeadLane;
 use crate::failure::internal;
@@ -46,6 +46,8 @@ pub(crate) struct Wanted<'a> {
 #[derive(Default)]
 pub(crate) struct Opened {
     pub ledger: Option<Arc<dyn Ledger>>,
+    /// Comes with the ledger, where the provider has one.
+    pub catalogue: Option<Arc<dyn AssetCatalogue>>,
     pub queue: Option<QueuePart>,
     pub store: Option<StorePart>,
 }

@@ -24,6 +24,8 @@ locals {
   row_lease = ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"]
   row_all   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:Query"]
 
+  row_asset = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"]
+
   # read, write, remove: prefixes. receive, send: lanes. rows: actions on each table.
   programs = {
     chunker = {
@@ -91,7 +93,7 @@ locals {
       remove  = ["input", "segments", "work", "jobs"]
       receive = []
       send    = concat(["chunking", "reassembly"], local.map_lanes, local.study_lanes, local.notify_lanes)
-      rows    = { jobs = concat(local.row_all, ["dynamodb:BatchGetItem"]), completions = local.row_all, leases = concat(local.row_lease, ["dynamodb:Query"]) }
+      rows    = { jobs = concat(local.row_all, ["dynamodb:BatchGetItem"]), completions = local.row_all, leases = concat(local.row_lease, ["dynamodb:Query"]), assets = local.row_asset }
       indexes = ["by-state"]
     }
   }
@@ -179,6 +181,18 @@ locals {
           Effect   = "Allow"
           Action   = lookup(may.rows, "leases", [])
           Resource = contains(keys(may.rows), "leases") ? [var.table_arns.leases] : []
+        },
+        {
+          Sid      = "Assets"
+          Effect   = "Allow"
+          Action   = lookup(may.rows, "assets", [])
+          Resource = contains(keys(may.rows), "assets") ? [var.table_arns.assets] : []
+        },
+        {
+          Sid      = "AssetsByOwner"
+          Effect   = "Allow"
+          Action   = ["dynamodb:Query"]
+          Resource = contains(keys(may.rows), "assets") ? ["${var.table_arns.assets}/index/by-owner"] : []
         },
         {
           Sid      = "Key"

@@ -35,6 +35,7 @@ variable "table_arns" {
     jobs        = string
     completions = string
     leases      = string
+    assets      = string
   })
 }
 

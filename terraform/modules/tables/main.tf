@@ -1,4 +1,4 @@
-# The ledger: jobs, completions, leases. What the attributes mean is in packages/adapter-aws/design.md.
+# The ledger: jobs, completions, leases; and the catalogue of assets. What the attributes mean is in packages/adapter-aws/design.md.
 #
 # No table has a TTL. Outputs can be added to a job for as long as its asset lives, and a row that expired
 # could not be told from a deleted job. A lease that expired would give its term twice.
@@ -75,6 +75,45 @@ resource "aws_dynamodb_table" "completions" {
   attribute {
     name = "item"
     type = "S"
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+
+  server_side_encryption {
+    enabled     = true
+    kms_key_arn = var.kms_key_arn
+  }
+}
+
+resource "aws_dynamodb_table" "assets" {
+  name                        = "${var.name}-assets"
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "asset_id"
+  deletion_protection_enabled = var.deletion_protection
+
+  attribute {
+    name = "asset_id"
+    type = "S"
+  }
+
+  attribute {
+    name = "listing"
+    type = "S"
+  }
+
+  attribute {
+    name = "place"
+    type = "S"
+  }
+
+  # assets by owner and time of creation; tombstones by time of deletion
+  global_secondary_index {
+    name            = "by-owner"
+    hash_key        = "listing"
+    range_key       = "place"
+    projection_type = "KEYS_ONLY"
   }
 
   point_in_time_recovery {

@@ -4,6 +4,7 @@ output "names" {
     jobs        = aws_dynamodb_table.jobs.name
     completions = aws_dynamodb_table.completions.name
     leases      = aws_dynamodb_table.leases.name
+    assets      = aws_dynamodb_table.assets.name
   }
 }
 
@@ -13,5 +14,6 @@ output "arns" {
     jobs        = aws_dynamodb_table.jobs.arn
     completions = aws_dynamodb_table.completions.arn
     leases      = aws_dynamodb_table.leases.arn
+    assets      = aws_dynamodb_table.assets.arn
   }
 }

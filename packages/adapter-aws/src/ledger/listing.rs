@@ -2,17 +2,14 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::KeysAndAttributes;
 use segue_domain::{JobId, JobRecord, JobState};
 use segue_ports::{JobFilter, JobPage, PortError, PortErrorKind};
 
 use super::item::{Item, must, n, number, s, text};
 use super::row::{Row, SHARDS};
-use super::{DynamoLedger, INDEX_BY_OPEN, INDEX_BY_STATE, TRIES, job_key};
-use crate::error::{self, back_off, say};
-
-/// Maximum number of rows in a batch of DynamoDB.
-const BATCH: usize = 100;
+use super::{DynamoLedger, INDEX_BY_OPEN, INDEX_BY_STATE, job_key};
+use crate::batch::{BATCH, read_items};
+use crate::error::{self, say};
 
 /// An index of the jobs table and the names of its two keys.
 struct Index {
@@ -167,34 +164,15 @@ impl DynamoLedger {
             order.push(must(text(key, "job_id")?, "job_id")?);
         }
         let mut found: HashMap<String, Row> = HashMap::new();
-        let mut wanted: Vec<Item> =
-            order.iter().map(|id| Item::from([("job_id".to_owned(), s(id))])).collect();
-        let mut tried = 0;
-        while !wanted.is_empty() {
-            let rest = wanted.split_off(wanted.len().min(BATCH));
-            let request = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
-            let request = request.map_err(|e| error::odd("a list of keys", e))?;
-            let batch = self.client.batch_get_item().request_items(&self.tables.jobs, request).send().await;
-            let mut batch = batch.map_err(|e| error::sdk("cannot read the jobs", e))?;
-            for item in batch.responses.iter().flat_map(|r| r.values()).flatten() {
-                match Row::of_item(item) {
-                    Ok(row) => drop(found.insert(row.record.id.to_string(), row)),
-                    Err(error) if error.kind == PortErrorKind::Newer => {
-                        tracing::warn!(%error, "a job is left to a newer build");
-                    }
-                    Err(error) => return Err(error),
+        let wanted = order.iter().map(|id| Item::from([("job_id".to_owned(), s(id))])).collect();
+        for item in read_items(&self.client, &self.tables.jobs, wanted).await? {
+            match Row::of_item(&item) {
+                Ok(row) => drop(found.insert(row.record.id.to_string(), row)),
+                Err(error) if error.kind == PortErrorKind::Newer => {
+                    tracing::warn!(%error, "a job is left to a newer build");
                 }
+                Err(error) => return Err(error),
             }
-            let unread = batch.unprocessed_keys.as_mut().and_then(|all| all.remove(&self.tables.jobs));
-            wanted = unread.map(|unread| unread.keys).unwrap_or_default();
-            if !wanted.is_empty() {
-                if tried >= TRIES {
-                    return Err(say(PortErrorKind::Transient, "the jobs table is busy, try again"));
-                }
-                back_off(tried).await;
-                tried += 1;
-            }
-            wanted.extend(rest);
         }
         Ok(order.iter().filter_map(|id| found.remove(id)).collect())
     }

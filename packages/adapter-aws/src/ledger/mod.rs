@@ -50,7 +50,7 @@ use crate::error;
 mod completions;
 mod counters;
 mod delete;
-mod item;
+pub(crate) mod item;
 mod jobs;
 mod leases;
 mod listing;
@@ -67,7 +67,7 @@ pub const INDEX_BY_STATE: &str = "by-state";
 pub const INDEX_BY_OPEN: &str = "by-open";
 
 /// Maximum number of tries of a conflicting write.
-const TRIES: u32 = 14;
+pub(crate) const TRIES: u32 = 14;
 
 /// Maximum size of a document in an item, bytes: DynamoDB allows 400 KB with all names.
 const DOCUMENT_MAX: usize = 360_000;

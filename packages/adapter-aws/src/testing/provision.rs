@@ -11,6 +11,7 @@ use segue_domain::TaskKind;
 use segue_ports::{Lane, Resource};
 
 use crate::backend::{AwsBackend, loader, s3};
+use crate::catalogue::INDEX_BY_OWNER;
 use crate::ledger::{INDEX_BY_OPEN, INDEX_BY_STATE, Tables};
 use crate::queue::Lanes;
 use crate::settings::AwsSettings;
@@ -51,6 +52,7 @@ impl Provisioned {
             ("JOBS_TABLE_NAME", s.tables.jobs.clone()),
             ("SEGMENT_COMPLETIONS_TABLE_NAME", s.tables.completions.clone()),
             ("REASSEMBLY_TRIGGERED_TABLE_NAME", s.tables.leases.clone()),
+            ("ASSETS_TABLE_NAME", s.assets_table.clone().unwrap_or_default()),
             ("AWS_REGION", s.region.clone()),
             ("AWS_ENDPOINT_URL", s.endpoint_url.clone().unwrap_or_default()),
             ("AWS_ACCESS_KEY_ID", CREDENTIALS.0.to_owned()),
@@ -90,6 +92,7 @@ pub async fn provision_lanes(endpoint: &str, more: &[Lane]) -> Provisioned {
             completions: format!("{name}-completions"),
             leases: format!("{name}-leases"),
         },
+        assets_table: Some(format!("{name}-assets")),
         queues: Lanes::default(),
         gpu_tasks: vec![TaskKind::Transcribe],
         region: "us-east-1".to_owned(),
@@ -98,7 +101,7 @@ pub async fn provision_lanes(endpoint: &str, more: &[Lane]) -> Provisioned {
     };
     let config = config(&settings).await;
     buckets(&settings, &config).await;
-    tables(&settings.tables, &config).await;
+    tables(&settings, &config).await;
     let sqs = aws_sdk_sqs::Client::new(&config);
     let own = async |lane: Lane| queue(&sqs, &format!("{name}-{lane}")).await;
     let asked = async |lane: Lane| if more.contains(&lane) { Some(own(lane).await) } else { None };
@@ -160,9 +163,9 @@ fn key(names: &[&str]) -> Vec<KeySchemaElement> {
     names.iter().zip(kinds).map(element).collect()
 }
 
-async fn tables(tables: &Tables, config: &SdkConfig) {
+async fn tables(settings: &AwsSettings, config: &SdkConfig) {
     use ScalarAttributeType::{N, S};
-    let client = aws_sdk_dynamodb::Client::new(config);
+    let (tables, client) = (&settings.tables, aws_sdk_dynamodb::Client::new(config));
     let index = |name, keys: &[&str]| {
         GlobalSecondaryIndex::builder()
             .index_name(name)
@@ -183,6 +186,15 @@ async fn tables(tables: &Tables, config: &SdkConfig) {
         .global_secondary_indexes(index(INDEX_BY_STATE, &["state", "state_since_ms"]))
         .global_secondary_indexes(index(INDEX_BY_OPEN, &["open", "open_since_ms"]));
     jobs.billing_mode(BillingMode::PayPerRequest).send().await.expect("a table is made");
+    let assets = client
+        .create_table()
+        .set_table_name(settings.assets_table.clone())
+        .attribute_definitions(attribute("asset_id", S))
+        .attribute_definitions(attribute("listing", S))
+        .attribute_definitions(attribute("place", S))
+        .set_key_schema(Some(key(&["asset_id"])))
+        .global_secondary_indexes(index(INDEX_BY_OWNER, &["listing", "place"]));
+    assets.billing_mode(BillingMode::PayPerRequest).send().await.expect("a table is made");
     for (table, range) in [(&tables.completions, "item"), (&tables.leases, "lease")] {
         let made = client
             .create_table()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use segue_adapter_aws::testing::{Provisioned, emulator, provision_lanes};
 use segue_ports::conformance::{self, Capabilities, Subject, dead, documents, links, store};
-use segue_ports::{Lane, Ledger, WorkQueue};
+use segue_ports::{AssetCatalogue, Lane, Ledger, WorkQueue};
 
 async fn deployment() -> Provisioned {
     provision_lanes(emulator().endpoint(), &Lane::ALL).await
@@ -13,6 +13,10 @@ async fn deployment() -> Provisioned {
 
 async fn ledger() -> Subject<dyn Ledger> {
     Subject::new(deployment().await.connect().await.ledger)
+}
+
+async fn catalogue() -> Subject<dyn AssetCatalogue> {
+    Subject::new(deployment().await.connect().await.catalogue.expect("a table of assets"))
 }
 
 async fn queue() -> Subject<dyn WorkQueue> {
@@ -81,4 +85,11 @@ async fn documents_conform() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn links_conform() {
     conformance::links::run(signed, Capabilities::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_catalogue_conforms() {
+    let caps = Capabilities { clauses_at_once: crate::support::CLAUSES_AT_ONCE, ..Capabilities::default() };
+    // boxed as above
+    conformance::catalogue::run(|| Box::pin(catalogue()), caps).await;
 }

@@ -1,5 +1,6 @@
 //! The AWS adapter against a real emulator.
 
+mod catalogue;
 mod conformance;
 mod emulator;
 mod errors;

@@ -12,6 +12,7 @@ variables {
     jobs        = "arn:aws:dynamodb:eu-central-1:111122223333:table/segue-jobs"
     completions = "arn:aws:dynamodb:eu-central-1:111122223333:table/segue-segment-completions"
     leases      = "arn:aws:dynamodb:eu-central-1:111122223333:table/segue-reassembly-triggered"
+    assets      = "arn:aws:dynamodb:eu-central-1:111122223333:table/segue-assets"
   }
   queue_arns = {
     chunking   = "arn:aws:sqs:eu-central-1:111122223333:segue-chunking"
@@ -139,6 +140,27 @@ run "each_program_its_own" {
       operator = ["arn:aws:dynamodb:eu-central-1:111122223333:table/segue-jobs/index/by-state"]
     }
     error_message = "who lists jobs"
+  }
+
+  # people and services keep the catalogue, no program of the pipeline reads it
+  assert {
+    condition = {
+      for program, policy in output.policies : program => toset(flatten([for s in policy.Statement : s.Action if s.Sid == "Assets"]))
+      if strcontains(jsonencode(policy), "segue-assets")
+      } == {
+      operator = toset(["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"])
+    }
+    error_message = "who may do what to assets"
+  }
+
+  assert {
+    condition = {
+      for program, policy in output.policies : program => flatten([for s in policy.Statement : [for action in s.Action : [for resource in s.Resource : [action, resource]]] if s.Sid == "AssetsByOwner"])
+      if length([for s in policy.Statement : s if s.Sid == "AssetsByOwner"]) > 0
+      } == {
+      operator = ["dynamodb:Query", "arn:aws:dynamodb:eu-central-1:111122223333:table/segue-assets/index/by-owner"]
+    }
+    error_message = "who lists assets"
   }
 
   # the key opens nothing but through the three services
