@@ -115,11 +115,6 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("delete-without-marking", "everything", "a deletion does not mark the job first"),
     mutant("delete-keeps-leases", "deletes", "a deletion does not end the leases of the job"),
     mutant("change-while-deleting", "everything", "a job that is being deleted is changed"),
-    mutant(
-        "leftovers-published",
-        "half-deleted",
-        "public files of an earlier job are taken for the committed ones",
-    ),
     mutant("sweeper-does-not-resend", "everything", "the sweeper does not send lost messages again"),
     mutant("sweeper-skips-publishing", "queue", "no role resumes an output that was being published"),
     mutant(
