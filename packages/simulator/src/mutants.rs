@@ -73,7 +73,7 @@ pub const MUTANTS: &[Mutant] = &[
         "work stops or continues by the state of the job, not of its output",
     ),
     mutant("commit-unfenced", "stale", "the commit of an index carries no term"),
-    mutant("refused-is-published", "stale", "a refused completion counts as published"),
+    mutant("refused-is-published", "publishing", "a refused completion counts as published"),
     mutant("publish-before-commit", "everything", "files get their public names before the commit"),
     mutant("complete-before-publish", "everything", "an output is completed before its files are public"),
     mutant("completed-before-manifest", "everything", "an output is completed before it is in the manifest"),
