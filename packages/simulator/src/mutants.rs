@@ -174,7 +174,8 @@ pub fn find_record(mutant: &Mutant, mut seeds: Range<u64>) -> anyhow::Result<Opt
         let record = record(&shrunk, scenario, mutant.name, scratch.path());
         segue_ports::mutants::choose(None);
         // a history that is violated without the mutant as well found something else
-        let is_red = |record: &Record| crate::history::run(record.params.clone(), scratch.path()).violation.is_some();
+        let is_red =
+            |record: &Record| crate::history::run(record.params.clone(), scratch.path()).violation.is_some();
         match record.filter(|record| !is_red(record)) {
             Some(record) => return Ok(Some(record)),
             None => seeds.start = seed + 1,

@@ -196,7 +196,8 @@ fn append<T: Default + PartialEq + std::fmt::Display>(text: &mut String, key: &s
 }
 
 fn process_text(process: &ProcessParams) -> String {
-    let mut text = format!("{} role={:?} rate={} version={}", process.name, process.role, process.rate, process.version);
+    let mut text =
+        format!("{} role={:?} rate={} version={}", process.name, process.role, process.rate, process.version);
     append(&mut text, "hangs", process.hangs);
     append(&mut text, "fails", process.fails);
     text
@@ -272,7 +273,9 @@ fn output_text(output: &OutputParams) -> String {
 fn read_output(text: &str) -> anyhow::Result<OutputParams> {
     let (name, words) = Words::of(text);
     let need = match words.optional("needs")? {
-        Some(need) => Some((need, by_name(&[Gate::Plan, Gate::Assembly], words.get("gate").context("no gate")?)?)),
+        Some(need) => {
+            Some((need, by_name(&[Gate::Plan, Gate::Assembly], words.get("gate").context("no gate")?)?))
+        }
         None => None,
     };
     Ok(OutputParams {

@@ -129,7 +129,8 @@ impl Model for Protocol {
         match action {
             Action::Receive(me, job, what) => {
                 let manifest = Default::default();
-                let work = Work { job, what, step: Step::Read, term: 0, index: 0, ready: 0, life: 0, manifest };
+                let work =
+                    Work { job, what, step: Step::Read, term: 0, index: 0, ready: 0, life: 0, manifest };
                 next.processes[usize::from(me)] = Some(work);
             }
             Action::Step(me) => {
@@ -219,12 +220,11 @@ impl Model for Protocol {
             }),
             Property::always("a completed output is public and in the manifest", |_, world: &World| {
                 world.jobs.iter().all(|job| {
-                    let is_listed = |n: usize| job.manifest.listed & (1 << n) != 0 && job.manifest.life == job.life;
+                    let is_listed =
+                        |n: usize| job.manifest.listed & (1 << n) != 0 && job.manifest.life == job.life;
                     let is_public = |output: &Output| output.index > 0 && output.public == output.index;
                     let mut outputs = job.outputs.iter().enumerate();
-                    outputs.all(|(n, output)| {
-                        output.state != Completed || is_public(output) && is_listed(n)
-                    })
+                    outputs.all(|(n, output)| output.state != Completed || is_public(output) && is_listed(n))
                 })
             }),
             Property::always("the manifest lists only public outputs", |_, world: &World| {
@@ -233,9 +233,7 @@ impl Model for Protocol {
                     let is_public = |output: &Output| output.index > 0 && output.public == output.index;
                     let mut outputs = job.outputs.iter().enumerate();
                     !is_of_now
-                        || outputs.all(|(n, output)| {
-                            job.manifest.listed & (1 << n) == 0 || is_public(output)
-                        })
+                        || outputs.all(|(n, output)| job.manifest.listed & (1 << n) == 0 || is_public(output))
                 })
             }),
             Property::always("a need is read after it is published", |_, world| {

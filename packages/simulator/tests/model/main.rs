@@ -132,7 +132,8 @@ fn parse(text: &str) -> Option<Bounds> {
         _ => return None,
     };
     let number = |text: &str| text.parse::<u8>().ok();
-    let (jobs, outputs, processes) = (number(jobs)?.into(), number(outputs)?.into(), number(processes)?.into());
+    let (jobs, outputs, processes) =
+        (number(jobs)?.into(), number(outputs)?.into(), number(processes)?.into());
     Some((jobs, outputs, gate, number(segments)?, processes, number(faults)?, 0))
 }
 

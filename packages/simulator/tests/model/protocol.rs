@@ -61,7 +61,8 @@ impl Protocol {
 
     pub fn whats(&self) -> impl Iterator<Item = What> {
         let outputs = 0..self.outputs as u8;
-        let tasks = outputs.clone().flat_map(|output| (0..self.segments).map(move |task| What::Task(output, task)));
+        let tasks =
+            outputs.clone().flat_map(|output| (0..self.segments).map(move |task| What::Task(output, task)));
         [What::Plan].into_iter().chain(outputs.map(What::Assembly)).chain(tasks)
     }
 
@@ -70,8 +71,7 @@ impl Protocol {
         let lease = *job.lease(work.what);
         let current = lease.term == work.term && lease.holder == Some(me);
         let completes = matches!(change, JobChange::Output { change: OutputChange::Complete, .. });
-        let unfenced =
-            self.is(Mistake::ChangeUnfenced) || self.is(Mistake::CompletesUnfenced) && completes;
+        let unfenced = self.is(Mistake::ChangeUnfenced) || self.is(Mistake::CompletesUnfenced) && completes;
         (current || unfenced) && self.change(job, change)
     }
 
@@ -94,7 +94,8 @@ impl Protocol {
 
     fn ask_assembly(&self, job: &mut Job, output: usize) {
         let waits = matches!(job.outputs[output].state, OutputState::Mapping | OutputState::Assembling);
-        let needs_are_met = self.needs_are_met(job, output, Gate::Assembly) || self.is(Mistake::NeedReadEarly);
+        let needs_are_met =
+            self.needs_are_met(job, output, Gate::Assembly) || self.is(Mistake::NeedReadEarly);
         let ready = self.is_mapped(job, output) && needs_are_met;
         job.outputs[output].ask_assembly |= job.is_there && waits && ready;
     }
@@ -258,7 +259,9 @@ impl Protocol {
                 let sealed = self.fenced(job, me, work, &seal(work.ready, self.segments));
                 if sealed { next(Step::Send) } else { later }
             }
-            What::Task(output, task) => next(self.record_completion(job, me, work, output, usize::from(task))),
+            What::Task(output, task) => {
+                next(self.record_completion(job, me, work, output, usize::from(task)))
+            }
             What::Assembly(output) => {
                 let index = segue_domain::CommittedIndex { key: work.term.to_string(), hash: String::new() };
                 let chosen = self.fenced(job, me, work, &of(output, OutputChange::Commit(index)));

@@ -222,7 +222,9 @@ impl Job {
             Some(_) => self.outputs[1].count,
             None => 0,
         };
-        let Some(after) = change.applied_to(&self.record(segments, gate), counted.into(), 0) else { return false };
+        let Some(after) = change.applied_to(&self.record(segments, gate), counted.into(), 0) else {
+            return false;
+        };
         self.deleting = after.deleting;
         self.was_completed = after.completed_at_ms.is_some();
         for (output, after) in self.outputs.iter_mut().zip(after.outputs) {
