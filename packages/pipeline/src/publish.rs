@@ -112,7 +112,7 @@ async fn publish_files(
     // an index is public after all its files, and its hash differs from that of an earlier job
     if deps.store.head(&public).await?.is_some() {
         let bytes = deps.store.get_bytes(&public, INDEX_LIMIT).await?;
-        if OutputIndex::hash_of(&bytes) == committed.hash || mutant!("leftovers-published") {
+        if OutputIndex::hash_of(&bytes) == committed.hash {
             return Ok((OutputIndex::decode(&bytes)?, committed.hash.clone()));
         }
     }

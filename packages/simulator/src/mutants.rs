@@ -73,7 +73,7 @@ pub const MUTANTS: &[Mutant] = &[
         "work stops or continues by the state of the job, not of its output",
     ),
     mutant("commit-unfenced", "stale", "the commit of an index carries no term"),
-    mutant("refused-is-published", "stale", "a refused completion counts as published"),
+    mutant("refused-is-published", "publishing", "a refused completion counts as published"),
     mutant("publish-before-commit", "everything", "files get their public names before the commit"),
     mutant("complete-before-publish", "everything", "an output is completed before its files are public"),
     mutant("completed-before-manifest", "everything", "an output is completed before it is in the manifest"),
@@ -115,11 +115,6 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("delete-without-marking", "everything", "a deletion does not mark the job first"),
     mutant("delete-keeps-leases", "deletes", "a deletion does not end the leases of the job"),
     mutant("change-while-deleting", "everything", "a job that is being deleted is changed"),
-    mutant(
-        "leftovers-published",
-        "half-deleted",
-        "public files of an earlier job are taken for the committed ones",
-    ),
     mutant("sweeper-does-not-resend", "everything", "the sweeper does not send lost messages again"),
     mutant("sweeper-skips-publishing", "queue", "no role resumes an output that was being published"),
     mutant(

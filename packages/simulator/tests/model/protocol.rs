@@ -94,7 +94,9 @@ impl Protocol {
 
     fn ask_assembly(&self, job: &mut Job, output: usize) {
         let waits = matches!(job.outputs[output].state, OutputState::Mapping | OutputState::Assembling);
-        let ready = self.is_mapped(job, output) && self.needs_are_met(job, output, Gate::Assembly);
+        let needs_are_met =
+            self.needs_are_met(job, output, Gate::Assembly) || self.is(Mistake::NeedReadEarly);
+        let ready = self.is_mapped(job, output) && needs_are_met;
         job.outputs[output].ask_assembly |= job.is_there && waits && ready;
     }
 
