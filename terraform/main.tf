@@ -48,6 +48,7 @@ locals {
     var.uploads == "queue-lambda" ? { INGEST_QUEUE_URL = module.queues.urls["uploads"] } : {},
     { for lane in var.more_lanes : "${upper(lane)}_QUEUE_URL" => module.queues.urls[lane] },
     var.recipe == null ? {} : { SEGUE_RECIPE = var.recipe },
+    var.allow_map == null ? {} : { SEGUE_ALLOW_MAP = var.allow_map },
   )
   # Lambda sets a function's region itself, and refuses a variable of that name
   worker_environment = merge(local.environment, { AWS_REGION = local.region })

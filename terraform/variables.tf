@@ -103,6 +103,12 @@ variable "recipe" {
   default     = null
 }
 
+variable "allow_map" {
+  description = "Map commands that recipes may run: \"none\", \"any\", or a comma-separated list of programs; null for none."
+  type        = string
+  default     = null
+}
+
 variable "segment_duration_s" {
   description = "Length of a segment, seconds; null for what the recipe says."
   type        = number

@@ -1,4 +1,4 @@
-//! The three ports of one deployment.
+//! Connects the three ports of one deployment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,23 +17,23 @@ use crate::queue::SqsQueue;
 use crate::settings::AwsSettings;
 use crate::store::S3Store;
 
-/// How often the SDK tries a request, the first time included. With the waits below it
-/// keeps at it for some 10 s before a role hears of it.
+/// Maximum attempts of a request in the SDK, including the first. With the waits below it
+/// retries for about 10 s before a role gets the error.
 const ATTEMPTS: u32 = 8;
 
-/// The wait before the second attempt; it doubles, with jitter, up to [`WAIT_MAX`].
+/// Backoff before the second attempt; it doubles, with jitter, up to [`WAIT_MAX`].
 const WAIT: Duration = Duration::from_millis(100);
 
-/// Longest wait between two attempts.
+/// Maximum backoff.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// How long a row may take.
+/// Timeout of a request to DynamoDB.
 const ROW_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an answer of a queue may take: longer than the longest poll.
+/// Timeout of a response from SQS: longer than the longest poll.
 const POLL_TIMEOUT: Duration = Duration::from_secs(35);
 
-/// How long the answer to a part, or to the completion of an upload, may take.
+/// Timeout of the response to a part, or to the completion of an upload.
 const PART_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Ledger, queue and store of one deployment.
@@ -45,7 +45,7 @@ pub struct AwsBackend {
     pub catalogue: Option<Arc<DynamoCatalogue>>,
     /// The queues.
     pub queue: Arc<SqsQueue>,
-    /// The media.
+    /// The media store.
     pub store: Arc<S3Store>,
 }
 
@@ -56,7 +56,7 @@ fn timeouts(attempt: Duration) -> TimeoutConfig {
         .build()
 }
 
-/// What all clients share: region, endpoint, retries, and the SDK's chain of credentials.
+/// Configuration shared by all clients: region, endpoint, retries, and the SDK's chain of credentials.
 pub(crate) fn loader(settings: &AwsSettings) -> ConfigLoader {
     let https =
         aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
@@ -77,18 +77,18 @@ pub(crate) fn loader(settings: &AwsSettings) -> ConfigLoader {
 pub(crate) fn s3(settings: &AwsSettings, config: &SdkConfig) -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::config::Builder::from(config)
         .timeout_config(timeouts(PART_TIMEOUT))
-        // an emulator has an address, and no name below which buckets could be names
+        // an emulator has an address, and no domain under which buckets could be host names
         .force_path_style(settings.endpoint_url.is_some())
 }
 
 impl AwsBackend {
-    /// Connects to a deployment. Nothing is asked of it yet: what is wrong shows with the
+    /// Connects to a deployment. No request is sent yet: errors of the configuration appear with the
     /// first call. Credentials come from the SDK's default chain.
     pub async fn connect(settings: &AwsSettings) -> AwsBackend {
         AwsBackend::over(settings, &loader(settings).load().await)
     }
 
-    /// The same over a configuration that is loaded already.
+    /// The same with a loaded configuration.
     pub(crate) fn over(settings: &AwsSettings, config: &SdkConfig) -> AwsBackend {
         let clock = Arc::new(LedgerClock::new());
         let dynamo = aws_sdk_dynamodb::config::Builder::from(config)

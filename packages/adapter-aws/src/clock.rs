@@ -1,11 +1,11 @@
-//! The ledger's clock: DynamoDB's own time, as far as its answers tell it.
+//! The ledger's clock: DynamoDB's own time, estimated from its responses.
 //!
-//! DynamoDB has no clock that a condition could name, so whoever writes a lease brings the
-//! time along. Were that each machine's own time, a machine with a wrong clock would take
-//! leases too early. Every answer carries a `Date`, in whole seconds: together with when
-//! the request went and the answer came it bounds how far this machine's clock is off. The
-//! machine's clock is used as it is while it lies within those bounds, and is moved to the
-//! nearer bound where it does not. Safety does not rest on it: the fence is the term.
+//! A condition of DynamoDB cannot use its clock, so the writer of a lease provides the
+//! time. With each machine's own time, a machine with a wrong clock would take
+//! leases too early. Every response has a `Date`, in whole seconds: together with the times of
+//! request and response it bounds the error of this machine's clock. The
+//! machine's clock is used unchanged while it is within those bounds, and is moved to the
+//! nearer bound otherwise. Safety does not depend on it: the fence is the term.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,10 +21,10 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use aws_smithy_types::date_time::Format;
 use segue_ports::{Clock, SystemClock};
 
-/// How far apart two clocks may run: a thousandth, far more than any that works.
+/// Maximum drift between two clocks: a thousandth, far more than that of any working one.
 const DRIFT: i64 = 1000;
 
-/// What is known of the machine's clock: DynamoDB's is later by something in between.
+/// Bounds on the offset of DynamoDB's clock from the machine's.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     low_us: i64,
@@ -35,12 +35,12 @@ struct Bounds {
 impl Bounds {
     fn of(sent_ms: i64, heard_ms: i64, date_ms: i64) -> Bounds {
         let us = |ms: i64| ms.saturating_mul(1000);
-        // a clock that was set back in between says nothing of how long it took
+        // if a clock was set back in between, the measured duration is meaningless
         let heard_ms = heard_ms.max(sent_ms);
         Bounds { low_us: us(date_ms - heard_ms), high_us: us(date_ms + 999 - sent_ms), heard_ms }
     }
 
-    /// What both say, the older one with room for drift; the newer one where they disagree.
+    /// The intersection of both bounds, the older one widened by drift; the newer one if they are disjoint.
     fn narrowed_by(self, newer: Bounds) -> Bounds {
         let passed_ms = newer.heard_ms - self.heard_ms;
         if passed_ms < 0 {
@@ -64,7 +64,7 @@ pub struct LedgerClock {
 }
 
 impl LedgerClock {
-    /// A clock that has heard nothing yet and shows the machine's time.
+    /// A clock without measurements, which shows the machine's time.
     pub fn new() -> LedgerClock {
         LedgerClock::over(Arc::new(SystemClock))
     }
@@ -96,7 +96,7 @@ impl fmt::Debug for LedgerClock {
     }
 }
 
-/// Reads the `Date` of every answer.
+/// Reads the `Date` of every response.
 #[derive(Debug, Clone)]
 pub struct HearDate(pub Arc<LedgerClock>);
 
@@ -151,8 +151,8 @@ mod tests {
         }
     }
 
-    /// Lets a machine whose clock is off by `error_ms` talk to a server for a while, and
-    /// says how far its ledger's clock is off in the end.
+    /// Simulates a machine whose clock is off by `error_ms` and a server for a while, and
+    /// returns the remaining error of its ledger's clock.
     fn talk(error_ms: i64, calls: i64) -> i64 {
         let hand = Arc::new(Hand(AtomicI64::new(0)));
         let clock = LedgerClock::over(Arc::clone(&hand) as Arc<dyn Clock>);

@@ -1,4 +1,4 @@
-//! Errors of the services as errors of a port: one line, the cause, and what to do.
+//! Errors of the services as errors of a port: one line with cause and remedy.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use segue_ports::{PortError, PortErrorKind};
 
-/// Codes that say "not now", beyond what the SDK tries again by itself.
+/// Codes of temporary failures, beyond those that the SDK retries by itself.
 const BUSY: &[&str] = &[
     "BandwidthLimitExceeded",
     "ConditionalRequestConflict",
@@ -39,7 +39,7 @@ const BUSY: &[&str] = &[
     "TransactionInProgressException",
 ];
 
-/// Codes that say "not you".
+/// Codes of missing permissions.
 const DENIED: &[&str] = &[
     "AccessDenied",
     "AccessDeniedException",
@@ -59,15 +59,15 @@ const DENIED: &[&str] = &[
     "UnrecognizedClientException",
 ];
 
-/// Codes that say "not any more": nothing is wrong with what was asked for, and a job must not
-/// fail of it.
+/// Codes of expired credentials: the request is valid, and a job must not
+/// fail because of it.
 const EXPIRED: &[&str] = &["ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"];
 
-/// Codes that say "not here".
+/// Codes of a wrong region.
 const ELSEWHERE: &[&str] =
     &["AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"];
 
-/// Codes of a bucket, a table or a queue that is not there at all.
+/// Codes of a missing bucket, table or queue.
 const MISSING: &[&str] = &[
     "AWS.SimpleQueueService.NonExistentQueue",
     "NoSuchBucket",
@@ -75,7 +75,7 @@ const MISSING: &[&str] = &[
     "ResourceNotFoundException",
 ];
 
-/// What is to be done about an answer, by its code or else by its status.
+/// Kind and remedy of a response, by its code or else by its status.
 fn judge(code: Option<&str>, status: Option<u16>) -> (PortErrorKind, &'static str) {
     let is = |codes: &[&str]| code.is_some_and(|code| codes.contains(&code));
     if is(BUSY) {
@@ -103,7 +103,7 @@ fn judge(code: Option<&str>, status: Option<u16>) -> (PortErrorKind, &'static st
     }
 }
 
-/// The causes behind an error, joined into one line.
+/// The source chain of an error, joined into one line.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -118,7 +118,7 @@ fn chain(error: &dyn Error) -> String {
     text.replace('\n', " ")
 }
 
-/// An error of the SDK; `doing` is what was tried, e.g. `cannot write work/j/x`.
+/// An error of the SDK; `doing` is the operation, e.g. `cannot write work/j/x`.
 pub fn sdk<E>(doing: impl Display, error: SdkError<E, HttpResponse>) -> PortError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -140,41 +140,41 @@ where
         _ => {
             let status = error.raw_response().map(|answer| answer.status().as_u16());
             let (kind, advice) = judge(error.code(), status);
-            let said = match (error.code(), error.message(), status) {
+            let detail = match (error.code(), error.message(), status) {
                 (Some(code), Some(message), _) => format!("{code}: {message}"),
                 (Some(code), None, _) => code.to_owned(),
                 (None, _, Some(status)) => format!("status {status}"),
                 (None, _, None) => chain(&error),
             };
-            (kind, format!("{advice} ({})", said.replace('\n', " ")))
+            (kind, format!("{advice} ({})", detail.replace('\n', " ")))
         }
     };
     PortError { kind, message: format!("{doing}: {text}"), source: Some(Box::new(error)) }
 }
 
-/// An error that an answer names beside results that succeeded.
+/// An error of one entry in a response to a batch.
 pub fn of_code(doing: impl Display, code: Option<&str>, message: Option<&str>) -> PortError {
     let (kind, advice) = judge(code, None);
-    let said = [code, message].into_iter().flatten().collect::<Vec<_>>().join(": ");
-    say(kind, format_args!("{doing}: {advice} ({})", said.replace('\n', " ")))
+    let detail = [code, message].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    say(kind, format_args!("{doing}: {advice} ({})", detail.replace('\n', " ")))
 }
 
-/// An error with no other behind it.
+/// An error without a source.
 pub fn say(kind: PortErrorKind, message: impl Display) -> PortError {
     PortError::new(kind, message.to_string())
 }
 
-/// Something in a table or a bucket that this build never writes.
+/// A value in a table or a bucket that this build never writes.
 pub fn odd(what: &str, error: impl Display) -> PortError {
     say(PortErrorKind::Corrupt, format_args!("{what} cannot be read ({error}); it was not written by segue"))
 }
 
-/// A wait before try `n` (from 0) of something others do at the same time: it doubles from
+/// Backoff before retry `n` (from 0) of a write that conflicts with others: it doubles from
 /// 20 ms to 1 s, and its second half is random.
 pub async fn back_off(n: u32) {
     let most = 20_u64 << n.min(6);
     let most = most.min(1000);
-    // the low bits of a version 4 id are random
+    // the low bits of a version 4 UUID are random
     let random = uuid::Uuid::new_v4().as_u128() as u64;
     tokio::time::sleep(Duration::from_millis(most / 2 + random % (most / 2 + 1))).await;
 }

@@ -1,67 +1,67 @@
-//! S3's notices of uploads: what came, told apart from what is none of ours.
+//! Parser of S3's upload notices: separates arrived sources from all other records.
 //!
-//! S3 tells of an upload at least once and in any order, and writes keys as forms do: a
-//! blank is `+`, and what is not plain is `%XX`. A notice is text from outside. One record
-//! that cannot be used does not hold up the others.
+//! S3 delivers a notice of an upload at least once and in any order, and encodes keys as forms do: a
+//! space is `+`, and special characters are `%XX`. A notice is untrusted input. An invalid
+//! record does not affect the others.
 
 use aws_lambda_events::event::s3::{S3Event, S3EventRecord};
 use percent_encoding::percent_decode_str;
 use segue_domain::{JobId, Key};
 use serde::Deserialize;
 
-/// What a text from a queue or a trigger says.
+/// Parsed message from a queue or a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// S3 tries whether its notices arrive; nothing is to be done.
+    /// S3's test message; there is nothing to do.
     Test,
-    /// Something happened to objects.
+    /// Events of objects.
     Objects {
-        /// Sources that are there now, each once, in the order of their first record.
+        /// Arrived sources, each once, in the order of their first record.
         uploads: Vec<Upload>,
-        /// Records that are none of ours, and why.
+        /// Ignored records, with reasons.
         ignored: Vec<Ignored>,
     },
 }
 
-/// A source that somebody brought.
+/// An uploaded source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
     /// The bucket.
     pub bucket: String,
     /// `input/JOB/source.EXT`.
     pub key: Key,
-    /// The job that it is for.
+    /// Its job.
     pub job: JobId,
-    /// Its size in bytes, where the notice tells.
+    /// Its size in bytes, if the notice has it.
     pub bytes: Option<u64>,
-    /// Orders the notices of this one key: the greater, compared as text of equal length
-    /// with zeros in front, is the later.
+    /// Orders the notices of this one key: the greater, compared as strings of equal length
+    /// with leading zeros, is the later.
     pub sequencer: Option<String>,
 }
 
-/// A record that is none of ours.
+/// A record that is not an upload of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignored {
-    /// The key as the notice has it, cut at 1,024 characters.
+    /// The key as in the notice, truncated to 1,024 characters.
     pub key: String,
-    /// What is wrong with it.
+    /// The reason.
     pub why: String,
-    /// What is to become of it.
+    /// Its handling.
     pub kind: IgnoredKind,
 }
 
-/// What is to become of a record that is no upload of a source.
+/// Handling of a record that is not an upload of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IgnoredKind {
-    /// Something else happened, or to something that is no source: nothing is to be done.
+    /// Another event, or another object than a source: there is nothing to do.
     Other,
-    /// It cannot be meant so, and never will be: for a person to look at.
+    /// Permanently invalid: for an operator to check.
     Odd,
-    /// It is of a version that this build does not know: for a newer one.
+    /// A version that this build does not support: for a newer build.
     Newer,
 }
 
-/// A text that is no notice of S3.
+/// A text that is not a notice of S3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotANotice {
     why: String,
@@ -81,17 +81,17 @@ struct TestEvent {
     event: String,
 }
 
-/// Undoes what S3 does to a key in a notice. `None` for what is not UTF-8 then.
+/// Decodes a key of a notice. `None` if the result is not UTF-8.
 pub fn decode_key(key: &str) -> Option<String> {
     let spaced = key.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8().ok().map(|text| text.into_owned())
 }
 
-/// Reads a notice.
+/// Parses a notice.
 ///
 /// # Errors
-/// A text that is not JSON, or JSON of something else. It may be repeated without end: it
-/// is for the dead letters.
+/// A text that is not JSON, or JSON of another kind. A retry cannot succeed: it
+/// should be dead-lettered.
 pub fn parse(text: &str) -> Result<Notice, NotANotice> {
     if let Ok(test) = serde_json::from_str::<TestEvent>(text)
         && test.event == "s3:TestEvent"
@@ -102,7 +102,7 @@ pub fn parse(text: &str) -> Result<Notice, NotANotice> {
     Ok(read(&event))
 }
 
-/// The same of an event that a trigger has read already.
+/// The same for an event that a trigger has parsed already.
 pub fn read(event: &S3Event) -> Notice {
     let (mut uploads, mut ignored) = (Vec::<Upload>::new(), Vec::new());
     for record in &event.records {
@@ -122,16 +122,16 @@ pub fn read(event: &S3Event) -> Notice {
     Notice::Objects { uploads, ignored }
 }
 
-/// Whether `one` tells of a later moment of the same key.
+/// Whether `one` is a later event of the same key.
 fn is_later(one: &Upload, other: &Upload) -> bool {
     let padded = |upload: &Upload| format!("{:0>64}", upload.sequencer.as_deref().unwrap_or_default());
     padded(one) > padded(other)
 }
 
-/// Newest major version of a record that is read; a new minor one only adds.
+/// Newest supported major version of a record; new minor versions only add fields.
 const NEWEST_MAJOR: u32 = 2;
 
-/// A version that this build cannot read. What is no version at all is not newer.
+/// Whether this build does not support the version. A text that is not a version is not newer.
 fn is_newer(version: Option<&str>) -> bool {
     let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
     major.is_some_and(|major| major > NEWEST_MAJOR)
@@ -149,7 +149,7 @@ fn upload_of(record: &S3EventRecord) -> Result<Upload, (IgnoredKind, String)> {
         return Err((IgnoredKind::Newer, format!("its version {version:?} is newer than this build")));
     }
     let name = record.event_name.as_deref().unwrap_or_default();
-    // every way to create: Put, Post, Copy and CompleteMultipartUpload
+    // all ways of creation: Put, Post, Copy and CompleteMultipartUpload
     let plain_name = name.strip_prefix("s3:").unwrap_or(name);
     if !plain_name.starts_with("ObjectCreated:") {
         return Err(other(format!("{name:?} creates no object")));

@@ -1,19 +1,19 @@
 //! The AWS adapter: S3 for media, SQS for work, DynamoDB for the ledger.
 //!
 //! ```text
-//! input bucket    input/… segments/…        sources, and what the planner cuts from them
-//! output bucket   work/… jobs/…             files of attempts, and what is published
+//! input bucket    input/… segments/…        sources, and the planner's files
+//! output bucket   work/… jobs/…             files of attempts, and published files
 //! queues          one for each lane         each with a dead-letter queue
 //! jobs            one row for each job      indexes by state and of open jobs
 //! completions     one item for each task    with counters, counts of failures and the outbox
 //! assets          one item for each asset   optional; index by owner
-//! leases          one item for each lease   never deleted, because terms grow for ever
+//! leases          one item for each lease   never deleted, because terms increase permanently
 //! ```
 //! [`AwsSettings`] reads the environment contract, [`AwsBackend`] connects the three
-//! ports. The layout, and which promise each call rests on, is described at the top of
+//! ports. The layout, and the guarantees behind each call, are described at the top of
 //! `ledger/mod.rs`, `queue/mod.rs` and `store/mod.rs`.
 //!
-//! Architecture invariant: no other adapter and no engine is known here.
+//! Architecture invariant: this crate depends on no other adapter and no engine.
 
 mod backend;
 mod batch;

@@ -1,23 +1,23 @@
-//! S3's notices as the roles understand them: which sources have arrived in *this* deployment.
+//! Adapts S3's notices for the roles: which sources have arrived in *this* deployment.
 
 use segue_ports::{ArrivalNotice, ReadArrivals};
 
 use crate::event::{self, IgnoredKind, Notice};
 
-/// Reads the notices of one input bucket.
+/// Parser of the notices of one input bucket.
 #[derive(Debug, Clone)]
 pub struct S3Notices {
     bucket: String,
 }
 
 impl S3Notices {
-    /// Takes sources of `bucket` and of no other.
+    /// Accepts sources of `bucket` and of no other.
     pub fn of(bucket: impl Into<String>) -> S3Notices {
         S3Notices { bucket: bucket.into() }
     }
 
-    /// What a notice that is read already says of this deployment. One that also tells of
-    /// things of a newer version is left for a newer build as a whole: all of it can be
+    /// Classifies a parsed notice for this deployment. One that also has records
+    /// of a newer version is left for a newer build as a whole: all of it can be
     /// repeated.
     pub fn arrivals(&self, notice: &Notice) -> ArrivalNotice {
         let Notice::Objects { uploads, ignored } = notice else {
@@ -107,8 +107,8 @@ mod tests {
         let nothing = ArrivalNotice::Sources { sources: vec![], odd: vec![] };
         assert_eq!(S3Notices::of("in").read(test), nothing);
         for text in ["", "hello", "[]", r#"{"Records":7}"#, "{}"] {
-            let said = S3Notices::of("in").read(text);
-            assert!(matches!(said, ArrivalNotice::Unreadable(_)), "{text}: {said:?}");
+            let notice = S3Notices::of("in").read(text);
+            assert!(matches!(notice, ArrivalNotice::Unreadable(_)), "{text}: {notice:?}");
         }
     }
 }

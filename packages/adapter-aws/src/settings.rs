@@ -1,4 +1,4 @@
-//! Settings: the environment contract of a deployment, read once and whole.
+//! Settings: the environment contract of a deployment, read and validated as a whole.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::ledger::Tables;
 use crate::queue::Lanes;
 use crate::store::Buckets;
 
-/// A variable of the environment, for the table that documents them all.
+/// An environment variable, for the table that documents all of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
     /// Its name.
     pub name: &'static str,
-    /// What it means, for people.
+    /// Its meaning, as text for documentation.
     pub meaning: &'static str,
-    /// What holds where it is not set; `None` where it has to be.
+    /// Its default, as text for documentation; `None` if it is required.
     pub default: Option<&'static str>,
     /// Whether the services need it.
     needed: fn(Services) -> bool,
@@ -59,8 +59,8 @@ pub const VARIABLES: &[Variable] = &[
         "DynamoDB table of the leases; `LEASES_TABLE_NAME` may be set instead",
         |of| of.dynamodb,
     ),
-    may("ASSETS_TABLE_NAME", "DynamoDB table of the assets", "there is no catalogue of assets"),
     may("LEASES_TABLE_NAME", "another name of the variable above", "`REASSEMBLY_TRIGGERED_TABLE_NAME`"),
+    may("ASSETS_TABLE_NAME", "DynamoDB table of the assets", "there is no catalogue of assets"),
     must("CHUNKING_QUEUE_URL", "SQS queue of the lane `plan`: jobs to plan", |of| of.sqs),
     must("MAP_QUEUE_URL", "SQS queue of the lane `task-cpu`: tasks to run", |of| of.sqs),
     must("REASSEMBLY_QUEUE_URL", "SQS queue of the lane `assemble`: outputs to assemble", |of| of.sqs),
@@ -87,10 +87,10 @@ pub const VARIABLES: &[Variable] = &[
     may("CHUNK_SEGMENT_DURATION_SEC", "length of a segment, seconds", "what the recipe says"),
 ];
 
-/// Names that may be set instead of a variable that has to be set, after it.
+/// Names that may be set instead of a required variable, after it.
 const ALIASES: &[(&str, &str)] = &[("REASSEMBLY_TRIGGERED_TABLE_NAME", "LEASES_TABLE_NAME")];
 
-/// The kinds in a list of their names, or why it is not one.
+/// Parses a list of kinds of tasks.
 fn kinds(list: &str) -> Result<Vec<TaskKind>, String> {
     let kind = |name: &str| {
         let found = TaskKind::ALL.into_iter().find(|kind| kind.as_str() == name);
@@ -99,24 +99,24 @@ fn kinds(list: &str) -> Result<Vec<TaskKind>, String> {
     list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(kind).collect()
 }
 
-/// What the backend needs to know.
+/// Configuration of the backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsSettings {
-    /// Where the media are.
+    /// The buckets.
     pub buckets: Buckets,
-    /// Where the ledger is.
+    /// The tables.
     pub tables: Tables,
     /// The table of the assets, where there is one.
     pub assets_table: Option<String>,
-    /// Where the messages are.
+    /// The queues.
     pub queues: Lanes,
     /// Kinds of tasks that need a GPU.
     pub gpu_tasks: Vec<TaskKind>,
     /// Region of all of them.
     pub region: String,
-    /// Another endpoint than the region's.
+    /// An endpoint other than the region's.
     pub endpoint_url: Option<String>,
-    /// Length of a segment, where the deployment sets one.
+    /// Length of a segment, if the deployment sets one.
     pub segment_duration: Option<Duration>,
 }
 
@@ -125,12 +125,12 @@ impl AwsSettings {
     /// variable with an empty value counts as not set.
     ///
     /// # Errors
-    /// `Environment`, naming everything that is missing or odd at once.
+    /// `Environment`, with all missing and invalid variables.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<AwsSettings, PortError> {
         AwsSettings::read_for(Services::ALL, get)
     }
 
-    /// As [`AwsSettings::read`], for a process that uses only these services: what the others need
+    /// As [`AwsSettings::read`], for a process that uses only these services: variables of the others
     /// may be missing.
     ///
     /// # Errors

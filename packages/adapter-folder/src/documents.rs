@@ -1,8 +1,8 @@
 //! Documents that are replaced by compare-and-swap: compared and renamed under a lock that all
-//! processes on the folder share.
+//! processes with the folder open share.
 //!
-//! The version of a document is a hash of its bytes: times of files are too coarse to tell two
-//! quick writes apart.
+//! The version of a document is a hash of its bytes: file timestamps are too coarse to distinguish two
+//! writes in quick succession.
 
 use bytes::Bytes;
 use segue_domain::Key;
@@ -16,7 +16,7 @@ fn version_of(bytes: &[u8]) -> Version {
 }
 
 impl Folder {
-    /// Excludes every other comparison and deletion while it lives, in this process and in others.
+    /// Excludes all other comparisons and deletions while it is held, in this process and in others.
     pub fn lock_documents(&self) -> Result<std::fs::File, PortError> {
         lock_file(self.root(), "documents")
     }

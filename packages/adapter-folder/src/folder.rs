@@ -1,8 +1,8 @@
 //! Writes and deletions in the media folder.
 //!
-//! A write goes to a temporary name of this process, is flushed, and gets its final name
-//! in one step; the folder is flushed after that. So a key holds the whole or nothing,
-//! also after a power cut, unless the store's owner said that its files need no flush
+//! A write goes to a temporary file of this process, is flushed, and is renamed to its final name
+//! in one step; then the folder is flushed. So a key holds a complete object or nothing,
+//! also after a power cut, unless the store was opened without flushes
 //! ([`Flush::Later`]). Nothing is written or deleted through a link.
 
 use std::fs::{self, File};
@@ -15,16 +15,16 @@ use segue_domain::Key;
 use segue_ports::{FileUse, PortError, PortErrorKind};
 
 use crate::place::{Named, folders_above, must_be_folder, needs_copy, place, with_folders};
-use crate::reading::not_there;
 use crate::private::make_private;
+use crate::reading::not_there;
 use crate::temp::TempFolder;
 
-/// When a file that is put is on the disk.
+/// When an uploaded file is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flush {
-    /// Before it has its name: no power cut takes it.
+    /// Before it gets its name: no power cut loses it.
     Now,
-    /// When the system comes to it.
+    /// When the operating system writes it back.
     Later,
 }
 
@@ -37,7 +37,7 @@ impl Flush {
     }
 }
 
-/// The media folder as one process has it open.
+/// The media folder, opened by one process.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
@@ -45,7 +45,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder `root`, which is made if need be; `name` is unique to this opening.
+    /// Opens the folder `root`, which is created if missing; `name` is unique to this opening.
     pub fn open(root: &Path, name: &str) -> Result<Folder, PortError> {
         make_private(root).map_err(|e| PortError::file("cannot make", root, e))?;
         let root = fs::canonicalize(root).map_err(|e| PortError::file("cannot open", root, e))?;
@@ -85,13 +85,13 @@ impl Folder {
         }
         self.take_over(file, &what, &path, flush)?;
         match fs::remove_file(file) {
-            // a rename has moved it
+            // it was renamed
             Err(e) if e.kind() != ErrorKind::NotFound => Err(io(e)),
             _ => Ok(()),
         }
     }
 
-    /// A file with a second name is copied: its owner could write to it by that name.
+    /// A file with several hard links is copied: its owner could write to it by another link.
     fn take_over(
         &self,
         file: &Path,
@@ -137,12 +137,12 @@ impl Folder {
         }
     }
 
-    /// Promotes in the place of what has the name already.
+    /// Promotes onto an existing object.
     fn promote_over(&self, from: &Key, source: &Path, path: &Path) -> Result<(), PortError> {
         let temp = self.temp.temp();
         match fs::hard_link(source, temp.path()) {
             Err(e) if needs_copy(&e) => self.copy(source, path, Flush::Now),
-            // another publisher has promoted and removed it
+            // another publisher has promoted it and removed `from`
             Err(e) if e.kind() == ErrorKind::NotFound && path.is_file() => Ok(()),
             Err(e) if e.kind() == ErrorKind::NotFound => Err(not_there(from)),
             Err(e) => Err(PortError::file("cannot publish", path, e)),
@@ -172,10 +172,10 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes the object and the folders that are empty without it. Not flushed: what
-    /// comes back after a power cut is swept again.
+    /// Removes the object and folders that become empty. Not flushed: an object that
+    /// reappears after a power cut is swept again.
     pub fn delete(&self, key: &Key) -> Result<(), PortError> {
-        // a document is not replaced after it was deleted
+        // a document must not be replaced after its deletion
         let _lock = self.lock_documents()?;
         let path = self.path_of(key);
         let folders = folders_above(&self.root, &path);
@@ -183,7 +183,7 @@ impl Folder {
             match must_be_folder(folder) {
                 Ok(Err(e)) if e.kind == PortErrorKind::Denied => return Err(e),
                 Ok(Ok(())) => {}
-                // no folder, hence nothing in it
+                // no folder, hence no objects in it
                 Ok(Err(_)) => return Ok(()),
                 Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
                 Err(e) => return Err(PortError::file("cannot look at", folder, e)),
@@ -194,7 +194,7 @@ impl Folder {
             result => result.map_err(|e| PortError::file("cannot delete", &path, e))?,
         }
         for folder in folders.iter().skip(1).rev() {
-            // not empty, or gone already: either way there is nothing more to do
+            // not empty, or removed already: nothing more to do
             if fs::remove_dir(folder).is_err() {
                 break;
             }

@@ -7,12 +7,12 @@
 //! ROOT/.locks/open           one process opens at a time
 //! ROOT/.locks/documents      one document is compared and swapped at a time
 //! ```
-//! Several processes may have the same folder open. It must lie on a local disk: locks and
-//! renames are not to be relied on over a network. A reader gets the path of the object itself.
-//! Nothing is kept beside the bytes: the media type is that of the key's extension, and there is
+//! Several processes may have the same folder open. It must be on a local disk: locks and
+//! renames are not reliable on network file systems. A reader gets the path of the object itself.
+//! No metadata is stored: the media type is that of the key's extension, and there is
 //! no cache control.
 //!
-//! Architecture invariant: no database, no other adapter and no engine is known here.
+//! Architecture invariant: this crate depends on no database, no other adapter and no engine.
 
 mod documents;
 mod folder;

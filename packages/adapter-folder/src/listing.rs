@@ -7,7 +7,7 @@ use std::path::Path;
 
 use segue_ports::{Object, ObjectPage, PortError};
 
-/// Where keys begin; nothing else in the folder is an object.
+/// First components of keys; nothing else in the folder is an object.
 const AREAS: [&str; 4] = ["input/", "jobs/", "segments/", "work/"];
 
 struct Walk<'a> {
@@ -18,10 +18,10 @@ struct Walk<'a> {
     found: Vec<Object>,
 }
 
-/// Objects whose keys begin with `prefix` and come after `from`, at most `max`.
+/// Objects whose keys start with `prefix` and follow `from`, at most `max`.
 pub fn list(root: &Path, prefix: &str, from: Option<&str>, max: usize) -> Result<ObjectPage, PortError> {
     let mut walk = Walk { root, prefix, from: from.unwrap_or_default(), max, found: Vec::new() };
-    // the folder that the prefix names whole; what is above it need not be read
+    // the deepest folder that the prefix names completely; its parents need not be read
     let start = prefix.rfind('/').map_or("", |end| &prefix[..=end]);
     let plain = start.split_terminator('/').all(|part| !part.is_empty() && part != "." && part != "..");
     if start.is_empty() {
@@ -42,7 +42,7 @@ impl Walk<'_> {
         self.found.len() > self.max
     }
 
-    /// Looks into the folder `inside`, which ends with `/`.
+    /// Walks the folder `inside`, which ends with `/`.
     fn enter(&mut self, inside: &str) -> Result<(), PortError> {
         let may_match = inside.starts_with(self.prefix) || self.prefix.starts_with(inside);
         let is_over = self.from > inside && !self.from.starts_with(inside);
@@ -64,7 +64,7 @@ impl Walk<'_> {
     }
 
     /// The names in a folder in the order of the keys below it: a folder's own name ends
-    /// with `/`, as in a key. A folder that is gone has none.
+    /// with `/`, as in a key. A missing folder has none.
     fn names(&self, inside: &str) -> Result<Vec<String>, PortError> {
         let path = self.root.join(inside);
         let entries = match fs::read_dir(&path) {

@@ -1,4 +1,4 @@
-//! Giving a finished file its final name, all at once.
+//! Gives a finished file its final name, atomically.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 
 use segue_ports::{PortError, PortErrorKind};
 
-/// What happened to a name.
+/// Result of creating a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named {
-    /// It was given.
+    /// It was created.
     New,
-    /// It exists and is as it was.
+    /// It exists and is unchanged.
     Taken,
 }
 
-/// How often a writer makes a folder again that a deleter found empty.
+/// Number of tries to create a folder that a concurrent deletion removes again.
 const TRIES: u32 = 100;
 
-/// Flushes a folder's list of names. One that is gone has nothing to keep.
+/// Flushes a folder's entries. A missing one needs no flush.
 pub fn flush_folder(path: &Path) -> Result<(), PortError> {
     match File::open(path).and_then(|folder| folder.sync_all()) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(PortError::file("cannot flush", path, e)),
@@ -26,7 +26,7 @@ pub fn flush_folder(path: &Path) -> Result<(), PortError> {
     }
 }
 
-/// Whether a file is to be copied because it cannot be given another name there.
+/// Whether the file must be copied because it cannot be linked or renamed there.
 pub fn needs_copy(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -45,7 +45,7 @@ pub fn folders_above(root: &Path, path: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// A folder, and not a link that leads out of ours.
+/// Checks that this is a folder, and not a link that leads out of the media folder.
 pub fn must_be_folder(path: &Path) -> io::Result<Result<(), PortError>> {
     let what = fs::symlink_metadata(path)?;
     if what.is_dir() {
@@ -62,7 +62,7 @@ pub fn must_be_folder(path: &Path) -> io::Result<Result<(), PortError>> {
     }))
 }
 
-/// Makes the folders for `path`. `None` when one vanished again.
+/// Creates the folders for `path`. `None` when one was removed concurrently.
 fn make_folders(root: &Path, path: &Path) -> Result<Option<()>, PortError> {
     for folder in folders_above(root, path) {
         match fs::create_dir(&folder) {
@@ -79,8 +79,8 @@ fn make_folders(root: &Path, path: &Path) -> Result<Option<()>, PortError> {
     Ok(Some(()))
 }
 
-/// Runs `give`, which makes the name `path`, with the folders above it in place.
-/// `Err(error)` inside is for the caller, who may know another way.
+/// Runs `give`, which creates the name `path`, with its parent folders in place.
+/// `Err(error)` inside is for the caller, which may have a fallback.
 pub fn with_folders(
     root: &Path,
     path: &Path,
@@ -96,7 +96,7 @@ pub fn with_folders(
                 return Ok(Ok(Named::New));
             }
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-                // the one who wrote it may have died before this
+                // its writer may have died before this
                 flush_folder(path.parent().unwrap_or(root))?;
                 return if path.is_dir() { Err(is_folder(path)) } else { Ok(Ok(Named::Taken)) };
             }
@@ -117,7 +117,7 @@ fn is_folder(path: &Path) -> PortError {
     )
 }
 
-/// Gives the finished file `made` the name `path`, in the place of what has it.
+/// Gives the finished file `made` the name `path`, replacing an existing object.
 pub fn place(root: &Path, made: &Path, path: &Path) -> Result<io::Result<()>, PortError> {
     Ok(with_folders(root, path, || fs::rename(made, path))?.map(drop))
 }

@@ -1,4 +1,4 @@
-//! Folders for their owner alone, and lock files that follow no link.
+//! Folders with access for their owner only, and lock files that follow no link.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
@@ -7,11 +7,11 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-/// Makes a folder that only this user can enter: it holds recipes, names of sources, and media. One
-/// that is there keeps its mode, so that an operator can share it with a group.
+/// Creates a folder that only this user can enter: it holds recipes, names of sources, and media. An
+/// existing one keeps its mode, so that an operator can share it with a group.
 ///
 /// # Errors
-/// The file system's.
+/// Errors of the file system.
 pub fn make_private(folder: &Path) -> std::io::Result<()> {
     if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
         fs::create_dir_all(above)?;
@@ -22,11 +22,11 @@ pub fn make_private(folder: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Opens a lock file without following a link and without emptying what is there: the name may have
+/// Opens a lock file without following a link and without truncating it: the name may have
 /// been taken by another program.
 ///
 /// # Errors
-/// The file system's; a link in the place of the file.
+/// Errors of the file system; a link of that name.
 pub fn open_lock(path: &Path) -> std::io::Result<File> {
     File::options().create(true).truncate(false).write(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)
 }

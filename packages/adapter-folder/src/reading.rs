@@ -1,4 +1,4 @@
-//! Reads from the media folder. A source may be a link to where the user has it.
+//! Reads from the media folder. A source may be a link to the user's own file.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
@@ -12,22 +12,22 @@ use segue_ports::{ObjectInfo, PortError, PortErrorKind, Version, check_range, me
 
 use crate::folder::Folder;
 
-/// Bytes of one item of a stream.
+/// Size of a stream item, bytes.
 const PIECE: u64 = 1 << 20;
 
-/// The key names nothing.
+/// The error of a missing object.
 pub fn not_there(key: &Key) -> PortError {
     PortError::new(PortErrorKind::NotFound, format!("{key} is not in the media folder"))
 }
 
-/// Size, time of the last write, and the file's number: a replaced object is another file, and a
-/// source that stays where the user has it is seen to change.
+/// Size, modification time and inode: a replaced object is another file, and a
+/// change of a linked source is detected.
 fn version_of(what: &fs::Metadata) -> Version {
     let (bytes, secs, nanos) = (what.len(), what.mtime(), what.mtime_nsec());
     Version(format!("{bytes}-{secs}.{nanos:09}-{}", what.ino()))
 }
 
-/// The rest of a range of one version of an object.
+/// The remaining range of one version of an object.
 #[derive(Debug)]
 pub struct OpenRange {
     file: File,
@@ -44,7 +44,7 @@ impl OpenRange {
     }
 
     /// The next bytes, or `None` at the end. An object that is replaced is read to its end; one
-    /// that is written to in its place is `Replaced`.
+    /// that is modified in place is `Replaced`.
     pub fn next(&mut self) -> Result<Option<Bytes>, PortError> {
         if self.at == self.end {
             return Ok(None);
@@ -63,7 +63,7 @@ impl OpenRange {
 }
 
 impl Folder {
-    /// The object's present version, or `None`.
+    /// The object's current version, or `None`.
     pub fn head(&self, key: &Key) -> Result<Option<ObjectInfo>, PortError> {
         let path = self.path_of(key);
         match fs::metadata(&path) {
@@ -80,7 +80,7 @@ impl Folder {
         }
     }
 
-    /// Opens a version of the object, to be read within `range`.
+    /// Opens a version of the object, to read `range`.
     pub fn open_range(
         &self,
         key: &Key,
@@ -103,7 +103,7 @@ impl Folder {
         Ok(open)
     }
 
-    /// Where the object lies.
+    /// The path of the object.
     pub fn find_file(&self, key: &Key) -> Result<PathBuf, PortError> {
         let path = self.path_of(key);
         if self.head(key)?.is_some() {
@@ -118,7 +118,7 @@ impl Folder {
         }
     }
 
-    /// The whole of a small object.
+    /// Reads a small object.
     pub fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError> {
         let path = self.find_file(key)?;
         let file = match File::open(&path) {

@@ -1,4 +1,4 @@
-//! The folder as a media store: each call is blocking work beside the executor.
+//! The folder as a media store: each call runs as blocking work beside the executor.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,8 @@ pub struct FolderStore {
 }
 
 impl FolderStore {
-    /// Opens the folder `root`, which is made if need be, and removes the temporary files of
-    /// processes that died in it. Blocks for a moment.
+    /// Opens the folder `root`, which is created if missing, and removes the temporary files of
+    /// processes that died. Blocking, for a moment.
     ///
     /// # Errors
     /// `Denied` and `Environment` for a folder that cannot be written.
@@ -33,7 +33,7 @@ impl FolderStore {
         FolderStore::open_as(root, &uuid::Uuid::now_v7().to_string())
     }
 
-    /// The same; its temporary files are in the folder `ROOT/.tmp/NAME`. No store that is open
+    /// The same; its temporary files are in the folder `ROOT/.tmp/NAME`. No other open store
     /// has that name.
     ///
     /// # Errors
@@ -42,25 +42,25 @@ impl FolderStore {
         Ok(FolderStore { folder: Arc::new(Folder::open(root, name)?), flush: Flush::Now })
     }
 
-    /// The same store, with uploaded files not flushed to the disk: after a power cut they may be
-    /// empty, short or full of zeros under their keys. For what can be made again and is verified
+    /// The same store without flushes of uploaded files: after a power cut they may be
+    /// empty, short or full of zeros under their keys. For files that can be produced again and are verified
     /// before it is used. Bytes and documents are flushed all the same.
     #[must_use]
     pub fn without_flush(&self) -> FolderStore {
         FolderStore { folder: Arc::clone(&self.folder), flush: Flush::Later }
     }
 
-    /// The folder that the keys are paths below. A file on its file system is taken over by a
+    /// The root folder of the keys. A file on its file system is stored by a
     /// rename.
     pub fn root(&self) -> &Path {
         self.folder.root()
     }
 
-    /// Makes `key` a link to a source that stays where the user has it. Succeeds when it is a
+    /// Makes `key` a link to a source that stays at the user's path. Succeeds when it is a
     /// link to that file already.
     ///
     /// # Errors
-    /// `NotFound` and `Denied` for a file that cannot be read, `Misuse` for what is not a
+    /// `NotFound` and `Denied` for a file that cannot be read, `Misuse` for anything but a plain
     /// file, for a key that is not a source's, and for one that links to another file.
     pub async fn adopt(&self, key: &Key, path: &Path) -> Result<(), PortError> {
         let (key, path) = (key.clone(), path.to_owned());

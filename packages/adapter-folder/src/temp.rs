@@ -1,7 +1,7 @@
 //! Temporary files of the open stores of a folder.
 //!
 //! Each open store has a folder of its own and keeps a file of that name locked. The kernel
-//! releases the lock when the process ends, however it ends, so whoever opens the store next can tell the
+//! releases the lock when the process ends for any reason, so the next opening can distinguish the
 //! temporary files of dead processes from those of living ones.
 
 use std::fs::{self, File, TryLockError};
@@ -13,7 +13,7 @@ use segue_ports::{PortError, PortErrorKind};
 
 use crate::private::open_lock;
 
-/// Temporary files of all open stores; no key begins so.
+/// Temporary files of all open stores; no key has this prefix.
 const TEMP: &str = ".tmp";
 
 /// Lock files: of each open store, and those that all stores of the folder share.
@@ -28,7 +28,7 @@ pub struct TempFolder {
     _locked: File,
 }
 
-/// A temporary file, which is removed unless it was renamed.
+/// A temporary file, which is removed on drop unless it was renamed.
 #[derive(Debug)]
 pub struct Temp(PathBuf);
 
@@ -40,14 +40,14 @@ impl Temp {
 
 impl Drop for Temp {
     fn drop(&mut self) {
-        // it may have been renamed, and otherwise the next one to open removes it
+        // it may have been renamed, and otherwise the next opening removes it
         let _ = fs::remove_file(&self.0);
     }
 }
 
 impl Drop for TempFolder {
     fn drop(&mut self) {
-        // the next one to open removes what is left
+        // the next opening removes the rest
         let _ = fs::remove_dir_all(&self.path);
         let _ = fs::remove_file(&self.lock);
     }
@@ -62,13 +62,13 @@ pub fn lock_file(root: &Path, name: &str) -> Result<File, PortError> {
 }
 
 impl TempFolder {
-    /// Makes the temporary folder `name` below `root` and removes those of dead processes.
+    /// Creates the temporary folder `name` below `root` and removes those of dead processes.
     pub fn open(root: &Path, name: &str) -> Result<TempFolder, PortError> {
         let (all, locks) = (root.join(TEMP), root.join(LOCKS));
         for folder in [&all, &locks] {
             fs::create_dir_all(folder).map_err(|e| PortError::file("cannot make", folder, e))?;
         }
-        // a folder without a lock is that of a dead process, or one that is being made
+        // a folder without a lock belongs to a dead process, or is being created
         let _gate = lock_file(root, "open")?;
         remove_dead(&all, &locks)?;
         let (path, lock) = (all.join(name), locks.join(name));
@@ -85,7 +85,7 @@ impl TempFolder {
         Ok(TempFolder { path, count: AtomicU64::new(0), lock, _locked: locked })
     }
 
-    /// A name for a temporary file that no other has.
+    /// A unique name for a temporary file.
     pub fn temp(&self) -> Temp {
         Temp(self.path.join(self.count.fetch_add(1, Ordering::Relaxed).to_string()))
     }
@@ -109,7 +109,7 @@ fn remove_dead(all: &Path, locks: &Path) -> Result<(), PortError> {
 }
 
 fn is_locked(lock: &Path) -> bool {
-    // in doubt it is: temporary files are removed later just as well
+    // counts as alive in doubt: a later opening removes the files
     match File::open(lock) {
         Ok(file) => file.try_lock_shared().is_err(),
         Err(e) => e.kind() != ErrorKind::NotFound,

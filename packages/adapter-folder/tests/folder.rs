@@ -1,4 +1,4 @@
-//! What is particular to a folder: links, second names, sources that stay where they are.
+//! Cases specific to a folder: links, hard links, sources that stay at their path.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -76,7 +76,7 @@ async fn a_file_with_two_names_is_copied() {
     let store = FolderStore::open(&folder.path().join("media")).unwrap();
     let (source, output) = (folder.path().join("source"), folder.path().join("output"));
     fs::write(&source, "before").unwrap();
-    // what a user's map step may do in place of a copy
+    // a map command may do this instead of a copy
     fs::hard_link(&source, &output).unwrap();
     let key = Key::segment(&job(), &"video".parse().unwrap(), segue_domain::Term(1), "y").unwrap();
     store.upload(&key, &output, FileUse::Consume, &PutOptions::default()).await.unwrap();

@@ -1,9 +1,9 @@
-//! Who is alive: each open backend holds a locked file, and the kernel unlocks it when
-//! the process ends, however it ends.
+//! Liveness of processes: each open backend holds a locked file, and the kernel unlocks it when
+//! the process ends for any reason.
 //!
-//! So the leases and messages of a killed process are free at once, and the same command
-//! goes on without waiting for a time to run out. A stopped process keeps its lock; for
-//! that one there are the leases' times.
+//! So the leases and messages of a killed process are released at once, and the same command
+//! resumes without waiting for a timeout. A stopped process keeps its lock; its leases and messages
+//! expire.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -25,19 +25,19 @@ pub struct Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        // the next one to open removes it where this fails
+        // the next opening removes it if this fails
         let _ = fs::remove_file(&self.path);
     }
 }
 
 impl Roll {
-    /// The roll in that folder, made if need be.
+    /// The registry in that folder, created if missing.
     pub fn open(folder: &Path) -> Result<Roll, PortError> {
         fs::create_dir_all(folder).map_err(|e| PortError::file("cannot make", folder, e))?;
         Ok(Roll(folder.to_owned()))
     }
 
-    /// Signs in. Nobody may look at this holder before that: it has written nothing yet.
+    /// Registers this process. No other process checks this holder before: it has written nothing yet.
     pub fn sign_in(&self, holder: &HolderId) -> Result<Alive, PortError> {
         let path = self.0.join(holder.as_str());
         let file = File::create_new(&path).map_err(|e| PortError::file("cannot make", &path, e))?;
@@ -50,14 +50,14 @@ impl Roll {
         }
     }
 
-    /// Whether that holder is gone for good. In doubt it is alive.
+    /// Whether that holder has ended. In doubt it counts as alive.
     pub fn is_dead(&self, holder: &str) -> bool {
         let path = self.0.join(holder);
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(e) => return e.kind() == ErrorKind::NotFound,
         };
-        // shared, so that two who ask at once do not take each other for the holder
+        // a shared lock, so that concurrent checks do not mistake each other for the holder
         if file.try_lock_shared().is_err() {
             return false;
         }
@@ -65,7 +65,7 @@ impl Roll {
         true
     }
 
-    /// Removes the files of those that are gone.
+    /// Removes the files of ended processes.
     pub fn clean(&self) -> Result<(), PortError> {
         let entries = fs::read_dir(&self.0).map_err(|e| PortError::file("cannot read", &self.0, e))?;
         for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {

@@ -1,4 +1,4 @@
-//! Opening a state folder, and what all parts of an open one share.
+//! Opening a state folder, and the state shared by the parts of an open backend.
 
 use std::fs;
 use std::path::Path;
@@ -16,19 +16,19 @@ use crate::ledger::{LocalLedger, reclaim};
 use crate::queue::LocalQueue;
 use crate::{error, schema};
 
-/// What ledger and queue share; dropped with the last of them, in this order: what is queued is
-/// written, and only then is the holder gone.
+/// State shared by ledger and queue; dropped with the last of them, in this order: queued writes are
+/// executed before the holder's file is unlocked.
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) db: Db,
     pub(crate) roll: Roll,
     pub(crate) holder: HolderId,
-    /// Rung when a message may have become visible sooner than was known.
+    /// Notified when a message may have become visible earlier than expected.
     pub(crate) bell: Arc<Notify>,
     _alive: Alive,
 }
 
-/// A state folder that this process works on.
+/// An open state folder.
 #[derive(Debug, Clone)]
 pub struct LocalBackend {
     /// Jobs, completions and leases.
@@ -37,14 +37,14 @@ pub struct LocalBackend {
     pub catalogue: Arc<LocalCatalogue>,
     /// The queues.
     pub queue: Arc<LocalQueue>,
-    /// The media.
+    /// The media store.
     pub store: Arc<FolderStore>,
     holder: HolderId,
 }
 
 impl LocalBackend {
-    /// Opens the folder, makes it if need be, and clears up after those that died in it:
-    /// their leases and messages are free, their temporary files gone. Blocks for a
+    /// Opens the folder, creates it if missing, and cleans up after processes that died:
+    /// their leases and messages are released, their temporary files removed. Blocking, for a
     /// moment; the backend lives until all its parts are dropped.
     ///
     /// # Errors
@@ -79,18 +79,18 @@ impl LocalBackend {
         })
     }
 
-    /// This open backend, as a holder of leases; never used before.
+    /// The id of this open backend, as a holder of leases; never reused.
     pub fn holder(&self) -> &HolderId {
         &self.holder
     }
 }
 
-/// The ledger's clock: this machine's, the same for every process on the folder.
+/// The ledger's clock: this machine's, the same for every process with the folder open.
 pub(crate) fn now_ms() -> i64 {
     SystemClock.now_ms()
 }
 
-/// A duration as the database has it; what is too long is for ever.
+/// A duration in the database's unit; one that is too long is clamped.
 pub(crate) fn ms(duration: std::time::Duration) -> i64 {
     // half of the range, so that a time plus a duration never overflows
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(i64::MAX / 2)

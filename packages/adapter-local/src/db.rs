@@ -1,7 +1,7 @@
-//! The database's own thread: SQLite blocks, the executor must not.
+//! The database's own thread: SQLite blocks, and the executor must not.
 //!
-//! One connection and one thread give each process one writer; writers of other processes
-//! are waited for inside SQLite, not here.
+//! One connection and one thread give each process one writer; SQLite itself waits for writers
+//! of other processes.
 
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -17,7 +17,7 @@ type Task = Box<dyn FnOnce(&mut Connection) + Send>;
 /// A connection on a thread of its own.
 #[derive(Debug)]
 pub struct Db {
-    /// Absent only while it is being dropped.
+    /// Absent only during drop.
     tasks: Option<Sender<Task>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -26,14 +26,14 @@ impl Drop for Db {
     fn drop(&mut self) {
         self.tasks = None;
         if let Some(thread) = self.thread.take() {
-            // what is queued is still done: somebody may have been told so
+            // queued work is still executed: its caller may rely on it
             let _ = thread.join();
         }
     }
 }
 
-/// A result that is on its way to a future; when that is dropped first, what was done
-/// for it is undone.
+/// A result in transit to a future; if that is dropped first, the work is
+/// undone.
 struct Awaited<'a, T, U>
 where
     T: Send + 'static,
@@ -58,7 +58,7 @@ where
 }
 
 impl Db {
-    /// Gives the connection its thread.
+    /// Starts the thread of the connection.
     pub fn start(mut connection: Connection) -> Result<Db, PortError> {
         let (tasks, todo) = channel::<Task>();
         let work = move || {
@@ -75,12 +75,12 @@ impl Db {
 
     fn submit(&self, task: Task) {
         if let Some(tasks) = &self.tasks {
-            // fails only when the thread has panicked; the caller sees that by its result
+            // fails only after a panic of the thread; the caller detects it by the missing result
             let _ = tasks.send(task);
         }
     }
 
-    /// Runs `work` and waits for it. It is done also when the future is dropped.
+    /// Runs `work` and waits for it. The work is done even if the future is dropped.
     pub async fn call<T, F>(&self, work: F) -> Result<T, PortError>
     where
         T: Send + 'static,
@@ -89,8 +89,8 @@ impl Db {
         self.call_or_undo(work, |_, _| ()).await
     }
 
-    /// Runs `work` and waits for it. When the future is dropped before it has the result,
-    /// `undo` gets it.
+    /// Runs `work` and waits for it. If the future is dropped before it has the result,
+    /// `undo` gets the result.
     pub async fn call_or_undo<T, F, U>(&self, work: F, undo: U) -> Result<T, PortError>
     where
         T: Send + 'static,
@@ -115,8 +115,8 @@ impl Db {
     }
 }
 
-/// A write transaction. IMMEDIATE, so that it waits for other writers where it begins and
-/// never finds out in the middle that what it read is old.
+/// A write transaction. IMMEDIATE, so that it waits for other writers at its start and
+/// never fails later because its reads are outdated.
 pub fn writing<T>(
     connection: &mut Connection,
     work: impl FnOnce(&Transaction<'_>) -> Result<T, PortError>,
@@ -151,7 +151,7 @@ mod tests {
                 },
             );
             let mut call = Box::pin(call);
-            // started and never looked at again
+            // started and never polled again
             assert!(futures_poll_once(call.as_mut()).await);
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }

@@ -1,4 +1,4 @@
-//! Errors of the database as errors of a port: one line, the cause, and what to do.
+//! Errors of the database as errors of a port: one line with cause and remedy.
 
 use std::fmt::Display;
 
@@ -6,12 +6,12 @@ use rusqlite::ErrorCode;
 use segue_domain::DomainError;
 use segue_ports::{PortError, PortErrorKind};
 
-/// An error of the caller or of what is stored, with no other behind it.
+/// An error of the caller or of the stored data, without a source.
 pub fn say(kind: PortErrorKind, message: impl Display) -> PortError {
     PortError::new(kind, message.to_string())
 }
 
-/// Something in the database that this build never writes.
+/// A value in the database that this build never writes.
 pub fn odd(what: &str, error: impl Display) -> PortError {
     say(
         PortErrorKind::Corrupt,
@@ -19,7 +19,7 @@ pub fn odd(what: &str, error: impl Display) -> PortError {
     )
 }
 
-/// A document in the database that this build cannot read: of a newer build, or corrupt.
+/// A document in the database that this build cannot decode: of a newer build, or corrupt.
 pub fn document(what: &str, error: DomainError) -> PortError {
     match error {
         DomainError::Version { .. } => PortError::document(
@@ -30,11 +30,11 @@ pub fn document(what: &str, error: DomainError) -> PortError {
     }
 }
 
-/// What helps when the database cannot be trusted any more.
+/// Remedy for a database that is damaged.
 pub const REMEDY: &str = "move segue.db* out of the state folder and run again: the work is done \
                           anew, and the media stay";
 
-/// Trouble with the database.
+/// An error of the database.
 pub fn sql(error: rusqlite::Error) -> PortError {
     let code = error.sqlite_error_code();
     let (kind, message) = match code {

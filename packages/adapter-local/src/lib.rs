@@ -6,10 +6,10 @@
 //! STATE/alive/ID        locked as long as process ID lives
 //! STATE/open.lock       one process opens at a time
 //! ```
-//! Several processes may work on one state folder. The folder must lie on a local disk:
-//! neither the write-ahead log nor the locks are to be trusted over a network.
+//! Several processes may work on one state folder. The folder must be on a local disk:
+//! neither the write-ahead log nor the locks are reliable on network file systems.
 //!
-//! Architecture invariant: no adapter but the folder store and no engine is known here.
+//! Architecture invariant: this crate depends on no adapter but the folder store and on no engine.
 
 mod alive;
 mod backend;

@@ -1,8 +1,8 @@
-//! The tables, and how the database is opened.
+//! The tables, and opening of the database.
 //!
 //! `synchronous = FULL`: with NORMAL a power cut loses the last transactions. The ledger would then be
-//! behind the media folder: an index is forgotten whose files have their public names already, or a term
-//! is given twice. One flush per commit costs little beside any piece of media work.
+//! behind the media folder: an index would be lost whose files are public already, or a term
+//! assigned twice. One flush per commit costs little compared with media work.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::error::{self, REMEDY, say};
 /// Version of the tables that this build reads and writes.
 pub const SCHEMA_VERSION: i64 = 4;
 
-/// `SEGU`: a database of ours, and not some other file of that name.
+/// `SEGU`: application id of a Segue database, to reject other files of that name.
 const APPLICATION_ID: i64 = 0x5345_4755;
 
-/// How long another process may hold the write lock before a call gives up.
+/// Timeout for another process's write lock.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// A job is its document; `state`, `open` and `updated_at_ms` repeat what listings select by. Terms must
@@ -105,7 +105,7 @@ CREATE TABLE dead_letters (
 CREATE INDEX dead_letters_by_queue ON dead_letters (queue, id);
 ";
 
-/// Opens the database, creates the tables where there are none, and checks for damage.
+/// Opens the database, creates missing tables, and checks its integrity.
 pub fn open(path: &Path) -> Result<Connection, PortError> {
     let named = |e: PortError| PortError { message: format!("{}: {}", path.display(), e.message), ..e };
     open_at(path).map_err(named)
@@ -136,7 +136,7 @@ fn pragma(connection: &Connection, name: &str) -> Result<i64, PortError> {
     connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).map_err(error::sql)
 }
 
-/// Nothing is changed in a database of another program, or of another version of the tables.
+/// Never changes a database of another program, or of another version of the tables.
 fn refuse_foreign(connection: &Connection) -> Result<(), PortError> {
     let found = pragma(connection, "user_version")?;
     let tables: i64 = connection

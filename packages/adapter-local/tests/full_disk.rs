@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use segue_adapter_local::LocalBackend;
 use segue_domain::{Key, Term};
-use segue_ports::{FileUse, MediaStore, PortErrorKind, PutOptions, Lane, Resource, WorkQueue};
+use segue_ports::{FileUse, Lane, MediaStore, PortErrorKind, PutOptions, Resource, WorkQueue};
 
 const TOO_MUCH: usize = 4 << 20;
 

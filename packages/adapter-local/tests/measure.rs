@@ -1,4 +1,4 @@
-//! What the embedded ledger costs: jobs of three outputs through every state.
+//! Cost of the embedded ledger: jobs of three outputs through every state.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ const OUTPUTS: [&str; 3] = ["transcript", "video", "study"];
 const TASKS: u64 = 4;
 const TTL: Duration = Duration::from_secs(600);
 
-/// Calls that were made, and the time that they took together.
+/// Number of calls, and their total time.
 #[derive(Default)]
 struct Cost {
     calls: u32,

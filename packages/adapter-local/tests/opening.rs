@@ -1,4 +1,4 @@
-//! State folders that are not as they should be: a clear word, and nothing is changed.
+//! Invalid state folders: the error is clear, and nothing is changed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -26,7 +26,7 @@ fn a_damaged_database_says_what_to_do() {
     assert_eq!(error.kind, PortErrorKind::Corrupt);
     assert!(error.message.contains("move segue.db* out of the state folder"), "{error}");
 
-    // damage that nothing would read for a long time
+    // damage that no read would detect for a long time
     fs::remove_file(&db).unwrap();
     drop(LocalBackend::open(folder.path()).unwrap());
     let page: u32 = rusqlite::Connection::open(&db)
@@ -157,7 +157,7 @@ async fn a_newer_document_is_reported_and_left_out_of_listings() {
     assert_eq!(stored, newer, "a newer document was changed");
 }
 
-/// The sweeper reads the index of open jobs, and not every job that ever was.
+/// The sweeper reads the index of open jobs, and not every job.
 #[test]
 fn open_jobs_are_read_from_their_index() {
     let folder = tempfile::tempdir().unwrap();

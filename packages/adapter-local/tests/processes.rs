@@ -13,15 +13,15 @@ use segue_adapter_local::LocalBackend;
 use segue_domain::completion::COMPLETION_VERSION;
 use segue_domain::{Completion, JobId, Key, NewOutput, OutputId, OutputRef, TaskId, Term};
 use segue_ports::{
-    Acquired, CompletionLedger, FileUse, JobFilter, JobLedger, Lane, Lease, LeaseLedger, LeaseName, MediaStore,
-    NewJob, PutOptions, Recorded, Resource, WorkQueue,
+    Acquired, CompletionLedger, FileUse, JobFilter, JobLedger, Lane, Lease, LeaseLedger, LeaseName,
+    MediaStore, NewJob, PutOptions, Recorded, Resource, WorkQueue,
 };
 
 const STATE: &str = "SEGUE_TEST_STATE";
 const LONG: Duration = Duration::from_secs(3600);
 const QUEUE: Lane = Lane::Task(Resource::Cpu);
 
-/// Starts one of the children below and waits until it has something in hand.
+/// Starts one of the children below and waits until it has acquired a lease or a message.
 fn start(child: &str, state: &Path) -> Child {
     let mut process = Command::new(std::env::current_exe().unwrap())
         .args([child, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
@@ -40,7 +40,7 @@ fn signal(process: &Child, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(process.id()).unwrap()), signal).unwrap();
 }
 
-/// Kills, and makes sure that it did not end by itself before.
+/// Kills it, and checks that it did not end by itself before.
 fn kill_hard(mut process: Child) {
     use std::os::unix::process::ExitStatusExt;
     signal(&process, Signal::SIGKILL);
@@ -64,7 +64,7 @@ fn video() -> OutputId {
     "video".parse().unwrap()
 }
 
-/// The output of a job that is there.
+/// The output of an existing job.
 async fn output_of(backend: &LocalBackend, id: &JobId) -> OutputRef {
     backend.ledger.job(id).await.unwrap().expect("the job").output_ref(&video())
 }
@@ -162,14 +162,14 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Bytes that tell whether they are whole, and whose.
+/// Bytes that identify their writer and show whether they are complete.
 fn content(key: &Key) -> Vec<u8> {
     let line = format!("{key}\n");
     let times = 200 + line.len() * 37 % 3000;
     line.repeat(times).into_bytes()
 }
 
-/// One job as the roles would do it, each step able to be the last.
+/// One job with the steps of the roles; the process may be killed after each.
 async fn work_on(backend: &LocalBackend, scratch: &Path, body: &str) {
     let (id, task) = (job(body), the_task());
     let Some(lease) = acquire(backend, &LeaseName::task(&id, &video(), &task)).await else { return };
@@ -220,7 +220,7 @@ async fn child_works_in_a_loop() {
     workers.join_next().await.unwrap().unwrap();
 }
 
-/// What must be true of the folder after every kill. Returns jobs and completions.
+/// Invariants of the folder after every kill. Returns the numbers of jobs and completions.
 async fn check(state: &Path) -> (usize, usize) {
     let backend = LocalBackend::open(state).unwrap();
     let db = rusqlite::Connection::open(state.join("segue.db")).unwrap();
@@ -270,7 +270,7 @@ async fn check(state: &Path) -> (usize, usize) {
                 assert!(backend.store.head(&key).await.unwrap().is_some(), "{key} was recorded and is lost");
             }
             let in_queue = waiting.contains(record.id.as_str());
-            // acknowledged only after it was recorded; never sent is what a sweeper is for
+            // acknowledged only after it was recorded; a sweeper would send what was never sent
             let never_sent = record.updated_at_ms == record.created_at_ms && completions.is_empty();
             assert!(in_queue || !completions.is_empty() || never_sent, "job {} is lost", record.id);
             jobs += 1;
@@ -288,7 +288,7 @@ async fn every_promise_outlives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let mut seen = (0, 0);
-    // on a busy machine a child may be killed before it begins: then it takes more rounds
+    // on a busy machine a child may be killed before it starts: then it takes more rounds
     for round in 0..320_u64 {
         if round >= 32 && seen.1 > 50 {
             break;

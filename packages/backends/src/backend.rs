@@ -14,7 +14,7 @@ use crate::provider::{Opened, QueuePart, StorePart, Wanted, provider_of};
 use crate::sources::Sources;
 use crate::url::BackendUrls;
 
-/// A lane whose dead letters can be read.
+/// A lane whose dead letters can be listed.
 #[derive(Clone)]
 pub struct DeadLane {
     /// The lane.
@@ -24,7 +24,7 @@ pub struct DeadLane {
 }
 
 impl DeadLane {
-    /// These lanes of `letters`.
+    /// The dead letters of these lanes.
     pub(crate) fn new(letters: &Arc<dyn DeadLetters>, lanes: &[Lane]) -> Vec<DeadLane> {
         lanes.iter().map(|lane| DeadLane { lane: *lane, letters: Arc::clone(letters) }).collect()
     }
@@ -40,29 +40,29 @@ pub struct Backend {
     pub catalogue: Option<Arc<dyn AssetCatalogue>>,
     /// The lanes.
     pub queue: Arc<dyn WorkQueue>,
-    /// Kinds of tasks for workers with a GPU, where these have a lane of their own.
+    /// Kinds of tasks for workers with a GPU, if these have a lane of their own.
     pub gpu_tasks: Arc<[TaskKind]>,
-    /// Whether the lane of notices of new sources has a queue of its own.
+    /// Whether the lane of upload notices has a queue of its own.
     pub has_ingest_lane: bool,
     /// Dead letters, by lane.
     pub dead_letters: Vec<DeadLane>,
-    /// The media.
+    /// The media store.
     pub store: Arc<dyn MediaStore>,
     /// Compare-and-swap of small documents in the same store.
     pub documents: Arc<dyn StoreDocuments>,
-    /// The same store without a flush of each file: for results that can be made again.
+    /// The same store without a flush of each file: for results that can be produced again.
     pub results: Arc<dyn MediaStore>,
     /// Intake of sources.
     pub sources: Arc<dyn Sources>,
-    /// Decodes the store's notices of new sources, where it sends such notices.
+    /// Decodes the store's upload notices, if it sends any.
     pub arrivals: Option<Arc<dyn ReadArrivals>>,
-    /// Whether objects are files of this machine, so that a cache of sources gains nothing.
+    /// Whether objects are local files, so that a cache of sources is useless.
     pub is_local: bool,
 }
 
 impl Backend {
-    /// Opens the parts that `urls` names. Services of AWS are not called yet: what is wrong there
-    /// is reported by the first call.
+    /// Opens the parts that `urls` names. AWS services are not called yet: errors of their
+    /// configuration are reported by the first call.
     ///
     /// # Errors
     /// A folder that cannot be used; an environment that lacks a variable.
@@ -89,7 +89,7 @@ impl Backend {
         Backend::compose(opened)
     }
 
-    /// Opens the embedded backend in `folder`, which is made if it is not there.
+    /// Opens the embedded backend in `folder`, which is created if missing.
     ///
     /// # Errors
     /// A folder that cannot be used, or a database in it that is damaged or newer.

@@ -20,7 +20,7 @@ pub(crate) fn internal(cause: impl Into<String>) -> Failure {
     failure(FaultKind::Internal, cause)
 }
 
-/// An adapter's error as the failure of a command: the environment's fault, or an internal error
+/// Converts an adapter's error into the failure of a command: an environment failure, or an internal error
 /// (a bug in Segue).
 pub fn port(error: &PortError) -> Failure {
     let kind = match error.kind {

@@ -1,4 +1,4 @@
-//! Paths and `file://`: the embedded ledger and queue (SQLite) and media in a folder.
+//! Paths and `file://`: the embedded ledger and queue (SQLite) and a media folder.
 //!
 //! A folder that is only a store is opened without a database.
 
@@ -111,7 +111,7 @@ async fn open_database(folder: &Path) -> Result<LocalBackend, Failure> {
     blocking(folder, LocalBackend::open).await
 }
 
-/// The media of a state folder alone. It is made for its owner alone, as a state folder is.
+/// The media store of a state folder alone. It is created with access for its owner only, as a state folder is.
 async fn open_media(folder: &Path) -> Result<FolderStore, Failure> {
     blocking(folder, |folder| {
         make_private(folder).map_err(|e| PortError::file("cannot make", folder, e))?;

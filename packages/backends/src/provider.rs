@@ -23,14 +23,14 @@ pub(crate) struct Scheme {
     pub provider: fn() -> Box<dyn Provider>,
 }
 
-/// Opens parts. One provider serves all parts of one backend that have its schemes, so that they
-/// share what they need: a database, a connection, credentials.
+/// Opens parts. One provider opens all parts of one backend that have its schemes, so that they
+/// share resources: a database, a connection, credentials.
 #[async_trait]
 pub(crate) trait Provider: Send + Sync {
     /// The schemes that this provider serves.
     fn schemes(&self) -> &'static [Scheme];
 
-    /// Opens the parts that have these URLs. A part that is `None` is not asked for.
+    /// Opens the parts that have these URLs. A part that is `None` is not requested.
     async fn open(&self, wanted: Wanted<'_>) -> Result<Opened, Failure>;
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Wanted<'a> {
     pub store: Option<&'a BackendUrl>,
 }
 
-/// What a provider opened: the parts that were asked for.
+/// The opened parts.
 #[derive(Default)]
 pub(crate) struct Opened {
     pub ledger: Option<Arc<dyn Ledger>>,
@@ -70,7 +70,7 @@ pub(crate) struct StorePart {
     pub is_local: bool,
 }
 
-/// The schemes of every provider that is compiled in.
+/// The schemes of all providers that are compiled in.
 fn schemes() -> impl Iterator<Item = &'static Scheme> {
     let aws: &[Scheme] = {
         #[cfg(feature = "aws")]
@@ -85,7 +85,7 @@ fn schemes() -> impl Iterator<Item = &'static Scheme> {
     crate::folder::SCHEMES.iter().chain(aws)
 }
 
-/// The scheme of that name, where it is compiled in.
+/// Finds a scheme by name, if it is compiled in.
 pub(crate) fn scheme(name: &str) -> Option<&'static Scheme> {
     schemes().find(|scheme| scheme.name == name)
 }

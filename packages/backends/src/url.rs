@@ -15,7 +15,7 @@ pub enum Part {
     Ledger,
     /// Messages.
     Queue,
-    /// Media.
+    /// Media store.
     Store,
 }
 
@@ -23,7 +23,7 @@ impl Part {
     /// Every part.
     pub const ALL: [Part; 3] = [Part::Ledger, Part::Queue, Part::Store];
 
-    /// Its name for people.
+    /// Its display name.
     pub fn as_str(self) -> &'static str {
         match self {
             Part::Ledger => "ledger",

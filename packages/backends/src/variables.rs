@@ -1,13 +1,13 @@
-//! Variables of the environment that backends read by themselves.
+//! Environment variables that backends read by themselves.
 
 /// A variable that a backend reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variable {
     /// Its name.
     pub name: &'static str,
-    /// What it means, for people.
+    /// Its meaning, as text for documentation.
     pub meaning: &'static str,
-    /// What holds where it is not set, for people.
+    /// Its default, as text for documentation.
     pub default: &'static str,
 }
 

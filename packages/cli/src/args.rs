@@ -57,7 +57,7 @@ pub enum Command {
     Models(ModelsArgs),
     /// Check that everything Segue needs is installed, and how to fix what is missing
     Doctor(DoctorArgs),
-    /// Run the roles of a fleet on the jobs of a backend, until it is told to stop
+    /// Run the roles of a fleet on the jobs of a backend until SIGTERM or Ctrl-C
     Worker(WorkerArgs),
     /// Submit a job to a backend
     Submit(SubmitArgs),
@@ -88,7 +88,7 @@ pub enum Command {
     },
 }
 
-/// What a job makes: flags of `segue run` and `segue submit`.
+/// Recipe of a job: flags of `segue run` and `segue submit`.
 #[derive(Debug, Args)]
 pub struct JobFlags {
     #[command(flatten)]
@@ -98,7 +98,7 @@ pub struct JobFlags {
     #[arg(long, value_name = "'COMMAND {input} {output}'")]
     pub map: Option<String>,
 
-    /// Run a program on the whole sound, from a WAV file to a WAV file
+    /// Run a program on the whole audio track, from a WAV file to a WAV file
     #[arg(long, value_name = "'COMMAND {input} {output}'")]
     pub map_sound: Option<String>,
 }

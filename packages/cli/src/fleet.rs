@@ -10,7 +10,7 @@ use segue_runtime::{AllowMap, Settings, failure, shutdown, wiring};
 use crate::args::HealthArgs;
 use crate::output;
 
-/// Runs the roles until it is told to stop.
+/// Runs the roles until SIGINT or SIGTERM.
 pub async fn worker(settings: &Settings) -> Result<ExitCode, Failure> {
     let config = FleetConfig::of(settings)?;
     let stop = shutdown::listen(|| output::note("stopping: releasing leases and messages"))?;

@@ -10,9 +10,7 @@ use segue_runtime::recipe::{Overrides, resolve};
 use segue_runtime::{AllowMap, Settings, failure, jobs};
 use serde::Serialize;
 
-use crate::args::{
-    AddArgs, DeleteArgs, DlqArgs, DlqCommand, JobArgs, OutputArgs, StatusArgs, SubmitArgs,
-};
+use crate::args::{AddArgs, DeleteArgs, DlqArgs, DlqCommand, JobArgs, OutputArgs, StatusArgs, SubmitArgs};
 use crate::output;
 use crate::run::{OwnPrograms, recipe_of};
 use crate::small;
@@ -33,10 +31,24 @@ fn json_line(document: &impl Serialize) {
     }
 }
 
+/// A job as it is printed in JSON: its document, and the state that follows from its outputs.
+#[derive(Serialize)]
+struct JobDocument<'a> {
+    state: JobState,
+    #[serde(flatten)]
+    job: &'a JobRecord,
+}
+
+impl<'a> From<&'a JobRecord> for JobDocument<'a> {
+    fn from(job: &'a JobRecord) -> JobDocument<'a> {
+        JobDocument { state: job.state(), job }
+    }
+}
+
 /// Prints a job in one line.
 fn show(job: &JobRecord, json: bool) {
     if json {
-        return json_line(job);
+        return json_line(&JobDocument::from(job));
     }
     let outputs: Vec<String> =
         job.outputs.iter().map(|output| format!("{}={}", output.id(), output.state)).collect();
@@ -76,7 +88,9 @@ fn code_of(job: &JobRecord) -> ExitCode {
 }
 
 async fn follow(backend: &Backend, id: &JobId, json: bool) -> Result<ExitCode, Failure> {
-    let on_change = |status: &JobStatus| if json { json_line(&status.job) } else { show_outputs(status) };
+    let on_change = |status: &JobStatus| {
+        if json { json_line(&JobDocument::from(&status.job)) } else { show_outputs(status) }
+    };
     let ended = jobs::watch(backend, id, on_change).await?;
     if let Some(failure) = ended.failure().filter(|_| !json) {
         output::failure(failure, true);
@@ -141,7 +155,8 @@ async fn list(args: &StatusArgs, backend: &Backend) -> Result<ExitCode, Failure>
     });
     let found = jobs::list(backend, state.transpose()?, args.max).await?;
     if args.json {
-        output::json(&found);
+        let documents: Vec<JobDocument> = found.iter().map(JobDocument::from).collect();
+        output::json(&documents);
     } else {
         found.iter().for_each(|job| show(job, false));
     }
@@ -207,14 +222,14 @@ pub async fn dlq(args: &DlqArgs, settings: &Settings) -> Result<ExitCode, Failur
     let backend = open(settings).await?;
     let mut found = serde_json::Map::new();
     for lane in jobs::dead_lanes(&backend, args.queue.as_deref())? {
-        let (said, document) = match args.command {
+        let (lines, document) = match args.command {
             DlqCommand::List => {
                 let letters = jobs::dead_list(&lane, max).await?;
-                let said = letters.iter().map(|letter| {
+                let lines = letters.iter().map(|letter| {
                     let reason = letter.reason.as_deref().unwrap_or("received too often");
                     format!("{}  {}  {}", lane.lane, output::one_line(&letter.body), output::one_line(reason))
                 });
-                (said.collect(), serde_json::json!(letters))
+                (lines.collect(), serde_json::json!(letters))
             }
             DlqCommand::Redrive => {
                 let count = jobs::dead_redrive(&lane, max).await?;
@@ -226,7 +241,7 @@ pub async fn dlq(args: &DlqArgs, settings: &Settings) -> Result<ExitCode, Failur
             }
         };
         if !args.json {
-            said.iter().for_each(output::line);
+            lines.iter().for_each(output::line);
         }
         found.insert(lane.lane.as_str().to_owned(), document);
     }

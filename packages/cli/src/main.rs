@@ -1,6 +1,6 @@
 //! The `segue` program: a thin shell over `segue-runtime`.
 //!
-//! stdout carries results, stderr carries the one line that says what went wrong.
+//! stdout carries results, stderr one line with the cause of a failure.
 
 mod args;
 mod doctor;
@@ -65,7 +65,7 @@ fn start(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Environment(args) => small::environment(args),
         Command::Completions { shell } => small::completions(*shell),
     };
-    // a role that does not end has been reported; it must not hold the process
+    // a role that does not end has been logged; it must not block the exit of the process
     runtime.shutdown_background();
     code
 }

@@ -54,7 +54,7 @@ pub fn one_line(text: &str) -> String {
     text.trim().chars().map(plain).collect()
 }
 
-/// Bytes for people: `12.3 MB`.
+/// Formats a size for display: `12.3 MB`.
 pub fn bytes(count: u64) -> String {
     match count {
         0..1_000 => format!("{count} B"),
@@ -64,7 +64,7 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
-/// A length of time for people: `1:02:03`, `4:05.6`, `7.8 s`.
+/// Formats a duration for display: `1:02:03`, `4:05.6`, `7.8 s`.
 pub fn duration(ms: u64) -> String {
     let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, (ms % 60_000) as f64 / 1e3);
     match (hours, minutes) {

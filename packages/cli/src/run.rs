@@ -62,20 +62,20 @@ pub async fn run(args: &RunArgs, settings: &Settings) -> Result<ExitCode, Failur
 /// Programs that the command line adds to the recipe.
 #[derive(Debug, Default)]
 pub struct OwnPrograms {
-    /// For every segment of the picture.
+    /// Runs on every segment of the video.
     pub map: Option<String>,
-    /// For the whole sound.
+    /// Runs on the whole audio track.
     pub sound: Option<String>,
 }
 
 impl OwnPrograms {
-    /// Those of a job's flags.
+    /// Takes the programs from a job's flags.
     pub fn of(flags: &JobFlags) -> OwnPrograms {
         OwnPrograms { map: flags.map.clone(), sound: flags.map_sound.clone() }
     }
 }
 
-/// The recipe that the settings name, with what overrides it.
+/// Loads the recipe that the settings name and applies the overrides.
 pub fn recipe_of(flags: &Flags, settings: &Settings, own: OwnPrograms) -> Result<Recipe, Failure> {
     let overrides = Overrides {
         segment_duration: settings.segment_duration,

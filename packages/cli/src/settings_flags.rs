@@ -1,4 +1,4 @@
-//! Flags that are settings: made from the table of settings, so that each is written once.
+//! Flags generated from the table of settings, so that each is declared once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 use segue_runtime::environment::unmarked;
 use segue_runtime::settings::{SETTINGS, Variable};
 
-/// Settings that flags give: key to value.
+/// Settings given as flags: key to value.
 pub type Flags = BTreeMap<&'static str, String>;
 
 /// The settings that are flags of one command.

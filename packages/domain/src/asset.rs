@@ -1,4 +1,4 @@
-//! An asset: a source that somebody owns, plus everything made from it.
+//! An asset: a source with an owner, plus everything made from it.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,13 +18,13 @@ pub const NAME_MAX: usize = 255;
 /// Newest asset document that this build reads, and the one it writes.
 pub const ASSET_VERSION: u32 = 1;
 
-/// What an asset is.
+/// Kind of an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AssetKind {
-    /// A video, with or without sound.
+    /// A video, with or without audio.
     Video,
-    /// Sound alone.
+    /// Audio only.
     Audio,
     /// A still image.
     Image,
@@ -34,7 +34,7 @@ pub enum AssetKind {
     Package,
 }
 
-/// An asset as the catalogue has it.
+/// An asset as stored in the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asset {
@@ -42,15 +42,15 @@ pub struct Asset {
     pub version: u32,
     /// Its id.
     pub id: AssetId,
-    /// Its life: a later asset of the same id has another.
+    /// Its epoch: a later asset with the same id has another.
     pub epoch: Epoch,
-    /// Grows with each change.
+    /// Increases with each change.
     pub revision: u64,
-    /// Who owns it; 1 to 200 bytes.
+    /// Its owner; 1 to 200 bytes.
     pub owner: String,
-    /// What it is.
+    /// Its kind.
     pub kind: AssetKind,
-    /// Title, for people; 1 to 500 bytes.
+    /// Display title; 1 to 500 bytes.
     pub title: String,
     /// Name of the file that was uploaded; 1 to 255 bytes.
     pub file_name: String,
@@ -61,12 +61,12 @@ pub struct Asset {
     pub size_bytes: Option<u64>,
     /// Key of the source in the media store: `input/{asset}/source.{ext}`.
     pub source_key: String,
-    /// Length in milliseconds, where it has one and it is known.
+    /// Duration in milliseconds, where it has one and it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     /// When it was created, milliseconds since 1970 by the catalogue's clock.
     pub created_at_ms: i64,
-    /// When it was deleted, likewise; a tombstone from then on.
+    /// When it was deleted, likewise; since then the document is a tombstone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at_ms: Option<i64>,
 }
@@ -122,15 +122,15 @@ impl Asset {
         Ok(())
     }
 
-    /// The document as it is stored.
+    /// Encodes the document for storage.
     pub fn encode(&self) -> String {
         serde_json::to_string(self).expect("an asset has no key that is not a string")
     }
 
-    /// Reads a stored document.
+    /// Decodes a stored document.
     ///
     /// # Errors
-    /// A newer version, or a text that is not an asset.
+    /// A newer version, or a text that is not an asset document.
     pub fn decode(text: &str) -> Result<Asset, DomainError> {
         crate::wire::check_version("asset", text.as_bytes(), ASSET_VERSION)?;
         serde_json::from_str(text)

@@ -8,11 +8,11 @@ use crate::id::{OutputRef, TaskId, Term};
 /// Newest completion document that this build reads, and the one it writes.
 pub const COMPLETION_VERSION: u32 = 1;
 
-/// A file that an attempt made.
+/// A file that an attempt wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartFile {
-    /// Name that the engine gave it.
+    /// Name given by the engine.
     pub name: String,
     /// Key in the media store, unique to the attempt.
     pub key: String,
@@ -26,29 +26,29 @@ pub struct PartFile {
 pub struct Completion {
     /// Document version, [`COMPLETION_VERSION`].
     pub version: u32,
-    /// The output, in this life of its job.
+    /// The output, in this epoch of its job.
     pub output: OutputRef,
     /// The task.
     pub task: TaskId,
     /// Term of the lease under which it was made.
     pub term: Term,
-    /// The files it made.
+    /// Its files.
     pub files: Vec<PartFile>,
-    /// Small facts for the assembly. Large ones go into a file: an item of the ledger stays far
+    /// Small facts for the assembly. Larger data go into a file: an item of the ledger stays far
     /// below 400 KB.
     pub facts: serde_json::Value,
 }
 
 impl Completion {
-    /// The document as it is stored.
+    /// Encodes the document for storage.
     pub fn encode(&self) -> String {
         serde_json::to_string(self).expect("a completion has no key that is not a string")
     }
 
-    /// Reads a stored document.
+    /// Decodes a stored document.
     ///
     /// # Errors
-    /// A newer version, or a text that is not a completion.
+    /// A newer version, or a text that is not a completion document.
     pub fn decode(text: &str) -> Result<Completion, DomainError> {
         crate::wire::check_version("completion", text.as_bytes(), COMPLETION_VERSION)?;
         serde_json::from_str(text)

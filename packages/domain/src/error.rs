@@ -1,6 +1,6 @@
-//! What can be wrong with a value of the domain.
+//! Validation and decoding errors of domain values.
 
-/// A value that the domain refuses, and why.
+/// An invalid domain value, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DomainError {
     /// An id outside `[A-Za-z0-9_-]{1,96}`.
@@ -8,18 +8,18 @@ pub enum DomainError {
     Id {
         /// Which id.
         what: &'static str,
-        /// The text, cut at 96 characters.
+        /// The text, truncated to 96 characters.
         text: String,
     },
-    /// A key that no part of Segue writes.
-    #[error("key {key:?} is not one of ours: {why}")]
+    /// An invalid key in the media store.
+    #[error("key {key:?} is not valid: {why}")]
     Key {
-        /// The key, cut at 1,024 characters.
+        /// The key, truncated to 1,024 characters.
         key: String,
-        /// What is wrong with it.
+        /// The reason.
         why: &'static str,
     },
-    /// A document of a version that this build does not know.
+    /// A document of a version that this build does not support.
     #[error("{document} has version {found}, this build reads 1 to {newest}; use a newer segue")]
     Version {
         /// Which document.
@@ -29,20 +29,20 @@ pub enum DomainError {
         /// The newest version this build reads.
         newest: u32,
     },
-    /// A document that cannot be read.
+    /// A document that cannot be parsed.
     #[error("{document} cannot be read: {why}")]
     Document {
         /// Which document.
         document: &'static str,
-        /// The parser's own words.
+        /// The parser's message.
         why: String,
     },
-    /// A document that can be read and says something impossible.
+    /// A document that can be parsed and is invalid.
     #[error("{document}: {why}")]
     Invalid {
         /// Which document.
         document: &'static str,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Names of things, each a type of its own so that none is taken for another.
+//! Ids as newtypes, so that they cannot be confused.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DomainError;
 
-/// Longest id that is taken, in bytes: keys stay far below the 1,024 that S3 allows.
+/// Maximum length of an id in bytes: keys stay far below the 1,024 that S3 allows.
 const ID_MAX: usize = 96;
 
-/// How names of spare attempts begin: of the first at a task, and of the second. No kind of task
-/// is named so.
+/// Name prefixes of spare attempts: of the first at a task, and of the second. No kind of task
+/// has such a name.
 const SPARES: [&str; 2] = ["spare_", "spare2_"];
 
 fn check_id(what: &'static str, text: &str) -> Result<(), DomainError> {
@@ -73,7 +73,7 @@ text_id!(
     "job id"
 );
 text_id!(
-    /// A source that somebody owns, with everything made from it.
+    /// A source with an owner, and everything made from it.
     AssetId,
     "asset id"
 );
@@ -89,23 +89,23 @@ text_id!(
     "task id"
 );
 text_id!(
-    /// A process that holds leases; never used twice by two processes.
+    /// A process that holds leases; never reused by another process.
     HolderId,
     "holder id"
 );
 text_id!(
-    /// One life of a job: a later job of the same id has another. The ledger chooses it.
+    /// Epoch of a job: a later job with the same id has another. The ledger assigns it.
     Epoch,
     "epoch"
 );
 
-/// One output in one life of a job: what completions, counters and failures belong to.
+/// One output in one epoch of a job: the owner of completions, counters and failures.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputRef {
     /// The job.
     pub job: JobId,
-    /// The job's life.
+    /// The job's epoch.
     pub epoch: Epoch,
     /// The output.
     pub output: OutputId,
@@ -123,7 +123,7 @@ impl TaskId {
         TaskId(format!("{}-{index:05}", kind.as_str()))
     }
 
-    /// The name under which planning is counted.
+    /// The name under which failed attempts at planning are counted.
     pub fn planning() -> TaskId {
         TaskId("plan".to_owned())
     }
@@ -133,29 +133,29 @@ impl TaskId {
         TaskId("assemble".to_owned())
     }
 
-    /// The name of the next spare attempt, which has leases and keys of its own: of a task the
-    /// first, of its first spare the second. `None` for a second spare, and where the name would
+    /// The name of the next spare attempt, which has leases and keys of its own: the first spare of
+    /// a task, the second of its first spare. `None` for a second spare, and if the name would
     /// be too long.
     pub fn spare(&self) -> Option<TaskId> {
         let (spares, task) = self.as_spare();
         format!("{}{task}", SPARES.get(spares)?).parse().ok()
     }
 
-    /// The task that this is the name of a spare attempt at.
+    /// The task of this spare attempt.
     pub fn of_spare(&self) -> Option<TaskId> {
         let (spares, task) = self.as_spare();
         (spares > 0).then(|| task.parse().ok())?
     }
 
-    /// Which spare attempt this is, and at which task; 0 for a task itself.
+    /// Which spare attempt this is, and of which task; 0 for a task itself.
     fn as_spare(&self) -> (usize, &str) {
         let named = SPARES.iter().zip(1..).find_map(|(name, n)| Some((n, self.0.strip_prefix(name)?)));
         named.unwrap_or((0, &self.0))
     }
 }
 
-/// Grows with each holder of a lease. Every commit carries it, so that a holder whose
-/// lease was taken over loses at the commit.
+/// Increases with each acquisition of a lease. Every commit carries it, so that a holder whose
+/// lease was taken over is fenced at the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Term(pub u64);

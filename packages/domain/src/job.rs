@@ -9,11 +9,11 @@ use crate::output::{Failure, FaultKind, Gate, NewOutput, OutputRecord, OutputSta
 /// Newest job document that this build reads, and the one it writes.
 pub const JOB_VERSION: u32 = 1;
 
-/// Most outputs of a job.
+/// Maximum number of outputs of a job.
 pub const OUTPUTS_MAX: usize = 32;
 
-/// State of a job. From `created` to `completed` it is that of the required output that is least
-/// far.
+/// State of a job. From `created` to `completed` it is that of the least advanced required
+/// output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
@@ -33,7 +33,7 @@ pub enum JobState {
     Failed,
     /// A required output was cancelled.
     Cancelled,
-    /// It is being deleted, or was deleted a short while ago.
+    /// It is being deleted, or was deleted recently.
     Deleting,
 }
 
@@ -66,7 +66,7 @@ impl JobState {
         }
     }
 
-    /// The state of that name.
+    /// Parses a state from its name.
     pub fn parse(name: &str) -> Option<JobState> {
         JobState::ALL.into_iter().find(|state| state.as_str() == name)
     }
@@ -97,7 +97,7 @@ impl From<OutputState> for JobState {
     }
 }
 
-/// A job as the ledger has it: one document, replaced as a whole by each change.
+/// A job as stored in the ledger: one document, replaced as a whole by each change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobRecord {
@@ -105,9 +105,9 @@ pub struct JobRecord {
     pub version: u32,
     /// Its id.
     pub id: JobId,
-    /// Its life: a later job of the same id has another.
+    /// Its epoch: a later job with the same id has another.
     pub epoch: Epoch,
-    /// Grows with each change of the document.
+    /// Increases with each change of the document.
     pub revision: u64,
     /// The asset it is applied to.
     pub asset: AssetId,
@@ -115,13 +115,13 @@ pub struct JobRecord {
     pub source_key: String,
     /// The recipe document as it was submitted, JSON.
     pub recipe: String,
-    /// Time until which the upload of the source is awaited, milliseconds since 1970; absent once
+    /// Deadline of the source's upload, milliseconds since 1970; absent once
     /// the upload is confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaiting_until_ms: Option<i64>,
     /// Whether it is being deleted: every other change is refused.
     pub deleting: bool,
-    /// Its outputs, in the order in which they were asked for.
+    /// Its outputs, in the order in which they were requested.
     pub outputs: Vec<OutputRecord>,
     /// When it was created, milliseconds since 1970 by the ledger's clock.
     pub created_at_ms: i64,
@@ -151,28 +151,28 @@ impl JobRecord {
         required().min().map_or(JobState::Completed, JobState::from)
     }
 
-    /// The output of that name.
+    /// Finds an output by name.
     pub fn output(&self, id: &OutputId) -> Option<&OutputRecord> {
         self.outputs.iter().find(|output| output.id() == id)
     }
 
-    /// The output of that name, to change it.
+    /// Finds an output by name, mutably.
     pub fn output_mut(&mut self, id: &OutputId) -> Option<&mut OutputRecord> {
         self.outputs.iter_mut().find(|output| output.id() == id)
     }
 
-    /// An output in this life of the job.
+    /// Reference to an output in this epoch of the job.
     pub fn output_ref(&self, output: &OutputId) -> OutputRef {
         OutputRef { job: self.id.clone(), epoch: self.epoch.clone(), output: output.clone() }
     }
 
-    /// Whether every output that `gate` holds up for is completed.
+    /// Whether every output whose gate blocks the step is completed.
     pub fn needs_are_met(&self, output: &OutputRecord, gate: Gate) -> bool {
         let mut needs = output.asked.needs.iter().filter(|need| gate_holds(need.gate, gate));
         needs.all(|need| self.output(&need.output).is_some_and(|o| o.state == OutputState::Completed))
     }
 
-    /// The first output that this one needs and that failed or was cancelled, also by way of others.
+    /// The first direct or indirect need of this output that failed or was cancelled.
     pub fn blocked_by<'a>(&'a self, output: &'a OutputRecord) -> Option<&'a OutputRecord> {
         output.asked.needs.iter().find_map(|need| {
             let needed = self.output(&need.output)?;
@@ -180,19 +180,19 @@ impl JobRecord {
         })
     }
 
-    /// Whether work on the output can go on without a user: it has not ended, and nothing that it
-    /// needs failed.
+    /// Whether the output can continue without a user: it has not ended, and none of its needs
+    /// failed.
     pub fn is_open(&self, output: &OutputRecord) -> bool {
         !output.state.is_terminal() && self.blocked_by(output).is_none()
     }
 
-    /// Outputs on which work can go on; none while the job is deleted or awaits its upload.
+    /// Outputs that can continue; none while the job is deleted or awaits its upload.
     pub fn open_outputs(&self) -> impl Iterator<Item = &OutputRecord> {
         let stopped = self.deleting || self.awaiting_until_ms.is_some();
         self.outputs.iter().filter(move |output| !stopped && self.is_open(output))
     }
 
-    /// Whether the sweeper has to look at the job: an output is open, its upload is awaited, or it is
+    /// Whether the sweeper must inspect the job: an output is open, its upload is awaited, or it is
     /// being deleted.
     pub fn is_open_job(&self) -> bool {
         self.deleting || self.awaiting_until_ms.is_some() || self.open_outputs().next().is_some()
@@ -203,10 +203,10 @@ impl JobRecord {
         self.outputs.iter().filter(|output| output.asked.required).find_map(|output| output.failure.as_ref())
     }
 
-    /// Whether the outputs may stand together.
+    /// Validates a set of outputs.
     ///
     /// # Errors
-    /// No output, too many, two of one name, a need of something that is not there, a circle of
+    /// No output, too many, duplicate names, a need of a missing output, a cycle of
     /// needs, or a required output that needs an optional one.
     pub fn check_outputs<'a>(
         outputs: impl Iterator<Item = &'a NewOutput> + Clone,
@@ -220,7 +220,7 @@ impl JobRecord {
         for (position, output) in all.iter().enumerate() {
             let id = &output.id;
             if all[..position].iter().any(|other| other.id == *id) {
-                return bad(format!("output {id} is there twice"));
+                return bad(format!("output {id} is listed twice"));
             }
             for need in &output.needs {
                 let Some(needed) = find(&need.output) else {
@@ -231,11 +231,12 @@ impl JobRecord {
                 }
             }
         }
-        // outputs whose needs are all settled are settled, until nothing moves
+        // topological order: an output is settled when all its needs are
         let mut settled: Vec<&OutputId> = Vec::new();
         loop {
             let is_settled = |output: &&&NewOutput| {
-                !settled.contains(&&output.id) && output.needs.iter().all(|need| settled.contains(&&need.output))
+                !settled.contains(&&output.id)
+                    && output.needs.iter().all(|need| settled.contains(&&need.output))
             };
             let next: Vec<&OutputId> = all.iter().filter(is_settled).map(|output| &output.id).collect();
             if next.is_empty() {
@@ -244,32 +245,36 @@ impl JobRecord {
             settled.extend(next);
         }
         match all.iter().find(|output| !settled.contains(&&output.id)) {
-            Some(output) => bad(format!("the needs of output {} have a circle", output.id)),
+            Some(output) => bad(format!("the needs of output {} form a cycle", output.id)),
             None => Ok(()),
         }
     }
 
-    /// The document as it is stored.
+    /// Encodes the document for storage.
     pub fn encode(&self) -> String {
         serde_json::to_string(self).expect("a job has no key that is not a string")
     }
 
-    /// Reads a stored document.
+    /// Decodes a stored document.
     ///
     /// # Errors
-    /// A newer version, or a text that is not a job.
+    /// A newer version, a text that is not a job, or outputs that cannot stand together.
     pub fn decode(text: &str) -> Result<JobRecord, DomainError> {
         crate::wire::check_version("job", text.as_bytes(), JOB_VERSION)?;
-        serde_json::from_str(text).map_err(|e| DomainError::Document { document: "job", why: e.to_string() })
+        let job: JobRecord = serde_json::from_str(text)
+            .map_err(|e| DomainError::Document { document: "job", why: e.to_string() })?;
+        // a circle of needs would have no end to follow
+        JobRecord::check_outputs(job.outputs.iter().map(|output| &output.asked))?;
+        Ok(job)
     }
 }
 
-/// Whether a need with gate `need` holds up `step`: what the plan waits for, the assembly waits for too.
+/// Whether a need with gate `need` blocks `step`: the assembly waits for everything the plan waits for.
 fn gate_holds(need: Gate, step: Gate) -> bool {
     step == Gate::Assembly || need == Gate::Plan
 }
 
-/// The failure of a job whose upload was not confirmed in time.
+/// The failure of a job whose upload timed out.
 pub fn expired() -> Failure {
     Failure {
         kind: FaultKind::Source,
@@ -369,8 +374,8 @@ mod tests {
             (many, "33 outputs"),
             (vec![asked("a", true, &[]), asked("a", true, &[])], "twice"),
             (vec![asked("a", true, &["x"])], "not an output"),
-            (vec![asked("a", true, &["a"])], "circle"),
-            (vec![asked("a", true, &["b"]), asked("b", true, &["a"])], "circle"),
+            (vec![asked("a", true, &["a"])], "cycle"),
+            (vec![asked("a", true, &["b"]), asked("b", true, &["a"])], "cycle"),
             (vec![asked("a", true, &["b"]), asked("b", false, &[])], "optional"),
         ] {
             let refused = JobRecord::check_outputs(outputs.iter()).unwrap_err().to_string();
@@ -385,5 +390,11 @@ mod tests {
         let newer = job.encode().replacen("\"version\":1", "\"version\":2,\"new\":true", 1);
         assert!(matches!(JobRecord::decode(&newer), Err(DomainError::Version { found: 2, .. })));
         assert!(matches!(JobRecord::decode("{}"), Err(DomainError::Document { .. })));
+        let circle = [
+            (asked("a", true, &["b"]), OutputState::Created),
+            (asked("b", true, &["a"]), OutputState::Created),
+        ];
+        let error = JobRecord::decode(&self::job(&circle).encode()).unwrap_err();
+        assert!(error.to_string().contains("circle"), "{error}");
     }
 }

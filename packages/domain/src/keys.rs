@@ -1,4 +1,4 @@
-//! Keys in the object store: built here, parsed here, and nowhere else.
+//! Keys in the media store: the only place that builds and parses them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,25 +9,25 @@ use crate::id::{JobId, OutputId, TaskId, Term};
 /// A key in the media store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
-    /// `input/{job}/source.{ext}`: what the user brought.
+    /// `input/{job}/source.{ext}`: the source.
     Source {
         /// The job.
         job: JobId,
         /// Extension without a dot, 1 to 8 of `[a-z0-9]`.
         ext: String,
     },
-    /// `segments/{job}/{output}/{term}/{name}`: a plan, and the files the planner made for workers.
+    /// `segments/{job}/{output}/{term}/{name}`: a plan, and the planner's files for workers.
     Segment {
         /// The job.
         job: JobId,
         /// The output.
         output: OutputId,
-        /// Term of the lease under which it was made.
+        /// Term of the lease under which it was written.
         term: Term,
-        /// File name, may have folders.
+        /// File name, may contain folders.
         name: String,
     },
-    /// `work/{job}/{output}/{task}/{term}/{name}`: what one attempt made; no other attempt writes it.
+    /// `work/{job}/{output}/{task}/{term}/{name}`: a file of one attempt; no other attempt writes it.
     Work {
         /// The job.
         job: JobId,
@@ -35,16 +35,16 @@ pub enum Key {
         output: OutputId,
         /// The task, or [`TaskId::assembly`].
         task: TaskId,
-        /// Term of the lease under which it was made.
+        /// Term of the lease under which it was written.
         term: Term,
-        /// File name, may have folders.
+        /// File name, may contain folders.
         name: String,
     },
-    /// `jobs/{job}/{name}`: what is published.
+    /// `jobs/{job}/{name}`: a published file.
     Published {
         /// The job.
         job: JobId,
-        /// File name, may have folders.
+        /// File name, may contain folders.
         name: String,
     },
 }
@@ -74,13 +74,13 @@ fn check_ext(key: &str, ext: &str) -> Result<(), DomainError> {
 }
 
 impl Key {
-    /// Prefix of what attempts left behind, of all jobs.
+    /// Prefix of the files of attempts, of all jobs.
     pub const WORK: &'static str = "work/";
 
-    /// Prefix of what chunkers made, of all jobs.
+    /// Prefix of the planners' files, of all jobs.
     pub const SEGMENTS: &'static str = "segments/";
 
-    /// The key of a source with the extension `ext`; anything odd in it becomes `bin`.
+    /// The key of a source with the extension `ext`; an invalid extension becomes `bin`.
     pub fn source(job: &JobId, ext: &str) -> Key {
         let ext = ext.to_ascii_lowercase();
         let ext = if check_ext("", &ext).is_ok() { ext } else { "bin".to_owned() };
@@ -90,7 +90,7 @@ impl Key {
     /// The key of a file that the planner made for `output`.
     ///
     /// # Errors
-    /// A name that is not plain.
+    /// An invalid name.
     pub fn segment(job: &JobId, output: &OutputId, term: Term, name: &str) -> Result<Key, DomainError> {
         check_name(name, name)?;
         Ok(Key::Segment { job: job.clone(), output: output.clone(), term, name: name.to_owned() })
@@ -99,7 +99,7 @@ impl Key {
     /// The key of an attempt's file.
     ///
     /// # Errors
-    /// A name that is not plain.
+    /// An invalid name.
     pub fn work(
         job: &JobId,
         output: &OutputId,
@@ -125,7 +125,7 @@ impl Key {
     /// The key of a published file.
     ///
     /// # Errors
-    /// A name that is not plain.
+    /// An invalid name.
     pub fn published(job: &JobId, name: &str) -> Result<Key, DomainError> {
         check_name(name, name)?;
         Ok(Key::Published { job: job.clone(), name: name.to_owned() })
@@ -141,22 +141,22 @@ impl Key {
         }
     }
 
-    /// Prefix of everything that attempts of a job left behind.
+    /// Prefix of the files of all attempts of a job.
     pub fn work_prefix(job: &JobId) -> String {
         format!("work/{job}/")
     }
 
-    /// Prefix of everything that attempts at an output left behind.
+    /// Prefix of the files of all attempts at an output.
     pub fn output_work_prefix(job: &JobId, output: &OutputId) -> String {
         format!("work/{job}/{output}/")
     }
 
-    /// Prefix of everything that planners made for a job.
+    /// Prefix of the planners' files of a job.
     pub fn segment_prefix(job: &JobId) -> String {
         format!("segments/{job}/")
     }
 
-    /// Prefix of everything that planners made for an output.
+    /// Prefix of the planners' files of an output.
     pub fn output_segment_prefix(job: &JobId, output: &OutputId) -> String {
         format!("segments/{job}/{output}/")
     }
@@ -166,7 +166,7 @@ impl Key {
         format!("input/{job}/")
     }
 
-    /// Prefix of everything that is published of a job.
+    /// Prefix of the published files of a job.
     pub fn published_prefix(job: &JobId) -> String {
         format!("jobs/{job}/")
     }

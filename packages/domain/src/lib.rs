@@ -1,8 +1,8 @@
-//! Terms and rules of Segue: pure and synchronous.
+//! Domain types and rules of Segue: pure and synchronous.
 //!
-//! Architecture invariant: nothing here knows a file system, a clock, a network, a process
-//! or an async runtime. Everything that crosses a queue, a table or a bucket is a versioned
-//! document of this crate.
+//! Architecture invariant: nothing here depends on a file system, a clock, a network, a process
+//! or an async runtime. Every document in a queue, a table or a bucket is a versioned
+//! type of this crate.
 
 pub mod asset;
 pub mod completion;

@@ -1,4 +1,4 @@
-//! What is published: an index for each output, and the manifest that lists the outputs of a job.
+//! Published documents: an index for each output, and the manifest that lists the outputs of a job.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ pub const MANIFEST_VERSION: u32 = 2;
 /// Newest index of an output that this build reads, and the one it writes.
 pub const INDEX_VERSION: u32 = 1;
 
-/// What a file is for.
+/// Purpose of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileKind {
-    /// The joined video or sound.
+    /// The joined video or audio.
     Media,
     /// The transcript as a document.
     Transcript,
@@ -36,7 +36,7 @@ pub enum FileKind {
 pub struct PublishedFile {
     /// File name below `jobs/JOB/`, e.g. `final.mp4`.
     pub name: String,
-    /// What it is for.
+    /// Its purpose.
     pub kind: FileKind,
     /// Media type, e.g. `video/mp4`.
     pub media_type: String,
@@ -44,13 +44,13 @@ pub struct PublishedFile {
     pub bytes: u64,
     /// SHA-256 of its bytes, hex.
     pub sha256: String,
-    /// How it was made and why so, in one or two sentences.
+    /// How and why it was made so, in one or two sentences.
     pub made: String,
-    /// Key of the attempt's file that it is published from.
+    /// Key of the attempt's file from which it is published.
     pub work_key: String,
 }
 
-/// The published list of one output, `jobs/JOB/outputs/OUTPUT.json`: written when the output is whole.
+/// The index of one output, `jobs/JOB/outputs/OUTPUT.json`: published after all its files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputIndex {
@@ -58,11 +58,11 @@ pub struct OutputIndex {
     pub version: u32,
     /// The job.
     pub job: JobId,
-    /// The life of the job.
+    /// The epoch of the job.
     pub epoch: Epoch,
     /// The output.
     pub output: OutputId,
-    /// What it makes: `transcript`, `video`, …
+    /// Kind of the output: `transcript`, `video`, …
     pub kind: String,
     /// Name of the recipe.
     pub recipe: String,
@@ -75,24 +75,24 @@ pub struct OutputIndex {
     pub needs: BTreeMap<OutputId, String>,
     /// Size of the source in bytes.
     pub source_bytes: u64,
-    /// Length of the source in milliseconds, where it is known.
+    /// Duration of the source in milliseconds, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     /// Number of segments that were joined.
     pub segments: u32,
-    /// Names and versions of the programs that made it.
+    /// Names and versions of the programs that were used.
     pub tools: BTreeMap<String, String>,
-    /// Notes for the user: streams that could not be kept, damage in the source.
+    /// Notes for the user: dropped streams, damage in the source.
     pub notes: Vec<String>,
-    /// Why there is no file, where there is none.
+    /// Why the output has no files, if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Every file, this index excepted.
+    /// Every file except this index.
     pub files: Vec<PublishedFile>,
 }
 
 impl OutputIndex {
-    /// The document as it is published, and its hash.
+    /// Encodes the document; returns it with its hash.
     pub fn encode(&self) -> (Vec<u8>, String) {
         let bytes = pretty(self);
         let hash = OutputIndex::hash_of(&bytes);
@@ -104,7 +104,7 @@ impl OutputIndex {
         blake3::hash(bytes).to_hex().to_string()
     }
 
-    /// Reads a published document.
+    /// Decodes a published document.
     ///
     /// # Errors
     /// A newer version, or bytes that are not an index.
@@ -119,7 +119,7 @@ impl OutputIndex {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestOutput {
-    /// What it makes: `transcript`, `video`, …
+    /// Kind of the output: `transcript`, `video`, …
     pub kind: String,
     /// Name of its index below `jobs/JOB/`.
     pub index: String,
@@ -129,19 +129,19 @@ pub struct ManifestOutput {
     pub plan: PlanHash,
     /// Number of segments that were joined.
     pub segments: u32,
-    /// Names and versions of the programs that made it.
+    /// Names and versions of the programs that were used.
     pub tools: BTreeMap<String, String>,
-    /// Notes for the user: streams that could not be kept, damage in the source.
+    /// Notes for the user: dropped streams, damage in the source.
     pub notes: Vec<String>,
-    /// Why there is no file, where there is none.
+    /// Why the output has no files, if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Its files.
     pub files: Vec<PublishedFile>,
 }
 
-/// The published list of the outputs of a job, `jobs/JOB/manifest.json`. It grows with each output
-/// that is published.
+/// The manifest of a job, `jobs/JOB/manifest.json`: lists its published outputs, and is updated with
+/// each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -149,13 +149,13 @@ pub struct Manifest {
     pub version: u32,
     /// The job.
     pub job: JobId,
-    /// The life of the job.
+    /// The epoch of the job.
     pub epoch: Epoch,
     /// Name of the recipe.
     pub recipe: String,
     /// Size of the source in bytes.
     pub source_bytes: u64,
-    /// Length of the source in milliseconds, where it is known.
+    /// Duration of the source in milliseconds, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     /// The published outputs by name.
@@ -163,7 +163,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// A manifest with this output alone.
+    /// A manifest with only this output.
     pub fn new(index: &OutputIndex, hash: &str) -> Manifest {
         let mut manifest = Manifest {
             version: MANIFEST_VERSION,
@@ -178,7 +178,7 @@ impl Manifest {
         manifest
     }
 
-    /// Adds an output, or replaces the one of that name.
+    /// Adds an output, or replaces the one with the same name.
     pub fn add(&mut self, index: &OutputIndex, hash: &str) {
         let output = ManifestOutput {
             kind: index.kind.clone(),
@@ -199,7 +199,7 @@ impl Manifest {
         self.outputs.values().flat_map(|output| &output.files)
     }
 
-    /// The notes of all outputs, each once.
+    /// The notes of all outputs, without duplicates.
     pub fn notes(&self) -> Vec<&str> {
         let mut notes: Vec<&str> = Vec::new();
         for output in self.outputs.values() {
@@ -212,12 +212,12 @@ impl Manifest {
         notes
     }
 
-    /// The document as it is published.
+    /// Encodes the document.
     pub fn encode(&self) -> Vec<u8> {
         pretty(self)
     }
 
-    /// Reads a published document.
+    /// Decodes a published document.
     ///
     /// # Errors
     /// A newer version, or bytes that are not a manifest.

@@ -5,7 +5,7 @@
 //!    │               │                          │
 //!    └───────────────┴──────────────────────────┴──▶ failed | cancelled
 //! ```
-//! `publishing` is the point of no return: the index is chosen, and what is left is to copy its
+//! `publishing` is the point of no return: the index is committed, and the remaining step copies its
 //! files to their public names, which is idempotent.
 
 use serde::{Deserialize, Serialize};
@@ -17,19 +17,19 @@ use crate::plan::PlanHash;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutputState {
-    /// Known; its plan is not sealed yet.
+    /// Its plan is not sealed yet.
     Created,
     /// The plan is sealed and its tasks are running or waiting.
     Mapping,
-    /// Every task is done; the parts are being assembled.
+    /// Every task is completed; the parts are being assembled.
     Assembling,
     /// The index is committed; its files are being copied to their public names.
     Publishing,
     /// Published.
     Completed,
-    /// Ended with a cause.
+    /// Ended by a failure.
     Failed,
-    /// Ended because a user asked for it.
+    /// Cancelled by a user.
     Cancelled,
 }
 
@@ -58,12 +58,12 @@ impl OutputState {
         }
     }
 
-    /// The state of that name.
+    /// Parses a state from its name.
     pub fn parse(name: &str) -> Option<OutputState> {
         OutputState::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
-    /// Whether nothing happens to the output any more unless a user retries it.
+    /// Whether the output has ended and stays so unless a user retries it.
     pub fn is_terminal(self) -> bool {
         matches!(self, OutputState::Completed | OutputState::Failed | OutputState::Cancelled)
     }
@@ -73,7 +73,7 @@ impl OutputState {
         matches!(self, OutputState::Failed | OutputState::Cancelled)
     }
 
-    /// Whether an output may go from here to `next`.
+    /// Whether the transition from here to `next` is allowed.
     ///
     /// A failed or cancelled output can be retried: back to `created`, or to `mapping` when its
     /// plan is sealed.
@@ -97,7 +97,7 @@ impl std::fmt::Display for OutputState {
     }
 }
 
-/// What a need holds up until the needed output is completed.
+/// The step that a need blocks until the needed output is completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gate {
@@ -107,17 +107,17 @@ pub enum Gate {
     Assembly,
 }
 
-/// That an output reads another output of its job.
+/// A need: an output reads another output of its job.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Need {
     /// The output that is read.
     pub output: OutputId,
-    /// What waits for it.
+    /// The step that waits for it.
     pub gate: Gate,
 }
 
-/// Whose fault a failure is; it becomes the exit code.
+/// Cause of a failure; it determines the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
@@ -125,47 +125,47 @@ pub enum FaultKind {
     Usage,
     /// The source. Exit code 3.
     Source,
-    /// The machine: a program, a disk, a permission. Exit code 4.
+    /// The environment: a program, a disk, a permission. Exit code 4.
     Environment,
-    /// A bug in Segue. Exit code 5.
+    /// An internal error (a bug in Segue). Exit code 5.
     Internal,
 }
 
 /// Why an output failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Whose fault.
+    /// Its kind.
     pub kind: FaultKind,
-    /// One line: what was wrong and what to do.
+    /// One line with cause and remedy.
     pub cause: String,
-    /// The task that failed, where it was one.
+    /// The task that failed, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
-    /// The last lines that the program at fault wrote to stderr, at most 10.
+    /// The last lines that the failed program wrote to stderr, at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stderr_tail: Vec<String>,
 }
 
 impl Failure {
-    /// A failure with a cause and nothing else.
+    /// A failure with only a kind and a cause.
     pub fn new(kind: FaultKind, cause: impl Into<String>) -> Failure {
         Failure { kind, cause: cause.into(), task: None, stderr_tail: Vec::new() }
     }
 }
 
-/// The plan that an output was sealed with.
+/// The sealed plan of an output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedPlan {
     /// Hash of the document.
     pub hash: PlanHash,
-    /// Where the document is stored.
+    /// Key of the document.
     pub key: String,
     /// Number of its tasks; may be 0.
     pub tasks: u64,
 }
 
-/// The index that was committed for an output.
+/// The committed index of an output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommittedIndex {
@@ -175,33 +175,33 @@ pub struct CommittedIndex {
     pub hash: String,
 }
 
-/// What is asked of a new output.
+/// Request for a new output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewOutput {
     /// Its name.
     pub id: OutputId,
-    /// What it makes: `transcript`, `video`, …
+    /// Kind of the output: `transcript`, `video`, …
     pub kind: String,
     /// Outputs of the job that it reads.
     pub needs: Vec<Need>,
-    /// Whether the job fails with it.
+    /// Whether its failure fails the job.
     pub required: bool,
-    /// Larger is planned and sent first; 0 by default.
+    /// Outputs of higher priority are planned and sent first; 0 by default.
     pub priority: i32,
     /// BLAKE3 of its specification, hex: the same name with another specification is a conflict.
     pub spec: String,
 }
 
-/// An output as the job document has it.
+/// An output as stored in the job document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputRecord {
-    /// What was asked for.
+    /// The request.
     pub asked: NewOutput,
     /// Its state.
     pub state: OutputState,
-    /// How often it was retried by hand; failures are counted anew for each retry.
+    /// Number of manual retries; failures are counted per retry.
     pub retries: u32,
     /// The sealed plan, from `mapping` on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -217,7 +217,7 @@ pub struct OutputRecord {
 }
 
 impl OutputRecord {
-    /// An output that was just asked for.
+    /// A new output.
     pub fn new(asked: NewOutput, now_ms: i64) -> OutputRecord {
         OutputRecord {
             asked,
@@ -235,7 +235,7 @@ impl OutputRecord {
         &self.asked.id
     }
 
-    /// Whether the plan is sealed and `completed` of its tasks are all of them.
+    /// Whether the plan is sealed and `completed` is the number of its tasks.
     pub fn is_mapped(&self, completed: u64) -> bool {
         self.plan.as_ref().is_some_and(|plan| completed >= plan.tasks)
     }

@@ -16,21 +16,21 @@ use crate::time::{TickRange, Timebase};
 /// Newest plan document this build reads and the one it writes.
 pub const PLAN_VERSION: u32 = 1;
 
-/// What a task does.
+/// Kind of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskKind {
-    /// Hash the packets that a segment owns; nothing is written.
+    /// Hash the packets that a segment owns; no file is written.
     Digest,
-    /// Cut a segment and run the user's own program on it.
+    /// Cut a segment and run the map command on it.
     Map,
     /// Encode the frames that a segment owns.
     Encode,
-    /// Encode the sound, once, for the whole length.
+    /// Encode the audio, once, for the whole duration.
     Sound,
     /// Transcribe the speech windows that start in a segment.
     Transcribe,
-    /// Make the still picture.
+    /// Make the thumbnail.
     Thumbnail,
 }
 
@@ -64,17 +64,17 @@ impl fmt::Display for TaskKind {
     }
 }
 
-/// A half-open range of the source's timeline that one worker owns.
+/// A segment: a half-open range of the source's timeline, processed by one task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Segment {
-    /// Position in the timeline, from 0.
+    /// Index in the timeline, from 0.
     pub index: u32,
     /// The owned range, in ticks of [`Plan::timebase`] on the source's own clock.
     pub range: TickRange,
-    /// Number of pictures it owns; 0 where the source has no picture.
+    /// Number of frames it owns; 0 if the source has no video.
     pub frames: u64,
-    /// Bytes of picture it owns, where the index tells.
+    /// Bytes of video it owns, if the index has them.
     pub bytes: u64,
 }
 
@@ -82,17 +82,17 @@ pub struct Segment {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
-    /// Its name within the job.
+    /// Its id within the job.
     pub id: TaskId,
-    /// What it does.
+    /// Its kind.
     pub kind: TaskKind,
-    /// The segment it works on; absent for work on the whole length.
+    /// The segment it works on; absent for work on the whole duration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment: Option<u32>,
-    /// Predicted work, in thousandths of a second of one core. A prediction orders and
-    /// shows progress; nothing depends on it being right.
+    /// Predicted work, in milliseconds of one core. A prediction orders tasks and
+    /// scales progress; correctness does not depend on it.
     pub work_ms: u64,
-    /// How often it is tried before its job fails; absent for the worker's own rule.
+    /// Number of attempts before its output fails; absent for the worker's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
 }
@@ -107,41 +107,41 @@ pub struct Plan {
     pub job: JobId,
     /// The output it is for.
     pub output: OutputId,
-    /// Name of the recipe, for people.
+    /// Name of the recipe, for display.
     pub recipe: String,
-    /// What the output is to be, with every default filled in.
+    /// The specification of the output, with all defaults filled in.
     pub spec: OutputSpec,
     /// Key of the source in the media store.
     pub source_key: String,
     /// Size of the source in bytes.
     pub source_bytes: u64,
-    /// Length of the source in milliseconds, where it is known.
+    /// Duration of the source in milliseconds, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// Length of a tick of the segments' ranges.
+    /// Duration of a tick of the segments' ranges.
     pub timebase: Timebase,
-    /// The segments in order; they touch each other and leave no gap.
+    /// The segments in order, contiguous.
     pub segments: Vec<Segment>,
     /// The tasks, in the order in which to start them.
     pub tasks: Vec<Task>,
-    /// Why there are no tasks, where there are none: the source has nothing to make the output from.
+    /// Why there are no tasks, if there are none: the source lacks the input of the output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Files that the planner made for the workers: name to key.
+    /// Files that the planner wrote for the workers: name to key.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
     /// Hashes of the indexes of the outputs that the plan was made from.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub needs: BTreeMap<OutputId, String>,
-    /// Names and versions of the tools that the plan was made with; a worker with other
-    /// tools refuses rather than mix two encoders in one rendition.
+    /// Names and versions of the programs that planned; a worker with other
+    /// versions fails the task, so that a rendition is not made by two encoders.
     #[serde(default)]
     pub tools: BTreeMap<String, String>,
     /// Facts about the source for the engines; the roles do not read them.
     pub engine: serde_json::Value,
 }
 
-/// The name of a plan: the BLAKE3 of its bytes, in hex.
+/// The hash of a plan: the BLAKE3 of its bytes, in hex.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PlanHash(pub String);
@@ -160,7 +160,7 @@ impl PlanHash {
 }
 
 impl Plan {
-    /// The document as it is stored, and its name.
+    /// Encodes the document; returns it with its hash.
     pub fn encode(&self) -> (Vec<u8>, PlanHash) {
         // every map in a plan is a BTreeMap and every struct has a fixed order of fields
         let bytes = serde_json::to_vec(self).expect("a plan has no key that is not a string");
@@ -168,10 +168,10 @@ impl Plan {
         (bytes, hash)
     }
 
-    /// Reads a stored plan and checks that it is the one that was sealed and sound.
+    /// Decodes a stored plan and verifies its hash and its validity.
     ///
     /// # Errors
-    /// Bytes that do not hash to `expected`, a newer version, or a plan that breaks
+    /// Bytes that do not hash to `expected`, a newer version, or a plan that violates
     /// the rules of [`Plan::check`].
     pub fn decode(bytes: &[u8], expected: &PlanHash) -> Result<Plan, DomainError> {
         let found = PlanHash::of(bytes);
@@ -186,16 +186,16 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether segments partition the timeline and tasks are distinct and point at
-    /// segments that exist.
+    /// Whether segments partition the timeline, task ids are unique and tasks reference
+    /// existing segments.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// The first violated rule.
     pub fn check(&self) -> Result<(), DomainError> {
         let bad = |why: String| Err(DomainError::Invalid { document: "plan", why });
         for (position, segment) in self.segments.iter().enumerate() {
             if segment.index as usize != position {
-                return bad(format!("segment {} stands at place {position}", segment.index));
+                return bad(format!("segment {} is at position {position}", segment.index));
             }
             if segment.range.end < segment.range.start {
                 return bad(format!("segment {position} ends before it starts"));
@@ -203,7 +203,7 @@ impl Plan {
         }
         for pair in self.segments.windows(2) {
             if pair[0].range.end != pair[1].range.start {
-                return bad(format!("segments {} and {} do not touch", pair[0].index, pair[1].index));
+                return bad(format!("segments {} and {} are not contiguous", pair[0].index, pair[1].index));
             }
         }
         if self.tasks.is_empty() != self.reason.is_some() {
@@ -212,10 +212,10 @@ impl Plan {
         let mut seen = HashSet::new();
         for task in &self.tasks {
             if !seen.insert(&task.id) {
-                return bad(format!("task {} stands twice", task.id));
+                return bad(format!("task {} is listed twice", task.id));
             }
             if task.segment.is_some_and(|index| index as usize >= self.segments.len()) {
-                return bad(format!("task {} names a segment that is not there", task.id));
+                return bad(format!("task {} references a missing segment", task.id));
             }
         }
         Ok(())
@@ -283,10 +283,10 @@ mod tests {
     fn broken_plans_are_refused() {
         type Break = fn(&mut Plan);
         let cases: [(&str, Break); 6] = [
-            ("do not touch", |p| p.segments[1].range.start += 1),
-            ("stands at place", |p| p.segments[1].index = 7),
-            ("stands twice", |p| p.tasks[1].id = p.tasks[0].id.clone()),
-            ("not there", |p| p.tasks[1].segment = Some(9)),
+            ("not contiguous", |p| p.segments[1].range.start += 1),
+            ("is at position", |p| p.segments[1].index = 7),
+            ("listed twice", |p| p.tasks[1].id = p.tasks[0].id.clone()),
+            ("missing segment", |p| p.tasks[1].segment = Some(9)),
             ("has tasks, or a reason", |p| p.tasks.clear()),
             ("has tasks, or a reason", |p| p.reason = Some("no sound".into())),
         ];

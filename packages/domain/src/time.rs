@@ -1,10 +1,10 @@
-//! Media time: exact ticks of a rational timebase, never seconds in a float.
+//! Media time: exact ticks of a rational timebase, never floating-point seconds.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The length of one tick in seconds, as the fraction `num / den`.
+/// The duration of one tick in seconds, as the fraction `num / den`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Timebase {
     /// Numerator, at least 1.
@@ -42,7 +42,7 @@ impl Timebase {
         Timebase::MICROS.rescale(micros, self)
     }
 
-    /// Seconds, for people and for ffmpeg's command line; never for arithmetic.
+    /// Seconds, for display and for ffmpeg's command line; never for arithmetic.
     pub fn seconds(self, ticks: i64) -> f64 {
         ticks as f64 * f64::from(self.num) / f64::from(self.den)
     }
@@ -57,9 +57,9 @@ impl fmt::Display for Timebase {
 /// A half-open range `[start, end)` in ticks of a timebase that is named beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TickRange {
-    /// First tick inside.
+    /// First tick of the range.
     pub start: i64,
-    /// First tick after.
+    /// First tick after the range.
     pub end: i64,
 }
 
@@ -69,17 +69,17 @@ impl TickRange {
         (start <= end).then_some(TickRange { start, end })
     }
 
-    /// Whether `tick` lies inside.
+    /// Whether `tick` is in the range.
     pub fn contains(self, tick: i64) -> bool {
         self.start <= tick && tick < self.end
     }
 
-    /// Number of ticks inside.
+    /// Number of ticks in the range.
     pub fn len(self) -> i64 {
         self.end - self.start
     }
 
-    /// Whether no tick lies inside.
+    /// Whether the range is empty.
     pub fn is_empty(self) -> bool {
         self.start == self.end
     }

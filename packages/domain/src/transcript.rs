@@ -1,8 +1,8 @@
-//! What was said, when: segments and words on the clock of the source.
+//! Transcripts: segments and words with timestamps on the source's clock.
 
 use serde::{Deserialize, Serialize};
 
-/// Version of the `transcript.json` document this code writes.
+/// Version of the `transcript.json` document that this code writes.
 pub const TRANSCRIPT_VERSION: u32 = 1;
 
 /// A word with its time.
@@ -18,7 +18,7 @@ pub struct Word {
     pub probability: f32,
 }
 
-/// A stretch of speech that reads as one: a sentence or a part of one.
+/// A segment of speech: a sentence or a part of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Utterance {
     /// Start, milliseconds from the source's start.
@@ -29,7 +29,7 @@ pub struct Utterance {
     pub text: String,
     /// Its words in order.
     pub words: Vec<Word>,
-    /// Probability that this stretch holds no speech, 0 to 1.
+    /// Probability that this segment holds no speech, 0 to 1.
     pub no_speech: f32,
 }
 
@@ -38,7 +38,7 @@ pub struct Utterance {
 pub struct Transcript {
     /// Document version, [`TRANSCRIPT_VERSION`].
     pub version: u32,
-    /// BCP 47 language of the text; `und` when there was no speech to tell it from.
+    /// BCP 47 language of the text; `und` if there was no speech to detect it from.
     pub language: String,
     /// Name of the model, e.g. `base.en`.
     pub model: String,

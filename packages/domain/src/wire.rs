@@ -1,4 +1,4 @@
-//! What crosses a queue: small versioned documents that only name things.
+//! Messages on queues: small versioned documents that only name the work.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +9,8 @@ use crate::id::{JobId, OutputId, TaskId};
 /// first release.
 pub const MESSAGE_VERSION: u32 = 2;
 
-/// Something for a role to do. Every message may come twice, late, or after the work is
-/// done; the ledger decides.
+/// A message to a role. Every message may be delivered twice, late, or after the work is
+/// completed; the ledger is authoritative.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Message {
@@ -56,11 +56,11 @@ struct VersionOnly {
     version: u32,
 }
 
-/// Reads nothing but the version of a document, so that a newer one is told from a
-/// broken one.
+/// Reads only the version of a document, so that a newer one is distinguished from an
+/// invalid one.
 ///
 /// # Errors
-/// [`DomainError::Version`] when it is newer, [`DomainError::Document`] when there is none.
+/// [`DomainError::Version`] when it is newer, [`DomainError::Document`] when it has none.
 pub fn check_version(document: &'static str, bytes: &[u8], newest: u32) -> Result<(), DomainError> {
     let found = serde_json::from_slice::<VersionOnly>(bytes)
         .map_err(|e| DomainError::Document { document, why: e.to_string() })?
@@ -75,23 +75,23 @@ pub fn check_version(document: &'static str, bytes: &[u8], newest: u32) -> Resul
 }
 
 impl Message {
-    /// The job it is about.
+    /// The job of the message.
     pub fn job(&self) -> &JobId {
         match self {
             Message::Plan { job } | Message::Task { job, .. } | Message::Assemble { job, .. } => job,
         }
     }
 
-    /// The text that goes on the queue.
+    /// Encodes the message body.
     pub fn encode(&self) -> String {
         let envelope = EnvelopeOut { version: MESSAGE_VERSION, message: self };
         serde_json::to_string(&envelope).expect("a message has no key that is not a string")
     }
 
-    /// Reads a text from the queue.
+    /// Decodes a message body.
     ///
     /// # Errors
-    /// [`DomainError::Version`] for a message of a newer build, which is to be left on the
+    /// [`DomainError::Version`] for a message of a newer build, which must be left on the
     /// queue for a newer worker; [`DomainError::Document`] for anything else.
     pub fn decode(text: &str) -> Result<Message, DomainError> {
         check_version("message", text.as_bytes(), MESSAGE_VERSION)?;

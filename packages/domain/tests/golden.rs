@@ -1,4 +1,4 @@
-//! Every document as this build writes it, held in files: a change of a form that is stored shows up as a
+//! Every document as this build writes it, in golden files: a change of a stored format shows up as a
 //! difference, and needs a new document version.
 //!
 //! `SEGUE_UPDATE_GOLDEN=1` writes the files; a file of a released version is never changed.
@@ -18,11 +18,11 @@ use segue_domain::{
 };
 use serde_json::{Value, json};
 
-/// A document, and how this build reads it.
+/// A document, and its decoder.
 struct Golden {
     name: &'static str,
     written: String,
-    /// Reads a text and writes what was read.
+    /// Decodes a text and encodes the result.
     again: fn(&str) -> Result<String, DomainError>,
 }
 
@@ -39,7 +39,8 @@ fn job() -> JobRecord {
         priority: 5,
         spec: "9a3f".into(),
     };
-    let plan = SealedPlan { hash: PlanHash("77aa".into()), key: "segments/talk/video/1/plan.json".into(), tasks: 3 };
+    let plan =
+        SealedPlan { hash: PlanHash("77aa".into()), key: "segments/talk/video/1/plan.json".into(), tasks: 3 };
     let index = CommittedIndex { key: "work/talk/video/assemble/4/index.json".into(), hash: "c0de".into() };
     let failure = Failure {
         kind: FaultKind::Source,
@@ -207,7 +208,11 @@ fn all() -> Vec<Golden> {
             Message::Task { job: id("talk"), output: id("video"), task: TaskId::of(TaskKind::Digest, 1) },
         ),
         message("message-assemble-2", Message::Assemble { job: job_id, output }),
-        Golden { name: "job-1", written: job().encode(), again: |text| Ok(JobRecord::decode(text)?.encode()) },
+        Golden {
+            name: "job-1",
+            written: job().encode(),
+            again: |text| Ok(JobRecord::decode(text)?.encode()),
+        },
         Golden {
             name: "plan-1",
             written: text(plan().encode().0),
@@ -231,7 +236,11 @@ fn all() -> Vec<Golden> {
             written: text(manifest.encode()),
             again: |written| Ok(text(Manifest::decode(written.as_bytes())?.encode())),
         },
-        Golden { name: "asset-1", written: asset().encode(), again: |text| Ok(Asset::decode(text)?.encode()) },
+        Golden {
+            name: "asset-1",
+            written: asset().encode(),
+            again: |text| Ok(Asset::decode(text)?.encode()),
+        },
         Golden {
             name: "recipe-2",
             written: Recipe::built_in("standard").unwrap().to_json(),
@@ -261,8 +270,8 @@ fn every_document_is_written_as_its_golden_file_and_read_back() {
     }
 }
 
-/// A newer document is told from a broken one before its form is looked at, so that it can be left to a newer
-/// build; one of our own version with a field that nobody knows is broken.
+/// A newer document is distinguished from an invalid one before its fields are parsed, so that it can be left to a
+/// newer build; one of this build's version with an unknown field is invalid.
 #[test]
 fn newer_documents_are_told_from_broken_ones() {
     for Golden { name, written, again } in all() {
@@ -275,14 +284,17 @@ fn newer_documents_are_told_from_broken_ones() {
             value["version"] = json!(99);
             value["a_field_of_next_year"] = json!([1]);
         });
-        // a recipe is written by people, so a newer one is their error
+        // a recipe is written by users, so a newer one is a usage error
         if name.starts_with("recipe") {
             assert!(newer.unwrap_err().to_string().contains("99"), "{name}");
         } else {
             assert!(matches!(newer, Err(DomainError::Version { found: 99, .. })), "{name}: {newer:?}");
         }
         let unknown = with(&|value| value["a_field_of_next_year"] = json!([1]));
-        assert!(unknown.is_err() && !matches!(unknown, Err(DomainError::Version { .. })), "{name}: {unknown:?}");
+        assert!(
+            unknown.is_err() && !matches!(unknown, Err(DomainError::Version { .. })),
+            "{name}: {unknown:?}"
+        );
         let unversioned = with(&|value| {
             value.as_object_mut().unwrap().remove("version");
         });

@@ -1,7 +1,7 @@
 //! Permission of a process to run the programs that a recipe names.
 //!
-//! A recipe comes from whoever may submit a job, or write a row of the ledger. So each role that
-//! would plan or run such a program checks the permission of its own process, whatever was checked
+//! A recipe comes from any client that may submit a job, or write a row of the ledger. So each role that
+//! plans or runs such a program checks the permission of its own process, whatever was checked
 //! when the job was submitted.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use segue_domain::{Failure, FaultKind, OutputSpec, Recipe};
 use segue_media::map_command::MapCommand;
 use serde::Deserialize;
 
-/// Which map commands of recipes a process may run: a recipe names programs, and whoever may
+/// Which map commands of recipes a process may run: a recipe names programs, and any client that may
 /// submit a job chooses the recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -166,7 +166,7 @@ mod tests {
         }
     }
 
-    /// A plan that another planner, or anyone who can write to the store, may have made.
+    /// A plan that an untrusted planner, or any client with write access to the store, may have made.
     fn plan_of(recipe: &Recipe) -> Arc<Plan> {
         Arc::new(Plan {
             version: 1,

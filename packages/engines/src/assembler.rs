@@ -1,4 +1,4 @@
-//! The assembler: one output from its parts, with its certificate.
+//! The assembler: assembles one output from its parts, with its certificate.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,21 +25,21 @@ pub struct Certificate {
     pub plan: String,
     /// Number of segments.
     pub segments: u32,
-    /// Names and versions of the programs that made it.
+    /// Names and versions of the programs that were used.
     pub tools: BTreeMap<String, String>,
-    /// The proof of picture and sound, of a video.
+    /// Certificate of a video.
     pub media: Option<segue_media::Certificate>,
-    /// The proof of a transcript.
+    /// Certificate of a transcript.
     pub speech: Option<SpeechProof>,
 }
 
-/// The proof of a transcript.
+/// The certificate of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpeechProof {
-    /// Samples at 16 kHz of each segment, in order; they touch each other and begin at 0, so that every
+    /// Samples at 16 kHz of each segment, in order; they are contiguous and start at 0, so that every
     /// sample is transcribed by exactly one task.
     pub heard: Vec<(i64, i64)>,
-    /// Words in all.
+    /// Total number of words.
     pub words: u64,
     /// Whether no word starts before the one before it.
     pub times_monotonic: bool,
@@ -74,7 +74,8 @@ impl Assembler for MediaAssembler {
             OutputMake::Transcript(recipe) => {
                 let (recipe, owned) = (recipe.clone(), request.clone());
                 let stitched = tokio::task::spawn_blocking(move || transcript::assemble(&recipe, &owned));
-                let stitched = stitched.await.map_err(|e| internal(format!("stitching ended badly: {e}")))?;
+                let stitched =
+                    stitched.await.map_err(|e| internal(format!("the stitching task failed: {e}")))?;
                 let (files, proof) = stitched?;
                 published.extend(files);
                 speech = Some(proof);

@@ -1,4 +1,4 @@
-//! What all engines share: the tools, the models, and how much of the machine to use.
+//! State shared by all engines: programs, models, and limits on CPU use.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,9 +14,9 @@ use segue_speech::{
 use tokio_util::sync::CancellationToken;
 
 use super::errors;
+use crate::allow_map::AllowMap;
 use crate::media_plan::MediaPlan;
 use crate::models::ModelShelf;
-use crate::allow_map::AllowMap;
 
 /// The tools and models of this process.
 pub struct EngineContext {
@@ -24,18 +24,18 @@ pub struct EngineContext {
     pub tools: Tools,
     /// The models.
     pub models: ModelShelf,
-    /// Windows that are heard side by side, and threads for each.
+    /// Number of windows transcribed concurrently, and threads for each.
     pub speech: SpeechShare,
-    /// Which programs of recipes may run.
+    /// Programs of recipes that may run.
     pub allow_map: AllowMap,
     model: Mutex<Option<(LoadedModelKey, Arc<LoadedModel>)>>,
     media_plan: Mutex<Option<(Weak<Plan>, Arc<MediaPlan>)>>,
 }
 
-/// How much of the machine speech may use.
+/// CPU use of speech recognition.
 #[derive(Debug, Clone, Copy)]
 pub struct SpeechShare {
-    /// Windows side by side, at least 1.
+    /// Number of concurrent windows, at least 1.
     pub side_by_side: usize,
     /// Threads for each, at least 1.
     pub threads: usize,
@@ -49,25 +49,25 @@ struct LoadedModelKey {
 
 /// Loaded weights, ready to transcribe.
 pub struct LoadedModel {
-    /// Hears windows.
+    /// Transcribes windows.
     pub transcriber: Transcriber,
     /// Name of the engine, for the transcript.
     pub engine: String,
 }
 
 impl EngineContext {
-    /// A context with nothing loaded yet.
+    /// A context without cached plans or models.
     pub fn new(tools: Tools, models: ModelShelf, speech: SpeechShare, allow_map: AllowMap) -> EngineContext {
         let (model, media_plan) = (Mutex::default(), Mutex::default());
         EngineContext { tools, models, speech, allow_map, model, media_plan }
     }
 
-    /// What the source is.
+    /// Probes the source.
     pub async fn probe(&self, source: &Path) -> Result<SourceFacts, EngineError> {
         segue_media::probe(&self.tools, source).await.map_err(errors::media)
     }
 
-    /// The engines' part of a plan. That of the last plan is cached: it grows with the number of
+    /// The engines' part of a plan. That of the last plan is cached: its size grows with the number of
     /// segments, and every task reads it.
     pub fn media_plan(&self, plan: &Arc<Plan>) -> Result<Arc<MediaPlan>, EngineError> {
         let known = self.media_plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -82,7 +82,7 @@ impl EngineContext {
         Ok(notes)
     }
 
-    /// Limits for a program of ours that works on the whole source.
+    /// Limits for one of Segue's own programs that works on the whole source.
     pub fn limits(&self, cancel: &CancellationToken) -> Limits {
         Limits { cancel: cancel.clone(), ..Limits::default() }
     }
@@ -96,7 +96,7 @@ impl EngineContext {
         ])
     }
 
-    /// Refuses a plan that was made with other programs: parts of two encoders do not join.
+    /// Fails for a plan that was made with other program versions: parts of two encoders cannot be joined.
     pub fn check_same_tools(&self, plan: &Plan) -> Result<(), EngineError> {
         let ours = self.versions();
         let other = plan.tools.iter().find(|(name, version)| ours.get(*name) != Some(version));
@@ -108,14 +108,14 @@ impl EngineContext {
         Err(EngineError { retryable: true, ..EngineError::new(FaultKind::Environment, why) })
     }
 
-    /// The weights that a transcript asks for, kept until it is others. Blocks while they are read.
+    /// The weights of a transcript's model, cached until another one is requested. Blocks while they are read.
     pub fn model(&self, recipe: &TranscriptRecipe) -> Result<Arc<LoadedModel>, EngineError> {
         let key = LoadedModelKey { model: recipe.model.clone(), options: decoding(recipe) };
         let mut kept = self.model.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((_, model)) = kept.as_ref().filter(|(k, _)| *k == key) {
             return Ok(Arc::clone(model));
         }
-        // the old weights go first: two models at once may not fit
+        // the old weights are dropped first: two models at once may exceed memory
         *kept = None;
         let model = Arc::new(self.load(&key)?);
         *kept = Some((key, Arc::clone(&model)));

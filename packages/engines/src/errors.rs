@@ -1,11 +1,11 @@
-//! The engines' own errors, as the roles understand them.
+//! Conversion of the crates' errors into those of the engine ports.
 
 use segue_domain::{Failure, FaultKind};
 use segue_media::{MediaError, MediaErrorKind};
 use segue_ports::EngineError;
 use segue_speech::{SpeechError, SpeechErrorKind};
 
-/// An error of segue-media.
+/// From an error of segue-media.
 pub fn media(error: MediaError) -> EngineError {
     let kind = match error.kind() {
         MediaErrorKind::Cancelled => return EngineError::cancelled(),
@@ -21,7 +21,7 @@ pub fn media(error: MediaError) -> EngineError {
     }
 }
 
-/// An error of segue-speech.
+/// From an error of segue-speech.
 pub fn speech(error: SpeechError) -> EngineError {
     let kind = match error.kind() {
         SpeechErrorKind::Cancelled => return EngineError::cancelled(),
@@ -33,12 +33,12 @@ pub fn speech(error: SpeechError) -> EngineError {
     EngineError { retryable: error.is_retryable(), ..EngineError::new(kind, error.to_string()) }
 }
 
-/// A failure of the runtime's own.
+/// From a failure of the runtime.
 pub fn failure(failure: Failure) -> EngineError {
     EngineError { stderr_tail: failure.stderr_tail, ..EngineError::new(failure.kind, failure.cause) }
 }
 
-/// A file operation in a scratch folder.
+/// From a failed file operation in a scratch folder.
 pub fn io(what: impl std::fmt::Display, error: &std::io::Error) -> EngineError {
     media(MediaError::io(what, error))
 }

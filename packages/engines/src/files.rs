@@ -1,14 +1,14 @@
-//! Files that a reduce publishes.
+//! Files that an assembly publishes.
 
 use std::path::{Path, PathBuf};
 
 use segue_domain::FileKind;
 use segue_media::sha256_file;
-use segue_ports::{EngineError, AssembledFile};
+use segue_ports::{AssembledFile, EngineError};
 
 use super::errors;
 
-/// A finished file, measured. Blocks.
+/// A finished file, with size and hash. Blocking.
 pub fn finished(
     name: &str,
     path: PathBuf,
@@ -28,8 +28,8 @@ pub fn finished(
     })
 }
 
-/// A file of our own with the bytes of `from`, which stays as it is: the same bytes where
-/// the file system can, else a copy.
+/// A separate file with the bytes of `from`, which is unchanged: a reflink where
+/// the file system supports it, else a copy.
 pub fn borrow(from: &Path, to: PathBuf) -> Result<PathBuf, EngineError> {
     let linked = std::fs::hard_link(from, &to).or_else(|_| std::fs::copy(from, &to).map(drop));
     linked.map(|()| to).map_err(|e| errors::io(from.display(), &e))

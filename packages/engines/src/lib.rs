@@ -1,6 +1,6 @@
-//! The engines: segue-media and segue-speech behind the ports that the roles know.
+//! The engines: segue-media and segue-speech behind the engine ports.
 //!
-//! Here, and nowhere else, an output of a recipe becomes tasks, and tasks become calls of ffmpeg and
+//! Only this crate maps outputs of a recipe to tasks, and tasks to calls of ffmpeg and
 //! whisper. One file per kind of output in `outputs/`, one per kind of task in `tasks/`.
 
 mod allow_map;

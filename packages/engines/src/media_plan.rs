@@ -1,4 +1,4 @@
-//! The engines' part of a plan: facts about the source, cuts of its picture.
+//! The engines' part of a plan: facts of the source, cuts of its video.
 
 use segue_domain::{FaultKind, Plan};
 use segue_media::{PicturePlan, SourceFacts, SpeechFile};
@@ -15,11 +15,11 @@ pub struct MediaPlan {
     version: u32,
     /// Streams, sizes and times of the source.
     pub facts: SourceFacts,
-    /// The picture's cuts; absent where no picture is wanted or there is none.
+    /// The video's cuts; absent if no video output is planned or there is no video.
     pub picture: Option<PicturePlan>,
-    /// Index of the sound stream that is transcribed.
+    /// Index of the audio stream that is transcribed.
     pub speech_stream: Option<u32>,
-    /// Its samples in a file of the plan, where workers read samples instead of decoding.
+    /// Its samples in a file of the plan, if workers read samples instead of decoding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speech_file: Option<SpeechFile>,
     /// Notes for the user, for the manifest.
@@ -27,7 +27,7 @@ pub struct MediaPlan {
 }
 
 impl MediaPlan {
-    /// Facts of this build.
+    /// Facts in the version of this build.
     pub fn new(facts: SourceFacts, picture: Option<PicturePlan>, speech_stream: Option<u32>) -> MediaPlan {
         MediaPlan {
             version: MEDIA_PLAN_VERSION,
@@ -39,25 +39,26 @@ impl MediaPlan {
         }
     }
 
-    /// The document that goes into a plan.
+    /// Encodes the document for a plan.
     pub fn write(&self) -> Result<serde_json::Value, EngineError> {
         serde_json::to_value(self).map_err(|e| internal(format!("facts of the plan: {e}")))
     }
 
-    /// Reads the document in a plan. The version is read first.
+    /// Decodes the document of a plan. The version is read first.
     ///
     /// # Errors
-    /// A document of a newer build ([`EngineError::newer`]), or one that cannot be read.
+    /// A document of a newer build ([`EngineError::newer`]), or one that cannot be parsed.
     pub fn read(plan: &Plan) -> Result<MediaPlan, EngineError> {
         let version = plan.engine.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
         if version > u64::from(MEDIA_PLAN_VERSION) {
-            let why = format!("the plan's facts have version {version}, this build reads {MEDIA_PLAN_VERSION}");
+            let why =
+                format!("the plan's facts have version {version}, this build reads {MEDIA_PLAN_VERSION}");
             return Err(EngineError::newer(why));
         }
         serde_json::from_value(plan.engine.clone()).map_err(|e| internal(format!("facts of the plan: {e}")))
     }
 
-    /// The picture's cuts, for a task that is about them.
+    /// The video's cuts, for a task that needs them.
     pub fn picture(&self) -> Result<&PicturePlan, EngineError> {
         self.picture.as_ref().ok_or_else(|| internal("the plan has no picture"))
     }

@@ -1,4 +1,4 @@
-//! The shelf of speech models on this machine: what is there, what is whole, where it lies.
+//! The model folder: which speech models are installed, complete, and where.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,7 +10,7 @@ use segue_speech::{Checksum, KNOWN_MODELS, KnownModel, ModelUse};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// Where models lie unless a setting names another folder.
+/// Default model folder.
 ///
 /// # Errors
 /// An environment failure when this user has no home folder.
@@ -30,33 +30,32 @@ fn environment(cause: impl Into<String>) -> Failure {
     Failure::new(FaultKind::Environment, cause)
 }
 
-
 /// A folder of models.
 #[derive(Debug, Clone)]
 pub struct ModelShelf {
     dir: PathBuf,
 }
 
-/// A known model and whether it is on the shelf.
+/// A known model and whether it is installed.
 #[derive(Debug, Clone)]
 pub struct ModelOnShelf {
-    /// What we know of it.
+    /// Its registry entry.
     pub model: &'static KnownModel,
-    /// Where it lies or would lie.
+    /// Its path, installed or not.
     pub path: PathBuf,
-    /// Its size there; absent when it is not there.
+    /// Its size in bytes; absent when it is not installed.
     pub bytes: Option<u64>,
 }
 
 impl ModelOnShelf {
-    /// Whether it hears voices and not words.
+    /// Whether it detects voice activity instead of transcribing.
     pub fn is_voice_activity(&self) -> bool {
         self.model.used_for == ModelUse::VoiceActivity
     }
 }
 
 impl ModelShelf {
-    /// The shelf in `dir`, which need not exist.
+    /// The model folder `dir`, which need not exist.
     pub fn new(dir: impl Into<PathBuf>) -> ModelShelf {
         ModelShelf { dir: dir.into() }
     }
@@ -66,7 +65,7 @@ impl ModelShelf {
         &self.dir
     }
 
-    /// Where a known model lies or would lie.
+    /// Path of a known model, installed or not.
     pub fn path_of(&self, model: &KnownModel) -> PathBuf {
         self.dir.join(model.file_name)
     }
@@ -85,7 +84,7 @@ impl ModelShelf {
     ///
     /// # Errors
     /// A usage failure for a name that is neither; an environment failure for a known
-    /// model that is not on the shelf.
+    /// model that is not installed.
     pub fn transcription(&self, name: &str) -> Result<PathBuf, Failure> {
         match KnownModel::find(name).filter(|model| model.used_for == ModelUse::Transcription) {
             Some(model) => self.present(model),
@@ -100,7 +99,7 @@ impl ModelShelf {
     /// The weights of the voice activity model.
     ///
     /// # Errors
-    /// An environment failure when it is not on the shelf.
+    /// An environment failure when it is not installed.
     pub fn voice_activity(&self) -> Result<PathBuf, Failure> {
         self.present(voice_activity_model()?)
     }
@@ -118,17 +117,17 @@ impl ModelShelf {
         )))
     }
 
-    /// The command that puts a model on this shelf.
+    /// The command that installs a model in this folder.
     pub fn fetch_command(&self, name: &str) -> String {
         let usual = default_model_dir().is_ok_and(|usual| usual == self.dir);
         let dir = if usual { String::new() } else { format!(" --model-dir {}", self.dir.display()) };
         format!("segue models fetch {name}{dir}")
     }
 
-    /// Whether the transcripts of a recipe can be made with the models here.
+    /// Checks that the transcripts of a recipe can be made with the installed models.
     ///
     /// # Errors
-    /// An unknown or missing model, or a language that the model does not know.
+    /// An unknown or missing model, or a language that the model does not support.
     pub fn check(&self, recipe: &Recipe) -> Result<(), Failure> {
         let mut transcripts = recipe.outputs.values().filter_map(OutputSpec::transcript);
         transcripts.try_for_each(|transcript| self.check_transcript(transcript))
@@ -152,7 +151,7 @@ impl ModelShelf {
     }
 }
 
-/// The known model of that name, whatever it is for.
+/// The known model with that name, of either kind.
 ///
 /// # Errors
 /// A usage failure that lists the known ones.
@@ -168,7 +167,7 @@ pub fn names(used_for: ModelUse) -> Vec<&'static str> {
     KNOWN_MODELS.iter().filter(|model| model.used_for == used_for).map(|model| model.name).collect()
 }
 
-/// The model that hears where somebody speaks.
+/// The voice activity model.
 ///
 /// # Errors
 /// None in practice: the registry has one.
@@ -179,10 +178,10 @@ pub fn voice_activity_model() -> Result<&'static KnownModel, Failure> {
         .ok_or_else(|| Failure::new(FaultKind::Internal, "no voice activity model is known"))
 }
 
-/// Whether the file at `path` is the whole of `model`, byte for byte as far as is known.
+/// Verifies that the file at `path` is complete: its size and checksum, as far as they are known.
 ///
 /// # Errors
-/// A file that cannot be read or is not the model.
+/// A file that cannot be read or does not match.
 pub fn check_file(model: &KnownModel, path: &Path) -> Result<(), Failure> {
     let wrong = |what: String| environment(format!("{}: {what}", path.display()));
     let measured = match model.checksum {
@@ -271,10 +270,10 @@ mod tests {
         let path = dir.path().join("ggml-tiny.bin");
         std::fs::write(&path, "abc").unwrap();
         let tiny = KnownModel::find("tiny").unwrap();
-        let said = check_file(tiny, &path).unwrap_err().cause;
-        assert!(said.contains("sha1 a9993e364706816aba3e25717850c26c9cd0d89d"), "{said}");
+        let cause = check_file(tiny, &path).unwrap_err().cause;
+        assert!(cause.contains("sha1 a9993e364706816aba3e25717850c26c9cd0d89d"), "{cause}");
         let base = KnownModel::find("base.en").unwrap();
-        let said = check_file(base, &path).unwrap_err().cause;
-        assert!(said.contains("3 bytes"), "{said}");
+        let cause = check_file(base, &path).unwrap_err().cause;
+        assert!(cause.contains("3 bytes"), "{cause}");
     }
 }

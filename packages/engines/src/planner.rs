@@ -1,4 +1,4 @@
-//! The planner: from a source and outputs of a recipe to segments and tasks, with one probe.
+//! The planner: derives segments and tasks of several outputs from one probe of the source.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

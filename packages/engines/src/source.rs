@@ -1,4 +1,4 @@
-//! A source of the ports as segue-media reads it.
+//! Adapts a source of the ports for segue-media.
 
 use std::ops::Range;
 use std::path::Path;
@@ -9,7 +9,7 @@ use segue_domain::FaultKind;
 use segue_media::{Bring, MediaError};
 use segue_ports::{EngineError, PortError, PortErrorKind, Prefetch, Source};
 
-/// Fetches from a store what segue-media asks for.
+/// Fetches the ranges that segue-media requests.
 #[derive(Debug)]
 struct Fetching(Arc<dyn Prefetch>);
 
@@ -33,7 +33,7 @@ fn said(error: &PortError) -> String {
     }
 }
 
-/// The source, of which work says what it reads.
+/// The source, with ranges fetched on request.
 pub fn of(source: &Source) -> segue_media::Source {
     match source.remote() {
         Some(rest) => segue_media::Source::partial(source.path(), Arc::new(Fetching(Arc::clone(rest)))),
@@ -41,7 +41,7 @@ pub fn of(source: &Source) -> segue_media::Source {
     }
 }
 
-/// The source, all of it.
+/// The source, fetched completely.
 pub async fn whole(source: &Source) -> Result<&Path, EngineError> {
     source.prefetch_all().await.map_err(|error| {
         let kind = match error.kind {

@@ -1,5 +1,5 @@
 //! Predicted work, milliseconds of one core. Measured on one 2-core machine; a prediction
-//! only orders tasks and shapes progress bars.
+//! only orders tasks and scales progress bars.
 
 use segue_domain::{Segment, Timebase};
 
@@ -10,27 +10,27 @@ fn length_ms(timebase: Timebase, segment: &Segment) -> u64 {
     (timebase.to_micros(segment.range.len()) / 1000).max(0) as u64
 }
 
-/// Hearing a segment: base.en takes about an eighth of real time on one core.
+/// Transcribing a segment: base.en takes about an eighth of real time on one core.
 pub fn transcribe_ms(timebase: Timebase, segment: &Segment) -> u64 {
     length_ms(timebase, segment) / 8
 }
 
-/// Encoding the sound: about a fiftieth of real time.
+/// Encoding the audio: about a fiftieth of real time.
 pub fn sound_ms(whole_ms: u64) -> u64 {
     whole_ms / 50
 }
 
-/// Reading packets: about a gigabyte a second.
+/// Reading packets: about a gigabyte per second.
 pub fn digest_ms(bytes: u64) -> u64 {
     bytes / 1_000_000
 }
 
-/// A program that nobody knows: as long as the segment.
+/// A map command of unknown cost: as long as the segment.
 pub fn map_ms(timebase: Timebase, segment: &Segment) -> u64 {
     length_ms(timebase, segment)
 }
 
-/// Encoding pictures: x264 `medium` does about 50 million pixels a second on one core.
+/// Encoding video: x264 `medium` encodes about 50 million pixels per second on one core.
 pub fn encode_ms(pixels: u64, frames: u64) -> u64 {
     pixels * frames / 50_000
 }

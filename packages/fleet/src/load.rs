@@ -85,7 +85,8 @@ pub async fn large(segments: u64, workers: usize) -> Result<Large> {
     let took = begun.elapsed();
     ensure!(record.state() == JobState::Completed, "{record:?}\n{}", fleet.words());
     let traffic = fleet.proxy.traffic().since(&before);
-    let tasks: u64 = record.outputs.iter().filter_map(|output| output.plan.as_ref()).map(|plan| plan.tasks).sum();
+    let tasks: u64 =
+        record.outputs.iter().filter_map(|output| output.plan.as_ref()).map(|plan| plan.tasks).sum();
     ensure!(tasks == segments, "{tasks} tasks for {segments} segments");
     oracle::quiet(&fleet, TIDY).await?;
     let verdict = oracle::judge(&fleet, &job).await?;

@@ -76,7 +76,7 @@ mod tests {
     use segue_adapter_aws::S3Notices;
     use segue_domain::JobState;
     use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
-    use segue_ports::{JobFilter, JobLedger, NoReport, Lane, WorkQueue};
+    use segue_ports::{JobFilter, JobLedger, Lane, NoReport, WorkQueue};
     use serde_json::json;
 
     struct World {

@@ -38,7 +38,9 @@ async fn an_upload_becomes_a_job() {
         assert!(is_created(&backend, &id).await, "{name}: no job after {NOTICED:?}");
     }
     // an object that is not a source creates no job
-    let other = Key::segment(&"cut".parse().unwrap(), &"video".parse().unwrap(), segue_domain::Term(1), "plan.json").unwrap();
+    let other =
+        Key::segment(&"cut".parse().unwrap(), &"video".parse().unwrap(), segue_domain::Term(1), "plan.json")
+            .unwrap();
     backend.store.put_bytes(&other, Bytes::from_static(b"{}"), &PutOptions::default()).await.unwrap();
     let last: JobId = "last".parse().unwrap();
     backend

@@ -1,15 +1,15 @@
-//! Whether a keyframe is one that nothing after it looks behind.
+//! Whether decoding can start at a keyframe. In H.264 only an IDR picture qualifies.
 //!
-//! An index only says that decoding may start at a sample. In H.264 that may be a recovery
-//! point: pictures after it can still refer to pictures before. Only an IDR picture may not.
+//! A container's index only says that a sample is a random access point. In H.264 that may be a
+//! recovery point: later pictures can still reference earlier ones. Only an IDR picture rules that out.
 
 use crate::mp4::{ByteSource, Sample};
 
-/// Units looked at before giving up.
+/// Maximum number of NAL units that are inspected.
 const MAX_UNITS: usize = 64;
 
-/// Whether decoding from `sample` on needs nothing that came before, by the codec's own word.
-/// Codecs other than H.264 keep this for every keyframe whose followers are shown after it.
+/// Whether decoding can start at `sample` without any earlier packet, by the bitstream.
+/// Other codecs than H.264: every keyframe whose followers in decode order are presented after it.
 pub fn is_clean(file: &impl ByteSource, stsd: &[u8], sample: &Sample) -> bool {
     let Some(length_bytes) = avc_length_bytes(stsd) else { return true };
     let mut at = 0u64;
@@ -30,7 +30,7 @@ pub fn is_clean(file: &impl ByteSource, stsd: &[u8], sample: &Sample) -> bool {
     false
 }
 
-/// How many bytes stand before each unit, where the description is one of H.264.
+/// Length of the size field before each NAL unit, if the description is of H.264.
 fn avc_length_bytes(stsd: &[u8]) -> Option<usize> {
     let at = stsd.windows(4).position(|w| w == b"avcC")?;
     stsd.get(at + 8).map(|b| usize::from(b & 3) + 1)

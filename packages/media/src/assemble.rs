@@ -1,4 +1,4 @@
-//! The joined picture without a byte copied: one index over all parts.
+//! The joined video track as an index over the packets of all parts; no media is copied.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,19 +14,19 @@ use crate::part;
 use crate::plan::{OpenIndex, PicturePlan, PictureSegment, open_at};
 use crate::times;
 
-/// A clock coarser than this is made finer, so that any shift lands within 0.05 ms.
+/// A coarser timescale is multiplied, so that any shift is exact to 0.05 ms.
 const FINE_CLOCK: u32 = 10_000;
-/// More files than this at once would come near the limit on open files.
+/// Maximum number of input files opened at once, below the usual limit on file descriptors.
 const MAX_BODIES: usize = 200;
 
-/// A picture made of the samples of several files.
+/// A video track whose samples are in several files.
 #[derive(Debug)]
 pub struct Assembled {
-    /// The files whose bytes follow the header, in order.
+    /// Body files, in the order in which they follow the header.
     pub bodies: Vec<PathBuf>,
-    /// The track; sample offsets count from the first byte of the first body.
+    /// The track; sample offsets are relative to the first byte of the first body.
     pub track: Track,
-    /// Dialect.
+    /// Dialect: MP4 or MOV.
     pub brand: Brand,
     /// First sample of every segment, and the number of samples.
     pub seams: Vec<usize>,
@@ -34,7 +34,7 @@ pub struct Assembled {
 }
 
 impl Assembled {
-    /// The same with its first packets alone.
+    /// A copy with only the first packets.
     pub fn first_packets(&self, most: usize) -> Assembled {
         let samples = self.track.samples.iter().take(most).copied().collect();
         Assembled {
@@ -51,14 +51,14 @@ impl Assembled {
         }
     }
 
-    /// All packets as [`write_virtual`] has them, to fill the track of a movie.
+    /// All packets at the offsets of [`write_virtual`], to fill the track of a movie box.
     pub(crate) fn filling(&self, track: usize) -> Filling {
         let (samples, finer) = self.on_fine_clock();
         let last_duration = self.track.last_duration.saturating_mul(finer);
         Filling { track, timescale: self.track.timescale * finer, samples, last_duration }
     }
 
-    /// The samples counted from the first one on a clock fine enough, and how much finer it is.
+    /// The samples with times relative to the first one, on a timescale that is fine enough, and its factor.
     fn on_fine_clock(&self) -> (Vec<Sample>, u32) {
         let mut finer = 1;
         while self.track.timescale * finer < FINE_CLOCK {
@@ -74,7 +74,7 @@ impl Assembled {
     }
 }
 
-/// The picture of a join by reference: every segment's packets where they lie.
+/// The video track of a join by reference: the packets of every segment where they are stored.
 pub fn by_reference(open: &OpenIndex, plan: &PicturePlan, body: &Path) -> Result<Assembled> {
     let mut track = open.index.track.clone();
     let mut samples = Vec::with_capacity(track.samples.len());
@@ -89,7 +89,7 @@ pub fn by_reference(open: &OpenIndex, plan: &PicturePlan, body: &Path) -> Result
     Ok(Assembled { bodies: vec![body.to_owned()], track, brand: open.index.brand, seams, body_len })
 }
 
-/// The picture of a join of files that came back from a map.
+/// The video track of a join of the files that a map wrote.
 pub fn from_parts(open: &OpenIndex, plan: &PicturePlan, parts: &[PathBuf], work: &Path) -> Result<Assembled> {
     if parts.len() != plan.segments.len() {
         return Err(MediaError::internal(format!(
@@ -123,7 +123,7 @@ pub fn from_parts(open: &OpenIndex, plan: &PicturePlan, parts: &[PathBuf], work:
     Ok(Assembled { bodies, track, brand, seams, body_len })
 }
 
-/// The index of a part that came back, checked against what its segment owns.
+/// The index of a part that a map wrote, checked against the frames its segment owns.
 pub fn read_part(path: &Path, segment: &PictureSegment) -> Result<OpenIndex> {
     let mut part =
         open_at(path, TrackChoice::FirstVideo).map_err(|e| e.context(format!("part {}", segment.index)))?;
@@ -132,7 +132,7 @@ pub fn read_part(path: &Path, segment: &PictureSegment) -> Result<OpenIndex> {
     let got = part.index.track.frames();
     if got != segment.frames || part.index.lost.is_some_and(|l| l.samples > 0) {
         return Err(MediaError::source(format!(
-            "FRAME MISMATCH in segment {}: it owns {} frames and the map gave {got}; a map must give back every frame once",
+            "FRAME MISMATCH in segment {}: it owns {} frames and the map wrote {got}; a map must write every frame once",
             segment.index, segment.frames
         )));
     }
@@ -171,7 +171,7 @@ fn check_alike(
     Ok(())
 }
 
-/// A part's samples with the source's times, and places counted from the first body.
+/// A part's samples with the source's times, and offsets relative to the first body.
 fn timed(
     source: &Track,
     plan: &PicturePlan,
@@ -189,13 +189,13 @@ fn timed(
             .offset
             .checked_add(base)
             .ok_or_else(|| MediaError::source("a packet lies beyond any file"))?;
-        // the presentation time stands in for the decode time until all parts are known
+        // the decode time holds the presentation time until all parts are known
         out.push(Sample { offset, dts: pts, composition: 0, description: 1, ..*sample });
     }
     Ok(out)
 }
 
-/// Decode times for the whole: the source's own where the order of pictures is still its own.
+/// Decode times of the whole track: the source's own if the decode order is unchanged.
 fn settle_decode_times(samples: &mut [Sample], source: &Track) -> Result<()> {
     let same_order = samples.len() == source.samples.len()
         && samples.iter().zip(&source.samples).all(|(a, b)| a.dts == b.pts());
@@ -210,7 +210,7 @@ fn settle_decode_times(samples: &mut [Sample], source: &Track) -> Result<()> {
     Ok(())
 }
 
-/// Few enough files to have open at once: many small parts are first put into one.
+/// Limits the number of open files: many small parts are concatenated into one file first.
 fn few(parts: &[PathBuf], work: &Path) -> Result<Vec<PathBuf>> {
     if parts.len() <= MAX_BODIES {
         return Ok(parts.to_vec());
@@ -225,25 +225,25 @@ fn few(parts: &[PathBuf], work: &Path) -> Result<Vec<PathBuf>> {
     Ok(vec![path])
 }
 
-/// The list for ffmpeg, and how far its clock stands from the index's.
+/// ffmpeg's input list of a virtual track, and the offset between its clock and the index's.
 #[derive(Debug)]
 pub struct VirtualMovie {
     /// The list file.
     pub list: PathBuf,
     /// The files that the list names.
     pub files: Vec<PathBuf>,
-    /// Ticks a second of the header's clock.
+    /// Timescale of the header, ticks per second.
     pub timescale: u32,
-    /// Add to the header's times to get the index's, in ticks of the plan's clock.
+    /// Offset from the header's times to the index's, in ticks of the plan's timescale.
     pub origin: i64,
 }
 
-/// Writes the header and the list into `work`.
+/// Writes the header and the input list into `work`.
 pub fn write_virtual(assembled: &Assembled, work: &Path) -> Result<VirtualMovie> {
     let track = &assembled.track;
     let (scaled, finer) = assembled.on_fine_clock();
     let first = track.samples.first().map_or(0, |s| s.dts);
-    // what comes before the first frame shown is decoded only: an edit says so
+    // packets before the first presented frame are only decoded: an edit list hides them
     let edit = hidden_head(track).map(|(start, end)| Edit {
         duration: (end - start) as u64 * u64::from(finer),
         media_time: (start - first) * i64::from(finer),
@@ -281,7 +281,7 @@ pub fn write_virtual(assembled: &Assembled, work: &Path) -> Result<VirtualMovie>
     Ok(VirtualMovie { list, files, timescale: track.timescale * finer, origin })
 }
 
-/// First tick shown and first tick after, where packets are hidden.
+/// First presented tick and first tick after the end, if packets are hidden.
 fn hidden_head(track: &Track) -> Option<(i64, i64)> {
     track.samples.iter().find(|s| s.hidden)?;
     let shown = track.samples.iter().filter(|s| !s.hidden);
@@ -289,7 +289,7 @@ fn hidden_head(track: &Track) -> Option<(i64, i64)> {
     Some((start, cuts::end_of(&track.samples, track.last_duration)))
 }
 
-/// A file's URL in the quotes of ffmpeg's lists.
+/// A file's URL, quoted for ffmpeg's concat lists.
 pub(crate) fn quoted(path: &Path) -> OsString {
     let mut line = b"'file:".to_vec();
     for &b in path.as_os_str().as_bytes() {

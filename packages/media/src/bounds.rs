@@ -1,9 +1,9 @@
-//! The largest source that is taken, and the options by which ffmpeg and ffprobe are held to it.
+//! Limits on the size of sources, and the options by which ffmpeg and ffprobe enforce them.
 //!
-//! A hostile file of a few kilobytes can ask a decoder for gigabytes. Sizes are checked after the
-//! probe, where the error can name them; the same limits are given to the programs, for files that
-//! say one thing in their header and another in their packets. The limits are constants: they are
-//! those of the largest formats in use, and a machine with more memory does not change them.
+//! A hostile file of a few kilobytes can make a decoder allocate gigabytes. Sizes are checked after the
+//! probe, where the error can name them; the same limits are passed to the programs, for files whose
+//! header and packets disagree. The limits are constants: they are
+//! those of the largest formats in use, whatever the memory of the machine.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,20 +11,20 @@ use std::path::Path;
 use crate::error::{MediaError, Result};
 use crate::facts::{SourceFacts, StreamKind};
 
-/// Most pixels on each side of a picture: DCI 8K is 8192 x 4320, and 8K UHD 7680 x 4320, upright too.
+/// Maximum width and height: DCI 8K is 8192 x 4320, and 8K UHD 7680 x 4320, also in portrait.
 pub const MAX_SIDE: u32 = 8192;
 
-/// Most pixels of a picture. DCI 8K has 35,389,440, and 35,651,584 as it is coded, in blocks of 64.
+/// Maximum pixels of a frame. DCI 8K has 35,389,440, and 35,651,584 as coded, in blocks of 64.
 pub const MAX_PIXELS: u64 = 36_000_000;
 
-/// Longest source in microseconds: 48 hours.
+/// Maximum duration of a source in microseconds: 48 hours.
 pub const MAX_LENGTH_US: i64 = 48 * 3_600 * 1_000_000;
 
-/// Most bytes that ffprobe may allocate at once (`-max_alloc`): an uncompressed DCI 8K packet of 10
-/// bits (v210) has 94.4 MB, and a table of all samples that an index may count has 100.6 MB.
+/// Maximum size of one allocation of ffprobe (`-max_alloc`), bytes: an uncompressed DCI 8K packet of 10
+/// bits (v210) has 94.4 MB, and a table of the maximum number of samples in an index has 100.6 MB.
 const PROBE_ALLOC: u64 = 95 << 20;
 
-/// The same of ffmpeg: a DCI 8K frame of four components of 16 bits has 283 MB.
+/// The same for ffmpeg: a DCI 8K frame of four components of 16 bits has 283 MB.
 const ALLOC: u64 = 512 << 20;
 
 /// What ffmpeg and ffprobe print when an allocation fails or is not allowed.
@@ -33,13 +33,13 @@ pub(crate) const NO_MEMORY: &str = "Cannot allocate memory";
 /// The demuxers that may read an input.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Demuxers<'a> {
-    /// The one that fits among these.
+    /// Any of these; ffmpeg probes the format.
     AnyOf(&'a str),
-    /// This one.
+    /// Exactly this one.
     Only(&'a str),
 }
 
-/// The options and the URL of an input; every input of ffmpeg and ffprobe that is not made by
+/// The options and the URL of an input; every input of ffmpeg and ffprobe that was not written by
 /// ffmpeg itself is named by this function.
 pub(crate) fn input(protocols: &str, demuxers: Demuxers<'_>, url: OsString) -> Vec<OsString> {
     let pixels = MAX_PIXELS.to_string();
@@ -53,12 +53,12 @@ pub(crate) fn input(protocols: &str, demuxers: Demuxers<'_>, url: OsString) -> V
     args
 }
 
-/// Options that stand before all others of ffmpeg.
+/// Global options of ffmpeg, before all others.
 pub(crate) fn ffmpeg_options() -> Vec<OsString> {
     words(&["-max_alloc", &ALLOC.to_string()])
 }
 
-/// Options that stand before all others of ffprobe.
+/// Global options of ffprobe, before all others.
 pub(crate) fn ffprobe_options() -> Vec<OsString> {
     words(&["-max_alloc", &PROBE_ALLOC.to_string()])
 }
@@ -67,7 +67,7 @@ fn words(all: &[&str]) -> Vec<OsString> {
     all.iter().map(OsString::from).collect()
 }
 
-/// Checks the sizes of all moving pictures.
+/// Checks the dimensions of all video streams.
 ///
 /// # Errors
 /// A picture above [`MAX_SIDE`] or [`MAX_PIXELS`].
@@ -86,8 +86,8 @@ pub(crate) fn check_sizes(path: &Path, facts: &SourceFacts) -> Result<()> {
     Ok(())
 }
 
-/// The error of a probe that ended for want of memory. A probe of a real file needs a few
-/// megabytes, so it is the file that asked for more than ffprobe is allowed.
+/// The error of a probe that ran out of memory. A probe of a valid file needs a few
+/// megabytes, so the cause is the file: its headers ask for more than ffprobe's limit.
 pub(crate) fn probe_error(path: &Path, error: MediaError) -> MediaError {
     if !error.stderr_tail().iter().any(|line| line.contains(NO_MEMORY)) {
         return error;
@@ -133,7 +133,7 @@ mod tests {
         }
     }
 
-    /// A probe without memory is about the file; anything else stays what it is.
+    /// Out of memory in a probe is a source error; all other errors keep their kind.
     #[test]
     fn a_probe_that_asks_for_too_much_memory_is_the_files_fault() {
         let of = |line: &str| {

@@ -1,5 +1,5 @@
-//! The join without a muxer: a file whose parts were only read, of the same dialect as its
-//! source, is its tracks with new chunk offsets, and its bytes are moved as they are.
+//! Join without a muxer: if the parts were only read and the output has the source's dialect,
+//! the result is the source's tracks with new chunk offsets, and its media bytes are copied unchanged.
 
 use std::fs::{self, File};
 use std::io;
@@ -20,40 +20,40 @@ use crate::plan::{PicturePlan, TrackPlace};
 use crate::probe;
 use crate::process::{Finished, Limits};
 
-/// Bytes after which it is told how far the bytes are.
+/// Interval of progress reports, bytes.
 const TELL_EVERY: u64 = 4 << 20;
 
-/// A carried file, from the pass that wrote it.
+/// A file written by this copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carried {
-    /// Its length in bytes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Its SHA-256 in hexadecimal.
+    /// SHA-256 in hexadecimal.
     pub sha256: String,
-    /// The source before it was read.
+    /// State of the source before it was read.
     pub source: FileState,
-    /// The file when it had its name.
+    /// State of the file after its rename to its name.
     pub result: FileState,
 }
 
-/// What changes when somebody changes a file (stat(2)).
+/// State of a file that changes with every modification (stat(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileState {
-    /// Device and number of the inode.
+    /// Device and inode number.
     inode: (u64, u64),
-    /// Length in bytes.
+    /// Size in bytes.
     bytes: u64,
-    /// Seconds and nanoseconds of the last change to the content.
+    /// Modification time (mtime): seconds and nanoseconds.
     modified: (i64, i64),
-    /// The same of the inode, which nobody can set back.
+    /// Change time (ctime) of the inode, which user programs cannot set.
     changed: (i64, i64),
 }
 
 impl FileState {
-    /// The state of the file at `path`.
+    /// Reads the state of the file at `path`.
     ///
     /// # Errors
-    /// A file that is not there or cannot be asked.
+    /// A missing file, or an error of stat(2).
     pub fn of(path: &Path) -> io::Result<FileState> {
         let found = fs::metadata(path)?;
         Ok(FileState {
@@ -65,15 +65,15 @@ impl FileState {
     }
 }
 
-/// Whether a join of packets that were only read is likely to move them as they are. The join
-/// decides; who guesses wrong reads the packets twice, or once too late.
+/// Predicts whether a join of packets that were only read will copy the tracks unchanged. The join
+/// decides; after a wrong prediction the packets are read twice, or later than necessary.
 pub fn may_be_carried(facts: &SourceFacts, picture: &PicturePlan) -> bool {
     facts.container == Container::Mov
         && facts.short_by_bytes.is_none()
         && matches!(picture.track, TrackPlace::Source { .. })
 }
 
-/// The container that a request can be carried into, and why not where it cannot.
+/// The container that a request can be copied into, or the reason against it.
 pub(crate) fn target(request: &JoinRequest<'_>, fits: &[Fit]) -> Option<FinalContainer> {
     let untouched = matches!(request.parts, JoinParts::ByReference)
         && request.audio.is_empty()
@@ -93,7 +93,7 @@ pub(crate) fn target(request: &JoinRequest<'_>, fits: &[Fit]) -> Option<FinalCon
     }
     let fit = fits.iter().find(|f| f.container == container)?;
     let holds = facts.streams.iter().zip(&fit.fates).all(|(s, fate)| match s.kind {
-        // what nobody knows is carried as it is
+        // a data track of unknown format is copied as it is
         StreamKind::Data | StreamKind::Unknown => true,
         _ => s.codec.is_none() || !matches!(fate, Fate::Drop(_)),
     });
@@ -103,7 +103,7 @@ pub(crate) fn target(request: &JoinRequest<'_>, fits: &[Fit]) -> Option<FinalCon
     (holds && preferred).then_some(container)
 }
 
-/// Carries the source's tracks into a new file; `None` where the source is one for the muxer.
+/// Copies the source's tracks into a new file; `None` where the muxer must write the file.
 pub(crate) async fn carry(
     request: &JoinRequest<'_>,
     container: FinalContainer,
@@ -115,7 +115,7 @@ pub(crate) async fn carry(
     let rewrite = match mp4::plan_rewrite(&file) {
         Ok(rewrite) => rewrite,
         Err(why) => {
-            tracing::debug!(%why, "left to the muxer");
+            tracing::debug!(%why, "falling back to the muxer");
             return Ok(None);
         }
     };
@@ -135,7 +135,7 @@ pub(crate) async fn carry(
             Ok(Some((path, carried, Finished { wall_ms, ..Finished::default() })))
         }
         Err(e) => {
-            // a file that is not there is as good as one that was removed
+            // a missing file counts as removed
             let _ = fs::remove_file(&partial);
             Err(e)
         }
@@ -158,14 +158,14 @@ async fn move_bytes(
         copy_out(&from, &rewrite, &to, |done| {
             let tells = done >= next || done == rewrite.len;
             next = if tells { done + TELL_EVERY } else { next };
-            // nobody listens only when the join itself was dropped
+            // the receiver is closed only if the join itself was dropped
             (!tells || tell.send(done).is_ok()) && !cancel.is_cancelled()
         })
     });
     while let Some(done) = told.recv().await {
         (request.progress)((length_us * done as f64 / len) as i64);
     }
-    let copied = copying.await.map_err(|e| MediaError::internal(format!("moving bytes ended badly: {e}")))?;
+    let copied = copying.await.map_err(|e| MediaError::internal(format!("the copying task failed: {e}")))?;
     copied.map_err(|e| match e {
         CopyError::Read(e) => MediaError::io(format!("reading {}", request.source.display()), &e),
         CopyError::Write(e) => MediaError::io(format!("writing {}", out.display()), &e),

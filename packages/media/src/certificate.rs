@@ -1,60 +1,60 @@
-//! The seam certificate: the proof, kept with the result, that joining changed nothing.
+//! The seam certificate: evidence, stored with the result, that joining changed nothing.
 //!
-//! Every claim is checked on the finished file, not on what the join meant to write: its index
-//! is read back, and its packets are compared with what the parts owned.
+//! Every claim is checked on the finished file, not on the input of the join: its index
+//! is parsed again, and its packets are compared with those that the parts owned.
 
 use serde::{Deserialize, Serialize};
 
 use crate::join::DroppedStream;
 use crate::mp4::Lost;
 
-/// The picture's and the sound's part of a job's certificate.
+/// Video and audio part of a job's certificate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Certificate {
     /// Whether every check passed.
     pub passed: bool,
-    /// One line for each check that failed, with the place.
+    /// One line for each failed check, with the position.
     pub failures: Vec<String>,
-    /// One entry per segment of the picture.
+    /// One entry per segment of the video.
     pub segments: Vec<SegmentProof>,
     /// Every frame owned exactly once.
     pub coverage: Option<Coverage>,
-    /// The times of the joined picture.
+    /// The timestamps of the joined video.
     pub times: Option<TimesProof>,
-    /// One entry per stream that went around the cuts.
+    /// One entry per stream that was not segmented.
     pub around: Vec<StreamProof>,
-    /// End of the sound less end of the picture.
+    /// End of the audio minus end of the video.
     pub av_end: Option<AvEnd>,
-    /// Step of loudness at each seam.
+    /// Loudness step at each seam.
     pub loudness: Vec<SeamLoudness>,
-    /// Streams that the result does not hold.
+    /// Streams that are not in the result.
     pub dropped: Vec<DroppedStream>,
-    /// What a truncated source did not hold any more.
+    /// What is missing from a truncated source.
     pub lost: Option<Lost>,
-    /// Size of the result.
+    /// Size of the result in bytes.
     pub result_bytes: u64,
     /// SHA-256 of the result.
     pub result_sha256: String,
-    /// Version of ffmpeg that joined.
+    /// Version of the ffmpeg that joined.
     pub ffmpeg_version: String,
 }
 
-/// One segment, as owned and as found in the result.
+/// One segment, as planned and as found in the result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentProof {
-    /// Number of the segment.
+    /// Index of the segment.
     pub index: u32,
-    /// Frames owned.
+    /// Owned frames.
     pub frames: u64,
-    /// Packets of the part and at its place in the result.
+    /// Packets of the part, and packets at its position in the result.
     pub packets: [u64; 2],
-    /// Whether the packets in the result are the part's.
+    /// Whether the packets in the result are those of the part.
     pub same: bool,
-    /// How that is known.
+    /// Method of comparison.
     pub evidence: Evidence,
 }
 
-/// How the bytes of packets were compared.
+/// Method by which the bytes of packets were compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "by")]
 pub enum Evidence {
@@ -62,93 +62,93 @@ pub enum Evidence {
     Digest {
         /// Of the part.
         part: String,
-        /// At its place in the result.
+        /// At its position in the result.
         result: String,
     },
-    /// The result is ranges of the source behind a new head, and the table, as read back, has
-    /// every packet where its range was put.
+    /// The result is a new header before ranges of the source, and the table, as parsed from the result,
+    /// has every packet at the new offset of its range.
     Place {
-        /// How it is known that the ranges are the source's.
+        /// How the ranges were compared with the source.
         compared: Compared,
     },
 }
 
-/// How much of a carried file was read back after it was written.
+/// How much of a copied file was read back after it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compared {
-    /// All of it, with the source.
+    /// All of it, compared with the source.
     Whole,
-    /// Both ends of each MiB, at once and out of the system's memory; neither file has changed
+    /// Both ends of each MiB, directly after the write and from the page cache; neither file has changed
     /// since, by its inode. For large files, which take longer to read again than to write.
     Writes,
 }
 
-/// Frames and packets counted.
+/// Counts of frames and packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
-    /// Frames in the source's picture.
+    /// Frames in the source's video.
     pub source_frames: u64,
     /// Frames owned by all segments together.
     pub owned_frames: u64,
-    /// Frames that the result's picture shows.
+    /// Frames that the result's video presents.
     pub result_frames: u64,
-    /// Whether the segments' ranges follow one another without gap or overlap.
+    /// Whether the segments' ranges are contiguous, without gap or overlap.
     pub ranges_partition: bool,
 }
 
-/// Times of the joined picture against the source's.
+/// Timestamps of the joined video compared with the source's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimesProof {
-    /// Whether decode times never go back.
+    /// Whether decode times never decrease.
     pub decode_monotonic: bool,
-    /// Largest difference of any frame's time, counted from the first frame, in microseconds.
+    /// Largest error of a frame's time, relative to the first frame, in microseconds.
     pub max_error_us: i64,
-    /// What the container's clock allows.
+    /// Tolerance from the container's timescale, in microseconds.
     pub allowed_us: i64,
 }
 
-/// One stream that was not cut.
+/// One stream that was not segmented.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamProof {
     /// Index in the source.
     pub source: u32,
     /// Index in the result.
     pub result: u32,
-    /// Kind and codec in words.
+    /// Kind and codec as text.
     pub what: String,
     /// Packets in the source and in the result.
     pub packets: [u64; 2],
-    /// Whether all packets are the same bytes in the same order.
+    /// Whether all packets have the same bytes in the same order.
     pub same: bool,
     /// First packet that differs.
     pub first_difference: Option<u64>,
-    /// Largest difference of a packet's time against the picture's, in microseconds.
+    /// Largest error of a packet's time relative to the video, in microseconds.
     pub max_error_us: i64,
-    /// Whether it was converted to another codec, so that only the count is compared.
+    /// Whether it was converted to another codec, so that only the packet counts are compared.
     pub converted: bool,
 }
 
-/// Where picture and sound end.
+/// Ends of video and audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AvEnd {
-    /// End of sound less end of picture in the source, in microseconds.
+    /// End of audio minus end of video in the source, in microseconds.
     pub source_us: i64,
     /// The same in the result.
     pub result_us: i64,
 }
 
-/// Loudness around one seam.
+/// Loudness at one seam.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SeamLoudness {
-    /// Number of the segment that begins at the seam.
+    /// Index of the segment that starts at the seam.
     pub segment: u32,
-    /// The seam, counted from the start of the file, in microseconds.
+    /// Time of the seam from the start of the file, in microseconds.
     pub at_us: i64,
-    /// Level after less level before, in dB, in the source.
+    /// Level after minus level before the seam, in dB, in the source.
     pub source_db: f64,
     /// The same in the result.
     pub result_db: f64,
-    /// The sound's packets are the source's own: nothing was measured, and nothing differs.
+    /// The audio packets are the source's own: measurement is not needed.
     pub by_identity: bool,
 }

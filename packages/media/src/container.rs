@@ -1,7 +1,7 @@
-//! Which container the result goes into, and what happens to each stream there.
+//! Selects the container of the result and the treatment of each stream in it.
 //!
-//! MP4 comes first, because everything plays it. Another is taken only where MP4 cannot hold
-//! something, and the reason is kept for the manifest.
+//! MP4 is preferred, because every player supports it. Another container is selected only where MP4 cannot
+//! hold a stream, and the reason is recorded for the manifest.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ impl FinalContainer {
         }
     }
 
-    /// ffmpeg's name of the muxer.
+    /// Name of ffmpeg's muxer.
     pub fn muxer(self) -> &'static str {
         match self {
             FinalContainer::Mkv => "matroska",
@@ -43,31 +43,31 @@ impl FinalContainer {
     }
 }
 
-/// What happens to a stream.
+/// Treatment of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
-    /// Packets as they are.
+    /// Packets are copied.
     Copy,
-    /// Put into another codec of the same content.
+    /// Converted to another codec with the same content.
     Convert(String),
-    /// Held in another way: chapters that are also a track.
+    /// Stored in another form: chapters that are also a track.
     Elsewhere(String),
-    /// Not kept.
+    /// Dropped.
     Drop(String),
 }
 
-/// A container with the fate of every stream in it.
+/// A container with the treatment of every stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fit {
     /// The container.
     pub container: FinalContainer,
-    /// One fate per stream of the source, in order.
+    /// One treatment per stream of the source, in order.
     pub fates: Vec<Fate>,
 }
 
 impl Fit {
-    /// The streams that are not kept, with the reasons.
+    /// The dropped streams, with the reasons.
     pub fn dropped(&self) -> impl Iterator<Item = (usize, &str)> {
         self.fates.iter().enumerate().filter_map(|(i, fate)| match fate {
             Fate::Drop(reason) => Some((i, reason.as_str())),
@@ -76,9 +76,9 @@ impl Fit {
     }
 }
 
-/// All containers, best first, with the reasons why the better ones were not taken.
+/// All containers, best first, with the reasons against the better ones.
 ///
-/// `made` are the streams (by index) that were made anew, with the codec they have now.
+/// `made` are the streams (by index) that were encoded anew, with their new codec.
 pub fn candidates(facts: &SourceFacts, made: &BTreeMap<u32, String>) -> (Vec<Fit>, Vec<String>) {
     let order = if facts.container == Container::Mov {
         [FinalContainer::Mp4, FinalContainer::Mov, FinalContainer::Mkv]
@@ -100,7 +100,7 @@ pub fn candidates(facts: &SourceFacts, made: &BTreeMap<u32, String>) -> (Vec<Fit
                 .collect(),
         })
         .collect();
-    // stable: among equals the order above stands
+    // stable sort: equal containers keep the order above
     fits.sort_by_key(|fit| cost(fit, facts));
     let best = fits[0].container;
     let reasons = order
@@ -115,7 +115,7 @@ pub fn candidates(facts: &SourceFacts, made: &BTreeMap<u32, String>) -> (Vec<Fit
     (fits, reasons)
 }
 
-/// Losing picture or sound is worse than losing a data track.
+/// A lost video or audio stream weighs more than a lost data track.
 fn cost(fit: &Fit, facts: &SourceFacts) -> usize {
     fit.dropped()
         .map(|(i, _)| match facts.streams[i].kind {
@@ -174,7 +174,7 @@ fn fate(container: FinalContainer, facts: &SourceFacts, s: &StreamFacts, codec: 
     }
 }
 
-/// Sound that was encoded by us carries its own trims and fits.
+/// Audio encoded by Segue has its own trims and fits.
 fn made_audio(container: FinalContainer, codec: &str) -> Fate {
     match (container, codec) {
         (FinalContainer::Mov, "opus") => Fate::Drop("MOV does not hold this codec".into()),

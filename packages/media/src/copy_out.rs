@@ -1,11 +1,11 @@
-//! Writing a large file once: ranges of another, hashed on their way.
+//! Writes a large file once from ranges of another, hashing it on the way.
 //!
-//! What is hashed is the very memory that is written, while it is in the core's cache, and both
-//! ends of each MiB are read back at once: that it is whole and in its place is known and not believed,
-//! as far as the system's memory goes. Whether it is on the disk is another matter, and the store's.
+//! The hash covers the memory that is written, while it is in the core's cache, and both
+//! ends of each MiB are read back at once: that verifies the write up to the page cache.
+//! Durability on the disk is the store's responsibility.
 //!
-//! One thread. Two, of which one hashes, take 0.96 s of time instead of 1.61 s for 1.2 GB, and 1.73 s
-//! of processor time: where many jobs run, that is the dearer one.
+//! Single-threaded. Two threads, one of which hashes, take 0.96 s of time instead of 1.61 s for 1.2 GB, and 1.73 s
+//! of processor time: with many jobs, processor time is the scarcer resource.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,13 +18,13 @@ use sha2::{Digest, Sha256};
 use crate::hash::PIECE;
 use crate::mp4::{Rewrite, Run};
 
-/// Bytes of which both ends are read back.
+/// Length of a stretch whose ends are read back, bytes.
 const STRETCH: u64 = 1 << 20;
-/// Bytes at each end of a stretch that are read back.
+/// Bytes that are read back at each end of a stretch.
 const EDGE: usize = 4096;
 const _: () = assert!(STRETCH.is_multiple_of(PIECE as u64) && PIECE >= EDGE);
 
-/// What was written.
+/// Result of a copy.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Written {
     /// Length of the file in bytes.
@@ -33,19 +33,19 @@ pub(crate) struct Written {
     pub sha256: Vec<u8>,
 }
 
-/// Where an error came from.
+/// Side on which an I/O error occurred.
 #[derive(Debug)]
 pub(crate) enum CopyError {
     /// Reading the old file.
     Read(io::Error),
     /// Writing the new one.
     Write(io::Error),
-    /// The caller had enough.
+    /// The caller cancelled.
     Stopped,
 }
 
-/// Writes `rewrite` of the file `from` to the new file `out`. `told` hears how many bytes are
-/// done after each piece, and says whether to go on. Blocks.
+/// Writes `rewrite` of the file `from` to the new file `out`. `told` is called with the number of bytes
+/// written after each piece; it returns whether to continue. Blocking.
 pub(crate) fn copy_out(
     from: &File,
     rewrite: &Rewrite,
@@ -78,7 +78,7 @@ fn copy_in_pieces(
             return Err(CopyError::Stopped);
         }
     }
-    // what was reserved is no more than what was written, unless the plan was wrong
+    // the reservation equals what was written, unless the plan was wrong
     target.file.set_len(bytes).map_err(CopyError::Write)?;
     Ok(Written { bytes, sha256: hash.finalize().to_vec() })
 }
@@ -93,7 +93,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Fills `into`; fewer bytes only at the end.
+    /// Fills `into`; returns fewer bytes only at the end.
     fn fill(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let head = self.head.len().min(into.len());
         into[..head].copy_from_slice(&self.head[..head]);
@@ -120,7 +120,7 @@ struct Target {
 impl Target {
     fn create(path: &Path, len: u64) -> io::Result<Target> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-        // a disk that is too small says so now; one that cannot reserve will say so later
+        // a disk that is too small fails here; one that cannot reserve space fails on a later write
         if let Ok(len) = i64::try_from(len)
             && let Err(nix::errno::Errno::ENOSPC) = fallocate(&file, FallocateFlags::empty(), 0, len.max(1))
         {
@@ -129,7 +129,7 @@ impl Target {
         Ok(Target { file })
     }
 
-    /// Writes `bytes` at `at`, of a file of `len` bytes, and reads back what of them is an end of a stretch.
+    /// Writes `bytes` at `at`, of a file of `len` bytes, and reads back those that are an end of a stretch.
     fn write(&self, bytes: &[u8], at: u64, len: u64) -> io::Result<()> {
         self.file.write_all_at(bytes, at)?;
         let end = at + bytes.len() as u64;
@@ -143,13 +143,13 @@ impl Target {
         Ok(())
     }
 
-    /// Reads what was written at `at`, at most [`EDGE`] bytes.
+    /// Reads back bytes written at `at`, at most [`EDGE`].
     fn read_back(&self, written: &[u8], at: u64) -> io::Result<()> {
         let mut edge = [0; EDGE];
         let read = &mut edge[..written.len()];
         self.file.read_exact_at(read, at)?;
         if read != written {
-            return Err(io::Error::other("the file does not give back what was written to it"));
+            return Err(io::Error::other("the file does not read back as it was written"));
         }
         Ok(())
     }
@@ -196,7 +196,7 @@ mod tests {
         }
     }
 
-    /// A file that loses what was written to it.
+    /// A file that loses writes.
     #[test]
     fn a_write_that_does_not_read_back_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
@@ -213,7 +213,7 @@ mod tests {
         assert!(target.read_back(&written, 39_000).is_err(), "beyond what was written");
     }
 
-    /// A device that takes every byte and gives back zeros, or nothing.
+    /// A device that accepts every byte and reads as zeros, or as empty.
     #[test]
     fn both_ends_of_a_stretch_are_read_back() {
         let file = OpenOptions::new().read(true).write(true).open("/dev/zero").unwrap();

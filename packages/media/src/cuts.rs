@@ -1,25 +1,25 @@
-//! Where to cut: pure arithmetic over a list of packets.
+//! Selects the cut points: pure arithmetic over a list of packets.
 
 use crate::mp4::{Sample, Track};
 
-/// One cut: where a segment begins.
+/// One cut: the start of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
     /// First packet of the segment, in decode order.
     pub packet: usize,
-    /// First tick of the segment, on the index's own clock.
+    /// First tick of the segment, in the index's time.
     pub start: i64,
-    /// Whether all that follows in decode order is also shown after.
+    /// Whether all later packets in decode order are also presented later.
     pub closed: bool,
 }
 
-/// A last segment shorter than this goes to the one before.
+/// A last segment shorter than this is merged into the one before.
 pub fn shortest_tail_us(segment_duration_us: i64) -> i64 {
     (segment_duration_us / 10).max(500_000).min(segment_duration_us / 2)
 }
 
 /// Cuts at the first keyframe at or after each multiple of `length`, counted from the first
-/// frame; a tail shorter than `shortest_tail` is not cut off. Empty only where nothing is shown.
+/// frame; a tail shorter than `shortest_tail` is not cut off. Empty only if no frame is presented.
 pub fn cut(samples: &[Sample], last_duration: u32, length: i64, shortest_tail: i64) -> Vec<Cut> {
     let shown = samples.iter().filter(|s| !s.hidden);
     let Some(first) = shown.map(Sample::pts).min() else { return Vec::new() };
@@ -29,7 +29,7 @@ pub fn cut(samples: &[Sample], last_duration: u32, length: i64, shortest_tail: i
     let mut target = first.saturating_add(length);
     for (packet, sample) in samples.iter().enumerate() {
         let pts = sample.pts();
-        // a keyframe that something earlier in the file is shown after cannot part the frames
+        // a keyframe before which a later packet is presented cannot separate the frames
         if packet > 0 && sample.keyframe && !sample.hidden && pts >= target && latest < pts {
             cuts.push(Cut { packet, start: pts, closed: least_after[packet] == pts });
             let passed = (pts - first) / length + 1;
@@ -54,7 +54,7 @@ pub fn end_of(samples: &[Sample], last_duration: u32) -> i64 {
     match times.as_slice() {
         [] => 0,
         [one] => one + i64::from(last_duration.max(1)),
-        // the frame shown last is rarely the one decoded last: its length is not in the index
+        // the last frame presented is rarely the last one decoded: its duration is not in the index
         [.., before, end] => {
             let step = if last_duration > 0 { i64::from(last_duration) } else { end - before };
             end + step.max(1)
@@ -62,11 +62,11 @@ pub fn end_of(samples: &[Sample], last_duration: u32) -> i64 {
     }
 }
 
-/// Frames shown from one cut to the next.
+/// Frames presented from one cut to the next.
 pub fn frames_between(track: &Track, cut: &Cut, next: Option<&Cut>) -> u64 {
     let until = next.map_or(i64::MAX, |n| n.start);
-    // nothing before a cut is shown after it, so the frames are among these and those that
-    // follow the next cut in decode order and are shown before it
+    // no packet before a cut is presented after it, so the frames are among these packets and those that
+    // follow the next cut in decode order and are presented before it
     let from = &track.samples[cut.packet..];
     let stop = next.map_or(from.len(), |n| n.packet - cut.packet);
     let shown = |s: &&Sample| !s.hidden && s.pts() >= cut.start && s.pts() < until;

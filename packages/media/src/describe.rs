@@ -1,12 +1,12 @@
-//! Sample descriptions: what a decoder must be told, and whether two parts tell it the same.
+//! Sample descriptions: decoder configurations, and whether two parts have the same one.
 
-/// Bytes of a picture's sample entry before the boxes in it.
+/// Bytes of a video sample entry before its child boxes.
 const VISUAL_ENTRY: usize = 86;
-/// Where the first entry begins in a sample description box.
+/// Offset of the first entry in a sample description box.
 const FIRST_ENTRY: usize = 16;
 
-/// A sample description box less what says nothing about decoding: bit rates, and the
-/// encoder's name for itself.
+/// A sample description box without the fields that do not affect decoding: bit rates, and the
+/// encoder's name.
 pub fn decoding_key(stsd: &[u8]) -> Vec<u8> {
     let Some(entry) = stsd.get(FIRST_ENTRY..) else { return stsd.to_vec() };
     let Some(fixed) = entry.get(..VISUAL_ENTRY) else { return stsd.to_vec() };
@@ -22,7 +22,7 @@ pub fn decoding_key(stsd: &[u8]) -> Vec<u8> {
     key
 }
 
-/// What an `esds` box tells the decoder, without the bit rates beside it.
+/// The decoder configuration of an `esds` box, without the bit rates.
 fn decoder_specific(esds: &[u8]) -> &[u8] {
     // tag 3 and its 3 bytes, tag 4 and its 13 bytes, tag 5: each with a length of 1 to 4 bytes
     let mut rest = esds.get(12..).unwrap_or_default();

@@ -1,22 +1,22 @@
-//! The crate's one error: what went wrong, whose fault it is, and what to do next.
+//! The crate's error type: a message with a remedy, a kind and the stderr tail.
 //!
 //! The kind decides the exit code of a program and whether a retry makes sense; the
-//! message is one line a user can act on; the tail is what ffmpeg said last.
+//! message is one line a user can act on; the tail holds the last lines of ffmpeg's stderr.
 
 use std::fmt;
 
-/// Whose fault a failure is.
+/// Cause of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MediaErrorKind {
-    /// The caller asked for something that makes no sense.
+    /// The caller's request is not valid.
     Usage,
-    /// The source is missing, broken, or not allowed.
+    /// The source is missing, damaged, or not allowed.
     Source,
     /// The machine: a tool is missing, a disk is full, a permission is denied.
     Environment,
-    /// A broken promise of our own.
+    /// An internal error (a bug in Segue).
     Internal,
-    /// Somebody asked us to stop.
+    /// The caller cancelled the work.
     Cancelled,
 }
 
@@ -29,11 +29,11 @@ pub struct MediaError {
     stderr_tail: Vec<String>,
 }
 
-/// The result of everything here that can fail.
+/// The result type of this crate.
 pub type Result<T, E = MediaError> = std::result::Result<T, E>;
 
 impl MediaError {
-    /// An error of `kind` with one clear line.
+    /// An error of `kind` with a one-line message.
     pub fn new(kind: MediaErrorKind, message: impl Into<String>) -> MediaError {
         MediaError { kind, message: message.into(), retryable: false, stderr_tail: Vec::new() }
     }
@@ -43,27 +43,27 @@ impl MediaError {
         MediaError::new(MediaErrorKind::Usage, message)
     }
 
-    /// An error of the source.
+    /// A source error.
     pub fn source(message: impl Into<String>) -> MediaError {
         MediaError::new(MediaErrorKind::Source, message)
     }
 
-    /// An error of the environment; these are worth a retry unless said otherwise.
+    /// An environment error; retryable unless changed by [`MediaError::retry`].
     pub fn environment(message: impl Into<String>) -> MediaError {
         MediaError::new(MediaErrorKind::Environment, message).retry(true)
     }
 
-    /// An error of our own.
+    /// An internal error.
     pub fn internal(message: impl Into<String>) -> MediaError {
         MediaError::new(MediaErrorKind::Internal, message)
     }
 
-    /// The work was called off.
+    /// The work was cancelled.
     pub fn cancelled() -> MediaError {
         MediaError::new(MediaErrorKind::Cancelled, "cancelled")
     }
 
-    /// A failed file operation; running out of space and permissions are named.
+    /// A failed file operation; a full disk and missing permissions are named.
     pub fn io(what: impl fmt::Display, error: &std::io::Error) -> MediaError {
         use std::io::ErrorKind as K;
         let next = match error.kind() {
@@ -76,33 +76,33 @@ impl MediaError {
         MediaError::environment(message)
     }
 
-    /// The error of this crate that an error of a file operation carries.
+    /// The error of this crate that an `io::Error` wraps.
     pub(crate) fn carried(error: &std::io::Error) -> Option<MediaError> {
         error.get_ref()?.downcast_ref::<MediaError>().cloned()
     }
 
-    /// The same error, with what the process said last.
+    /// Adds the last lines of the process's stderr.
     #[must_use]
     pub fn with_tail(mut self, tail: Vec<String>) -> MediaError {
         self.stderr_tail = tail;
         self
     }
 
-    /// The same error, worth a retry or not.
+    /// Sets whether the error is retryable.
     #[must_use]
     pub fn retry(mut self, retryable: bool) -> MediaError {
         self.retryable = retryable;
         self
     }
 
-    /// The same error with what was being done put in front.
+    /// Prefixes the message with the operation.
     #[must_use]
     pub fn context(mut self, what: impl fmt::Display) -> MediaError {
         self.message = format!("{what}: {}", self.message);
         self
     }
 
-    /// Whose fault it is.
+    /// The kind of the failure.
     pub fn kind(&self) -> MediaErrorKind {
         self.kind
     }
@@ -112,7 +112,7 @@ impl MediaError {
         self.retryable
     }
 
-    /// The last lines of the process's stderr, when a process failed.
+    /// The last lines of the process's stderr, if a process failed.
     pub fn stderr_tail(&self) -> &[String] {
         &self.stderr_tail
     }

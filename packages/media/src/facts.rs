@@ -1,4 +1,4 @@
-//! What a file is: containers, streams and their clocks, as ffprobe tells it.
+//! Facts of a media file: container, streams and their timescales, as ffprobe reports them.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub struct SourceFacts {
     pub container: Container,
     /// Earliest presentation time of any stream.
     pub start_time_us: i64,
-    /// Length, where the file says.
+    /// Duration, if the file states it.
     pub duration_us: Option<i64>,
     /// All streams, by index.
     pub streams: Vec<StreamFacts>,
@@ -24,15 +24,15 @@ pub struct SourceFacts {
     pub chapters: usize,
     /// Tags of the whole file.
     pub tags: BTreeMap<String, String>,
-    /// What a truncated file is short of, where its container says so.
+    /// What is missing from a truncated file, if its container shows it.
     pub short_by_bytes: Option<u64>,
     /// Times of the first packets of each stream, in its ticks, as ffmpeg reads them; only
-    /// from a fresh look at the file, never kept in a plan.
+    /// from a new probe of the file, never stored in a plan.
     #[serde(skip)]
     pub first_packets: BTreeMap<u32, Vec<Option<i64>>>,
 }
 
-/// Families of containers that are treated in different ways.
+/// Families of containers that are treated differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Container {
@@ -40,7 +40,7 @@ pub enum Container {
     Mov,
     /// Matroska, WebM.
     Matroska,
-    /// Everything else.
+    /// All others.
     Other,
 }
 
@@ -48,11 +48,11 @@ pub enum Container {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamKind {
-    /// Moving pictures.
+    /// Video.
     Video,
-    /// An attached still: a cover.
+    /// An attached still picture: a cover.
     Picture,
-    /// Sound.
+    /// Audio.
     Audio,
     /// Subtitles.
     Subtitle,
@@ -60,7 +60,7 @@ pub enum StreamKind {
     Data,
     /// An attached file.
     Attachment,
-    /// Nothing ffmpeg knows.
+    /// Unknown to ffmpeg.
     Unknown,
 }
 
@@ -73,25 +73,25 @@ pub struct StreamFacts {
     pub track_id: Option<u32>,
     /// Kind.
     pub kind: StreamKind,
-    /// ffmpeg's name of the codec; `None` when it does not know it.
+    /// ffmpeg's name of the codec; `None` if unknown to ffmpeg.
     pub codec: Option<String>,
-    /// Profile, in words.
+    /// Profile, as text.
     pub profile: Option<String>,
-    /// The four letters of the codec in this container.
+    /// The codec tag (FourCC) in this container.
     pub tag: String,
-    /// The clock.
+    /// The timescale.
     pub timebase: Timebase,
     /// First presentation time in ticks.
     pub start: Option<i64>,
-    /// Length in microseconds, where the file says.
+    /// Duration in microseconds, if the file states it.
     pub duration_us: Option<i64>,
-    /// Number of frames, where the file says.
+    /// Number of frames, if the file states it.
     pub frames: Option<u64>,
     /// Dispositions that are set ("default", "forced", …).
     pub dispositions: Vec<String>,
     /// Language, three letters.
     pub language: Option<String>,
-    /// Rotation in degrees, where there is one.
+    /// Rotation in degrees, if any.
     pub rotation: Option<i32>,
     /// Pixel format.
     pub pixel_format: Option<String>,
@@ -101,7 +101,7 @@ pub struct StreamFacts {
     pub height: u32,
     /// Nominal frame rate, as a fraction.
     pub frame_rate: Option<(u32, u32)>,
-    /// Samples a second.
+    /// Sample rate in hertz.
     pub sample_rate: u32,
     /// Channels.
     pub channels: u32,
@@ -115,7 +115,7 @@ impl StreamFacts {
         self.dispositions.iter().any(|d| d == disposition)
     }
 
-    /// For people: "stream 1 (audio, aac)".
+    /// Display name: "stream 1 (audio, aac)".
     pub fn label(&self) -> String {
         let kind = match self.kind {
             StreamKind::Video => "video",
@@ -131,7 +131,7 @@ impl StreamFacts {
 }
 
 impl SourceFacts {
-    /// The picture that is cut: the default one, else the largest, else the first; never a cover.
+    /// The primary video stream, which is cut: the default one, else the largest, else the first; never a cover.
     pub fn primary_video(&self) -> Option<&StreamFacts> {
         self.streams.iter().filter(|s| s.kind == StreamKind::Video && s.codec.is_some()).max_by_key(|s| {
             let pixels = u64::from(s.width) * u64::from(s.height);
@@ -139,7 +139,7 @@ impl SourceFacts {
         })
     }
 
-    /// The sound that is heard: the default one, else the first.
+    /// The primary audio stream: the default one, else the first.
     pub fn primary_audio(&self) -> Option<&StreamFacts> {
         self.of(StreamKind::Audio)
             .filter(|s| s.codec.is_some())

@@ -1,9 +1,9 @@
-//! The join of parts that were encoded, in memory that does not grow with a muxer's lists.
+//! Joins encoded parts with memory use that does not grow with a muxer's packet lists.
 //!
-//! ffmpeg's muxer makes the file for the first packets of the picture and of the sound, with
-//! all that goes around them: tags, chapters, languages, subtitles, late starts. The tables of
-//! all packets are ours to write ([`mp4::fill`]), and the packets are moved as they are. A file
-//! that cannot be made so is left to the muxer; either way the certificate reads the result.
+//! ffmpeg's muxer writes a file of the first packets of video and audio, with
+//! all other streams and metadata: tags, chapters, languages, subtitles, start offsets. This crate writes the tables of
+//! all packets ([`mp4::fill`]), and the packets are copied unchanged. A file
+//! that cannot be written so is left to the muxer; either way the certificate verifies the result.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -26,11 +26,11 @@ use crate::process::{Finished, Limits};
 use crate::tools::Tools;
 use crate::view::{self, View};
 
-/// Packets of each track that the muxer sees: enough to know how the track begins.
+/// Packets of each track that the muxer gets: enough to determine the start of the track.
 const FIRST_PACKETS: usize = 64;
 
-/// Joins the assembled picture and the encoded sound into `partial`; `None` where this is for
-/// the muxer alone.
+/// Joins the assembled video and the encoded audio into `partial`; `None` if only the muxer can
+/// write this file.
 pub(crate) async fn mux(
     tools: &Tools,
     request: &JoinRequest<'_>,
@@ -43,7 +43,7 @@ pub(crate) async fn mux(
     let skeleton = request.work.join(format!("first.{}", fit.container.extension()));
     let made = match first_packets(tools, request, assembled, fit, &skeleton, limits).await {
         Ok(finished) => finished,
-        // what is wrong with it, the muxer will say of all of it
+        // errors of this path are dropped: the muxer reports its own on the complete input
         Err(e) if e.kind() == MediaErrorKind::Source => return Ok(None),
         Err(e) => return Err(e),
     };
@@ -59,34 +59,34 @@ pub(crate) async fn mux(
         let filled = match mp4::fill(&movie, fillings) {
             Ok(filled) => filled,
             Err(why) => {
-                tracing::debug!(%why, "left to the muxer");
+                tracing::debug!(%why, "falling back to the muxer");
                 return Ok(false);
             }
         };
         write(&filled, &skeleton, &bodies, &out, &cancel)?;
-        // a file that is not there is as good as one that was removed
+        // a missing file counts as removed
         let _ = fs::remove_file(&skeleton);
         Ok(true)
     });
     let written =
-        written.await.map_err(|e| MediaError::internal(format!("joining parts ended badly: {e}")))??;
+        written.await.map_err(|e| MediaError::internal(format!("the joining task failed: {e}")))??;
     Ok(written.then_some(made))
 }
 
-/// Which tracks of the result are filled.
+/// The tracks of the result that are filled.
 struct TrackPlaces {
     picture: usize,
     sounds: Vec<usize>,
 }
 
-/// Where picture and sounds go, where nothing else is long.
+/// The tracks of video and audio, if no other track is long.
 fn places(request: &JoinRequest<'_>, assembled: &Assembled, fit: &Fit) -> Option<TrackPlaces> {
     let (plan, _) = request.picture?;
     let long = assembled.track.samples.len() > FIRST_PACKETS;
     if fit.container == FinalContainer::Mkv || !long || assembled.track.samples.iter().any(|s| s.hidden) {
         return None;
     }
-    // a cover is no track, and what was not kept has none
+    // a cover is not a track, and a dropped stream has none
     let tracks = request.facts.streams.iter().zip(&fit.fates).filter(|(stream, fate)| {
         stream.kind != StreamKind::Picture && matches!(fate, Fate::Copy | Fate::Convert(_))
     });
@@ -129,7 +129,7 @@ async fn first_packets(
     join::run_mux(tools, request, Some(&picture), fit, &views, out, limits).await
 }
 
-/// The encoded sound as a track to fill.
+/// The encoded audio as a track to fill.
 fn sound_filling(path: &Path, track: usize) -> Result<Filling> {
     // an encoder's file has one track
     let index = open_at(path, TrackChoice::Id(1))?.index;
@@ -141,7 +141,7 @@ fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|e| MediaError::io(path.display(), &e))
 }
 
-/// Writes the filled file: its head, and ranges of the muxer's file and of the bodies.
+/// Writes the filled file: its header, and ranges of the muxer's file and of the bodies.
 pub(crate) fn write(
     filled: &Filled,
     skeleton: &Path,
@@ -172,7 +172,7 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Files that are counted through from the first to the last.
+/// Files addressed by one continuous offset, in order.
 struct Bodies {
     files: Vec<(u64, PathBuf, File)>,
 }
@@ -190,7 +190,7 @@ impl Bodies {
         Ok(Bodies { files })
     }
 
-    /// Reads some bytes from the place on, at least one.
+    /// Reads bytes at the offset, at least one.
     fn read(&self, from: u64, into: &mut [u8]) -> Result<usize> {
         let after = self.files.partition_point(|(start, ..)| *start <= from);
         let (start, path, file) = self.files[..after]
@@ -222,7 +222,7 @@ mod tests {
         String::from_utf8(run.stdout).unwrap()
     }
 
-    /// Every packet of a file with its times, flags and fingerprint.
+    /// Every packet of a file with its times, flags and digest.
     fn packets(path: &Path) -> String {
         let run = Command::new("ffprobe")
             .args(["-v", "error", "-show_data_hash", "md5", "-of", "csv", "-show_entries"])
@@ -232,7 +232,7 @@ mod tests {
             .unwrap();
         let mut rows: Vec<String> =
             String::from_utf8(run.stdout).unwrap().lines().map(str::to_owned).collect();
-        // the order of streams in the file is another; that of each stream is not
+        // the order of streams in the file differs; that within each stream does not
         rows.sort_by_key(|row| row.split(',').nth(1).map(str::to_owned));
         rows.join("\n")
     }

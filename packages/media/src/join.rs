@@ -1,4 +1,4 @@
-//! The reduce step of the picture: parts in, one file out, everything else around it.
+//! The reduce step of the video: joins the parts with all other streams into one file.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,35 +23,35 @@ use crate::tools::Tools;
 use crate::track;
 use crate::view::View;
 
-/// What the picture is joined from.
+/// The parts that the video is joined from.
 #[derive(Debug, Clone, Copy)]
 pub enum JoinParts<'a> {
-    /// The packets where they lie; nothing was mapped.
+    /// The packets in the source or track file; no map was run.
     ByReference,
-    /// The files that the map gave back, one per segment, in order.
+    /// The files that the map wrote, one per segment, in order.
     Files(&'a [PathBuf]),
 }
 
-/// What to join.
+/// Request of a join.
 #[derive(Clone, Copy)]
 pub struct JoinRequest<'a> {
-    /// The source.
+    /// The source file.
     pub source: &'a Path,
-    /// Its facts.
+    /// Facts of the source.
     pub facts: &'a SourceFacts,
-    /// The picture's plan and index; `None` for sources without a picture.
+    /// Plan and index of the video; `None` for sources without video.
     pub picture: Option<(&'a PicturePlan, &'a OpenIndex)>,
     /// The file that holds the indexed packets.
     pub track: &'a Path,
     /// The parts.
     pub parts: JoinParts<'a>,
-    /// ffmpeg's name of the picture's codec after the map.
+    /// ffmpeg's name of the video codec after the map.
     pub mapped_codec: Option<&'a str>,
-    /// Sound that replaces the source's.
+    /// Audio that replaces the source's.
     pub audio: &'a [AudioInput],
     /// Subtitles to add.
     pub subtitles: &'a [AddedSubtitle],
-    /// A container to insist on.
+    /// A required container.
     pub container: Option<FinalContainer>,
     /// An empty folder for temporary files.
     pub work: &'a Path,
@@ -59,65 +59,65 @@ pub struct JoinRequest<'a> {
     pub out_dir: &'a Path,
     /// Name of the result without its extension.
     pub stem: &'a str,
-    /// Hears how far the result has got, in microseconds.
+    /// Progress callback: position in the result, in microseconds.
     pub progress: &'a (dyn Fn(i64) + Send + Sync),
 }
 
-/// A stream that the result does not hold.
+/// A stream that is not in the result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DroppedStream {
     /// Index in the source.
     pub index: u32,
-    /// Kind and codec in words.
+    /// Kind and codec as text.
     pub what: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Which stream of the source became which of the result.
+/// Mapping of a source stream to a stream of the result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptStream {
     /// Index in the source.
     pub source: u32,
     /// Index in the result.
     pub result: u32,
-    /// The codec it was put into, where it was not copied.
+    /// The codec it was converted to, if it was not copied.
     pub converted_to: Option<String>,
-    /// Whether its content was made anew.
+    /// Whether its content was encoded anew.
     pub replaced: bool,
 }
 
-/// What was joined.
+/// Report of a join.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinReport {
-    /// The result.
+    /// Path of the result.
     pub path: PathBuf,
     /// Its container.
     pub container: FinalContainer,
-    /// Why the containers before it were not taken.
+    /// Why preferred containers were not used.
     pub container_reasons: Vec<String>,
     /// Streams that were kept.
     pub kept: Vec<KeptStream>,
-    /// Streams that were not.
+    /// Streams that were dropped.
     pub dropped: Vec<DroppedStream>,
-    /// Index of the picture in the result.
+    /// Index of the video in the result.
     pub picture: Option<u32>,
-    /// Whether the picture's codec is still the source's.
+    /// Whether the video codec is still the source's.
     pub picture_copied: bool,
-    /// The file as it was written, where the source's own tables were carried over without a
+    /// The file as it was written, if the source's own tables were copied without a
     /// muxer.
     #[serde(default)]
     pub carried: Option<Carried>,
     /// Wall time of the mux in milliseconds.
     pub wall_ms: u64,
-    /// What ffmpeg complained of and went on.
+    /// Warnings of ffmpeg that did not end it.
     pub warnings: Vec<String>,
 }
 
 /// Joins.
 ///
-/// Parts that were only read are carried into a file of the source's own dialect where it has
-/// one; everything else goes through the muxer, in the first container that takes it.
+/// Parts that were only read are copied into a file of the source's own dialect if
+/// possible; all others go through the muxer, into the first container that accepts them.
 pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> Result<JoinReport> {
     let (fits, reasons) = fits(request);
     if let Some(container) = carry::target(request, &fits)
@@ -156,7 +156,7 @@ pub async fn join(tools: &Tools, request: &JoinRequest<'_>, limits: &Limits) -> 
     Err(failed.unwrap_or_else(|| MediaError::internal("no container was tried")))
 }
 
-/// The options that name the codec of the joined picture: what a map gave back names its own.
+/// The options that name the codec of the joined video: the file of a map names its own.
 pub(crate) fn decoder(parts: JoinParts<'_>, plan: &PicturePlan) -> Vec<OsString> {
     match parts {
         JoinParts::ByReference => plan.decoder(),
@@ -164,7 +164,7 @@ pub(crate) fn decoder(parts: JoinParts<'_>, plan: &PicturePlan) -> Vec<OsString>
     }
 }
 
-/// The containers to try, best first, and why the better ones are not among them.
+/// The containers to try, best first, and the reasons against the better ones.
 fn fits(request: &JoinRequest<'_>) -> (Vec<Fit>, Vec<String>) {
     let mut made: BTreeMap<u32, String> =
         request.audio.iter().map(|a| (a.stands_for, a.codec.clone())).collect();
@@ -179,7 +179,7 @@ fn fits(request: &JoinRequest<'_>) -> (Vec<Fit>, Vec<String>) {
     (fits, reasons)
 }
 
-/// All streams of the source are in a carried file, in their order.
+/// All streams of the source are in a copied file, in their order.
 fn carried(
     request: &JoinRequest<'_>,
     container: FinalContainer,
@@ -217,7 +217,7 @@ fn assemble(request: &JoinRequest<'_>) -> Result<Option<Assembled>> {
     }))
 }
 
-/// Joins without a muxer's memory, where that can be.
+/// Joins with bounded memory, if possible.
 async fn fill(
     tools: &Tools,
     request: &JoinRequest<'_>,
@@ -230,14 +230,14 @@ async fn fill(
         Ok(Some(finished)) => named(&path, &partial).map(|()| Some((path, finished))),
         Ok(None) => Ok(None),
         Err(e) => {
-            // a file that is not there is as good as one that was removed
+            // a missing file counts as removed
             let _ = fs::remove_file(&partial);
             Err(e)
         }
     }
 }
 
-/// Where the result goes, and where it is until it is whole.
+/// Final path of the result, and its temporary path until it is complete.
 fn paths(request: &JoinRequest<'_>, fit: &Fit) -> (PathBuf, PathBuf) {
     let name = format!("{}.{}", request.stem, fit.container.extension());
     (request.out_dir.join(&name), request.out_dir.join(format!(".{name}.partial")))
@@ -258,14 +258,14 @@ async fn mux_into(
     match run_mux(tools, request, picture, fit, &[], &partial, limits).await {
         Ok(finished) => named(&path, &partial).map(|()| (path, finished)),
         Err(e) => {
-            // a file that is not there is as good as one that was removed
+            // a missing file counts as removed
             let _ = fs::remove_file(&partial);
             Err(e)
         }
     }
 }
 
-/// Runs the muxer; `views` are inputs that are not read as they are.
+/// Runs the muxer; `views` are inputs that are read through a generated header.
 pub(crate) async fn run_mux(
     tools: &Tools,
     request: &JoinRequest<'_>,
@@ -302,13 +302,13 @@ pub(crate) async fn run_mux(
     Ok(finished)
 }
 
-/// Hides the encoder's first samples of sound that starts late, which the muxer would let be
-/// heard early.
+/// Hides the encoder's priming samples of audio that starts late, which the muxer would leave
+/// audible.
 fn hide_priming(request: &JoinRequest<'_>, fit: &Fit, result: &Path) -> Result<()> {
     if fit.container == FinalContainer::Mkv {
         return Ok(());
     }
-    // a cover is no track, and what was not kept has none
+    // a cover is not a track, and a dropped stream has none
     let tracks = request.facts.streams.iter().zip(&fit.fates).filter(|(stream, fate)| {
         stream.kind != StreamKind::Picture && matches!(fate, Fate::Copy | Fate::Convert(_))
     });
@@ -321,8 +321,8 @@ fn hide_priming(request: &JoinRequest<'_>, fit: &Fit, result: &Path) -> Result<(
     Ok(())
 }
 
-/// Measures how ffmpeg's Matroska muxer moves Opus: up to version 5 it writes the delay of the
-/// codec and forgets to add it to the times.
+/// Measures how ffmpeg's Matroska muxer shifts Opus: up to version 5 it writes the codec
+/// delay and does not add it to the times.
 async fn corrections(
     tools: &Tools,
     request: &JoinRequest<'_>,

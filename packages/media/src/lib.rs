@@ -1,8 +1,8 @@
 //! ffmpeg and ffprobe under supervision: probe, index, cut, encode, join, verify.
 //!
-//! A join is an index. We read where the packets of the picture lie, cut that list at
-//! keyframes, and join by writing a new header over bytes that already exist; ffmpeg muxes the
-//! result once, and everything that is not the picture goes around, uncut.
+//! A join is an index. This crate reads where the packets of the video are stored, cuts that list at
+//! keyframes, and joins by writing a new header over bytes that already exist; ffmpeg muxes the
+//! result once, and all other streams are passed through uncut.
 
 mod access;
 pub mod assemble;
@@ -33,9 +33,9 @@ mod plan;
 pub mod probe;
 pub mod process;
 pub mod progress;
-mod ranged; // sources that lie elsewhere, read in part
+mod ranged; // remote sources, read in ranges
 pub mod rows;
-pub mod sound; // encodes the sound; speech hears through speech_sound
+pub mod sound; // encodes the audio; speech recognition reads it through speech_sound
 pub mod sound_map;
 pub mod speech_sound;
 pub mod thumbnail;

@@ -1,5 +1,5 @@
-//! Parts of an open group of pictures: a copy cannot be cut there, so the owned frames are
-//! decoded with what comes before, and kept without loss.
+//! Parts of an open GOP: packets cannot be copied at such a cut, so the owned frames are
+//! decoded with the packets before them, and stored losslessly.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::times;
 use crate::tools::Tools;
 
 /// The packets that a segment must read: from the keyframe before it to the last packet that
-/// is shown inside it.
+/// is presented inside it.
 pub(crate) fn packets_to_read(samples: &[Sample], segment: &PictureSegment, anchor: i64) -> Vec<Sample> {
     let (first, end) = (segment.first_packet as usize, segment.end_packet as usize);
     let from = if segment.closed_start {
@@ -28,7 +28,7 @@ pub(crate) fn packets_to_read(samples: &[Sample], segment: &PictureSegment, anch
     let until = segment.range.end - anchor;
     let mut read = samples[from..end].to_vec();
     if !segment.closed_end {
-        // the next keyframe, and the pictures that follow it and are shown before it
+        // the next keyframe, and the pictures that follow it and are presented before it
         let after = &samples[end..];
         let stop = after.iter().rposition(|s| s.pts() < until).map_or(0, |i| i + 1);
         let next_key = after.iter().skip(1).position(|s| s.keyframe).map_or(after.len(), |i| i + 1);
@@ -37,7 +37,7 @@ pub(crate) fn packets_to_read(samples: &[Sample], segment: &PictureSegment, anch
     read
 }
 
-/// How frames of a pixel format are kept without loss.
+/// Lossless encoding of a pixel format.
 pub fn lossless_codec(pixel_format: Option<&str>) -> &'static [&'static str] {
     match pixel_format {
         Some(
@@ -49,7 +49,7 @@ pub fn lossless_codec(pixel_format: Option<&str>) -> &'static [&'static str] {
 }
 
 /// The arguments that decode `input` and keep the frames `[start, end)` of its clock; `decoder`
-/// names its codec, where its header does not.
+/// names its codec, if its header does not.
 #[expect(clippy::too_many_arguments, reason = "the whole context of one line, each of its own type")]
 fn lossless_args(
     input: &Path,
@@ -65,7 +65,7 @@ fn lossless_args(
         ["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", "-copyts", "-noautorotate"]
             .map(OsString::from)
             .to_vec();
-    // a decoder that starts at a keyframe which is none would keep its first frames to itself
+    // a decoder that starts at an inexact keyframe would otherwise withhold its first frames
     args.extend(["-flags:v", "+output_corrupt"].map(OsString::from));
     args.extend(decoder);
     args.extend(bounds::input("file", Demuxers::Only("mov"), file_url(input)));
@@ -81,8 +81,8 @@ fn lossless_args(
     args
 }
 
-/// Writes the frames that a segment owns, without loss, as a file of their own. `open` is let
-/// go before the decoder starts.
+/// Writes the frames that a segment owns losslessly to a file of their own. `open` is
+/// dropped before the decoder starts.
 #[expect(clippy::too_many_arguments, reason = "the whole context of one part, each of its own type")]
 pub async fn lossless_part(
     tools: &Tools,
@@ -98,7 +98,7 @@ pub async fn lossless_part(
     let read = packets_to_read(&track.samples, segment, plan.anchor);
     let (raw, encoded) = (out.with_extension("read.mov"), out.with_extension("kept.mov"));
     let origin = read.first().map_or(0, |s| s.dts);
-    // without an edit list the times of the packets stay what they are
+    // without an edit list the packets keep their times
     write_plain(&raw, &open, &read)?;
     let own = |tick: i64| tick - plan.anchor - origin;
     let args = lossless_args(
@@ -123,7 +123,7 @@ pub async fn lossless_part(
         Err(e) => Err(e),
     };
     for temporary in [&raw, &encoded] {
-        // a file that is not there is as good as one that was removed
+        // a missing file counts as removed
         let _ = std::fs::remove_file(temporary);
     }
     ledger
@@ -134,7 +134,7 @@ fn write_plain(out: &Path, open: &OpenIndex, samples: &[Sample]) -> Result<()> {
     part::write_unedited(out, &open.index.track, samples, &open.file)
 }
 
-/// Checks the count and gives the frames the source's own times.
+/// Checks the count and sets the source's times of the frames.
 fn settle(
     encoded: &Path,
     source: &Track,
@@ -163,7 +163,7 @@ fn settle(
     Ok(PartLedger { index: segment.index, ..ledger })
 }
 
-/// The times of the frames that a segment owns, on the index's clock, in order.
+/// The times of the frames that a segment owns, in the index's clock, in order.
 pub(crate) fn owned_times(samples: &[Sample], segment: &PictureSegment, anchor: i64) -> Vec<i64> {
     let (from, until) = (segment.range.start - anchor, segment.range.end - anchor);
     let reach = if segment.closed_end {
@@ -177,7 +177,7 @@ pub(crate) fn owned_times(samples: &[Sample], segment: &PictureSegment, anchor: 
     times
 }
 
-/// Gives the k-th frame shown the k-th time, and decode times that fit.
+/// Assigns the k-th time to the k-th presented frame, and matching decode times.
 pub(crate) fn retime(samples: &mut [Sample], times: &[i64]) -> Result<()> {
     let pts: Vec<i64> = times::ranks(samples).into_iter().filter_map(|r| times.get(r).copied()).collect();
     if pts.len() != samples.len() {

@@ -1,4 +1,4 @@
-//! How loud it is on both sides of a seam: a click or a hole shows as a step.
+//! Loudness on both sides of a seam: a click or a gap shows as a step.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::tools::Tools;
 const RATE: i64 = 16_000;
 /// Samples measured on each side of a seam: 50 ms.
 const WINDOW: i64 = RATE / 20;
-/// Silence counts as this level, so that a step out of nothing stays a number.
+/// Level assigned to silence, so that a step from silence is finite.
 const FLOOR_DB: f64 = -96.0;
 
-/// Level after less level before, in dB, at each of the given times (from the file's start).
+/// Level after minus level before, in dB, at each of the given times (from the file's start).
 pub async fn steps(
     tools: &Tools,
     path: &Path,
@@ -40,7 +40,7 @@ pub async fn steps(
     Ok(meter.steps())
 }
 
-/// Energy on both sides of each seam, gathered while the samples go by.
+/// Energy on both sides of each seam, accumulated over the stream of samples.
 struct Meter {
     seams: Vec<i64>,
     energy: Vec<[f64; 2]>,

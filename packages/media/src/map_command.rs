@@ -1,7 +1,7 @@
-//! The user's own program, run on one part.
+//! The user's map command, run on one part.
 //!
-//! The line is split like a shell would, and no shell runs unless the user names one; a
-//! placeholder is put in after the splitting, so that no file name can become an option.
+//! The line is split by shell rules, and no shell runs unless the user names one;
+//! placeholders are replaced after the splitting, so that no file name can become an option.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,24 +10,24 @@ use std::path::Path;
 use crate::error::{MediaError, MediaErrorKind, Result};
 use crate::process::{self, Heard, Invocation, Limits, Profile};
 
-/// A user's command, checked and split.
+/// A user's command, validated and split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapCommand {
     words: Vec<String>,
 }
 
-/// What one run of the command is about.
+/// One run of the command.
 #[derive(Debug, Clone, Copy)]
 pub struct MapTask<'a> {
-    /// What it is, for messages: `segment 3`.
+    /// Description for messages: `segment 3`.
     pub what: &'a str,
     /// The part to read.
     pub input: &'a Path,
     /// The file to write.
     pub output: &'a Path,
-    /// Number of the segment or stream, from 0.
+    /// Index of the segment or stream, from 0.
     pub index: u32,
-    /// How many there are.
+    /// Number of segments or streams.
     pub total: u32,
     /// Its start in the source, in microseconds.
     pub start_us: i64,
@@ -70,7 +70,7 @@ impl MapCommand {
     /// Runs the command on one part.
     ///
     /// # Errors
-    /// A command that fails is the user's to mend; one that leaves no output is too.
+    /// A command that fails, or that writes no output.
     pub async fn run(&self, task: &MapTask<'_>, limits: &Limits) -> Result<()> {
         let mut words = self.arguments(task).into_iter();
         let program = words.next().unwrap_or_default();
@@ -80,7 +80,7 @@ impl MapCommand {
             .filter_map(|name| Some((format!("SEGUE_{}", name.to_uppercase()), value(name, task)?)))
             .collect();
         let call = call.with_profile(Profile::Map).reading(task.input).writing(task.output);
-        // a user's program need not talk: only the time limit ends it
+        // a user's program may be silent: only the time limit ends it
         let limits = Limits { stall: limits.time, ..limits.clone() };
         process::run(&call, &limits, |_| Heard::Progress).await?;
         match fs::metadata(task.output) {
@@ -110,7 +110,7 @@ fn value(name: &str, task: &MapTask<'_>) -> Option<OsString> {
     })
 }
 
-/// One word with its placeholders replaced; braces that hold no known name stay.
+/// One word with its placeholders replaced; braces with unknown names stay.
 fn fill(word: &str, task: &MapTask<'_>) -> OsString {
     let mut out = OsString::new();
     let mut rest = word;

@@ -1,11 +1,11 @@
-//! The one thing we ask Matroska ourselves: how long it says it is, to know what was cut off.
+//! Reads the sizes of Matroska elements, to determine how much of a truncated file is missing.
 
 use crate::mp4::ByteSource;
 
 const EBML: u32 = 0x1A45_DFA3;
 const SEGMENT: u32 = 0x1853_8067;
 
-/// How many bytes a file is short of, by its own word; 0 where it does not say.
+/// How many bytes a file is short of, by its element sizes; 0 if it does not state them.
 pub fn short_by(src: &impl ByteSource) -> u64 {
     claimed_end(src).map_or(0, |end| end.saturating_sub(src.len()))
 }
@@ -17,7 +17,7 @@ fn claimed_end(src: &impl ByteSource) -> Option<u64> {
     body.checked_add(size?)
 }
 
-/// Size (where it is known) and first byte of the body of the element at `pos`.
+/// Size (if known) and offset of the body of the element at `pos`.
 fn element(src: &impl ByteSource, pos: u64, id: u32) -> Option<(Option<u64>, u64)> {
     let mut head = [0; 12];
     let n = head.len().min(usize::try_from(src.len().checked_sub(pos)?).unwrap_or(usize::MAX));

@@ -1,4 +1,4 @@
-//! The one final mux: what ffmpeg is told.
+//! The arguments of the final mux.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,73 +11,73 @@ use crate::container::{Fate, FinalContainer, Fit};
 use crate::facts::{Container, SourceFacts, StreamKind};
 use crate::probe::{file_url, source_input};
 
-/// A subtitle file to add as a track that can be selected.
+/// A subtitle file to add as a selectable track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddedSubtitle {
     /// The .srt or .vtt file.
     pub path: PathBuf,
     /// Language, three letters, where known.
     pub language: Option<String>,
-    /// Name of the track for people.
+    /// Title of the track.
     pub title: Option<String>,
 }
 
-/// The joined picture as an input.
+/// The joined video as an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PictureInput {
     /// List of the header and the bodies, for ffmpeg's `concatf:`.
     pub list: PathBuf,
     /// The files that the list names.
     pub files: Vec<PathBuf>,
-    /// What must be added to its times to get the source's.
+    /// Offset from its times to the source's.
     pub offset_us: i64,
-    /// Index of the source's stream that it stands for.
+    /// Index of the source stream that it replaces.
     pub stands_for: u32,
-    /// Options that name its codec, where its header does not.
+    /// Options that name its codec, if its header does not.
     pub decoder: Vec<OsString>,
 }
 
-/// Sound that was encoded anew, as an input that stands for a stream of the source.
+/// Encoded audio, as an input that replaces a stream of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AudioInput {
-    /// The file; its first stream is taken.
+    /// The file; its first stream is used.
     pub path: PathBuf,
-    /// What must be added to its times to get the source's.
+    /// Offset from its times to the source's.
     pub offset_us: i64,
-    /// Index of the source's stream that it stands for.
+    /// Index of the source stream that it replaces.
     pub stands_for: u32,
     /// ffmpeg's name of its codec.
     pub codec: String,
-    /// Samples at its start that are of the encoder's making, to be hidden in the result.
+    /// Priming samples at its start, to be hidden in the result.
     pub priming: u32,
 }
 
-/// Everything one mux needs.
+/// All inputs of one mux.
 #[derive(Debug, Clone)]
 pub struct Mux<'a> {
     /// The source.
     pub source: &'a Path,
     /// Its facts.
     pub facts: &'a SourceFacts,
-    /// The joined picture, where there is one.
+    /// The joined video, if there is one.
     pub picture: Option<&'a PictureInput>,
-    /// Sound that replaces the source's.
+    /// Audio that replaces the source's.
     pub audio: &'a [AudioInput],
     /// Subtitles to add.
     pub subtitles: &'a [AddedSubtitle],
-    /// Streams of the source whose times ffmpeg's muxer would shift, and by how much to
-    /// shift them back, in microseconds.
+    /// Streams of the source whose times ffmpeg's muxer would shift, and the correction
+    /// in microseconds.
     pub corrections: &'a BTreeMap<u32, i64>,
-    /// How files are named as inputs that are not read as they are.
+    /// Inputs that are read through a generated header.
     pub views: &'a BTreeMap<PathBuf, Vec<OsString>>,
-    /// Container and fates.
+    /// Container and treatment of the streams.
     pub fit: &'a Fit,
-    /// Where to write.
+    /// Path of the result.
     pub out: &'a Path,
 }
 
 impl Mux<'_> {
-    /// The files that the muxer reads, beside those of views.
+    /// The files that the muxer reads, except those of views.
     pub(crate) fn reads(&self) -> impl Iterator<Item = &Path> {
         let picture =
             self.picture.into_iter().flat_map(|picture| picture.files.iter().chain([&picture.list]));
@@ -91,20 +91,20 @@ impl Mux<'_> {
     }
 }
 
-/// A time in seconds as ffmpeg takes it, without rounding.
+/// A time in seconds in ffmpeg's syntax, without rounding.
 pub fn seconds(us: i64) -> String {
     let sign = if us < 0 { "-" } else { "" };
     let abs = us.unsigned_abs();
     format!("{sign}{}.{:06}", abs / 1_000_000, abs % 1_000_000)
 }
 
-/// The source's time that becomes zero. From Matroska to Matroska every time stays what it is.
+/// The source's time that becomes zero. From Matroska to Matroska every time is kept.
 pub fn origin_us(facts: &SourceFacts, container: FinalContainer) -> i64 {
     let stays = container == FinalContainer::Mkv && facts.container == Container::Matroska;
     if stays { 0 } else { facts.start_time_us }
 }
 
-/// The arguments of a trial: the first packets of one stream, 10 s late, into Matroska.
+/// The arguments of a trial mux: the first packets of one stream, delayed by 10 s, into Matroska.
 pub fn trial_args(source: &Path, stream: u32, out: &Path) -> Vec<OsString> {
     let mut args = words(&["-v", "error", "-nostdin", "-y", "-copyts", "-itsoffset"]);
     args.push(seconds(TRIAL_US).into());
@@ -115,7 +115,7 @@ pub fn trial_args(source: &Path, stream: u32, out: &Path) -> Vec<OsString> {
     args
 }
 
-/// How late a trial is.
+/// Delay of a trial mux.
 pub const TRIAL_US: i64 = 10_000_000;
 
 /// The arguments of the final mux.
@@ -162,7 +162,7 @@ fn words(all: &[&str]) -> Vec<OsString> {
     all.iter().map(OsString::from).collect()
 }
 
-/// Maps every kept stream in the source's order; the number of streams mapped.
+/// Maps every kept stream in the source's order; returns the number of mapped streams.
 fn streams(
     mux: &Mux<'_>,
     instead: &BTreeMap<u32, usize>,
@@ -224,7 +224,7 @@ fn tail(mux: &Mux<'_>, args: &mut Vec<OsString>) {
     args.push(mux.out.into());
 }
 
-/// A clock on which every stream's start can be written exactly, where there is one.
+/// A timescale that represents the start of every stream exactly, if there is one.
 fn movie_timescale(facts: &SourceFacts) -> u64 {
     const FINEST: u64 = 12_000_000;
     let clocks = facts.streams.iter().filter_map(|s| match s.kind {

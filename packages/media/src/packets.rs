@@ -1,8 +1,8 @@
-//! A track file for a codec that ffmpeg's MOV and MP4 muxers refuse, as they do VP8.
+//! Writes a track file for a codec that ffmpeg's MOV and MP4 muxers refuse, such as VP8.
 //!
 //! ffmpeg copies the packets into one file without a container and lists their exact times and
-//! sizes; the index over them is written here, in the form that all other track files have. ffmpeg
-//! reads such a file again, as its MOV demuxer knows more codecs than its muxer.
+//! sizes; this module writes the index over them, in the form of all other track files. ffmpeg
+//! reads such a file, as its MOV demuxer supports more codecs than its muxer.
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,17 +18,17 @@ use crate::probe::{self, source_input};
 use crate::process::{self, Heard, Limits};
 use crate::tools::Tools;
 
-/// The name of a codec that MOV has none for; ffmpeg is told which decoder to use.
+/// FourCC for a codec that MOV has none for; the decoder is passed to ffmpeg by an option.
 const UNNAMED: [u8; 4] = *b"sgup";
 
-/// The display matrix that changes nothing, and the one that turns by a quarter to the right.
+/// The identity display matrix, and the rotation by a quarter turn to the right.
 const MATRICES: [(i32, [i32; 4]); 4] =
     [(0, [1, 0, 0, 1]), (-90, [0, 1, -1, 0]), (180, [-1, 0, 0, -1]), (90, [0, -1, 1, 0])];
 
 /// Writes the packets of one stream as a MOV file with an index.
 ///
 /// # Errors
-/// ffmpeg's; times that no index can hold.
+/// Errors of ffmpeg; times that do not fit into an index.
 pub(crate) async fn write(
     tools: &Tools,
     source: &Path,
@@ -53,11 +53,13 @@ pub(crate) async fn write(
     let (index, owned) = (out.to_owned(), track);
     let written =
         tokio::task::spawn_blocking(move || part::write_unedited(&index, &owned, &owned.samples, &file));
-    written.await.map_err(|e| MediaError::internal(format!("writing an index ended badly: {e}")))??;
+    written
+        .await
+        .map_err(|e| MediaError::internal(format!("the task that writes the index failed: {e}")))??;
     fs::remove_file(&bytes).map_err(|e| failed(&e))
 }
 
-/// The arguments that write the packets to `bytes`, and a line for each to standard output.
+/// The arguments that write the packets to `bytes`, and one line per packet to standard output.
 fn list_args(source: &Path, stream: u32, bytes: &Path) -> Vec<OsString> {
     let words = |all: &[&str]| all.iter().map(OsString::from).collect::<Vec<_>>();
     let map = format!("0:{stream}");
@@ -72,7 +74,7 @@ fn list_args(source: &Path, stream: u32, bytes: &Path) -> Vec<OsString> {
     args
 }
 
-/// What a decoder needs before the first packet.
+/// The decoder configuration (extradata).
 async fn extradata(tools: &Tools, source: &Path, stream: &StreamFacts, limits: &Limits) -> Result<Vec<u8>> {
     let mut args: Vec<OsString> =
         ["-v", "error", "-of", "json", "-show_data", "-show_entries", "stream=extradata"]
@@ -87,7 +89,7 @@ async fn extradata(tools: &Tools, source: &Path, stream: &StreamFacts, limits: &
     Ok(from_hex_dump(value["streams"][0]["extradata"].as_str().unwrap_or_default()))
 }
 
-/// The bytes of a hexadecimal dump: a place and a colon, groups of digits, two spaces, characters.
+/// The bytes of a hexadecimal dump: offset and colon, groups of digits, two spaces, characters.
 fn from_hex_dump(dump: &str) -> Vec<u8> {
     let digits = dump.lines().filter_map(|line| line.split_once(": ")).flat_map(|(_, rest)| {
         rest.split("  ").next().unwrap_or_default().chars().filter_map(|c| c.to_digit(16))
@@ -96,7 +98,7 @@ fn from_hex_dump(dump: &str) -> Vec<u8> {
     digits.chunks_exact(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
 }
 
-/// The lines of ffmpeg's `framecrc`, as they come.
+/// Parser of ffmpeg's `framecrc` lines.
 #[derive(Debug, Default)]
 struct List {
     line: Vec<u8>,
@@ -104,7 +106,7 @@ struct List {
     clock: Option<(i64, u32)>,
     /// Width and height of one pixel.
     pixel: (u32, u32),
-    /// Ticks of the last packet.
+    /// Duration of the last packet in ticks.
     last_duration: i64,
     samples: Vec<Sample>,
     end: u64,
@@ -185,7 +187,7 @@ impl List {
     }
 }
 
-/// The display matrix that turns by `degrees` to the left.
+/// The display matrix that rotates by `degrees` to the left.
 fn matrix(degrees: i32) -> [u8; 36] {
     let found = MATRICES.iter().find(|(turned, _)| (turned - degrees) % 360 == 0);
     let [a, b, c, d] = found.map_or(MATRICES[0].1, |(_, turn)| *turn);
@@ -206,7 +208,7 @@ fn description(stream: &StreamFacts, pixel: (u32, u32), extradata: &[u8]) -> Vec
     let mut entry = vec![0, 0, 0, 0, 0, 0, 0, 1];
     entry.extend_from_slice(&[0; 16]);
     entry.extend_from_slice(&[side(stream.width), side(stream.height)].concat());
-    // 72 dots an inch, one frame to a packet, a name of 32 bytes, 24 bits a pixel, no palette
+    // 72 dots per inch, one frame per sample, a name of 32 bytes, 24 bits per pixel, no palette
     entry.extend_from_slice(&[0, 72, 0, 0, 0, 72, 0, 0, 0, 0, 0, 0, 0, 1]);
     entry.extend_from_slice(&[0; 32]);
     entry.extend_from_slice(&[0, 24, 0xff, 0xff]);

@@ -1,4 +1,4 @@
-//! Parts: a ledger of what a segment owns, and, for a map that wants a file, the file.
+//! Parts: the record of what a segment owns, and, for a map that needs a file, the file.
 
 use std::fs;
 use std::io::{BufWriter, Write};
@@ -16,19 +16,19 @@ use crate::process::Limits;
 use crate::tools::Tools;
 use crate::track;
 
-/// What one segment owns, as it was read.
+/// Record of the packets that one segment owns, as read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartLedger {
-    /// Number of the segment.
+    /// Index of the segment.
     pub index: u32,
     /// Packets.
     pub packets: u64,
-    /// Frames that are shown.
+    /// Presented frames.
     pub frames: u64,
-    /// Bytes of the packets.
+    /// Size of the packets in bytes.
     pub bytes: u64,
     /// XXH3-128 over the packets in decode order, in hexadecimal; `None` where they were not
-    /// read, because the join will move them as they are.
+    /// read, because the join will copy them unchanged.
     pub payload_xxh3: Option<String>,
 }
 
@@ -42,7 +42,7 @@ pub fn samples_of<'a>(open: &'a OpenIndex, segment: &PictureSegment) -> Result<&
         .ok_or_else(|| MediaError::internal(format!("segment {} lies outside of the index", segment.index)))
 }
 
-/// Reads a segment's packets and writes nothing: its share of a join by reference.
+/// Reads a segment's packets without writing a file: its part of a join by reference.
 pub fn digest_part(open: &OpenIndex, segment: &PictureSegment) -> Result<PartLedger> {
     let samples = samples_of(open, segment)?;
     open.expect(samples)?;
@@ -56,7 +56,7 @@ pub fn digest_part(open: &OpenIndex, segment: &PictureSegment) -> Result<PartLed
     })
 }
 
-/// What a segment owns by the plan, unread: its share of a join that moves the packets.
+/// What a segment owns by the plan, unread: its part of a join that copies packets unchanged.
 pub fn owned(segment: &PictureSegment) -> PartLedger {
     PartLedger {
         index: segment.index,
@@ -67,7 +67,7 @@ pub fn owned(segment: &PictureSegment) -> PartLedger {
     }
 }
 
-/// The ledger of a part that came back from a map.
+/// The record of a part that a map wrote.
 pub fn ledger_of(part: &OpenIndex, segment: &PictureSegment) -> Result<PartLedger> {
     let track = &part.index.track;
     let (payload_xxh3, bytes) = digest(&part.file, &track.samples)?;
@@ -80,7 +80,7 @@ pub fn ledger_of(part: &OpenIndex, segment: &PictureSegment) -> Result<PartLedge
     })
 }
 
-/// Digest and length of the samples' bytes, in order.
+/// Digest and size of the samples' bytes, in order.
 pub(crate) fn digest(file: &CountedFile, samples: &[Sample]) -> Result<(String, u64)> {
     let mut hash = Xxh3::new();
     let mut bytes = 0;
@@ -92,7 +92,7 @@ pub(crate) fn digest(file: &CountedFile, samples: &[Sample]) -> Result<(String, 
     Ok((format!("{:032x}", hash.digest128()), bytes))
 }
 
-/// Gives the samples' bytes, in order and in large pieces.
+/// Passes on the samples' bytes, in order and in large pieces.
 pub(crate) fn each_run(
     file: &CountedFile,
     samples: &[Sample],
@@ -122,7 +122,7 @@ pub(crate) fn each_run(
     Ok(())
 }
 
-/// Name of a part's file: MP4 where that can hold the codec, else MOV.
+/// Name of a part's file: MP4 if it supports the codec, else MOV.
 pub fn part_extension(plan: &PicturePlan, lossless: bool) -> &'static str {
     let codec = if lossless { "" } else { plan.codec.as_str() };
     match codec {
@@ -131,7 +131,7 @@ pub fn part_extension(plan: &PicturePlan, lossless: bool) -> &'static str {
     }
 }
 
-/// Writes samples as a file of their own that starts at zero and plays anywhere.
+/// Writes samples as a playable file of their own that starts at zero.
 pub(crate) fn write_file(
     out: &Path,
     brand: Brand,
@@ -148,7 +148,7 @@ pub(crate) fn write_file(
     write_with(out, brand, track, samples, last_duration, edits, file)
 }
 
-/// The same without an edit list: the packets keep their times, counted from the first.
+/// The same without an edit list: the packets keep their times, relative to the first.
 pub(crate) fn write_unedited(
     out: &Path,
     track: &Track,
@@ -211,11 +211,11 @@ fn write_with(
     })
 }
 
-/// A file with an index that the join can read: `part` itself, or, where a map wrote another
-/// container, its picture copied into MOV or MP4 beside it.
+/// A file with an index that the join can read: `part` itself, or, if a map wrote another
+/// container, its video copied into MOV or MP4 beside it.
 ///
 /// # Errors
-/// A file that ffmpeg cannot read, or that holds no picture.
+/// A file that ffmpeg cannot read, or that has no video.
 pub async fn indexed(tools: &Tools, part: &Path, limits: &Limits) -> Result<PathBuf> {
     let file = CountedFile::new(probe::open(part)?).map_err(|e| MediaError::io(part.display(), &e))?;
     if mp4::looks_like_mov(&file) {
@@ -253,7 +253,7 @@ pub fn copy_part(
     Ok(PartLedger { index: segment.index, ..ledger })
 }
 
-/// Where a part of a segment goes below `dir`.
+/// Path of a segment's part below `dir`.
 pub fn part_path(dir: &Path, plan: &PicturePlan, segment: &PictureSegment, lossless: bool) -> PathBuf {
     let total = plan.segments.len();
     dir.join(format!("{:05}_{total:05}.{}", segment.index, part_extension(plan, lossless)))

@@ -1,9 +1,9 @@
-//! A file of one sound track that was written in fragments, made into one with a single index.
+//! Turns a fragmented MP4 with one audio track into a plain MP4 with one sample table.
 //!
-//! ffmpeg's muxer keeps an entry for each packet until the end; in fragments it forgets them as
-//! it goes. The muxer still makes the file, of the first fragment, and the tables of all packets
-//! are put in here, as in a join. They say how long the last packet lasts; a muxer that copies
-//! does not.
+//! ffmpeg's muxer keeps an entry for each packet until the end; with fragments it releases them after
+//! each one. The muxer still writes the file for the first fragment, and this module inserts the tables of all
+//! packets, as in a join. The tables include the duration of the last packet; a muxer that copies
+//! omits it.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -17,15 +17,15 @@ use crate::probe::source_input;
 use crate::process::{self, Limits};
 use crate::tools::Tools;
 
-/// What makes ffmpeg's muxer write, and forget, every ten seconds.
+/// Options that make ffmpeg's muxer write and release its entries every ten seconds.
 pub(crate) const IN_PIECES: [&str; 6] =
     ["-movflags", "+delay_moov+default_base_moof+skip_trailer", "-frag_duration", "10000000", "-f", "mp4"];
 
-/// Writes `out` from the fragments in `pieces`, which is removed. `clock` is the movie's, in ticks
-/// a second.
+/// Writes `out` from the fragments in `pieces`, which is removed. `clock` is the movie's timescale, in
+/// ticks per second.
 ///
 /// # Errors
-/// ffmpeg's, a full disk; fragments that are not of one track.
+/// Errors of ffmpeg, a full disk; fragments of more than one track.
 pub(crate) async fn in_one_file(
     tools: &Tools,
     pieces: &Path,
@@ -52,7 +52,9 @@ pub(crate) async fn in_one_file(
         let filled = mp4::fill(&movie, vec![filling]).map_err(|e| broken(&body, &e))?;
         filled::write(&filled, &made, &[vec![body]], &to, &cancel)
     });
-    filled.await.map_err(|e| MediaError::internal(format!("an index ended badly: {e}")))??;
+    filled
+        .await
+        .map_err(|e| MediaError::internal(format!("the task that writes the index failed: {e}")))??;
     for done in [pieces, &first, &skeleton] {
         fs::remove_file(done).map_err(|e| MediaError::io(done.display(), &e))?;
     }
@@ -92,7 +94,7 @@ mod tests {
         assert!(run.status.success(), "{args}: {}", String::from_utf8_lossy(&run.stderr));
     }
 
-    /// What ffprobe says of a file's packets and of when its stream begins.
+    /// The packets of a file by ffprobe, and the start of its stream.
     fn told(path: &Path) -> String {
         let run = std::process::Command::new("ffprobe")
             .args(["-v", "error", "-show_data_hash", "md5", "-of", "csv", "-show_entries"])
@@ -109,7 +111,7 @@ mod tests {
         (index.movie_timescale, index.track.edits.len())
     }
 
-    /// Encodes one sound by the muxer at once and in pieces; `more` follows the codec.
+    /// Encodes one audio stream by the plain muxer and in fragments; `more` follows the codec.
     async fn check(input: &str, encoder: &str, seconds: u32) {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);

@@ -1,4 +1,4 @@
-//! What will be cut where: the plan of the picture's segments.
+//! The plan of the video's segments: what is cut where.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,80 +16,80 @@ use crate::ranged::{self, Source};
 use crate::tools::Tools;
 use crate::track;
 
-/// Bytes at the beginning of a packet among which its kind is told, most of the time.
+/// Number of bytes at the start of a packet that usually contain its picture type.
 const HEAD_BYTES: u64 = 4096;
 
-/// The plan of a picture: which track, on which clock, cut where.
+/// The plan of a video: track, timescale, cuts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PicturePlan {
     /// Index of the stream in the source.
     pub stream: u32,
     /// ffmpeg's name of the codec.
     pub codec: String,
-    /// The clock of all ticks here.
+    /// The timescale of all ticks here.
     pub timebase: Timebase,
-    /// Presentation time in the source is the index's own time plus this.
+    /// Offset from the index's times to presentation times in the source.
     pub anchor: i64,
     /// Earliest presentation time of any stream of the source.
     pub start_time_us: i64,
-    /// Where the indexed packets lie.
+    /// Location of the indexed packets.
     pub track: TrackPlace,
     /// All packets.
     pub packets: u64,
-    /// All frames that are shown.
+    /// Number of presented frames.
     pub frames: u64,
     /// Packets at which decoding may start.
     pub keyframes: u64,
     /// Packets that the source's edit list hides and a track file shows.
     #[serde(default)]
     pub hidden: u64,
-    /// Whether the track file does not name the codec, so that ffmpeg is told it.
+    /// Whether the track file does not name the codec, so that it is passed to ffmpeg.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unnamed: bool,
-    /// Bytes read of the source to make this plan, without those that ffprobe read.
+    /// Bytes of the source read for this plan, without those that ffprobe read.
     pub bytes_read: u64,
-    /// What a truncated source does not hold any more.
+    /// What is missing from a truncated source.
     pub lost: Option<Lost>,
     /// The segments; they partition the packets and the frames.
     pub segments: Vec<PictureSegment>,
 }
 
-/// Where the packets lie that the index names.
+/// Location of the packets that the index lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrackPlace {
     /// In the source itself.
     Source {
-        /// Number of the track there.
+        /// Id of the track in the source.
         track_id: u32,
     },
-    /// In a copy of the picture in a container that has an index.
+    /// In a copy of the video in a container that has an index.
     TrackFile {
-        /// Name of the file in the scratch folder that planning was given.
+        /// Name of the file in the scratch folder of the planning.
         file_name: String,
         /// Why the source's own index was not used.
         reason: String,
     },
 }
 
-/// One segment of the picture.
+/// One segment of the video.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PictureSegment {
-    /// Number, from 0.
+    /// Index, from 0.
     pub index: u32,
-    /// Presentation range in the source's time, in ticks of the plan's clock.
+    /// Presentation range in the source's time, in ticks of the plan's timescale.
     pub range: TickRange,
     /// First packet in decode order.
     pub first_packet: u64,
     /// First packet of the next segment.
     pub end_packet: u64,
-    /// Frames shown in the range.
+    /// Number of frames presented in the range.
     pub frames: u64,
-    /// Bytes of the packets.
+    /// Size of the packets in bytes.
     pub bytes: u64,
-    /// Nothing after the first packet is shown before it, and nothing needs what came before.
+    /// Closed start: no later packet is presented before the first one, and none references earlier ones.
     pub closed_start: bool,
-    /// The same of the segment after.
+    /// The same of the next segment.
     pub closed_end: bool,
 }
 
@@ -106,18 +106,18 @@ impl PictureSegment {
 }
 
 impl PicturePlan {
-    /// Whether every part can be cut by copying packets: at cuts that need nothing from before, and
-    /// into a file that names its codec.
+    /// Whether every part can be cut by copying packets: all cuts are closed, and
+    /// the part's file names its codec.
     pub fn all_closed(&self) -> bool {
         !self.unnamed && self.segments.iter().all(PictureSegment::is_closed)
     }
 
-    /// The options that stand before the indexed packets as an input of ffmpeg.
+    /// Input options of ffmpeg for the indexed packets.
     pub(crate) fn decoder(&self) -> Vec<OsString> {
         if self.unnamed { vec!["-c:v".into(), self.codec.clone().into()] } else { Vec::new() }
     }
 
-    /// The file that holds the indexed packets.
+    /// The file that contains the indexed packets.
     pub fn track_path(&self, source: &Path, scratch: &Path) -> PathBuf {
         match &self.track {
             TrackPlace::Source { .. } => source.to_owned(),
@@ -125,7 +125,7 @@ impl PicturePlan {
         }
     }
 
-    /// Length of the whole picture in ticks.
+    /// Duration of the whole video in ticks.
     pub fn range(&self) -> Option<TickRange> {
         let (first, last) = (self.segments.first()?, self.segments.last()?);
         TickRange::new(first.range.start, last.range.end)
@@ -142,12 +142,12 @@ pub struct OpenIndex {
 }
 
 impl OpenIndex {
-    /// Says which packets will be read, so that they can be fetched at once.
+    /// Announces the packets that will be read, so that they can be fetched at once.
     pub(crate) fn expect(&self, samples: &[Sample]) -> Result<()> {
         self.file.expect(|| ranged::places(samples)).map_err(|e| not_fetched(&e))
     }
 
-    /// The same of the first bytes of packets, where their kind is told.
+    /// The same for the first bytes of packets, which contain their picture type.
     pub(crate) fn expect_heads<'a>(&self, samples: impl IntoIterator<Item = &'a Sample>) -> Result<()> {
         let head = |s: &Sample| s.offset..s.offset + u64::from(s.size).min(HEAD_BYTES);
         self.file.expect(|| samples.into_iter().map(head).collect()).map_err(|e| not_fetched(&e))
@@ -167,7 +167,7 @@ pub fn open_index(plan: &PicturePlan, source: impl Into<Source>, scratch: &Path)
     }
 }
 
-/// The same where the indexed packets lie at `path`, whatever its name.
+/// The same if the indexed packets are at `path`, whatever its name.
 pub fn open_track(plan: &PicturePlan, source: impl Into<Source>) -> Result<OpenIndex> {
     let source = source.into();
     let path = source.path();
@@ -206,9 +206,9 @@ fn open_in(file: CountedFile, path: &Path, choice: TrackChoice) -> Result<OpenIn
     Ok(OpenIndex { index, file })
 }
 
-/// Plans the cuts of the primary picture; `None` where there is no picture.
+/// Plans the cuts of the primary video stream; `None` if there is none.
 ///
-/// Reads the index of the source where it has one; else brings all of it and writes a track file
+/// Reads the index of the source if it has one; else fetches all of it and writes a track file
 /// into `scratch`.
 pub async fn plan_cuts(
     tools: &Tools,
@@ -221,7 +221,7 @@ pub async fn plan_cuts(
     let source = source.into();
     let Some(stream) = facts.primary_video() else { return Ok(None) };
     if segment_duration_us <= 0 {
-        return Err(MediaError::usage("the segment duration must be longer than nothing"));
+        return Err(MediaError::usage("the segment duration must be greater than 0"));
     }
     let (mut hidden, mut unnamed) = (0, false);
     let (open, anchor, place) = match indexed(tools, &source, stream, facts).await? {
@@ -245,7 +245,7 @@ pub async fn plan_cuts(
     Ok(Some(plan))
 }
 
-/// What a Matroska file that is shorter than it says has lost of its picture.
+/// Video missing from a Matroska file that is shorter than its header states.
 fn cut_off(facts: &SourceFacts, plan: &PicturePlan, open: &OpenIndex) -> Option<Lost> {
     let file_bytes = facts.short_by_bytes?;
     let whole = plan.timebase.from_micros(facts.duration_us?);
@@ -257,7 +257,7 @@ fn cut_off(facts: &SourceFacts, plan: &PicturePlan, open: &OpenIndex) -> Option<
 
 const SEVERAL_EDITS: &str = "the edit list has several parts";
 
-/// The source's own index, or why it will not do.
+/// The source's own index, or why it cannot be used.
 async fn indexed(
     tools: &Tools,
     source: &Source,
@@ -309,7 +309,7 @@ fn lay_out(
     for c in cut.iter_mut().filter(|c| c.closed) {
         let sample = &track.samples[c.packet];
         c.closed = c.packet == 0 || access::is_clean(&open.file, &track.stsd, sample);
-        // what is decoded and not shown cannot be copied into a part of its own
+        // hidden packets cannot be copied into a part of their own
         c.closed &= c.packet > 0 || !track.samples.iter().any(|s| s.hidden);
     }
     let segments = segments(&cut, track, anchor);

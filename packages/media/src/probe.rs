@@ -1,7 +1,7 @@
-//! From a path to facts, or to one clear line on why not.
+//! Probes a file: its facts, or a one-line source error.
 //!
-//! A user's file is hostile: it may be a playlist that names other files. ffmpeg is told which
-//! demuxers and protocols it may use, and the usual disguises are named before it runs.
+//! A user's file is hostile: it may be a playlist that references other files. ffmpeg gets a whitelist of
+//! demuxers and protocols, and known playlist formats are rejected by name before it runs.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,7 +22,7 @@ use crate::process::{self, Limits};
 use crate::tools::Tools;
 use crate::view::{self, View};
 
-/// The demuxers a source may need: each reads one file and nothing else.
+/// The demuxers a source may need: each reads one file only.
 pub const SOURCE_FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,m4v,avi,flv,\
 live_flv,asf,ogg,wav,w64,aiff,caf,au,mp3,aac,flac,ac3,eac3,dts,truehd,amr,amrnb,amrwb,ape,wv,tta,mxf,nut,\
 h264,hevc,vvc,ivf,obu,av1,gif,rm,dv,gxf,mpc,mpc8,tak,voc,sox,y4m,yuv4mpegpipe";
@@ -32,28 +32,28 @@ pub const SOURCE_PROTOCOLS: &str = "file";
 
 const PROBE_LIMIT: Duration = Duration::from_secs(120);
 const MAX_ANSWER: usize = 64 << 20;
-/// Packets, of all streams together, whose times are looked at.
+/// Number of packets, of all streams together, whose times are read.
 const FIRST_PACKETS: usize = 64;
-/// Packets of a track that ffprobe may see: more than it looks at to know a stream.
+/// Packets of a track that ffprobe may see: more than it reads to identify a stream.
 pub(crate) const SLIM_PACKETS: usize = 2048;
 
-/// A path as ffmpeg takes it: never mistaken for an option, a protocol or a pattern.
+/// A path as an ffmpeg URL: never parsed as an option, a protocol or a pattern.
 pub fn file_url(path: &Path) -> OsString {
     let mut url = OsString::from("file:");
     url.push(path);
     url
 }
 
-/// The options that must stand before every input that a user gave us.
+/// The options before every input that a user provided.
 pub fn source_input(path: &Path) -> Vec<OsString> {
     bounds::input(SOURCE_PROTOCOLS, Demuxers::AnyOf(SOURCE_FORMATS), file_url(path))
 }
 
-/// Looks at a file.
+/// Probes a file.
 pub async fn probe(tools: &Tools, path: &Path) -> Result<SourceFacts> {
     let size_bytes = look(path)?;
     let answer = match view::of_first_packets(path, SLIM_PACKETS, None)? {
-        // what it cannot tell, the whole file can
+        // the whole file may have the facts that a truncated index lacks
         Some(view) => match ask(tools, path, Some(&view), true).await {
             Err(e) if e.kind() == MediaErrorKind::Source => ask_whole(tools, path).await,
             answered => answered,
@@ -70,7 +70,7 @@ pub async fn probe(tools: &Tools, path: &Path) -> Result<SourceFacts> {
     let mut facts = facts(&value, size_bytes);
     if facts.streams.iter().all(|s| s.codec.is_none()) {
         return Err(MediaError::source(format!(
-            "{}: there is no stream in it that can be decoded; bring a file with picture or sound",
+            "{}: there is no stream in it that can be decoded; use a file with video or audio",
             path.display()
         )));
     }
@@ -87,7 +87,7 @@ pub async fn probe(tools: &Tools, path: &Path) -> Result<SourceFacts> {
 }
 
 async fn ask_whole(tools: &Tools, path: &Path) -> Result<Vec<u8>> {
-    // the first packets come with it: starting a program once more costs more than they do
+    // the first packets are read in the same run: a second start costs more than reading them
     match ask(tools, path, None, true).await {
         Err(e) if e.kind() == MediaErrorKind::Source => ask(tools, path, None, false).await,
         answered => answered,
@@ -110,7 +110,7 @@ async fn ask(tools: &Tools, path: &Path, view: Option<&View>, with_packets: bool
     process::output(&call, &limits, MAX_ANSWER).await.map_err(|e| bounds::probe_error(path, e))
 }
 
-/// Opens a file for reading, with the usual causes in words.
+/// Opens a file for reading; errors name the common causes.
 pub(crate) fn open(path: &Path) -> Result<fs::File> {
     fs::File::open(path).map_err(|e| unreadable(path, &e))
 }
@@ -128,7 +128,7 @@ fn unreadable(path: &Path, e: &std::io::Error) -> MediaError {
     }
 }
 
-/// What can be said without ffprobe; the size of the file.
+/// Checks without ffprobe; returns the size of the file.
 fn look(path: &Path) -> Result<u64> {
     let shown = path.display();
     let meta = fs::metadata(path).map_err(|e| unreadable(path, &e))?;
@@ -141,7 +141,7 @@ fn look(path: &Path) -> Result<u64> {
     let mut head = Vec::new();
     open(path)?.take(4096).read_to_end(&mut head).map_err(|e| unreadable(path, &e))?;
     if head.is_empty() {
-        return Err(MediaError::source(format!("{shown}: is empty (0 bytes); bring it again")));
+        return Err(MediaError::source(format!("{shown}: is empty (0 bytes); copy it again")));
     }
     if let Some(kind) = playlist(&head) {
         return Err(refused(path, kind));
@@ -151,12 +151,12 @@ fn look(path: &Path) -> Result<u64> {
 
 fn refused(path: &Path, kind: &str) -> MediaError {
     MediaError::source(format!(
-        "{}: is {kind}, which names other files; refused: bring the media file itself",
+        "{}: is {kind}, which names other files; refused: use the media file itself",
         path.display()
     ))
 }
 
-/// The disguises that name other files.
+/// Signatures of formats that reference other files.
 fn playlist(head: &[u8]) -> Option<&'static str> {
     let text = String::from_utf8_lossy(head);
     let text = text.trim_start_matches('\u{feff}').trim_start();
@@ -188,17 +188,17 @@ fn playlist(head: &[u8]) -> Option<&'static str> {
     None
 }
 
-/// Says in one line what ffprobe's refusal means.
+/// Translates ffprobe's error into one line.
 fn diagnose(path: &Path, error: MediaError) -> MediaError {
     let shown = path.display();
-    let said = error.stderr_tail().join("\n");
+    let stderr = error.stderr_tail().join("\n");
     let tail = error.stderr_tail().to_vec();
-    if said.contains(bounds::NO_MEMORY) {
+    if stderr.contains(bounds::NO_MEMORY) {
         return error;
     }
-    if said.contains("not on whitelist") {
+    if stderr.contains("not on whitelist") {
         return MediaError::source(format!(
-            "{shown}: is of a kind that may name other files or addresses, or is no media file; refused: bring an MP4, MOV, MKV, TS or another plain media file"
+            "{shown}: is of a kind that may name other files or addresses, or is not a media file; refused: use an MP4, MOV, MKV, TS or another plain media file"
         ))
         .with_tail(tail);
     }
@@ -209,12 +209,12 @@ fn diagnose(path: &Path, error: MediaError) -> MediaError {
         && let Err(mp4::IndexError::Missing(why)) = mp4::read_index(&file, TrackChoice::FirstVideo)
     {
         return MediaError::source(format!(
-            "{shown}: no index: {why}; copy the file again, or mend it with the program that recorded it"
+            "{shown}: no index: {why}; copy the file again, or repair it with the program that recorded it"
         ))
         .with_tail(tail);
     }
     MediaError::source(format!(
-        "{shown}: is not a media file that ffmpeg can read ({}); check that it is whole and what it says it is",
+        "{shown}: is not a media file that ffmpeg can read ({}); check that it is complete and of the type that its name suggests",
         last_words(&tail, path)
     ))
     .with_tail(tail)
@@ -338,7 +338,7 @@ fn micros(v: &Value) -> Option<i64> {
 mod tests {
     use super::*;
 
-    /// The first packets tell the same facts as all of them.
+    /// The first packets give the same facts as all of them.
     #[tokio::test]
     async fn a_slim_header_tells_what_the_whole_file_tells() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The programs of this crate as children of [`segue_process`], with errors of this crate.
+//! Runs ffmpeg and ffprobe by [`segue_process`] and maps its errors to this crate's.
 
 use segue_process::{ProcessError, ProcessErrorKind};
 

@@ -1,8 +1,8 @@
-//! ffmpeg's `-progress` stream: lines of `key=value`, made for programs.
+//! Parser of ffmpeg's `-progress` stream: lines of `key=value`.
 
 use crate::process::Heard;
 
-/// How far ffmpeg says it is.
+/// Progress as ffmpeg reports it.
 #[derive(Debug, Default)]
 pub struct Progress {
     line: Vec<u8>,
@@ -11,11 +11,11 @@ pub struct Progress {
     size: u64,
 }
 
-/// Longer lines are none of ffmpeg's.
+/// Maximum length of a line, bytes; longer ones are ignored.
 const LINE_BYTES: usize = 200;
 
 impl Progress {
-    /// Takes the next piece of output; tells whether any number grew.
+    /// Parses the next piece of output; returns whether any number increased.
     pub fn push(&mut self, piece: &[u8]) -> Heard {
         let before = (self.out_time_us, self.frames, self.size);
         for &byte in piece {
@@ -29,7 +29,7 @@ impl Progress {
         if after == before { Heard::Noise } else { Heard::Progress }
     }
 
-    /// Time reached in the result.
+    /// Position in the result.
     pub fn out_time_us(&self) -> i64 {
         self.out_time_us
     }

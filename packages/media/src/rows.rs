@@ -1,4 +1,4 @@
-//! Packets or frames of a file as rows of time and fingerprint, read from ffmpeg's `framehash`.
+//! Packets or frames of a file as rows of time and digest, read from ffmpeg's `framehash`.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -17,18 +17,18 @@ use crate::tools::Tools;
 pub struct Row {
     /// Presentation time in ticks.
     pub pts: i64,
-    /// Length in ticks.
+    /// Duration in ticks.
     pub duration: i64,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Fingerprint of the content.
+    /// Digest of the content.
     pub hash: u64,
 }
 
 /// All rows of one stream.
 #[derive(Debug, Clone, Default)]
 pub struct Rows {
-    /// The clock of the rows.
+    /// The timescale of the rows.
     pub timebase: Option<Timebase>,
     /// The rows, in the order of the file.
     pub rows: Vec<Row>,
@@ -47,16 +47,16 @@ impl Rows {
     }
 }
 
-/// What is wanted of each stream.
+/// What is hashed of each stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// The packets as they lie in the file.
+    /// The packets as stored in the file.
     Packets,
-    /// The decoded frames; sound in equal pieces, however it is packed.
+    /// The decoded frames; audio in pieces of equal length, whatever its packets.
     Decoded,
 }
 
-/// Samples in one piece of decoded sound.
+/// Samples in one piece of decoded audio.
 pub const PIECE: u32 = 1024;
 
 /// The arguments that print rows of the given streams.

@@ -1,4 +1,4 @@
-//! The sound, encoded once for the whole length: it is never cut.
+//! Encodes the audio once for the whole duration: it is never cut.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -16,11 +16,11 @@ use crate::progress::Progress;
 use crate::tools::Tools;
 use crate::view::{self, View};
 
-/// Packets of other streams that a decoder of sound may see: some, so that the file begins when
-/// it begins.
+/// Packets of other streams that an audio decoder may see: enough to determine the start
+/// of the file.
 const OTHER_PACKETS: usize = 64;
 
-/// Codecs to encode sound to.
+/// Target codecs of audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AudioCodec {
@@ -46,7 +46,7 @@ impl AudioCodec {
         }
     }
 
-    /// Samples of the encoded clock that are of the encoder's making.
+    /// Priming samples, in the encoded clock.
     pub fn priming(self) -> u32 {
         match self {
             AudioCodec::Aac => 1024,
@@ -55,15 +55,15 @@ impl AudioCodec {
     }
 }
 
-/// How to encode sound.
+/// Audio encode settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AudioSettings {
     /// Codec.
     pub codec: AudioCodec,
-    /// Bits a second; the encoder's own choice when absent.
+    /// Bit rate in bits per second; the encoder's default if absent.
     pub bitrate: Option<u32>,
-    /// Channels; the source's when absent.
+    /// Channels; the source's if absent.
     pub channels: Option<u32>,
 }
 
@@ -73,7 +73,7 @@ impl Default for AudioSettings {
     }
 }
 
-/// Encodes one sound stream from end to end into `out` (an .m4a), to stand for it in a join.
+/// Encodes one audio stream as a whole into `out` (an .m4a), to replace it in a join.
 pub async fn encode_audio(
     tools: &Tools,
     source: &Path,
@@ -88,7 +88,7 @@ pub async fn encode_audio(
             .map(OsString::from)
             .to_vec();
     args.push(seconds(-facts.start_time_us).into());
-    // a place for each packet of the other streams is nothing that is needed
+    // index entries of the other streams' packets are not needed
     let view = match stream.track_id {
         Some(id) => view::of_first_packets(source, OTHER_PACKETS, Some(id))?,
         None => None,
@@ -150,17 +150,17 @@ mod tests {
         bytes.chunks_exact(2).map(|b| f64::from(i16::from_le_bytes([b[0], b[1]]))).collect()
     }
 
-    /// The sound stream's start after the file's, in microseconds, by the file's own word.
+    /// Start of the audio stream relative to the file, in microseconds, as the file states it.
     async fn start(tools: &Tools, path: &Path) -> i64 {
         let facts = probe(tools, path).await.unwrap();
         let stream = facts.primary_audio().unwrap();
         stream.timebase.to_micros(stream.start.unwrap()) - facts.start_time_us
     }
 
-    /// The last packet is whole, and ffmpeg 5 decodes all of it: the result may be longer by
+    /// The last packet is complete, and ffmpeg 5 decodes all of it: the result may be longer by
     /// less than a packet.
     ///
-    /// Encodes the sound of a source of picture and sound, joins it by copying, and compares.
+    /// Encodes the audio of a source of video and audio, joins it by copying, and compares.
     async fn check(delay: &str, codec: AudioCodec, off_by: usize) {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);

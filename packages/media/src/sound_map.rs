@@ -1,5 +1,5 @@
-//! The user's own program on the sound: once, on the whole of a stream. Sound that is cut can
-//! be heard, and a filter that starts anew at each part would be heard more.
+//! Runs the user's map command on an audio stream: once, on the whole of it. Cuts in audio are
+//! audible, and a filter that restarts at each part even more.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,26 +16,26 @@ use crate::progress::Progress;
 use crate::sound::{AudioSettings, encode_audio};
 use crate::tools::Tools;
 
-/// What the program gives back may be longer or shorter by this: it must stay with the picture.
+/// Tolerance for the duration of the command's output: it must stay in sync with the video.
 const LENGTH_TOLERANCE_US: i64 = 50_000;
 
-/// A program for the sound.
+/// A map command for audio.
 #[derive(Debug, Clone, Copy)]
 pub struct SoundMap<'a> {
     /// The command line with `{input}` and `{output}`.
     pub command: &'a str,
     /// The job.
     pub job: &'a str,
-    /// The longest it may run.
+    /// Time limit.
     pub time: Duration,
 }
 
 impl SoundMap<'_> {
-    /// Decodes a stream into a WAV that begins with the film, runs the program on it, and encodes
-    /// what it gave into `out`. `work` is a folder for the WAVs; it is gone afterwards.
+    /// Decodes a stream into a WAV that starts with the movie, runs the command on it, and encodes
+    /// its output into `out`. `work` is a folder for the WAVs; it is removed afterwards.
     ///
     /// # Errors
-    /// A program that fails, or that gives back sound of another length.
+    /// A command that fails, or whose output has another duration.
     #[expect(clippy::too_many_arguments, reason = "the whole context of one stream, each of its own type")]
     pub async fn encode(
         &self,
@@ -89,8 +89,8 @@ impl SoundMap<'_> {
     }
 }
 
-/// Silence fills what is missing before and inside the stream, so that a sample's number is
-/// its time in the film.
+/// Silence fills gaps before and inside the stream, so that a sample's index is
+/// its time in the movie.
 fn wav_args(source: &Path, facts: &SourceFacts, stream: &StreamFacts, out: &Path) -> Vec<OsString> {
     let words = |all: &[&str]| all.iter().map(OsString::from).collect::<Vec<_>>();
     let mut args = words(&["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", "-copyts"]);

@@ -1,4 +1,4 @@
-//! One picture that stands for the whole.
+//! The thumbnail: one typical frame of the video.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,22 +12,22 @@ use crate::process::{self, Heard, Limits};
 use crate::ranged::Source;
 use crate::tools::Tools;
 
-/// Frames among which the most typical one is chosen.
+/// Number of frames among which the most typical one is selected.
 const CHOICE: u32 = 50;
-/// Most heights of a thumbnail as a multiple of its width.
+/// Maximum height of a thumbnail as a multiple of its width.
 const TALLEST: u64 = 4;
-/// The choice begins no later than this.
+/// Latest start of the selection.
 const LATEST_US: i64 = 30_000_000;
-/// How much is searched for a frame that is not black.
+/// Duration that is searched for a frame that is not black.
 const SEARCHED_US: i64 = 60_000_000;
 
-/// The longest thumbnail, bytes.
+/// Maximum size of a thumbnail, bytes.
 const LONGEST: u64 = 64 << 20;
 
-/// Which frames may be chosen.
+/// Candidate frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// Those on which there is something to see: a tenth of the picture is brighter than dark.
+    /// Frames that are not black: at least a tenth of the pixels is brighter than dark.
     NotBlack,
     /// All.
     Any,
@@ -57,7 +57,7 @@ pub fn thumbnail_args(
         }
         Choice::Any => "",
     };
-    // the choice keeps all its frames in memory, so they are small before it
+    // the selection keeps all its frames in memory, so they are scaled down before it
     args.push(format!("{},setsar=1,format=yuv444p,{bright}thumbnail=n={CHOICE}", scale(width)).into());
     args.extend(
         ["-frames:v", "1", "-pix_fmt", "yuvj420p", "-strict", "unofficial", "-c:v", "mjpeg", "-q:v", "3"]
@@ -68,8 +68,8 @@ pub fn thumbnail_args(
     args
 }
 
-/// The filter that gives a frame the shape in which it is shown, at most `width` wide and
-/// [`TALLEST`] times as high; what is longer still loses its shape.
+/// The filter that scales a frame to its display aspect ratio, at most `width` wide and
+/// [`TALLEST`] times as high; taller frames are distorted.
 fn scale(width: u32) -> String {
     let highest = u64::from(width) * TALLEST;
     format!(
@@ -78,9 +78,9 @@ fn scale(width: u32) -> String {
     )
 }
 
-/// Writes a thumbnail from near `at_us` after the start, or from a tenth of the length; the
-/// picture is turned as it is shown. A source with a cover and no moving picture gives its
-/// cover. `false` where there is no picture.
+/// Writes a thumbnail from near `at_us` after the start, or from a tenth of the duration; the
+/// frame is rotated for display. A source with a cover and no video stream gives its
+/// cover. `false` if there is no picture.
 pub async fn thumbnail(
     tools: &Tools,
     source: impl Into<Source>,
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::probe;
 
-    /// Makes a source and its thumbnail; gives width, height and mean brightness of that.
+    /// Makes a source and its thumbnail; returns the thumbnail's width, height and mean brightness.
     async fn still(name: &str, args: &str, at_us: Option<i64>) -> Option<(u32, u32, u32)> {
         let dir = tempfile::tempdir().unwrap();
         let (source, out) = (dir.path().join(name), dir.path().join("still.jpg"));
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!((width, height), (200, 2));
     }
 
-    /// What is kept in memory to choose from is as small as the result.
+    /// The frames held for the selection are as small as the result.
     #[test]
     fn frames_are_scaled_before_one_is_chosen() {
         let args = thumbnail_args(Path::new("s"), 0, 0, Choice::NotBlack, 640, Path::new("o"));

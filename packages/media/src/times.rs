@@ -1,12 +1,12 @@
-//! The times of a joined picture: the k-th frame shown gets the source's k-th time.
+//! The times of a joined video: the k-th presented frame gets the source's k-th time.
 //!
-//! Whatever a map did to a part's clock, its frames come back in an order, and the source has
+//! A map may change a part's clock, but its frames have an order, and the source has
 //! a time for each. Decode times follow from the presentation times: the same times in order,
-//! earlier by the least that lets every frame be decoded before it is shown.
+//! earlier by the minimum that lets every frame be decoded before it is presented.
 
 use crate::mp4::Sample;
 
-/// Places of the samples in presentation order: `ranks(..)[i]` is the rank of sample `i`.
+/// Presentation order of the samples: `ranks(..)[i]` is the rank of sample `i`.
 pub fn ranks(samples: &[Sample]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..samples.len()).collect();
     order.sort_by_key(|i| samples[*i].pts());

@@ -1,4 +1,4 @@
-//! ffmpeg and ffprobe: where they are, which they are, and whether they will do.
+//! ffmpeg and ffprobe: paths, versions and capabilities.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::bounds;
 use crate::error::{MediaError, Result};
 use crate::process::{self, Invocation, Limits};
 
-/// The oldest major version that does all we ask.
+/// The oldest supported major version.
 pub const OLDEST_MAJOR: u32 = 5;
 
 /// Address space of ffprobe, bytes; it takes 0.3 GB to start and a few MB more for most files.
@@ -32,9 +32,9 @@ pub struct Tools {
     pub ffmpeg: PathBuf,
     /// ffprobe's path.
     pub ffprobe: PathBuf,
-    /// What `ffmpeg -version` calls itself.
+    /// Version that `ffmpeg -version` reports.
     pub ffmpeg_version: String,
-    /// What `ffprobe -version` calls itself.
+    /// Version that `ffprobe -version` reports.
     pub ffprobe_version: String,
 }
 
@@ -47,7 +47,7 @@ impl Tools {
         Tools::at(named("SEGUE_FFMPEG", "ffmpeg"), named("SEGUE_FFPROBE", "ffprobe")).await
     }
 
-    /// Takes the programs at these paths and asks for their versions.
+    /// Runs the programs at these paths to determine their versions.
     pub async fn at(ffmpeg: PathBuf, ffprobe: PathBuf) -> Result<Tools> {
         let ffmpeg_version = version(&ffmpeg).await?;
         let ffprobe_version = version(&ffprobe).await?;
@@ -84,27 +84,28 @@ impl Tools {
 
     /// ffprobe. Its files have to be declared.
     pub(crate) fn ffprobe(&self, what: impl Into<String>, args: Vec<OsString>) -> Invocation {
-        Invocation::new(what, &self.ffprobe, [bounds::ffprobe_options(), args].concat()).with_memory(PROBE_MEMORY)
+        Invocation::new(what, &self.ffprobe, [bounds::ffprobe_options(), args].concat())
+            .with_memory(PROBE_MEMORY)
     }
 }
 
 async fn version(program: &Path) -> Result<String> {
     let call = Invocation::new(
-        format!("asking {} for its version", program.display()),
+        format!("reading the version of {}", program.display()),
         program,
         vec!["-hide_banner".into(), "-version".into()],
     )
     .with_memory(PROBE_MEMORY);
     let limits = Limits { time: Duration::from_secs(20), ..Limits::default() };
-    let said = process::output(&call, &limits, 1 << 20).await.map_err(|e| {
+    let output = process::output(&call, &limits, 1 << 20).await.map_err(|e| {
         MediaError::environment(e.to_string()).retry(false).with_tail(e.stderr_tail().to_vec())
     })?;
-    let said = String::from_utf8_lossy(&said).into_owned();
-    let found = said.lines().next().and_then(|l| l.split_once(" version ")).map(|(_, rest)| rest);
+    let output = String::from_utf8_lossy(&output).into_owned();
+    let found = output.lines().next().and_then(|l| l.split_once(" version ")).map(|(_, rest)| rest);
     match found.and_then(|rest| rest.split_whitespace().next()) {
         Some(version) => Ok(version.to_owned()),
         None => Err(MediaError::environment(format!(
-            "{} does not say which version it is; is it ffmpeg?",
+            "{} does not report a version; is it ffmpeg?",
             program.display()
         ))
         .retry(false)),

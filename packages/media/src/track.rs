@@ -1,5 +1,5 @@
-//! Sources without an index that we can read get one: the picture's packets, copied once by
-//! ffmpeg into a MOV on an exact clock.
+//! Track files for sources without an index that this crate reads: the video packets, copied once by
+//! ffmpeg into a MOV with an exact timescale.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -19,12 +19,12 @@ use crate::tools::Tools;
 /// Packets whose times are compared with ffmpeg's.
 const COMPARED: usize = 12;
 
-/// Codecs that every MOV demuxer of ffmpeg knows by name: it need not be asked.
+/// Codecs that the MOV demuxer of every ffmpeg version supports.
 const NAMED: [&str; 9] = ["h264", "hevc", "vvc", "av1", "vp9", "vp8", "mpeg4", "mpeg2video", "mpeg1video"];
 
-/// ffmpeg's name of MPEG program streams. They may give a time to one picture of a group and none to
-/// the others; ffmpeg's demuxer works those out from the order of decoding where it is asked to, and its
-/// muxers guess wrong where it is not.
+/// ffmpeg's name of MPEG program streams. They may give a time to only one picture of a group;
+/// ffmpeg's demuxer derives the others from the decode order if an option requests it; its
+/// muxers guess wrong otherwise.
 const PROGRAM_STREAM: &str = "mpeg";
 
 /// A track file that was made.
@@ -32,12 +32,12 @@ pub(crate) struct Made {
     pub open: OpenIndex,
     pub anchor: i64,
     pub file_name: String,
-    /// Whether ffmpeg must be told which codec it holds.
+    /// Whether the codec must be passed to ffmpeg.
     pub unnamed: bool,
 }
 
-/// The times ffmpeg reads from the first packets of an indexed track: those that came with
-/// the facts where they are enough, else read now.
+/// The times ffmpeg reads from the first packets of an indexed track: those of
+/// the facts if they are enough, else read now.
 pub(crate) async fn seen(
     tools: &Tools,
     source: &Path,
@@ -51,7 +51,7 @@ pub(crate) async fn seen(
     }
 }
 
-/// The times ffmpeg reads from the first packets of a stream; `None` where it reads none.
+/// The times ffmpeg reads from the first packets of a stream; `None` if it reads none.
 pub(crate) async fn first_packets(tools: &Tools, source: &Path, stream: u32) -> Result<Vec<Option<i64>>> {
     let mut args: Vec<OsString> =
         ["-v", "error", "-of", "json", "-select_streams"].map(OsString::from).to_vec();
@@ -71,7 +71,7 @@ pub(crate) async fn first_packets(tools: &Tools, source: &Path, stream: u32) -> 
         .unwrap_or_default())
 }
 
-/// How many packets of a stream ffmpeg would decode and not show.
+/// Number of packets of a stream that ffmpeg would decode and not present.
 pub(crate) async fn hidden_packets(
     tools: &Tools,
     source: &Path,
@@ -93,7 +93,7 @@ pub(crate) async fn hidden_packets(
     Ok(hidden)
 }
 
-/// What must be added to the index's times to get ffmpeg's, where it is one number for all.
+/// Offset from the index's times to ffmpeg's, if it is constant.
 pub(crate) fn anchor(seen: &[Option<i64>], track: &Track) -> Option<i64> {
     let mut found = None;
     for (sample, seen) in track.samples.iter().zip(seen) {
@@ -139,7 +139,7 @@ pub(crate) async fn write(
     limits: &Limits,
 ) -> Result<Made> {
     let codec = stream.codec.as_deref().unwrap_or_default();
-    // QuickTime takes almost any codec, MP4 the ones that QuickTime refuses, and neither VP8
+    // QuickTime supports almost any codec, MP4 those that QuickTime refuses, and neither VP8
     let writers: &[Writer] = match codec {
         "vp8" => &[Writer::Packets],
         "vp9" | "av1" | "vvc" => &[Writer::Muxer("mp4"), Writer::Muxer("mov"), Writer::Packets],
@@ -176,7 +176,7 @@ pub(crate) async fn write(
     Err(first_failure.unwrap_or_else(|| MediaError::internal("no container was tried")))
 }
 
-/// Who writes a track file.
+/// Writer of a track file.
 #[derive(Debug, Clone, Copy)]
 enum Writer {
     /// ffmpeg's muxer of that name.
@@ -207,7 +207,7 @@ async fn named_codec(tools: &Tools, track: &Path) -> Result<Option<String>> {
     Ok(value["streams"][0]["codec_name"].as_str().map(str::to_owned))
 }
 
-/// The anchor in ticks of the track file, whose clock may be finer than the source's.
+/// The anchor in ticks of the track file, whose timescale may be finer than the source's.
 fn settle(seen: &[Option<i64>], open: &OpenIndex, stream: &StreamFacts) -> i64 {
     let track = &open.index.track;
     let clock = segue_domain::Timebase { num: 1, den: track.timescale };

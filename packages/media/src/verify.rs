@@ -1,5 +1,5 @@
-//! Is a result what its source was? Decodes both and compares every frame's pixels and time
-//! and every sample of sound, of all streams.
+//! Verifies a result against its source: decodes both and compares every frame's pixels and time
+//! and every sample of audio, of all streams.
 
 use std::path::Path;
 
@@ -12,29 +12,29 @@ use crate::process::Limits;
 use crate::rows::{self, Depth, Rows};
 use crate::tools::Tools;
 
-/// Times may differ by this much: the clock of Matroska has a tick of 1 ms.
+/// Tolerance of times: Matroska's timescale has a tick of 1 ms.
 const TOLERANCE_MS: f64 = 1.0;
 
 /// The comparison of two files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VerifyReport {
-    /// What it comes to.
+    /// The verdict.
     pub verdict: Verdict,
     /// Every decodable stream of the source.
     pub streams: Vec<StreamReport>,
-    /// One line for each thing that differs.
+    /// One line for each difference.
     pub differences: Vec<String>,
 }
 
-/// What a comparison comes to.
+/// Verdict of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// All streams are the same.
     Same,
-    /// Something differs.
+    /// At least one difference.
     Differs,
-    /// The source has nothing that can be decoded.
+    /// The source has no decodable stream.
     SourceDoesNotDecode,
 }
 
@@ -43,13 +43,13 @@ pub enum Verdict {
 pub struct StreamReport {
     /// Index in the source.
     pub source: u32,
-    /// Index in the result; `None` where it has no such stream.
+    /// Index in the result; `None` if it has no such stream.
     pub result: Option<u32>,
     /// Kind.
     pub kind: StreamKind,
     /// Codec in the source.
     pub codec: String,
-    /// Frames (sound: pieces of 1024 samples) in the source and in the result.
+    /// Frames (audio: pieces of 1024 samples) in the source and in the result.
     pub frames: [u64; 2],
     /// Bytes of the decoded content in the source and in the result.
     pub decoded_bytes: [u64; 2],
@@ -57,9 +57,9 @@ pub struct StreamReport {
     pub same: bool,
     /// First frame whose content differs.
     pub first_difference: Option<u64>,
-    /// Largest difference of a frame's time, counted from the stream's first frame.
+    /// Largest error of a frame's time, relative to the stream's first frame.
     pub max_drift_ms: f64,
-    /// How far the stream stands from where it stood, against the first stream.
+    /// Shift of the stream relative to the first stream.
     pub offset_ms: f64,
 }
 
@@ -141,7 +141,7 @@ fn judge(streams: Vec<StreamReport>) -> VerifyReport {
             differences.push(format!("{name}: times drift by {:.3} ms", s.max_drift_ms));
         }
         if s.result.is_some() && s.offset_ms.abs() > TOLERANCE_MS {
-            differences.push(format!("{name}: stands {:.3} ms from where it stood", s.offset_ms));
+            differences.push(format!("{name}: shifted by {:.3} ms", s.offset_ms));
         }
     }
     let verdict = if streams.iter().all(|s| s.frames[0] == 0) {

@@ -1,8 +1,8 @@
-//! A file with another header in front of it, as one input of ffmpeg.
+//! A file behind a generated header, as one input of ffmpeg.
 //!
-//! The header and the list of both lie in memory (memfd_create(2)), so that nothing is left
-//! behind whatever happens. ffmpeg inherits the descriptors and reads them as files of
-//! /proc/self/fd; the sandbox refuses it the descriptors of another process.
+//! The header and the list of both are in memory (memfd_create(2)), so that no file remains
+//! after a crash. ffmpeg inherits the descriptors and opens them by
+//! /proc/self/fd; the sandbox denies it the descriptors of other processes.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -29,10 +29,10 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// Puts `header` in front of the file at `body`.
+    /// Places `header` before the file at `body`.
     ///
     /// # Errors
-    /// No room for another file in memory, or a system that does not show our descriptors.
+    /// No memory for the files, or a system without /proc/self/fd.
     pub fn new(header: &[u8], body: &Path) -> io::Result<View> {
         let header = in_memory(header)?;
         let body = std::path::absolute(body)?;
@@ -42,18 +42,18 @@ impl View {
             lines.push(b'\n');
         }
         let list = in_memory(&lines)?;
-        // what we may open so, a child of ours may
+        // a child process may open the descriptors that this process can
         File::open(shown(&list))?;
         Ok(View { list: Arc::new(list), header: Arc::new(header), body })
     }
 
-    /// The command with this view open in it.
+    /// Adds the view's descriptors to the command.
     pub fn attach(&self, call: Invocation) -> Invocation {
         let call = call.inheriting(Arc::clone(&self.list)).inheriting(Arc::clone(&self.header));
         call.reading(&self.body)
     }
 
-    /// The options that name it as an input, as those of [`crate::probe::source_input`].
+    /// The input options, as those of [`crate::probe::source_input`].
     pub fn input(&self) -> Vec<OsString> {
         let mut url = OsString::from("concatf:");
         url.push(shown(&self.list));
@@ -61,13 +61,13 @@ impl View {
     }
 }
 
-/// The file behind a header that names only the first packets of its tracks, and all of the
-/// track numbered `whole`, so that nobody keeps a place for each; `None` where it has no long
-/// index of ours.
+/// The file behind a header that lists only the first packets of its tracks, and all of the
+/// track with id `whole`, so that ffmpeg does not keep an entry for each; `None` if the file has no long
+/// index that this crate reads.
 ///
 /// # Errors
-/// A file whose boxes lie inside one another to more levels than in any real file. Whatever else is
-/// wrong with an index is reported by ffmpeg, which reads more kinds of them.
+/// A file with boxes nested more deeply than in any real file. All other errors of an index
+/// are reported by ffmpeg, which reads more kinds of them.
 pub(crate) fn of_first_packets(path: &Path, most: usize, whole: Option<u32>) -> Result<Option<View>> {
     let Some(file) = File::open(path).ok().and_then(|file| CountedFile::new(file).ok()) else {
         return Ok(None);
@@ -88,7 +88,7 @@ fn in_memory(bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Where this process, and a child that inherits it, finds an open file.
+/// Path of an open file for this process, and for a child that inherits it.
 fn shown(file: &File) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }

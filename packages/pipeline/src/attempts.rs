@@ -1,4 +1,4 @@
-//! Attempts at work: counting those that failed, started and survived, and failing the output of a task
+//! Attempts: counts of those that failed, started and survived; failing the output of a task
 //! that does not succeed.
 
 use std::time::Duration;
@@ -10,17 +10,17 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Deps, RoleConfig};
 use crate::receive::Outcome;
 
-/// Attempts that are started at most for each that may be killed.
+/// Maximum number of started attempts for each allowed killed one.
 const STARTED_FOR_EACH_KILLED: u32 = 20;
 
-/// How often a worker tries to count an attempt that it survived.
+/// Tries to count an attempt that a worker survived.
 const COUNT_TRIES: u32 = 5;
 
-/// Records a failed attempt, and returns what happens to its message.
+/// Records a failed attempt, and returns the outcome of its message.
 ///
-/// A cancelled attempt is delivered again at once; one that met a document of a newer build is left
-/// to a newer worker. One that may succeed later is counted and comes back after a wait; when it has
-/// failed `attempts` times, or as often as the role's rule allows, the message is dead-lettered and the
+/// A cancelled attempt is redelivered at once; one that read a document of a newer build is left
+/// to a newer worker. A retryable one is counted and redelivered after a backoff; after
+/// `attempts` failures, or as often as the role's rule allows, the message is dead-lettered and the
 /// output fails. Every other error fails the output at once.
 pub async fn record_failure(
     deps: &Deps,
@@ -45,7 +45,7 @@ pub async fn record_failure(
     let failures = deps.ledger.count_failure(output, task).await?;
     let failures = if mutant!("failures-not-counted") { 1 } else { failures };
     if failures < attempts.unwrap_or(config.max_attempts) {
-        tracing::warn!(%output, %task, failures, error = %error, "attempt failed, it will be tried again");
+        tracing::warn!(%output, %task, failures, error = %error, "attempt failed, it will be retried");
         return Ok(Outcome::Later(config.backoff_after(failures, task.as_str())));
     }
     let mut failure = error.into_failure(Some(task.clone()));
@@ -55,12 +55,12 @@ pub async fn record_failure(
     Ok(if failed { Outcome::Poison(reason) } else { Outcome::Later(Duration::ZERO) })
 }
 
-/// Counts the start of an attempt and fails the output of a task that killed too many workers: what
-/// happens to its message then. `None` where the task may be tried.
+/// Counts the start of an attempt and fails the output of a task that killed too many workers; returns
+/// the outcome of its message then. `None` if the task may be tried.
 ///
 /// Killed attempts = started − survived ([`count_survivor`]). A worker that lost its lease, on a machine
-/// that is overloaded or cannot reach the ledger, survives. A task that no worker can hold to the end is
-/// not tried for ever either.
+/// that is overloaded or cannot reach the ledger, survives. A task during which every worker loses its lease is
+/// bounded as well.
 pub async fn fail_if_poison(
     deps: &Deps,
     config: &RoleConfig,
@@ -78,7 +78,7 @@ pub async fn fail_if_poison(
     let killed = started.saturating_sub(survived);
     let in_all = most.saturating_mul(STARTED_FOR_EACH_KILLED);
     let cause = if killed >= most {
-        format!("{task} ended {killed} workers without a result; look at memory limits and at the source")
+        format!("{task} ended {killed} workers without a result; check memory limits and the source")
     } else if started >= in_all {
         format!(
             "{task} was started {started} times and no worker kept its lease to the end; set longer leases \
@@ -97,11 +97,11 @@ pub async fn fail_if_poison(
     Ok(Some(if failed { Outcome::Poison(cause) } else { Outcome::Later(Duration::ZERO) }))
 }
 
-/// Counts that work is started again, because workers that are killed cannot report it. The count
-/// belongs to this life of the job, since the output was last retried by hand.
+/// Counts a repeated start, because killed workers cannot report themselves. The count
+/// belongs to this epoch of the job, since the last manual retry of the output.
 ///
-/// The term is no such count. It is never reset, not even by the deletion of a job, so a job with an id
-/// that was used often begins with a high one. The first term of all is no repeat and costs no call.
+/// The term cannot serve as the count: it is never reset, not even by the deletion of a job, so a job with a
+/// reused id starts with a high one. The first term of a lease is no repeat and costs no call.
 pub async fn count_start(
     deps: &Deps,
     output: &OutputRef,
@@ -117,8 +117,8 @@ pub async fn count_start(
     deps.ledger.count_failure(output, &counter("begun", name)).await
 }
 
-/// Counts that the holder of the lease survived, where `outcome` is that the work has to be started
-/// again. Tried a few times while the ledger does not answer, until `shutdown`; a holder that could not
+/// Counts that the holder of the lease survived, if `outcome` is that the work must be started
+/// again. Retried a few times while the ledger does not answer, until `shutdown`; a holder that could not
 /// be counted counts as killed.
 pub async fn count_survivor(
     deps: &Deps,
@@ -134,7 +134,7 @@ pub async fn count_survivor(
     for tried in 1..=COUNT_TRIES {
         match deps.ledger.count_failure(output, &counter("lived", name)).await {
             Ok(_) => return,
-            // the job is not there any more
+            // the job was deleted
             Err(error) if error.kind == PortErrorKind::NotFound => return,
             Err(error) => tracing::warn!(%output, task = %name, tried, %error, "a survivor is not counted"),
         }
@@ -146,19 +146,19 @@ pub async fn count_survivor(
     }
 }
 
-/// The name under which something about a task is counted beside its failures.
+/// The name of a counter of a task, stored beside its failures.
 fn counter(what: &str, task: &TaskId) -> TaskId {
     let short: String = task.as_str().chars().take(80).collect();
     format!("{what}_{short}").parse().expect("a plain id, and short enough")
 }
 
-/// Whether the output failed by this. It does not when the attempt is stale or the output has ended.
+/// Whether this failed the output. It does not when the attempt is stale or the output has ended.
 async fn fail(deps: &Deps, output: &OutputRef, failure: Failure, lease: &Lease) -> Result<bool, PortError> {
     let cause = failure.cause.clone();
     let fence = Some(lease).filter(|_| !mutant!("fail-unfenced"));
     let change = JobChange::output(&output.output, OutputChange::Fail(failure));
     let Some(record) = deps.ledger.change(&output.job, change, fence).await? else {
-        tracing::info!(%output, cause, "a failure that does not count any more");
+        tracing::info!(%output, cause, "failure of an ended output ignored");
         return Ok(false);
     };
     tracing::error!(%output, cause, "output failed");
@@ -166,7 +166,7 @@ async fn fail(deps: &Deps, output: &OutputRef, failure: Failure, lease: &Lease) 
     Ok(true)
 }
 
-/// Reports the state of an output that changed, and that of its job.
+/// Reports the new states of an output and its job.
 pub fn report_state(deps: &Deps, record: &JobRecord, output: &segue_domain::OutputId) {
     if let Some(changed) = record.output(output) {
         let (job, output, state) = (record.id.clone(), output.clone(), changed.state);
@@ -175,9 +175,9 @@ pub fn report_state(deps: &Deps, record: &JobRecord, output: &segue_domain::Outp
     deps.reporter.report(Event::State { job: record.id.clone(), state: record.state() });
 }
 
-/// The job now that one of its leases is held: work begins with this document, not with the one that
-/// was read before. Deleting a job ends its leases, so whatever is committed under the lease from here
-/// on is committed to this job, and not to a later one of its id.
+/// The job, read under one of its leases: work uses this document, not one that was
+/// read before. Deleting a job ends its leases, so commits under this lease
+/// apply to this job, and not to a later one with its id.
 pub async fn job_under_lease(deps: &Deps, read: &JobRecord) -> Result<Option<JobRecord>, PortError> {
     if mutant!("job-read-before-lease") {
         return Ok(Some(read.clone()));

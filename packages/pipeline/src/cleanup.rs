@@ -1,9 +1,9 @@
-//! Removal of files that are not needed any more, output by output.
+//! Removal of files that are no longer needed, output by output.
 //!
-//! A request can reach the store long after its sender gave up, so a folder that was emptied once may
-//! get files again: the sweeper looks again. Files are listed *before* the ledger is asked. Keys carry
-//! terms, terms are never repeated, and so what was listed before the ledger answered that an output has
-//! ended was not written by a later job of that id.
+//! A request can reach the store long after its sender gave up, so an emptied folder may
+//! get files again: the sweeper repeats the cleanup. Files are listed *before* the ledger is read. Keys carry
+//! terms, terms are never repeated, and so a file listed before the ledger reported the end of an output
+//! was not written by a later job with that id.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use segue_ports::{Acquired, LeaseName, mutant};
 
 use crate::config::Deps;
 
-/// Objects that are listed at once.
+/// Page size of listings.
 const PAGE: usize = 1000;
 
-/// What may be removed of an output.
+/// Which files of an output may be removed.
 enum Removable {
-    /// Everything that is not public.
+    /// All that are not public.
     Everything,
-    /// What no completion names.
+    /// All that no completion references.
     Unnamed(OutputRef),
-    /// Nothing.
+    /// None.
     Nothing,
 }
 
@@ -43,7 +43,7 @@ async fn removable(deps: &Deps, job: &JobId, output: &OutputId) -> anyhow::Resul
 /// Removes every object whose key begins with `prefix`.
 ///
 /// # Errors
-/// The store's.
+/// Errors of the store.
 pub async fn delete_prefix(deps: &Deps, prefix: &str) -> anyhow::Result<()> {
     let mut from: Option<String> = None;
     loop {
@@ -57,10 +57,10 @@ pub async fn delete_prefix(deps: &Deps, prefix: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Removes what was only needed on the way to a completed output.
+/// Removes the intermediate files of a completed output.
 ///
 /// # Errors
-/// The ledger's and the store's.
+/// Errors of the ledger and the store.
 pub async fn cleanup_completed(deps: &Deps, job: &JobId, output: &OutputId) -> anyhow::Result<()> {
     let mut prefixes = vec![Key::output_work_prefix(job, output), Key::output_segment_prefix(job, output)];
     if mutant!("cleanup-by-job-state") {
@@ -91,12 +91,12 @@ pub async fn cleanup_completed(deps: &Deps, job: &JobId, output: &OutputId) -> a
     Ok(())
 }
 
-/// Removes from the whole store what no output needs: every file on the way of outputs that are
-/// completed or not there, and of outputs that failed or were cancelled the files that no completion
-/// names.
+/// Removes unneeded files from the whole store: all intermediate files of outputs that are
+/// completed or missing, and of failed or cancelled outputs the files that no completion
+/// references.
 ///
 /// # Errors
-/// The ledger's and the store's.
+/// Errors of the ledger and the store.
 pub async fn cleanup_store(deps: &Deps, holder: &HolderId, ttl: Duration) -> anyhow::Result<()> {
     for prefix in [Key::WORK, Key::SEGMENTS] {
         if mutant!("store-not-tidied") || mutant!("segments-not-tidied") && prefix == Key::SEGMENTS {
@@ -107,7 +107,7 @@ pub async fn cleanup_store(deps: &Deps, holder: &HolderId, ttl: Duration) -> any
             let page = deps.store.list(prefix, from.as_deref(), PAGE).await?;
             let mut outputs = BTreeMap::<(JobId, OutputId), Vec<Key>>::new();
             for object in page.objects {
-                // an object that a newer build, or another program, put there is left alone
+                // an object of a newer build or of another program is left unchanged
                 let Ok(key) = object.key.parse::<Key>() else { continue };
                 if let Key::Work { job, output, .. } | Key::Segment { job, output, .. } = &key {
                     outputs.entry((job.clone(), output.clone())).or_default().push(key);
@@ -151,8 +151,8 @@ async fn cleanup_output(
     Ok(())
 }
 
-/// Removes the files that attempts at a task of a failed or cancelled output left. The task's lease is
-/// acquired first: an attempt that is still running could record a file that is about to be removed.
+/// Removes the files of attempts at a task of a failed or cancelled output. The task's lease is
+/// acquired first: a running attempt could record a file that is about to be removed.
 async fn cleanup_task(
     deps: &Deps,
     holder: &HolderId,
@@ -166,7 +166,7 @@ async fn cleanup_task(
         let is_named = |key: &Key| files.iter().any(|file| file.key == key.to_string());
         keys.iter().filter(|key| !is_named(key)).cloned().collect()
     };
-    // the files of a spare attempt are named by the completion of its task
+    // the completion of a task references the files of its spare attempt
     let done = task.of_spare().filter(|_| !mutant!("spare-tidied-by-name")).unwrap_or_else(|| task.clone());
     if unnamed(&keys, deps.ledger.completion(output, &done).await?).is_empty() {
         return Ok(());
@@ -182,7 +182,8 @@ async fn cleanup_task(
     }
     let Acquired::Held(lease) = deps.ledger.acquire(&name, holder, ttl).await? else { return Ok(()) };
     // from here on no earlier attempt can record or commit
-    if matches!(removable(deps, &output.job, &output.output).await?, Removable::Unnamed(now) if now == *output) {
+    if matches!(removable(deps, &output.job, &output.output).await?, Removable::Unnamed(now) if now == *output)
+    {
         let keys = unnamed(&keys, deps.ledger.completion(output, &done).await?);
         deps.store.delete_many(&keys).await?;
     }

@@ -1,4 +1,4 @@
-//! What a role is given: its ports, and how it behaves.
+//! Ports and configuration of a role.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ pub struct Deps {
     pub ledger: Arc<dyn Ledger>,
     /// Messages between roles.
     pub queue: Arc<dyn WorkQueue>,
-    /// Sources, results of attempts, and what is published.
+    /// Sources, results of attempts, and published files.
     pub store: Arc<dyn MediaStore>,
     /// Compare-and-swap of small documents in the same store.
     pub documents: Arc<dyn StoreDocuments>,
-    /// Takes progress.
+    /// Receives progress events.
     pub reporter: Arc<dyn Reporter>,
-    /// Kinds of tasks that go to the lane of workers with a GPU.
+    /// Kinds of tasks that use the lane of workers with a GPU.
     pub gpu_tasks: Arc<[TaskKind]>,
 }
 
@@ -31,54 +31,54 @@ impl Deps {
     }
 }
 
-/// When an attempt is late.
+/// Rule for late attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LateRule {
-    /// Hundredths of the usual time of such tasks.
+    /// Factor of the usual time of such tasks, in hundredths.
     pub percent: u32,
     /// Shortest time after which an attempt can be late.
     pub at_least: Duration,
 }
 
 impl LateRule {
-    /// That of a fleet: half as long again as usual. An attempt that is given back then has cost
-    /// one and a half tasks' time, and tasks whose work was predicted well seldom differ by that
-    /// much. Below 5 s another attempt gains nothing over what it costs to begin one.
+    /// Default of a fleet: 1.5 times the usual time. An attempt that is returned then has cost
+    /// one and a half tasks' time, and tasks with a good prediction rarely deviate by that
+    /// much. Below 5 s the overhead of another attempt exceeds its gain.
     pub const OF_FLEET: LateRule = LateRule { percent: 150, at_least: Duration::from_secs(5) };
 }
 
-/// How a role behaves.
+/// Configuration of a role.
 #[derive(Debug, Clone)]
 pub struct RoleConfig {
-    /// The name under which it holds leases.
+    /// Holder name of its leases.
     pub holder: HolderId,
-    /// How long a lease lasts without renewal. It is renewed each fifth of it and
+    /// Lease ttl. The lease is renewed each fifth of it and
     /// trusted for four fifths.
     pub lease_ttl: Duration,
-    /// How long a message is hidden without a heartbeat.
+    /// Visibility: how long a message is hidden without a heartbeat.
     pub visibility: Duration,
-    /// How long one receive waits for a message.
+    /// Long-poll wait of one receive.
     pub poll_wait: Duration,
-    /// How long a receive that has begun is waited for when the role ends, so that its message is
-    /// returned to the queue; zero where dropping it loses nothing.
+    /// How long shutdown waits for a receive in progress, so that its message is
+    /// returned to the queue; zero where dropping the call loses nothing.
     pub poll_grace: Duration,
-    /// Folder in which each piece of work gets a folder of its own.
+    /// Folder in which each task gets a folder of its own.
     pub scratch_root: PathBuf,
-    /// Threads for one piece of work.
+    /// Threads of one task.
     pub threads: usize,
-    /// Which tasks a worker takes.
+    /// Kinds of tasks that a worker takes.
     pub resource: Resource,
     /// Failed attempts after which a task is dead-lettered and its output fails.
     pub max_attempts: u32,
-    /// Killed attempts (started − survived) after which a task is taken to kill its workers, and its
+    /// Killed attempts (started − survived) after which a task counts as the cause, and its
     /// output fails.
     pub max_begun: u32,
-    /// First wait after a failed attempt; doubles with each.
+    /// Initial backoff after a failed attempt; doubles with each.
     pub backoff: Duration,
-    /// When a worker's attempt is late and returns its task or asks for a spare attempt; absent for
+    /// When a worker's attempt is late and returns its task or requests a spare attempt; absent for
     /// never: workers that share one machine would only slow each other down.
     pub late: Option<LateRule>,
-    /// How often the sweeper runs, and how long an output is unchanged before it is resumed.
+    /// Interval of the sweeper, and the time without change after which an output is resumed.
     pub sweep_every: Duration,
 }
 
@@ -102,9 +102,9 @@ impl RoleConfig {
         }
     }
 
-    /// How long to wait after `failures` failed attempts: doubling, at most a minute, with
-    /// up to a quarter added that depends on `seed` so that neighbours do not come back
-    /// together.
+    /// Backoff after `failures` failed attempts: doubling, at most a minute, with
+    /// a jitter of up to a quarter that depends on `seed`, so that retries do not
+    /// coincide.
     pub fn backoff_after(&self, failures: u32, seed: &str) -> Duration {
         let doubled = self.backoff.saturating_mul(1 << failures.saturating_sub(1).min(10));
         let base = doubled.min(Duration::from_secs(60));

@@ -14,18 +14,18 @@ use crate::wake::{ask_for_plan, resume};
 
 pub use crate::delete::{Source, delete};
 
-/// How long to wait before a lease that is held is tried again.
+/// Interval at which a held lease is tried again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
-/// How often a change is tried that others got in the way of.
+/// Number of tries of a change that conflicts with others.
 const TRIES: u32 = 16;
 
-/// Creates the job, then lets `upload` store its source, and only then asks for the plan: the notice
-/// of the upload finds the job with its own recipe, and the lease of the planning keeps planners away
-/// meanwhile. A repeat is the same job; one that ended without a source begins again.
+/// Creates the job, then lets `upload` store its source, and only then requests the plan: the notice
+/// of the upload finds the job with its own recipe, and the planning lease blocks planners
+/// meanwhile. A repeat creates no second job; one that ended without a source starts again.
 ///
 /// # Errors
-/// The ledger's, the queue's, and those of `upload`. The job is then there without a source; a
+/// Errors of the ledger, the queue and `upload`. The job then exists without a source; a
 /// repeat uploads it.
 pub async fn submit_with_source<E: From<PortError>>(
     deps: &Deps,
@@ -39,7 +39,8 @@ pub async fn submit_with_source<E: From<PortError>>(
     let record = created.job;
     let ended = record.outputs.iter().any(|output| output.state.is_unsuccessful());
     let waits = record.open_outputs().any(|output| output.state == OutputState::Created);
-    if !waits && !(ended && deps.store.head(&source).await?.is_none()) {
+    let is_missing = ended && deps.store.head(&source).await?.is_none();
+    if !waits && !is_missing {
         return Ok(record);
     }
     let never = CancellationToken::new();
@@ -47,7 +48,7 @@ pub async fn submit_with_source<E: From<PortError>>(
         let name = LeaseName::plan(&record.id);
         match LeaseGuard::acquire(&deps.ledger, config, name, WorkFor::Nothing, &never).await? {
             Hold::Held(held) => break held,
-            // a planner that is about to find no source, or the same command twice
+            // held by a planner that is about to fail without a source, or by a repeat of this command
             Hold::Busy(left) => tokio::time::sleep(left.min(ASK_AGAIN)).await,
         }
     };
@@ -64,16 +65,17 @@ pub async fn submit_with_source<E: From<PortError>>(
 /// Completed tasks are not repeated.
 ///
 /// # Errors
-/// The ledger's. Where no message could be sent, the sweeper sends it.
+/// Errors of the ledger. If no message could be sent, the sweeper sends it.
 pub async fn retry(
     deps: &Deps,
     id: &JobId,
     output: Option<&OutputId>,
 ) -> Result<Option<JobRecord>, PortError> {
     let Some(read) = deps.ledger.job(id).await? else { return Ok(None) };
-    let wanted = read.outputs.iter().filter(|found| {
-        found.state.is_unsuccessful() && output.is_none_or(|output| found.id() == output)
-    });
+    let wanted = read
+        .outputs
+        .iter()
+        .filter(|found| found.state.is_unsuccessful() && output.is_none_or(|output| found.id() == output));
     let mut after = None;
     for wanted in wanted {
         let change = JobChange::output(wanted.id(), OutputChange::Retry);
@@ -89,12 +91,12 @@ pub async fn retry(
     Ok(after)
 }
 
-/// Adds the outputs of `recipe` to a job and asks for their plans; outputs that are there already are
-/// left alone, and nothing of them is repeated. Those added after the job has ended are optional.
+/// Adds the outputs of `recipe` to a job and requests their plans; existing outputs are
+/// unchanged, and none of their tasks is repeated. Those added after the job has ended are optional.
 ///
 /// # Errors
-/// No such job, or one that is being deleted; an output of the same name with another specification;
-/// the ledger's and the queue's.
+/// A missing job, or one that is being deleted; an output of the same name with another specification;
+/// errors of the ledger and the queue.
 pub async fn add_outputs(deps: &Deps, id: &JobId, recipe: &Recipe) -> anyhow::Result<JobRecord> {
     for _ in 0..TRIES {
         let Some(job) = deps.ledger.job(id).await? else { bail!("there is no job {id}") };
@@ -126,14 +128,14 @@ pub async fn add_outputs(deps: &Deps, id: &JobId, recipe: &Recipe) -> anyhow::Re
             return Ok(after);
         }
     }
-    bail!("job {id} is being changed by many at once; try again")
+    bail!("job {id} has too many concurrent changes; try again")
 }
 
 /// Cancels every output of a job that is not published or being published, or one of them; `None`
 /// when there is none to cancel.
 ///
 /// # Errors
-/// The ledger's.
+/// Errors of the ledger.
 pub async fn cancel(
     deps: &Deps,
     id: &JobId,

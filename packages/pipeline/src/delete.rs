@@ -1,71 +1,103 @@
 //! Deletion of a job with its files.
 //!
 //! `deleting` is set first: it refuses every other change of the job and ends its leases. While the
-//! document is there no later job of that id can be created, so its files can be removed without asking
-//! the ledger again. What an attempt stores before what is public: files become public by being copied from
+//! document is there no later job of that id can be created. Two callers can delete the same job, a user
+//! and the sweeper, and one of them can be slow: so the ledger is asked after each listing whether the
+//! document is still there. What an attempt stores before what is public: files become public by being copied from
 //! an attempt's key, so once the first are gone a slow publisher finds nothing to copy.
 //!
-//! One request that was sent before and reaches the store late is not covered: it can leave one file,
+//! One case is not covered: a request that was sent before and reaches the store late can leave one file,
 //! which the sweeper removes below `work/` and `segments/`, and which the next job of that id replaces
 //! where it is public.
 
-use segue_domain::{JobId, Key};
+use segue_domain::{JobId, JobRecord, Key};
 use segue_ports::{JobChange, mutant};
 
-use crate::cleanup::delete_prefix;
 use crate::config::Deps;
+
+/// Objects that are listed at once.
+const PAGE: usize = 1000;
 
 /// What is deleted with a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The source stays: it belongs to the asset.
+    /// The source is kept: it belongs to the asset.
     Keep,
     /// The source is deleted with the job.
     Delete,
 }
 
-/// Deletes a job in any state with everything that was made for it. Fine when it is not there: a repeat
+/// Deletes a job in any state with all its files. A missing job is not an error: a repeat
 /// continues where an earlier call stopped.
 ///
 /// # Errors
-/// The ledger's and the store's; the job is then being deleted, and a repeat or the sweeper continues.
+/// Errors of the ledger and the store; the job is then being deleted, and a repeat or the sweeper continues.
 pub async fn delete(deps: &Deps, job: &JobId, source: Source) -> anyhow::Result<()> {
     if !mutant!("delete-without-marking") {
         deps.ledger.change(job, JobChange::Delete, None).await?;
     }
     let read = deps.ledger.job(job).await?;
+    if read.as_ref().is_some_and(|read| !read.deleting) && !mutant!("delete-without-marking") {
+        // a later job, created after there was none to mark
+        return Ok(());
+    }
+    delete_read(deps, job, read.as_ref(), source).await
+}
+
+/// Continues the deletion of a job that was read while it was being deleted. A later job of its id is
+/// not touched.
+///
+/// # Errors
+/// As [`delete`].
+pub(crate) async fn continue_deletion(deps: &Deps, read: &JobRecord) -> anyhow::Result<()> {
+    delete_read(deps, &read.id, Some(read), Source::Keep).await
+}
+
+async fn delete_read(
+    deps: &Deps,
+    job: &JobId,
+    read: Option<&JobRecord>,
+    source: Source,
+) -> anyhow::Result<()> {
     let mut prefixes = vec![Key::work_prefix(job), Key::published_prefix(job), Key::segment_prefix(job)];
     if source == Source::Delete {
         prefixes.push(Key::input_prefix(job));
     }
-    let Some(read) = read else {
-        // nothing tells these files from those of a later job, except that there is none
-        for prefix in prefixes {
-            remove_of_none(deps, &prefix, job).await?;
-        }
-        return Ok(());
-    };
     for prefix in prefixes {
-        delete_prefix(deps, &prefix).await?;
+        if !remove(deps, &prefix, job, read).await? {
+            return Ok(());
+        }
     }
-    deps.ledger.delete_job(&read).await?;
+    if let Some(read) = read {
+        deps.ledger.delete_job(read).await?;
+    }
     Ok(())
 }
 
-/// Removes every object whose key begins with `prefix`, as long as there is no job of that id.
-async fn remove_of_none(deps: &Deps, prefix: &str, job: &JobId) -> anyhow::Result<()> {
+/// Removes every object whose key begins with `prefix`, as long as the ledger has the job that was read, or
+/// none where there was none; whether it has. Another caller can finish the same deletion, and a later
+/// job of that id can be created, between any two calls.
+///
+/// Keys of attempts carry terms, which are never repeated: what was listed before the ledger answered
+/// belongs to this job or an earlier one. Other keys are asked for one by one.
+async fn remove(deps: &Deps, prefix: &str, job: &JobId, read: Option<&JobRecord>) -> anyhow::Result<bool> {
+    let have_terms = [Key::WORK, Key::SEGMENTS].iter().any(|area| prefix.starts_with(area));
+    let at_once = if have_terms { PAGE } else { 1 };
     let mut from: Option<String> = None;
     loop {
-        let page = deps.store.list(prefix, from.as_deref(), 1000).await?;
-        for object in page.objects {
-            if deps.ledger.job(job).await?.is_some() && !mutant!("delete-without-asking") {
-                return Ok(());
+        let page = deps.store.list(prefix, from.as_deref(), PAGE).await?;
+        for objects in page.objects.chunks(at_once) {
+            let now = deps.ledger.job(job).await?;
+            let is_same = now.as_ref().map(|now| &now.epoch) == read.map(|read| &read.epoch);
+            if !is_same && !mutant!("delete-without-asking") {
+                return Ok(false);
             }
-            deps.store.delete(&object.key.parse()?).await?;
+            let keys: Result<Vec<Key>, _> = objects.iter().map(|object| object.key.parse()).collect();
+            deps.store.delete_many(&keys?).await?;
         }
         match page.next {
             Some(next) => from = Some(next),
-            None => return Ok(()),
+            None => return Ok(true),
         }
     }
 }

@@ -1,28 +1,26 @@
-//! What work reads: sealed plans, sources, files of the planner, published outputs.
+//! Inputs of work: sealed plans, sources, files of the planner, published outputs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use segue_domain::{
-    DomainError, FaultKind, JobRecord, Key, OutputIndex, OutputRecord, Plan,
-};
+use segue_domain::{DomainError, FaultKind, JobRecord, Key, OutputIndex, OutputRecord, Plan};
 use segue_ports::{EngineError, Inputs, NeededOutput, PortError, PortErrorKind, Source};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Deps, RoleConfig};
 
-/// Largest plan that is read, bytes.
+/// Size limit of a plan, bytes.
 const PLAN_LIMIT: u64 = 256 << 20;
 
-/// Largest index or manifest that is read, bytes.
+/// Size limit of an index or manifest, bytes.
 pub(crate) const INDEX_LIMIT: u64 = 16 << 20;
 
 /// The sealed plan of an output.
 ///
 /// # Errors
-/// The store's, and a plan that is not the sealed one. A plan of a newer build is
+/// Errors of the store, and a plan that differs from the sealed one. A plan of a newer build is
 /// [`PortErrorKind::Newer`].
 pub async fn load_plan(deps: &Deps, output: &OutputRecord) -> anyhow::Result<Arc<Plan>> {
     let sealed = output.plan.as_ref().context("the output has no sealed plan")?;
@@ -32,7 +30,7 @@ pub async fn load_plan(deps: &Deps, output: &OutputRecord) -> anyhow::Result<Arc
     Ok(Arc::new(plan))
 }
 
-/// The files that work on a plan reads, to be read in part.
+/// The files that work on a plan reads, fetched by ranges.
 pub async fn open_inputs(deps: &Deps, plan: &Plan, scratch: &Path) -> Result<Inputs, EngineError> {
     let source =
         open_source(deps, &plan.source_key, scratch).await.map_err(|e| source_error(&plan.source_key, e))?;
@@ -44,10 +42,10 @@ pub async fn open_inputs(deps: &Deps, plan: &Plan, scratch: &Path) -> Result<Inp
     Ok(Inputs { source, files })
 }
 
-/// The outputs that `output` needs, as they are published, each with its index and its files.
+/// The published outputs that `output` needs, each with its index and its files.
 ///
 /// # Errors
-/// The store's; an index that is not the committed one.
+/// Errors of the store; an index that differs from the committed one.
 pub async fn open_needs(
     deps: &Deps,
     job: &JobRecord,
@@ -71,7 +69,7 @@ pub async fn open_needs(
 /// The published index of a completed output, checked against its committed hash.
 ///
 /// # Errors
-/// The store's; an index that is not the committed one.
+/// Errors of the store; an index that differs from the committed one.
 pub async fn published_index(
     deps: &Deps,
     job: &JobRecord,
@@ -92,7 +90,7 @@ pub async fn fetch(deps: &Deps, key: &str, scratch: &Path) -> Result<std::path::
     deps.store.get_file(&stored_key(key)?, scratch).await
 }
 
-/// The source, or a file of the planner's, to be read in part.
+/// The source, or a file of the planner, fetched by ranges.
 pub async fn open_source(deps: &Deps, key: &str, scratch: &Path) -> Result<Source, PortError> {
     deps.store.open_source(&stored_key(key)?, scratch).await
 }
@@ -101,7 +99,7 @@ fn stored_key(key: &str) -> Result<Key, PortError> {
     key.parse().map_err(|e: DomainError| PortError::with(PortErrorKind::Corrupt, "a stored key", e))
 }
 
-/// The source is gone or may not be read: the source's fault, not the machine's.
+/// A source that is missing or not readable is a source error, not an environment error.
 pub fn source_error(key: &str, error: PortError) -> EngineError {
     match error.kind {
         PortErrorKind::NotFound => EngineError::new(
@@ -115,7 +113,7 @@ pub fn source_error(key: &str, error: PortError) -> EngineError {
     }
 }
 
-/// An adapter's error seen as a failed attempt.
+/// Converts an adapter's error into a failed attempt.
 pub fn as_engine_error(error: PortError) -> EngineError {
     let kind = match error.kind {
         PortErrorKind::Newer => return EngineError::newer(error.to_string()),
@@ -128,12 +126,12 @@ pub fn as_engine_error(error: PortError) -> EngineError {
     EngineError { retryable: true, ..EngineError::new(kind, error.to_string()) }
 }
 
-/// A value of the domain that a role built wrongly: a bug.
+/// An invalid domain value built by a role: an internal error (a bug in Segue).
 pub(crate) fn internal(error: DomainError) -> EngineError {
     EngineError::new(FaultKind::Internal, error.to_string())
 }
 
-/// A folder for one piece of work; removed when dropped.
+/// A scratch folder for one task; removed when dropped.
 pub fn scratch(config: &RoleConfig) -> Result<tempfile::TempDir, EngineError> {
     let root = &config.scratch_root;
     std::fs::create_dir_all(root)

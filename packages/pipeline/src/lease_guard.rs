@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::RoleConfig;
 
-/// What work is for: it is cancelled when this has ended.
+/// Scope of the work: it is cancelled when the scope has ended.
 #[derive(Debug, Clone)]
 pub enum WorkFor {
-    /// Nothing that can end.
+    /// None.
     Nothing,
-    /// One life of a job: until it is deleted.
+    /// One epoch of a job: until it is deleted.
     Job(JobId, Epoch),
     /// An output: until it has ended or its job is deleted.
     Output(OutputRef),
@@ -24,9 +24,9 @@ pub enum WorkFor {
 
 /// A lease that is renewed in the background until it is dropped or released.
 ///
-/// It is trusted from when the attempt to acquire it *started*, for four fifths of its time:
-/// a slow answer shortens the trust and never lengthens it. [`LeaseGuard::lost`] is cancelled
-/// when trust ends, when the term is over, or when the work's output has ended.
+/// It is valid from when the attempt to acquire it *started*, for four fifths of its ttl:
+/// a slow response shortens the validity and never extends it. [`LeaseGuard::lost`] is cancelled
+/// when the validity ends, when the lease was taken over, or when the work's output has ended.
 pub struct LeaseGuard {
     lease: Lease,
     ledger: Arc<dyn Ledger>,
@@ -36,7 +36,7 @@ pub struct LeaseGuard {
 
 /// Result of an attempt to acquire a lease.
 pub enum Hold {
-    /// Acquired, and renewed from here on.
+    /// Acquired, and renewed in the background.
     Held(LeaseGuard),
     /// Another holder has it, for about this long.
     Busy(Duration),
@@ -46,7 +46,7 @@ impl LeaseGuard {
     /// Tries to acquire `name` for work on `work_for`. `parent` cancels the work from outside.
     ///
     /// # Errors
-    /// The ledger's.
+    /// Errors of the ledger.
     pub async fn acquire(
         ledger: &Arc<dyn Ledger>,
         config: &RoleConfig,
@@ -82,12 +82,12 @@ impl LeaseGuard {
         self.lease.term
     }
 
-    /// Cancelled when the work has to stop.
+    /// Cancelled when the work must stop.
     pub fn lost(&self) -> &CancellationToken {
         &self.lost
     }
 
-    /// Releases the lease so that the next holder need not wait. A failure to do so is only a delay.
+    /// Releases the lease so that the next holder need not wait. A failure only delays that holder.
     pub async fn release(self) {
         self.heartbeat.abort();
         if let Err(error) = self.ledger.release(&self.lease).await {
@@ -134,7 +134,7 @@ impl Beat {
                 Ok(Err(error)) => tracing::warn!(lease = self.lease.name.as_str(), %error, "renewal failed"),
                 Err(_) => return self.lose("not renewed in time"),
             }
-            // a ledger that does not answer must not extend the trust
+            // a ledger that does not answer must not extend the validity
             match tokio::time::timeout_at(self.patience(trusted_until), self.has_ended()).await {
                 Ok(false) => {}
                 Ok(true) => return self.lose("its output has ended"),
@@ -143,7 +143,7 @@ impl Beat {
         }
     }
 
-    /// How long an answer of the ledger is waited for.
+    /// Timeout of a call to the ledger.
     fn patience(&self, trusted_until: Instant) -> Instant {
         let forever = mutant!("hung-ledger-keeps-trust") || mutant!("trust-never-ends");
         if forever { trusted_until + self.ttl * 100 } else { trusted_until }

@@ -1,10 +1,10 @@
 //! The roles of a pipeline: planner, worker, assembler, sweeper and ingester.
 //!
-//! Each is a loop over one lane of the work queue. The ledger knows what is to be done; a message
-//! only names it. Why nothing is lost is written in `design.md` beside this crate.
+//! Each is a loop over one lane of the work queue. The ledger is authoritative; a message
+//! only names the work. The argument that no work is lost is in `design.md` beside this crate.
 //!
-//! Architecture invariant: no adapter and no engine is named here, no file format is read,
-//! and no process is started.
+//! Architecture invariant: this crate names no adapter and no engine, reads no file format,
+//! and starts no process.
 
 mod attempts;
 mod cleanup;

@@ -9,13 +9,13 @@ use segue_ports::{Event, Stage};
 use crate::config::Deps;
 use crate::inputs::load_plan;
 
-/// Page of completions that is read at once.
+/// Page size of reading completions.
 pub(crate) const PAGE: usize = 500;
 
 /// The tasks of an output whose completions are recorded.
 ///
 /// # Errors
-/// The ledger's.
+/// Errors of the ledger.
 pub async fn completed_tasks(deps: &Deps, output: &OutputRef) -> anyhow::Result<HashSet<TaskId>> {
     let mut done = HashSet::new();
     let mut after: Option<TaskId> = None;
@@ -27,11 +27,11 @@ pub async fn completed_tasks(deps: &Deps, output: &OutputRef) -> anyhow::Result<
     }
 }
 
-/// Reports each kind of task of the sealed outputs of a job, with its whole work and the part that is
-/// done.
+/// Reports each kind of task of the sealed outputs of a job, with its total work and the completed
+/// part.
 ///
 /// # Errors
-/// The ledger's and the store's.
+/// Errors of the ledger and the store.
 pub async fn announce(deps: &Deps, job: &JobId) -> anyhow::Result<()> {
     let Some(record) = deps.ledger.job(job).await? else { return Ok(()) };
     let mut plans = Vec::new();

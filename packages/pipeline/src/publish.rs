@@ -1,5 +1,5 @@
-//! Publishing: the commit chooses one index; copying its files to their public names can then be
-//! repeated by any holder of the lease of the assembly.
+//! Publishing: the commit selects one index; copying its files to their public names can then be
+//! repeated by any holder of the assembly lease.
 
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ use crate::inputs::INDEX_LIMIT;
 use crate::lease_guard::{Hold, LeaseGuard, WorkFor};
 use crate::wake::wake_dependents;
 
-/// How often the manifest is written that other outputs of the job write at the same time.
+/// Number of tries to write a manifest that other outputs of the job update concurrently.
 const MANIFEST_TRIES: u32 = 64;
 
-/// Publishes an output whose index is committed. How long to wait where another holder does it.
+/// Publishes an output whose index is committed. Returns a wait if another holder does it.
 ///
-/// The job is read again under the lease of the assembly. Deleting a job ends that lease, so a caller
-/// that read it before, and comes when a later job of its id is published, can neither
+/// The job is read again under the assembly lease. Deleting a job ends that lease, so a caller
+/// that read the job before, and continues when a later job with its id is published, can neither
 /// publish the files of the earlier one nor complete the later one.
 ///
 /// # Errors
-/// The ledger's and the store's; a repeat continues where this one stopped.
+/// Errors of the ledger and the store; a repeat continues where this one stopped.
 pub async fn publish(
     deps: &Deps,
     config: &RoleConfig,
@@ -57,10 +57,10 @@ pub async fn publish(
     published.map(|()| None)
 }
 
-/// The same under the lease of the assembly.
+/// Publishes under the assembly lease.
 ///
 /// # Errors
-/// The ledger's and the store's; a repeat continues where this one stopped.
+/// Errors of the ledger and the store; a repeat continues where this one stopped.
 pub async fn publish_held(
     deps: &Deps,
     job: &JobRecord,
@@ -83,7 +83,7 @@ pub async fn publish_held(
         let now = deps.ledger.job(&job.id).await?;
         let still = now.as_ref().and_then(|now| now.output(id)).map(|output| output.state);
         if still == Some(OutputState::Publishing) && !mutant!("refused-is-published") {
-            bail!("the right to publish {} is lost", job.output_ref(id));
+            bail!("the lease to publish {} is lost", job.output_ref(id));
         }
         return cleanup_completed(deps, &job.id, id).await;
     };
@@ -96,7 +96,7 @@ pub async fn publish_held(
     cleanup_completed(deps, &job.id, id).await
 }
 
-/// Copies the files of the committed index to their public names, the index last; the index and its
+/// Copies the files of the committed index to their public names, the index last; returns the index and its
 /// hash.
 async fn publish_files(
     deps: &Deps,
@@ -109,7 +109,7 @@ async fn publish_files(
     if mutant!("index-first") {
         deps.store.promote(&from, &public, &PutOptions::media_type("application/json")).await?;
     }
-    // an index is public after all its files, and its hash tells it from that of an earlier job
+    // an index is public after all its files, and its hash differs from that of an earlier job
     if deps.store.head(&public).await?.is_some() {
         let bytes = deps.store.get_bytes(&public, INDEX_LIMIT).await?;
         if OutputIndex::hash_of(&bytes) == committed.hash || mutant!("leftovers-published") {
@@ -123,7 +123,7 @@ async fn publish_files(
     let index = OutputIndex::decode(&bytes)?;
     for file in &index.files {
         if held.lost().is_cancelled() {
-            bail!("the right to publish {} is lost", job.output_ref(output.id()));
+            bail!("the lease to publish {} is lost", job.output_ref(output.id()));
         }
         let to = Key::published(&job.id, &file.name)?;
         deps.store.promote(&file.work_key.parse()?, &to, &PutOptions::media_type(&file.media_type)).await?;
@@ -136,8 +136,15 @@ async fn publish_files(
     Ok((index, committed.hash.clone()))
 }
 
+/// Whether the job of the index is there and is not being deleted.
+async fn is_there(deps: &Deps, index: &OutputIndex) -> anyhow::Result<bool> {
+    let job = deps.ledger.job(&index.job).await?;
+    Ok(job.is_some_and(|job| job.epoch == index.epoch && !job.deleting))
+}
+
 /// Adds a published output to the manifest of its job by compare-and-swap, so that outputs that are
-/// published at the same time all are in it. The manifest of an earlier job of this id is replaced.
+/// published at the same time all are in it. The manifest of an earlier job of this id is replaced, that of
+/// a later one is not.
 async fn add_to_manifest(deps: &Deps, index: &OutputIndex, hash: &str) -> anyhow::Result<()> {
     let key = Key::manifest(&index.job);
     let options = PutOptions::media_type("application/json");
@@ -159,12 +166,17 @@ async fn add_to_manifest(deps: &Deps, index: &OutputIndex, hash: &str) -> anyhow
                 manifest.add(index, hash);
                 manifest
             }
-            None => Manifest::new(index, hash),
+            // of an earlier job, of none, or of a later one, which the ledger tells apart: a document that
+            // was read before it answered is older than this job
+            None if is_there(deps, index).await? => Manifest::new(index, hash),
+            None => bail!("job {} is being deleted, or a later one by now", index.job),
         };
         let bytes = Bytes::from(manifest.encode());
-        if let DocumentWrite::Written(_) = deps.documents.put_document(&key, bytes, &expected, &options).await? {
+        if let DocumentWrite::Written(_) =
+            deps.documents.put_document(&key, bytes, &expected, &options).await?
+        {
             return Ok(());
         }
     }
-    bail!("the manifest of {} is being written by many at once", index.job)
+    bail!("the manifest of {} has too many concurrent writers", index.job)
 }

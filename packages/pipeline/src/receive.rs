@@ -1,30 +1,30 @@
-//! The loop of a role: receive, keep hidden, handle, settle.
+//! The loop of a role: receive, heartbeat, handle, settle.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use segue_domain::{DomainError, Message};
-use segue_ports::{Delivery, PortError, Lane, Receipt, WorkQueue, mutant};
+use segue_ports::{Delivery, Lane, PortError, Receipt, WorkQueue, mutant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Deps, RoleConfig};
 
-/// What happens to a message that was handled.
+/// Outcome of a handled message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Its effect is durable, or there is nothing to do: remove it.
     Done,
-    /// Show it again after this long.
+    /// Redeliver it after this delay.
     Later(Duration),
     /// Dead-letter it with this reason.
     Poison(String),
 }
 
 impl Outcome {
-    /// The outcome of a message that was about several outputs: it comes again while one of them has to be
-    /// tried again, at the latest time that one asks for.
+    /// The outcome of a message for several outputs: it is redelivered while one of them must be
+    /// retried, after the longest of their delays.
     pub(crate) fn worst(outcomes: Vec<Outcome>) -> Outcome {
         let rank = |outcome: &Outcome| match outcome {
             Outcome::Done => (0, Duration::ZERO),
@@ -39,13 +39,8 @@ impl Outcome {
 ///
 /// A message is removed only after `handle` said so; a handler that fails leaves it to
 /// come again. A text that is no message is dead-lettered.
-pub async fn serve<H, F>(
-    deps: &Deps,
-    config: &RoleConfig,
-    lane: Lane,
-    shutdown: CancellationToken,
-    handle: H,
-) where
+pub async fn serve<H, F>(deps: &Deps, config: &RoleConfig, lane: Lane, shutdown: CancellationToken, handle: H)
+where
     H: Fn(Message) -> F,
     F: Future<Output = anyhow::Result<Outcome>>,
 {
@@ -53,8 +48,8 @@ pub async fn serve<H, F>(
     serve_all(deps, config, lane, shutdown, handle, foreign).await;
 }
 
-/// The same for a lane on which other systems write as well: a text that is no message goes to
-/// `foreign`, with the reason why it is none.
+/// The same for a lane on which other systems write as well: a body that cannot be parsed is passed to
+/// `foreign`, with the parse error.
 pub async fn serve_all<H, F, G, A>(
     deps: &Deps,
     config: &RoleConfig,
@@ -151,12 +146,7 @@ async fn attend<H, F, G, A>(
     }
 }
 
-async fn settle(
-    deps: &Deps,
-    lane: Lane,
-    receipt: &Receipt,
-    outcome: &Outcome,
-) -> Result<(), PortError> {
+async fn settle(deps: &Deps, lane: Lane, receipt: &Receipt, outcome: &Outcome) -> Result<(), PortError> {
     match outcome {
         Outcome::Done => deps.queue.ack(lane, receipt).await?,
         Outcome::Later(delay) => deps.queue.extend(lane, receipt, *delay).await?,
@@ -165,7 +155,7 @@ async fn settle(
     Ok(())
 }
 
-/// Keeps a message hidden until it is dropped.
+/// Renews the visibility of a message until it is dropped.
 struct Hidden {
     heartbeat: JoinHandle<()>,
 }
@@ -178,7 +168,7 @@ impl Hidden {
                 tokio::time::sleep(visibility / 3).await;
                 match queue.extend(name, &receipt, visibility).await {
                     Ok(true) => {}
-                    // delivered to somebody else: the lease decides who goes on
+                    // delivered to another receiver: the lease decides which one continues
                     Ok(false) => return,
                     Err(error) => tracing::warn!(queue = %name, %error, "message not kept hidden"),
                 }

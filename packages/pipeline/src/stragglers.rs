@@ -1,15 +1,15 @@
-//! Stragglers: attempts that take much longer than such tasks usually take.
+//! Stragglers: attempts that take much longer than the usual time of such tasks.
 //!
-//! The worker of the attempt notices: it knows when it started and what its tasks usually take for
+//! The worker of the attempt detects them: it has the start time and the usual time of its tasks for
 //! their predicted work. While other tasks wait, a first attempt returns its task to the queue: a
-//! slow machine then costs a few tasks' time. When nothing waits, other workers are idle, so it asks for
+//! slow machine then costs a few tasks' time. When none waits, other workers are idle, so it requests
 //! a *spare* attempt and continues: the first of them to record wins, and the others see the completion
-//! at their next look and stop. A spare that is late by the same rule asks for a second one, which is the
+//! at their next check and stop. A spare that is late by the same rule requests a second one, which is the
 //! last.
 //!
-//! None of this is needed for a job to end, and none of it can break one: a spare attempt has a
+//! Jobs end without any of this, and none of it affects correctness: a spare attempt has a
 //! lease, terms and keys of its own, its completion is created once like every other, and a
-//! spare that fails is forgotten.
+//! spare that fails is discarded.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -23,15 +23,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Deps, LateRule};
 
-/// Tasks of a kind from which a worker says what such tasks usually take.
+/// Number of tasks of a kind after which a worker has an estimate of their usual time.
 const REMEMBERED: usize = 15;
 
-/// What a worker's tasks took for their predicted work.
+/// Durations of a worker's tasks, relative to their predicted work.
 #[derive(Debug, Default)]
 pub struct Pace(Mutex<HashMap<TaskKind, VecDeque<f64>>>);
 
 impl Pace {
-    /// Notes what a task took.
+    /// Adds the duration of a task.
     pub fn note(&self, task: &Task, took: Duration) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let ratios = all.entry(task.kind).or_default();
@@ -41,7 +41,7 @@ impl Pace {
         ratios.push_back(took.as_secs_f64() / task.work_ms.max(1) as f64);
     }
 
-    /// What such a task usually takes here: by the median, so that late ones do not count.
+    /// The usual time of such a task here: by the median, so that late ones do not count.
     pub fn usual(&self, task: &Task) -> Option<Duration> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ratios: Vec<f64> = all.get(&task.kind)?.iter().copied().collect();
@@ -52,24 +52,24 @@ impl Pace {
 }
 
 impl LateRule {
-    /// Whether an attempt is late that has taken so long, of a task that usually takes so long.
+    /// Whether an attempt of this duration is late, for a task with this usual time.
     pub fn is_late(&self, took: Duration, usual: Duration) -> bool {
         took >= self.after(usual)
     }
 
-    /// When an attempt at a task that usually takes so long is late.
+    /// Time after which an attempt at a task with this usual time is late.
     pub fn after(&self, usual: Duration) -> Duration {
         self.at_least.max(usual.saturating_mul(self.percent) / 100)
     }
 
-    /// The same where the worker has done no such task yet: most of the job is in, and nobody
-    /// has finished anything of it in the second half of the time that the attempt has taken.
+    /// The same if the worker has completed no such task yet: most of the job is completed, and
+    /// no task of it was completed in the second half of the attempt's duration.
     pub fn is_last_and_late(&self, took: Duration, quiet: Duration, most_are_in: bool) -> bool {
         most_are_in && took >= self.at_least && quiet * 2 >= took
     }
 }
 
-/// Looks after one attempt until it is dropped.
+/// Watches one attempt until it is dropped.
 pub(crate) struct Watch(JoinHandle<()>);
 
 impl Drop for Watch {
@@ -78,23 +78,23 @@ impl Drop for Watch {
     }
 }
 
-/// An attempt that is looked after.
+/// A watched attempt.
 pub(crate) struct Watched {
     pub(crate) deps: Deps,
     pub(crate) output: OutputRef,
     pub(crate) task: Task,
-    /// Tasks of its plan.
+    /// Number of tasks of its plan.
     pub(crate) tasks: u64,
-    /// That of the task, or of the spare attempt that this is.
+    /// Id of the task, or of this spare attempt.
     pub(crate) name: TaskId,
-    /// Whether it may give its task back.
+    /// Whether it may return its task to the queue.
     pub(crate) may_give_back: bool,
-    /// What such a task usually takes, where the worker knows.
+    /// The usual time of such a task, if the worker has an estimate.
     pub(crate) usual: Option<Duration>,
     pub(crate) rule: LateRule,
-    /// How often to look.
+    /// Interval of the checks.
     pub(crate) every: Duration,
-    /// Ends the attempt.
+    /// Cancels the attempt.
     pub(crate) cancel: CancellationToken,
 }
 
@@ -102,7 +102,7 @@ impl Watched {
     pub(crate) fn watch(self) -> Watch {
         Watch(tokio::spawn(async move {
             let started = Instant::now();
-            // a spare has company from its beginning
+            // a spare has another attempt from its start
             let mut company = Company { has_any: self.name != self.task.id, has_asked: false };
             let mut quiet = Quiet { done: 0, since: started };
             loop {
@@ -120,13 +120,15 @@ impl Watched {
                     Ok(Look::Asked) => company = Company { has_any: true, has_asked: true },
                     Ok(Look::End) => return self.cancel.cancel(),
                     // it looks again
-                    Err(error) => tracing::warn!(output = %self.output, %error, "an attempt is not looked after"),
+                    Err(error) => {
+                        tracing::warn!(output = %self.output, %error, "an attempt is not looked after")
+                    }
                 }
             }
         }))
     }
 
-    /// Looks at the others now and then; at itself in the moment in which it will be late, where
+    /// Checks the other attempts at intervals; itself at the time at which it will be late, if
     /// that is known.
     fn next_look(&self, started: Instant, company: &Company) -> Instant {
         let now = Instant::now();
@@ -154,13 +156,13 @@ impl Watched {
             tracing::info!(%output, %task, "late, returned to the queue");
             return Ok(Look::End);
         }
-        tracing::info!(%output, %task, "late, a spare is asked for");
+        tracing::info!(%output, %task, "late, a spare attempt is requested");
         let body = Message::Task { job: output.job.clone(), output: output.output.clone(), task: spare };
         self.deps.queue.send(lane, &[body.encode()], Duration::ZERO).await?;
         Ok(Look::Asked)
     }
 
-    /// Whether it takes much longer than such tasks usually take.
+    /// Whether it takes much longer than the usual time.
     async fn is_late(&self, started: Instant, quiet: &mut Quiet) -> Result<bool, PortError> {
         let took = started.elapsed();
         if let Some(usual) = self.usual {
@@ -175,23 +177,23 @@ impl Watched {
     }
 }
 
-/// What is to become of an attempt that was looked at.
+/// Decision of a check.
 enum Look {
-    /// It goes on as before.
+    /// It continues.
     On,
-    /// A spare attempt was asked for.
+    /// A spare attempt was requested.
     Asked,
-    /// It is to end.
+    /// It must stop.
     End,
 }
 
-/// Whether another attempt at the task is known of, and whether this one asked for it.
+/// Whether another attempt at the task exists, and whether this one requested it.
 struct Company {
     has_any: bool,
     has_asked: bool,
 }
 
-/// How many tasks of the output are completed, and since when.
+/// Number of completed tasks of the output, and the time of the last change.
 struct Quiet {
     done: u64,
     since: Instant,

@@ -19,10 +19,10 @@ pub fn new_job(id: &JobId, source_key: String, recipe: &Recipe) -> NewJob {
     }
 }
 
-/// Creates the job, unless it is there, and asks for the plans of its outputs. A repeat is the same job.
+/// Creates the job, unless it exists, and requests the plans of its outputs. A repeat creates no second job.
 ///
 /// # Errors
-/// The ledger's and the queue's. After an error the job may be there without a message;
+/// Errors of the ledger and the queue. After an error the job may exist without a message;
 /// a repeat or the sweeper sends it.
 pub async fn submit(deps: &Deps, job: NewJob) -> Result<JobRecord, PortError> {
     let created = deps.ledger.create_job(job).await?;

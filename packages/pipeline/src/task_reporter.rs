@@ -1,4 +1,4 @@
-//! Progress of one attempt, bounded so that what an engine reports adds up to the task's work.
+//! Progress of one attempt, bounded so that reported units add up to the task's work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +33,7 @@ impl TaskReporter {
         before.min(wanted)
     }
 
-    /// Reports what is left of the task's work as done.
+    /// Reports the rest of the task's work as done.
     pub fn finish(&self) {
         self.advance(self.take(u64::MAX));
     }

@@ -1,5 +1,5 @@
-//! Messages that make an output go on: sent by the role that could have been the last to hold it up,
-//! and by the sweeper where such a role died.
+//! Messages that continue an output: sent by the role that completed its last precondition,
+//! and by the sweeper if that role died.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::config::Deps;
 use crate::inputs::load_plan;
 use crate::progress::completed_tasks;
 
-/// Task messages that are sent at once.
+/// Batch size of task messages.
 const SEND_BATCH: usize = 100;
 
-/// Asks for plans of the outputs of a job that are ready to be planned.
+/// Requests plans of the outputs of a job that are ready to be planned.
 ///
 /// # Errors
-/// The queue's.
+/// Errors of the queue.
 pub async fn ask_for_plan(deps: &Deps, job: &JobId) -> Result<(), PortError> {
     let body = Message::Plan { job: job.clone() }.encode();
     deps.queue.send(Lane::Plan, &[body], Duration::ZERO).await
@@ -27,11 +27,11 @@ pub fn is_ready_to_plan(job: &JobRecord, output: &OutputRecord) -> bool {
     output.state == OutputState::Created && job.is_open(output) && job.needs_are_met(output, Gate::Plan)
 }
 
-/// Asks for the assembly of an output if its plan is sealed, every task is completed and every need is
-/// met. Every role that could have been last calls this; the message may be sent any number of times.
+/// Requests the assembly of an output if its plan is sealed, every task is completed and every need is
+/// met. Every role that may have completed the last precondition calls this; the message may be sent any number of times.
 ///
 /// # Errors
-/// The ledger's and the queue's.
+/// Errors of the ledger and the queue.
 pub async fn assemble_if_ready(deps: &Deps, output: &OutputRef) -> anyhow::Result<()> {
     let Some(job) = deps.ledger.job(&output.job).await? else { return Ok(()) };
     if job.epoch != output.epoch {
@@ -49,11 +49,11 @@ pub async fn assemble_if_ready(deps: &Deps, output: &OutputRef) -> anyhow::Resul
     Ok(())
 }
 
-/// The same by the worker that recorded a task of a plan with so many tasks: one call of the ledger
-/// unless it was the last task.
+/// The same, called by the worker that recorded a task of a plan with this number of tasks: one call of the
+/// ledger unless it was the last task.
 ///
 /// # Errors
-/// The ledger's and the queue's.
+/// Errors of the ledger and the queue.
 pub async fn assemble_if_last(deps: &Deps, output: &OutputRef, tasks: usize) -> anyhow::Result<()> {
     if deps.ledger.completed(output).await? >= tasks as u64 {
         assemble_if_ready(deps, output).await?;
@@ -64,7 +64,7 @@ pub async fn assemble_if_last(deps: &Deps, output: &OutputRef, tasks: usize) -> 
 /// Wakes the outputs that need one which was just completed.
 ///
 /// # Errors
-/// The ledger's and the queue's; the sweeper wakes the rest.
+/// Errors of the ledger and the queue; the sweeper wakes the rest.
 pub async fn wake_dependents(deps: &Deps, job: &JobRecord, completed: &OutputId) -> anyhow::Result<()> {
     let dependents = || {
         job.outputs.iter().filter(|output| output.asked.needs.iter().any(|need| need.output == *completed))
@@ -81,17 +81,14 @@ pub async fn wake_dependents(deps: &Deps, job: &JobRecord, completed: &OutputId)
 /// Sends a message for every task that has no completion.
 ///
 /// # Errors
-/// The ledger's and the queue's; some messages may have been sent.
+/// Errors of the ledger and the queue; some messages may have been sent.
 pub async fn send_missing(deps: &Deps, output: &OutputRef, plan: &Plan) -> anyhow::Result<()> {
     let done = completed_tasks(deps, output).await?;
     let mut lanes: Vec<(Lane, Vec<String>)> = Vec::new();
     for task in plan.tasks.iter().filter(|task| !done.contains(&task.id)) {
         let lane = deps.lane_of(task.kind);
-        let body = Message::Task {
-            job: output.job.clone(),
-            output: output.output.clone(),
-            task: task.id.clone(),
-        };
+        let body =
+            Message::Task { job: output.job.clone(), output: output.output.clone(), task: task.id.clone() };
         match lanes.iter_mut().find(|(known, _)| *known == lane) {
             Some((_, bodies)) => bodies.push(body.encode()),
             None => lanes.push((lane, vec![body.encode()])),
@@ -105,10 +102,10 @@ pub async fn send_missing(deps: &Deps, output: &OutputRef, plan: &Plan) -> anyho
     Ok(())
 }
 
-/// Sends again what an open output waits for.
+/// Sends the message that an open output needs to continue.
 ///
 /// # Errors
-/// The ledger's, the store's and the queue's.
+/// Errors of the ledger, the store and the queue.
 pub async fn resume(deps: &Deps, job: &JobRecord, output: &OutputRecord) -> anyhow::Result<()> {
     let name = job.output_ref(output.id());
     match output.state {

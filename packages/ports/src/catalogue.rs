@@ -75,7 +75,7 @@ pub struct AssetPage {
 /// Times are those of the adapter's own clock. An asset has an epoch, chosen by the catalogue; a later asset
 /// of the same id has another. A document of a newer build is
 /// [`PortErrorKind::Newer`](crate::PortErrorKind) for every call that names its id, and is left out of
-/// listings. Nobody's permission is checked here: the caller compares the owner.
+/// listings. Permissions are not checked here: the caller compares the owner.
 #[async_trait]
 pub trait AssetCatalogue: Send + Sync {
     /// Creates an asset with revision 1 where its id is free. Where it is not, nothing is changed and the

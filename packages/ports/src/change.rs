@@ -1,5 +1,5 @@
 //! The rules that every ledger applies inside its own atomic step: the result of a change of a
-//! job, and which lease a completion needs.
+//! job, and which lease a completion requires.
 
 use std::iter::successors;
 
@@ -13,11 +13,11 @@ use crate::ledger::{JobChange, Lease, LeaseName, NewJob, OutputChange};
 use crate::mutant;
 
 impl Lease {
-    /// Whether a completion may be recorded under this lease at all: that of its task, or that
+    /// Whether a completion may be recorded under this lease: that of its task, or that
     /// of a spare attempt at it.
     ///
     /// # Errors
-    /// [`PortErrorKind::Misuse`] when it is the lease of something else or the completion
+    /// [`PortErrorKind::Misuse`] when the lease is for another task or the completion
     /// names another term.
     pub fn check_is_for(&self, completion: &Completion) -> Result<(), PortError> {
         let output = &completion.output;
@@ -41,7 +41,7 @@ impl NewJob {
     /// The document of the job.
     ///
     /// # Errors
-    /// [`PortErrorKind::Misuse`] for outputs that cannot stand together.
+    /// [`PortErrorKind::Misuse`] for an invalid set of outputs.
     pub fn into_record(self, epoch: Epoch, now_ms: i64) -> Result<JobRecord, PortError> {
         JobRecord::check_outputs(self.outputs.iter())
             .map_err(|e| PortError::with(PortErrorKind::Misuse, format!("job {}", self.id), e))?;
@@ -70,15 +70,15 @@ impl JobChange {
     /// The job after this change, or `None` when it is refused. A ledger calls this on the
     /// document that it has locked (or makes the write conditional on that document's revision), after
     /// it has compared the fence. `completed` is the number of completions of the output that is
-    /// changed; it never falls, so it may have been read before. Only [`OutputChange::Assemble`]
-    /// looks at it.
+    /// changed; it never decreases, so it may have been read before. Only [`OutputChange::Assemble`]
+    /// reads it.
     pub fn applied_to(&self, job: &JobRecord, completed: u64, now_ms: i64) -> Option<JobRecord> {
         if job.deleting && !mutant!("change-while-deleting") {
             return None;
         }
         let mut after = job.clone();
         after.revision += 1;
-        // a clock that was set back does not set the job back
+        // a clock that was set back does not set the time of the job back
         let now_ms = now_ms.max(job.updated_at_ms);
         after.updated_at_ms = now_ms;
         match self {
@@ -136,7 +136,7 @@ impl JobChange {
     }
 }
 
-/// The steps of a change on the document that is becoming the next one.
+/// The steps of a change, applied to the next version of the document.
 trait Steps {
     fn seal(
         &mut self,
@@ -192,7 +192,7 @@ impl Steps for JobRecord {
         JobRecord::check_outputs(self.outputs.iter().map(|output| &output.asked)).ok()
     }
 
-    /// Ends every output that may still end so; refused when there is none.
+    /// Applies an end state to every output that allows it; refused when there is none.
     fn end_all(&mut self, state: OutputState, now_ms: i64) -> Option<()> {
         let mut ended = None;
         for output in &mut self.outputs {
@@ -248,8 +248,8 @@ impl OutputChange {
         }
     }
 
-    /// What the two states alone do not decide: `mapping` is reached by a seal and by a retry, and
-    /// nothing is assembled before all of it is there.
+    /// Conditions beyond the two states: `mapping` follows a seal and a retry, and
+    /// an assembly requires that all tasks are completed.
     fn comes_too_early(&self, job: &JobRecord, output: &OutputRecord, completed: u64) -> bool {
         match self {
             OutputChange::Retry => !output.state.is_unsuccessful(),

@@ -1,4 +1,4 @@
-//! The time that people read. Leases expire by the ledger's own clock, not by this one.
+//! Wall clock for timestamps in records and logs. Leases expire by the ledger's own clock, not by this one.
 
 /// A clock.
 pub trait Clock: Send + Sync {

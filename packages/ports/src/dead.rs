@@ -1,4 +1,4 @@
-//! The messages that were put aside, for a person to look at.
+//! Dead letters: messages that could not be processed, kept for inspection.
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -6,31 +6,31 @@ use serde::Serialize;
 use crate::error::PortError;
 use crate::queue::Lane;
 
-/// A message that was put aside.
+/// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeadMessage {
-    /// Names it on its queue.
+    /// Its id on its queue.
     pub id: String,
-    /// The text that was sent.
+    /// The message body.
     pub body: String,
-    /// Why, where a role did it; absent where the queue itself saw it too often.
+    /// The reason given by a role; absent when the queue moved it after too many deliveries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What was put aside on each queue. No role needs it: it is for those who look after a
+/// Dead letters of each queue: list, redrive, purge. Roles do not use it; it is for the operators of a
 /// deployment.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
-    /// At most `max` of them, in no order, each once. They stay: who comes after a look finds
-    /// them all. Where the service can only hand them out, others miss them during it, and for
-    /// a minute where whoever looked died.
+    /// Lists at most `max` of them, unordered, each once. They stay: a later listing finds
+    /// all of them. If the service can only receive them, concurrent listings miss them during the call, and for
+    /// a minute after a caller that died.
     async fn list(&self, queue: Lane, max: usize) -> Result<Vec<DeadMessage>, PortError>;
 
-    /// Sends at most `max` of them to their queue again, as new messages, and says how many.
-    /// A crash in between may send one twice and loses none.
+    /// Sends at most `max` of them to their queue again, as new messages, and returns their number.
+    /// A crash during the call may send one twice and loses none.
     async fn redrive(&self, queue: Lane, max: usize) -> Result<usize, PortError>;
 
-    /// Removes all of them for good, and says how many where that is known.
+    /// Removes all of them permanently, and returns their number where it is known.
     async fn purge(&self, queue: Lane) -> Result<usize, PortError>;
 }

@@ -7,12 +7,12 @@ use segue_domain::Key;
 use crate::error::PortError;
 use crate::store::{PutOptions, Version};
 
-/// What must be stored under a key for a write to take place.
+/// Precondition of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
-    /// Nothing.
+    /// The key does not exist.
     Absent,
-    /// The version that [`StoreDocuments::get_document`] or an earlier write returned.
+    /// The key has the version that [`StoreDocuments::get_document`] or an earlier write returned.
     Version(Version),
 }
 
@@ -21,23 +21,23 @@ pub enum Expected {
 pub enum DocumentWrite {
     /// The document is stored and has this version.
     Written(Version),
-    /// Something else is stored than was expected; nothing was written. Read it and decide
+    /// The precondition does not hold; nothing was written. Read the document and decide
     /// again.
     Conflict,
 }
 
-/// A document as it was read.
+/// A document as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     /// Its bytes.
     pub bytes: Bytes,
-    /// The version that these bytes are.
+    /// The version of these bytes.
     pub version: Version,
 }
 
 /// Compare-and-swap of small documents.
 ///
-/// The documents lie in the same keys as the objects of the
+/// The documents have the same keys as the objects of the
 /// [`MediaStore`](crate::MediaStore) and are read and deleted by it as well, but a key is
 /// written either by this trait or by that one, never by both. Of concurrent writes that expect
 /// the same version exactly one is [`DocumentWrite::Written`]. Versions are those of this trait

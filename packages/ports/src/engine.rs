@@ -1,6 +1,6 @@
 //! Engines: the interface through which roles plan, run tasks and assemble.
 //!
-//! Engines see files and folders of this machine; keys, queues and ledgers belong to the roles.
+//! Engines use local files and folders; keys, queues and ledgers belong to the roles.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,23 +19,23 @@ use crate::source::Source;
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct EngineError {
-    /// Whose fault it is, unless it was cancelled.
+    /// Cause of the failure, unless it was cancelled.
     pub kind: FaultKind,
-    /// One line: what was wrong and what to do.
+    /// One line with cause and remedy.
     pub message: String,
     /// The last lines that a program wrote to stderr, at most 10.
     pub stderr_tail: Vec<String>,
     /// Whether the same task may succeed when it is tried again.
     pub retryable: bool,
-    /// Whether it stopped because it was asked to.
+    /// Whether it was cancelled.
     pub cancelled: bool,
-    /// Whether it met a document of a newer build: the work is left to a newer worker, and is not
-    /// counted as failed.
+    /// Whether it read a document of a newer build: the message is left to a newer worker, and is not
+    /// counted as a failure.
     pub newer: bool,
 }
 
 impl EngineError {
-    /// An error that another attempt does not repair.
+    /// An error that a retry does not repair.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> EngineError {
         EngineError {
             kind,
@@ -52,7 +52,7 @@ impl EngineError {
         EngineError { newer: true, retryable: true, ..EngineError::new(FaultKind::Environment, message) }
     }
 
-    /// It stopped because it was asked to.
+    /// The work was cancelled.
     pub fn cancelled() -> EngineError {
         EngineError {
             cancelled: true,
@@ -68,31 +68,31 @@ impl EngineError {
     }
 }
 
-/// The context of one piece of work.
+/// The context of one planning, task or assembly.
 #[derive(Clone)]
 pub struct WorkContext {
     /// The job.
     pub job: JobId,
-    /// Set when the work is to stop: the lease is lost, the output has ended, or the process ends.
+    /// Cancelled when the work must stop: the lease is lost, the output has ended, or the process shuts down.
     pub cancel: CancellationToken,
-    /// Takes progress.
+    /// Receives progress events.
     pub reporter: Arc<dyn Reporter>,
-    /// Threads it may use, at least 1.
+    /// Maximum number of threads, at least 1.
     pub threads: usize,
-    /// An empty folder of its own; removed afterwards, whatever happens.
+    /// An empty folder of its own; the caller removes it in any case.
     pub scratch: PathBuf,
 }
 
-/// A file that an engine made in its scratch folder.
+/// A file that an engine wrote to its scratch folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProducedFile {
     /// A plain name: `[A-Za-z0-9._-]` and `/`.
     pub name: String,
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
 }
 
-/// The files that work reads.
+/// The files that the work reads.
 #[derive(Debug, Clone, Default)]
 pub struct Inputs {
     /// The source.
@@ -114,11 +114,11 @@ pub struct PlanRequest {
     pub recipe: Recipe,
     /// The outputs of the recipe to plan, those of higher priority first.
     pub outputs: Vec<OutputId>,
-    /// Indexes of the completed outputs that these were asked to be planned from.
+    /// Indexes of the completed outputs that gate these plans.
     pub needs: BTreeMap<OutputId, OutputIndex>,
 }
 
-/// The plan of one output and the files that go with it.
+/// The plan of one output with its files.
 #[derive(Debug, Clone)]
 pub struct PlannedOutput {
     /// The plan; [`Plan::files`] and [`Plan::needs`] are filled in by the role.
@@ -130,7 +130,7 @@ pub struct PlannedOutput {
 /// The plans of several outputs of one job.
 #[derive(Debug, Clone, Default)]
 pub struct Planned {
-    /// For each output that was asked for, its plan or why it has none.
+    /// The plan of each requested output, or the error.
     pub outputs: BTreeMap<OutputId, Result<PlannedOutput, EngineError>>,
     /// Messages for the user.
     pub warnings: Vec<String>,
@@ -139,8 +139,8 @@ pub struct Planned {
 /// Derives plans.
 #[async_trait]
 pub trait Planner: Send + Sync {
-    /// Plans for the source, from one look at it. The same source, recipe and tools give the same plan for
-    /// an output, whichever others are planned with it. An error is that of all of them.
+    /// Plans the outputs from one probe of the source. The same source, recipe and tools give the same plan for
+    /// an output, whichever others are planned with it. An error applies to all of them.
     async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError>;
 }
 
@@ -162,7 +162,7 @@ pub struct TaskRequest {
 pub struct TaskResult {
     /// The files it made.
     pub files: Vec<ProducedFile>,
-    /// Small facts for the assembly; large ones go into a file.
+    /// Small facts for the assembly; larger data go into a file.
     pub facts: serde_json::Value,
 }
 
@@ -172,8 +172,8 @@ pub trait MapEngine: Send + Sync {
     /// The kinds it runs.
     fn kinds(&self) -> &[TaskKind];
 
-    /// Runs a task, any number of times, anywhere. It reports progress of
-    /// [`Stage::Task`](crate::Stage) in the task's own unit, [`Task::work_ms`] in all.
+    /// Runs a task; it may be repeated any number of times on any machine. It reports progress of
+    /// [`Stage::Task`](crate::Stage) in the task's own unit, [`Task::work_ms`] in total.
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError>;
 }
 
@@ -210,7 +210,7 @@ pub struct AssembleRequest {
 pub struct NeededOutput {
     /// Its index.
     pub index: OutputIndex,
-    /// Its files by their public names, to be read in part.
+    /// Its files by their public names, fetched by ranges.
     pub files: BTreeMap<String, Source>,
 }
 
@@ -219,9 +219,9 @@ pub struct NeededOutput {
 pub struct AssembledFile {
     /// Public name, e.g. `final.mp4`.
     pub name: String,
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
-    /// What it is for.
+    /// Its purpose.
     pub kind: FileKind,
     /// Media type.
     pub media_type: String,
@@ -229,25 +229,25 @@ pub struct AssembledFile {
     pub bytes: u64,
     /// SHA-256, hex.
     pub sha256: String,
-    /// How it was made and why so.
+    /// How and why it was made so.
     pub made: String,
 }
 
-/// Result of an assembly. One that fails its certificate is an error, not a result.
+/// Result of an assembly. A failed certificate is an error, not a result.
 #[derive(Debug, Clone, Default)]
 pub struct Assembled {
     /// The files to publish, the certificate among them.
     pub files: Vec<AssembledFile>,
     /// Notes for the user.
     pub notes: Vec<String>,
-    /// Names and versions of the programs that made it.
+    /// Names and versions of the programs that were used.
     pub tools: BTreeMap<String, String>,
 }
 
 /// Assembles the parts of an output.
 #[async_trait]
 pub trait Assembler: Send + Sync {
-    /// Assembles, certifies, and returns what to publish. An output without tasks has no parts and no
-    /// files; the role does not ask for it.
+    /// Assembles, certifies, and returns the files to publish. An output without tasks has no parts and no
+    /// files; the role does not call it for that.
     async fn assemble(&self, request: AssembleRequest) -> Result<Assembled, EngineError>;
 }

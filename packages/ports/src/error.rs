@@ -1,25 +1,25 @@
-//! What can go wrong between a role and an adapter.
+//! Errors of adapters, as roles handle them.
 
 use segue_domain::DomainError;
 
-/// What kind of trouble it is; the caller decides by it.
+/// Kind of an error; the caller decides by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PortErrorKind {
-    /// May go away by itself: throttling, a lost connection, a busy database.
+    /// Temporary: throttling, a lost connection, a busy database.
     Transient,
-    /// The thing that was named is not there.
+    /// The named object or record does not exist.
     NotFound,
-    /// The object is another version than the one that was named.
+    /// The object has another version than the named one.
     Replaced,
     /// Not allowed: credentials, permissions.
     Denied,
-    /// The machine is in the way: disk full, folder not writable.
+    /// The machine: disk full, folder not writable.
     Environment,
-    /// The data at the other end is not what this build writes.
+    /// The stored data are not in a format that this build writes.
     Corrupt,
-    /// A document of a newer build: to be left to a newer worker, and never counted as a failure.
+    /// A document of a newer build: left to a newer worker, and never counted as a failure.
     Newer,
-    /// The caller broke the contract.
+    /// The caller violated the contract.
     Misuse,
 }
 
@@ -27,22 +27,22 @@ pub enum PortErrorKind {
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct PortError {
-    /// What kind.
+    /// The kind.
     pub kind: PortErrorKind,
-    /// One line: what was wrong, and what to do where that is known.
+    /// One line with the cause, and a remedy where one is known.
     pub message: String,
-    /// Where it came from.
+    /// The source error.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl PortError {
-    /// An error with no other behind it.
+    /// An error without a source.
     pub fn new(kind: PortErrorKind, message: impl Into<String>) -> PortError {
         PortError { kind, message: message.into(), source: None }
     }
 
-    /// The same with `source` behind it; the message ends with the source's own.
+    /// An error with `source`; the message ends with the source's own.
     pub fn with(
         kind: PortErrorKind,
         message: impl std::fmt::Display,
@@ -51,7 +51,7 @@ impl PortError {
         PortError { kind, message: format!("{message}: {source}"), source: Some(Box::new(source)) }
     }
 
-    /// A document of the domain that cannot be read: of a newer build, or corrupt.
+    /// An error of decoding a document: of a newer build, or corrupt.
     pub fn document(doing: impl std::fmt::Display, error: DomainError) -> PortError {
         let kind = match error {
             DomainError::Version { .. } => PortErrorKind::Newer,
@@ -60,7 +60,7 @@ impl PortError {
         PortError::with(kind, doing, error)
     }
 
-    /// An I/O error; a full disk and a missing permission are told apart.
+    /// An I/O error; a full disk and a missing permission have kinds of their own.
     pub fn io(doing: impl std::fmt::Display, error: std::io::Error) -> PortError {
         use std::io::ErrorKind;
         let kind = match error.kind() {
@@ -72,7 +72,7 @@ impl PortError {
         PortError::with(kind, doing, error)
     }
 
-    /// An I/O error of a file, with advice; `doing` is what was tried, e.g. `cannot write`.
+    /// An I/O error of a file, with advice; `doing` is the operation, e.g. `cannot write`.
     pub fn file(doing: &str, path: &std::path::Path, error: std::io::Error) -> PortError {
         use std::io::ErrorKind;
         let path = path.display();

@@ -1,14 +1,14 @@
 //! Ledger: the authoritative record of jobs, their outputs, completions and leases.
 //!
-//! Every change is a conditional write that names what it expects. The protocol and why it
-//! holds is written down in `packages/pipeline/design.md`.
+//! Every change is a conditional write that names its precondition. The protocol and its
+//! correctness argument are in `packages/pipeline/design.md`.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use segue_domain::{
-    AssetId, CommittedIndex, Completion, Failure, HolderId, JobId, JobRecord, JobState, NewOutput, OutboxEntry,
-    OutputId, OutputRef, SealedPlan, TaskId, Term,
+    AssetId, CommittedIndex, Completion, Failure, HolderId, JobId, JobRecord, JobState, NewOutput,
+    OutboxEntry, OutputId, OutputRef, SealedPlan, TaskId, Term,
 };
 
 use crate::error::PortError;
@@ -16,7 +16,7 @@ use crate::error::PortError;
 /// A job to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewJob {
-    /// Its id, chosen by the caller so that a repeat is the same job.
+    /// Its id, chosen by the caller so that a repeat creates no second job.
     pub id: JobId,
     /// The asset it is applied to.
     pub asset: AssetId,
@@ -26,7 +26,7 @@ pub struct NewJob {
     pub recipe: String,
     /// The outputs of the recipe.
     pub outputs: Vec<NewOutput>,
-    /// How long the upload of the source is awaited; absent where the source is there.
+    /// Timeout of the source's upload; absent if the source is stored already.
     pub awaiting: Option<Duration>,
 }
 
@@ -35,7 +35,7 @@ pub struct NewJob {
 pub struct CreatedJob {
     /// Whether this call created it.
     pub created: bool,
-    /// The job as it is now.
+    /// The current job.
     pub job: JobRecord,
 }
 
@@ -53,7 +53,7 @@ pub struct JobFilter {
 pub struct JobPage {
     /// In a stable order.
     pub jobs: Vec<JobRecord>,
-    /// Where the next page begins; absent on the last.
+    /// Start of the next page; absent on the last.
     pub next: Option<String>,
 }
 
@@ -62,7 +62,7 @@ pub struct JobPage {
 pub enum OutputChange {
     /// `mapping` → `assembling`: refused while a task is not completed or a need is not met.
     Assemble,
-    /// `assembling` → `publishing`: this index and no other.
+    /// `assembling` → `publishing`, with this index.
     Commit(CommittedIndex),
     /// `publishing` → `completed`.
     Complete,
@@ -78,8 +78,8 @@ pub enum OutputChange {
 /// A change of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobChange {
-    /// `created` → `mapping` of every output named here, or of none: refused while what gates the
-    /// plan of one of them is not completed.
+    /// `created` → `mapping` of every output named here, or of none: refused while an output that gates
+    /// the plan of one of them is not completed.
     Seal(Vec<(OutputId, SealedPlan)>),
     /// A change of one output.
     Output {
@@ -90,7 +90,7 @@ pub enum JobChange {
         /// Notices that become durable with the change.
         outbox: Vec<OutboxEntry>,
     },
-    /// Adds outputs. One whose name and specification are there already is left alone; the same name
+    /// Adds outputs. One that exists with the same specification is unchanged; the same name
     /// with another specification refuses the whole. Those added after the job has ended are optional.
     Add {
         /// The outputs.
@@ -105,9 +105,9 @@ pub enum JobChange {
     /// The upload of the source is confirmed: refused unless it is awaited.
     Confirm,
     /// Fails every output because the upload was not confirmed: refused unless it is awaited and its
-    /// time is over by the ledger's clock.
+    /// timeout has passed by the ledger's clock.
     Expire,
-    /// Begins the deletion from any state: from then on every other change is refused. The leases of
+    /// Starts the deletion from any state: from then on every other change is refused. The leases of
     /// the job end with it, or right after it.
     Delete,
 }
@@ -122,15 +122,15 @@ impl JobChange {
 /// Result of recording a completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
-    /// It is the task's completion, and it is counted.
+    /// It was recorded as the task's completion and counted.
     Created,
-    /// The task had one; that one stands and nothing changed.
+    /// The task had one already, which is unchanged.
     Existed,
     /// The lease was taken over or released: nothing was written.
     Stale,
 }
 
-/// What a lease is for: `plan/JOB`, `task/JOB/OUTPUT/TASK`, `assemble/JOB/OUTPUT`, `sweep`.
+/// Name of a lease: `plan/JOB`, `task/JOB/OUTPUT/TASK`, `assemble/JOB/OUTPUT`, `sweep`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaseName(String);
 
@@ -171,45 +171,45 @@ impl LeaseName {
     }
 }
 
-/// An exclusive, expiring right to one piece of work.
+/// An exclusive, expiring right to plan, run a task, assemble or sweep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// What for.
+    /// Its name.
     pub name: LeaseName,
     /// The holder.
     pub holder: HolderId,
-    /// Grows with each acquisition of the name, for ever, also when the job was deleted and
-    /// made again in between; the first is 1.
+    /// Increases with each acquisition of the name, permanently, also when the job was deleted and
+    /// created again in between; the first is 1.
     pub term: Term,
 }
 
 /// Result of an attempt to acquire a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acquired {
-    /// It is held now.
+    /// Acquired.
     Held(Lease),
-    /// Another holder has it, for about this long if it is not renewed.
+    /// Another holder has it, for about this long unless it is renewed.
     Busy(Duration),
 }
 
 /// Jobs and the states of their outputs.
 #[async_trait]
 pub trait JobLedger: Send + Sync {
-    /// Creates the job with every output in `created`, unless one of that id is there, also one that is
+    /// Creates the job with every output in `created`, unless a job with that id exists, also one that is
     /// being deleted.
-    /// [`PortErrorKind::Misuse`](crate::PortErrorKind) for outputs that cannot stand together
+    /// [`PortErrorKind::Misuse`](crate::PortErrorKind) for an invalid set of outputs
     /// ([`JobRecord::check_outputs`]).
     async fn create_job(&self, job: NewJob) -> Result<CreatedJob, PortError>;
 
-    /// The job, or `None`. One that is being deleted is there until [`delete_job`](Self::delete_job).
+    /// The job, or `None`. One that is being deleted is returned until [`delete_job`](Self::delete_job).
     /// [`PortErrorKind::Newer`](crate::PortErrorKind) when its document was written by a newer build.
     async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError>;
 
-    /// A page of jobs, at most `max`, from where an earlier page ended. Documents of a newer build are
+    /// A page of jobs, at most `max`, from the end of an earlier page. Documents of a newer build are
     /// left out.
     async fn jobs(&self, filter: JobFilter, from: Option<&str>, max: usize) -> Result<JobPage, PortError>;
 
-    /// A page of jobs that the sweeper has to look at ([`JobRecord::is_open_job`]), whatever their state:
+    /// A page of jobs that the sweeper has to inspect ([`JobRecord::is_open_job`]), in any state:
     /// those that last changed before `updated_before_ms`. Documents of a newer build are left out.
     async fn open_jobs(
         &self,
@@ -221,7 +221,7 @@ pub trait JobLedger: Send + Sync {
     /// Makes a change if the job allows it and, where a lease is given, if that lease still has its
     /// term: one atomic step ([`JobChange::applied_to`] is the rule). Returns the job after the
     /// change, or `None` when it was refused; a repeat of a change that took effect is refused, and so
-    /// is a change of a job that is not there. Notices of the change are durable with it.
+    /// is a change of a job that does not exist. Notices of the change are durable with it.
     async fn change(
         &self,
         id: &JobId,
@@ -230,10 +230,10 @@ pub trait JobLedger: Send + Sync {
     ) -> Result<Option<JobRecord>, PortError>;
 
     /// Removes the job that was read, with its completions and counts. False, and nothing changes,
-    /// when it is not being deleted ([`JobChange::Delete`]), or when a later job of that id is there
-    /// (another [`epoch`](JobRecord::epoch)); so a request may come as late as it likes. True when
-    /// no job of that id is there, also for a repeat. A later job of that id starts afresh, but its
-    /// terms go on growing.
+    /// when it is not being deleted ([`JobChange::Delete`]), or when a later job with that id exists
+    /// (another [`epoch`](JobRecord::epoch)); so a request may arrive at any later time. True when
+    /// no job with that id exists, also for a repeat. A later job with that id starts afresh, but its
+    /// terms continue to increase.
     async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError>;
 }
 
@@ -243,7 +243,7 @@ pub trait OutboxLedger: Send + Sync {
     /// At most `max` notices that were not removed, oldest first where the ledger has an order.
     async fn outbox(&self, max: usize) -> Result<Vec<OutboxEntry>, PortError>;
 
-    /// Removes a notice that was delivered; fine when it is not there.
+    /// Removes a delivered notice; a missing one is not an error.
     async fn remove_from_outbox(&self, id: &str) -> Result<(), PortError>;
 }
 
@@ -259,7 +259,7 @@ pub trait CompletionLedger: Send + Sync {
     /// that of a spare attempt at it ([`TaskId::spare`]), or the completion names another term.
     async fn record(&self, completion: &Completion, lease: &Lease) -> Result<Recorded, PortError>;
 
-    /// Number of completions of the output; never falls in one life of its job.
+    /// Number of completions of the output; never decreases in one epoch of its job.
     async fn completed(&self, output: &OutputRef) -> Result<u64, PortError>;
 
     /// The task's completion, or `None`.
@@ -273,22 +273,22 @@ pub trait CompletionLedger: Send + Sync {
         max: usize,
     ) -> Result<Vec<Completion>, PortError>;
 
-    /// Counts a failed attempt and returns how many there are now; a repeat counts again. A retry of
-    /// the output begins at zero.
-    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when the output in this life of its job is not
-    /// there.
+    /// Counts a failed attempt and returns the new count; a repeat counts again. A retry of
+    /// the output resets it to zero.
+    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when the output does not exist in this epoch of
+    /// its job.
     async fn count_failure(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError>;
 
-    /// How many were counted: 0 where none was, also when the output is not there.
+    /// The number of failed attempts: 0 also when the output does not exist.
     async fn failures(&self, output: &OutputRef, task: &TaskId) -> Result<u32, PortError>;
 }
 
 /// Leases with terms, by the ledger's own clock.
 #[async_trait]
 pub trait LeaseLedger: Send + Sync {
-    /// Takes the lease for `ttl` if it is free or expired. The term is one
-    /// more than the last, also when the same holder takes it again. A holder does not
-    /// get a lease that it holds already.
+    /// Acquires the lease for `ttl` if it is free or expired. The term is one
+    /// more than the last, also when the same holder acquires it again. A holder does not
+    /// get a lease that it already holds.
     async fn acquire(
         &self,
         name: &LeaseName,
@@ -296,11 +296,11 @@ pub trait LeaseLedger: Send + Sync {
         ttl: Duration,
     ) -> Result<Acquired, PortError>;
 
-    /// Extends it to `ttl` from now. False when the term is over: taken over or released. A lease that
+    /// Extends it to `ttl` from now. False when it was taken over or released. A lease that
     /// expired and was not taken over is renewed.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError>;
 
-    /// Releases it; nothing happens when the term is over. The term stays known.
+    /// Releases it; no effect when it was taken over or released. The term is kept.
     async fn release(&self, lease: &Lease) -> Result<(), PortError>;
 }
 

@@ -1,10 +1,10 @@
-//! What the roles need from the world.
+//! Ports: the interfaces of the roles to ledgers, queues, stores, engines and reporters.
 //!
 //! Each port is a small object-safe trait; its documentation is the contract. The
 //! in-memory adapters in [`memory`] are for protocol tests; they pass the same suites in
-//! [`conformance`] as the adapters that keep real data.
+//! [`conformance`] as the adapters with durable data.
 //!
-//! Architecture invariant: nothing here knows a cloud, a database, a file format, or how
+//! Architecture invariant: nothing here depends on a cloud, a database, a file format, or how
 //! a process is started.
 
 pub mod catalogue;

@@ -22,23 +22,23 @@ pub struct ReadOptions {
 /// A signed request to send bytes: one PUT to `url` with exactly these headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedPut {
-    /// Where to send the bytes.
+    /// The URL of the PUT.
     pub url: String,
     /// Name and value of each header that was signed and has to be sent; `Content-Length` is
     /// among them and is set by HTTP clients themselves.
     pub headers: Vec<(String, String)>,
 }
 
-/// Name of a multipart upload that was started and not ended.
+/// Id of a multipart upload that was started and not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadId(pub String);
 
-/// A part that a client has sent.
+/// An uploaded part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadedPart {
     /// Its number, from 1.
     pub number: u32,
-    /// The `ETag` header of the answer to its PUT.
+    /// The `ETag` header of the response to its PUT.
     pub etag: String,
 }
 
@@ -64,8 +64,8 @@ pub trait StoreLinks: Send + Sync {
         options: &PutOptions,
     ) -> Result<SignedPut, PortError>;
 
-    /// Size of the parts in which an object of `bytes` bytes is to be sent, the last part being
-    /// shorter, bytes.
+    /// Part size for an object of `bytes` bytes, in bytes; the last part is
+    /// shorter.
     fn part_bytes(&self, bytes: u64) -> u64;
 
     /// Starts a multipart upload of an object.
@@ -82,7 +82,7 @@ pub trait StoreLinks: Send + Sync {
     ) -> Result<SignedPut, PortError>;
 
     /// Stores the object from its parts, in the order of their numbers.
-    /// [`PortErrorKind::Corrupt`](crate::PortErrorKind) when the store does not have them.
+    /// [`PortErrorKind::Corrupt`](crate::PortErrorKind) when the store lacks one of them.
     async fn complete_multipart(
         &self,
         key: &Key,

@@ -1,6 +1,6 @@
 //! Media types by file extension.
 
-/// Media types of what the pipeline reads and writes, by extension.
+/// Media types of the pipeline's inputs and outputs, by extension.
 const BY_EXTENSION: &[(&str, &str)] = &[
     ("aac", "audio/aac"),
     ("avi", "video/x-msvideo"),

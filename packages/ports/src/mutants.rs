@@ -1,9 +1,9 @@
-//! Deliberate protocol bugs, one at a time, for the simulator to find.
+//! Deliberate protocol bugs, one at a time, which the simulator must detect.
 //!
 //! Without the feature `mutants` a [`mutant!`](crate::mutant) is the constant `false`, and
-//! nothing of this is in a product.
+//! no release contains any of this.
 
-/// Whether the deliberate bug of this name is on; the constant `false` in every product.
+/// Whether the deliberate bug with this name is enabled; the constant `false` in every release.
 #[macro_export]
 macro_rules! mutant {
     ($name:literal) => {
@@ -14,7 +14,7 @@ macro_rules! mutant {
 #[cfg(feature = "mutants")]
 pub use chosen::{choose, is_on};
 
-/// No mutant is on in a build that has none.
+/// No mutant is enabled in a build without the feature.
 #[cfg(not(feature = "mutants"))]
 #[inline(always)]
 pub const fn is_on(_name: &str) -> bool {
@@ -29,12 +29,12 @@ mod chosen {
         static CHOSEN: Cell<Option<&'static str>> = const { Cell::new(None) };
     }
 
-    /// Chooses the mutant that is on for what runs on this thread from here on.
+    /// Selects the mutant that is enabled for this thread from here on.
     pub fn choose(name: Option<&'static str>) {
         CHOSEN.set(name);
     }
 
-    /// Whether a mutant is on.
+    /// Whether a mutant is enabled.
     pub fn is_on(name: &str) -> bool {
         CHOSEN.get() == Some(name)
     }

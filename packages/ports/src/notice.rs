@@ -1,25 +1,25 @@
-//! What the store of a deployment says of sources that arrived.
+//! Notices of a store about arrived sources.
 
 use segue_domain::Key;
 
-/// What a text says that came where a store tells of arrivals.
+/// Parsed body of a message on the queue of a store's notices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ArrivalNotice {
-    /// Sources that are there now, and what else it says that cannot be meant so.
+    /// Arrived sources, and invalid entries.
     Sources {
         /// Keys of sources, each once.
         sources: Vec<Key>,
-        /// One line for each thing that a person should look at.
+        /// One line for each entry that an operator should check.
         odd: Vec<String>,
     },
-    /// It is of a version that this build does not know, and is left for one that does.
+    /// A version that this build does not support; left to a newer build.
     Newer(String),
-    /// It is no notice at all.
+    /// Not a notice.
     Unreadable(String),
 }
 
-/// Reads notices as the store of a deployment writes them.
+/// Parses notices in the format of the deployment's store.
 pub trait ReadArrivals: Send + Sync {
-    /// What the text says. It comes from outside: anything may stand in it.
+    /// Parses a body. It is untrusted input.
     fn read(&self, text: &str) -> ArrivalNotice;
 }

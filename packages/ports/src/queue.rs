@@ -7,27 +7,27 @@ use async_trait::async_trait;
 
 use crate::error::PortError;
 
-/// What a machine has to have for a task.
+/// Hardware or network that a task requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Resource {
-    /// Processor cores alone.
+    /// CPU only.
     Cpu,
-    /// A graphics processor.
+    /// A GPU.
     Gpu,
-    /// The network beyond the store.
+    /// Network access beyond the store.
     Net,
 }
 
-/// A queue of its own for one kind of messages.
+/// Lane: a queue of its own for one kind of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Lane {
     /// Jobs to plan.
     Plan,
-    /// Tasks to run, by what they need.
+    /// Tasks to run, by requirement.
     Task(Resource),
     /// Outputs to assemble.
     Assemble,
-    /// Notices of sources that arrived, and sources to fetch.
+    /// Notices of arrived sources, and sources to fetch.
     Ingest,
     /// Callbacks and events to deliver.
     Notify,
@@ -79,42 +79,42 @@ impl fmt::Display for Lane {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Receipt(pub String);
 
-/// A message as it was delivered this time.
+/// A message as delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// The text that was sent.
+    /// The message body.
     pub body: String,
-    /// The right to acknowledge it.
+    /// The receipt, required to acknowledge it.
     pub receipt: Receipt,
-    /// How often it has been delivered, this time included; at least 1.
+    /// Number of deliveries, including this one; at least 1.
     pub deliveries: u32,
 }
 
-/// How much is on a queue.
+/// Approximate sizes of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QueueDepth {
-    /// Messages that could be received now or after their delay.
+    /// Visible and delayed messages.
     pub waiting: u64,
-    /// Messages that are delivered and not acknowledged.
+    /// Messages in flight: delivered and not acknowledged.
     pub in_flight: u64,
-    /// Messages that were put aside.
+    /// Dead letters.
     pub dead: u64,
 }
 
-/// A queue that delivers at least once and in no order.
+/// Work queue: at-least-once delivery, unordered.
 ///
-/// A message may be delivered more than once, and it may be lost: the ledger knows what has to be done,
+/// A message may be delivered more than once, and it may be lost: the ledger is authoritative,
 /// and the sweeper sends lost messages again. Lanes need no set-up; where a deployment has no queue for
 /// a lane, sending to it is [`PortErrorKind::Environment`](crate::PortErrorKind).
 #[async_trait]
 pub trait WorkQueue: Send + Sync {
     /// Sends every body, to be delivered after `delay`. Durable on return. A repeat sends
-    /// again. On an error any part of them may have been sent.
+    /// again. On an error any subset may have been sent.
     async fn send(&self, lane: Lane, bodies: &[String], delay: Duration) -> Result<(), PortError>;
 
-    /// Up to `max` messages, hidden from others for `visibility`. Waits up to `wait` for
-    /// the first and returns empty-handed after that. When the future is dropped, nothing
-    /// is lost, but a message may stay hidden for its visibility.
+    /// Receives up to `max` messages, which are hidden from other receivers for `visibility`. Waits up to `wait` for
+    /// the first, then returns an empty list. When the future is dropped, no message
+    /// is lost, but one may stay hidden for its visibility.
     async fn receive(
         &self,
         lane: Lane,
@@ -126,21 +126,15 @@ pub trait WorkQueue: Send + Sync {
     /// Hides the message for `visibility` from now on; zero gives it back at once. False
     /// when the receipt is void: the message was delivered again, acknowledged, or put
     /// aside. A receipt whose visibility ran out is good until the next delivery.
-    async fn extend(
-        &self,
-        lane: Lane,
-        receipt: &Receipt,
-        visibility: Duration,
-    ) -> Result<bool, PortError>;
+    async fn extend(&self, lane: Lane, receipt: &Receipt, visibility: Duration) -> Result<bool, PortError>;
 
-    /// Removes the message. False, and nothing happens, when the receipt is void.
+    /// Removes the message. False, without effect, when the receipt is void.
     async fn ack(&self, lane: Lane, receipt: &Receipt) -> Result<bool, PortError>;
 
     /// Puts the message aside with the reason, to be looked at by a person. False, and
     /// nothing happens, when the receipt is void.
-    async fn dead_letter(&self, lane: Lane, receipt: &Receipt, reason: &str)
-    -> Result<bool, PortError>;
+    async fn dead_letter(&self, lane: Lane, receipt: &Receipt, reason: &str) -> Result<bool, PortError>;
 
-    /// How much is on the queue; may be a little old.
+    /// Sizes of the queue; may be slightly outdated.
     async fn depth(&self, lane: Lane) -> Result<QueueDepth, PortError>;
 }

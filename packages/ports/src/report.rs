@@ -1,9 +1,9 @@
-//! Progress, as events. Only a program knows what a progress bar is.
+//! Progress events. Only programs depend on how they are displayed.
 
 use segue_domain::{JobId, JobState, OutputId, OutputState, TaskKind};
 use serde::{Deserialize, Serialize};
 
-/// A part of the way that a user waits for.
+/// A stage of a job, as displayed to users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
@@ -13,24 +13,24 @@ pub enum Stage {
     Task(TaskKind),
     /// Joining the parts.
     Join,
-    /// Proving the result.
+    /// Certifying the result.
     Certify,
-    /// Giving the files their public names.
+    /// Copying the files to their public names.
     Publish,
 }
 
-/// Something that happened.
+/// A progress event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// The job is in a new state.
+    /// The job changed its state.
     State {
         /// The job.
         job: JobId,
         /// Its state.
         state: JobState,
     },
-    /// An output is in a new state.
+    /// An output changed its state.
     Output {
         /// The job.
         job: JobId,
@@ -39,26 +39,26 @@ pub enum Event {
         /// Its state.
         state: OutputState,
     },
-    /// A stage is known to take `total` units of work, of which `done` are done already.
+    /// A stage has `total` units of work, of which `done` are completed already.
     StageStarted {
         /// The job.
         job: JobId,
         /// The stage.
         stage: Stage,
-        /// All units.
+        /// Total number of units.
         total: u64,
-        /// Units done before.
+        /// Units completed before.
         done: u64,
-        /// What a unit is: `ms` of media, `tasks`, `bytes`.
+        /// The unit: `ms` of media, `tasks`, `bytes`.
         unit: String,
     },
-    /// `done` more units are done.
+    /// `done` more units are completed.
     StageAdvanced {
         /// The job.
         job: JobId,
         /// The stage.
         stage: Stage,
-        /// Units since the last event; never negative.
+        /// Units since the last event; not negative.
         done: u64,
     },
     /// A stage has ended.
@@ -68,7 +68,7 @@ pub enum Event {
         /// The stage.
         stage: Stage,
     },
-    /// Something that the user should know and that does not end the job.
+    /// A message for the user that does not end the job.
     Warning {
         /// The job.
         job: JobId,
@@ -77,13 +77,13 @@ pub enum Event {
     },
 }
 
-/// Takes events; must not block.
+/// Receives events; must not block.
 pub trait Reporter: Send + Sync {
-    /// Takes one event.
+    /// Reports one event.
     fn report(&self, event: Event);
 }
 
-/// Forgets every event.
+/// Discards every event.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoReport;
 

@@ -12,11 +12,11 @@ use crate::error::PortError;
 /// Fetches byte ranges of a source into its local file before they are read.
 #[async_trait]
 pub trait Prefetch: fmt::Debug + Send + Sync {
-    /// Returns when all bytes of these half-open ranges are in the file. What lies past the end
+    /// Returns when all bytes of these half-open ranges are in the file. Bytes past the end
     /// of the source is ignored.
     ///
     /// # Errors
-    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when the source is gone,
+    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when the source does not exist,
     /// [`PortErrorKind::Transient`](crate::PortErrorKind) when it was replaced or the store
     /// cannot be reached.
     async fn prefetch(&self, ranges: &[Range<u64>]) -> Result<(), PortError>;
@@ -36,17 +36,17 @@ impl Source {
         Source { path: path.into(), remote: None }
     }
 
-    /// A file with holes, which `remote` fills.
+    /// A sparse file, which `remote` fills.
     pub fn partial(path: impl Into<PathBuf>, remote: Arc<dyn Prefetch>) -> Source {
         Source { path: path.into(), remote: Some(remote) }
     }
 
-    /// The file, with its holes.
+    /// The local file, possibly sparse.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What fills the holes; `None` when the file is complete.
+    /// The fetcher; `None` when the file is complete.
     pub fn remote(&self) -> Option<&Arc<dyn Prefetch>> {
         self.remote.as_ref()
     }

@@ -1,7 +1,7 @@
 //! Media store: named immutable objects; no rename, no locks.
 //!
-//! [`MediaStore`] is what every store does. Two capabilities are traits of their own, because
-//! not every store has them: [`StoreDocuments`](crate::StoreDocuments) replaces small documents
+//! [`MediaStore`] is common to all stores. Two capabilities are traits of their own, because
+//! some stores lack them: [`StoreDocuments`](crate::StoreDocuments) replaces small documents
 //! by compare-and-swap, [`StoreLinks`](crate::StoreLinks) signs links for clients without
 //! credentials.
 
@@ -16,7 +16,7 @@ use segue_domain::Key;
 use crate::error::PortError;
 use crate::source::Source;
 
-/// What is stored beside the bytes of an object, for HTTP clients that read it.
+/// Metadata stored with an object, for HTTP clients that read it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PutOptions {
     /// Media type, e.g. `video/mp4`. Absent: the one that
@@ -27,24 +27,24 @@ pub struct PutOptions {
 }
 
 impl PutOptions {
-    /// Options with a media type and nothing else.
+    /// Options with only a media type.
     pub fn media_type(media_type: impl Into<String>) -> PutOptions {
         PutOptions { media_type: Some(media_type.into()), cache_control: None }
     }
 }
 
-/// What an upload does with the file on this machine.
+/// What an upload does with the local file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileUse {
     /// The file stays and can be written to afterwards.
     Keep,
-    /// The file is gone after success. A store on the same file system renames it, without a
+    /// The file is removed after success. A store on the same file system renames it, without a
     /// copy.
     Consume,
 }
 
-/// Name of one version of an object. Opaque: equal names mean equal bytes, and only the store
-/// that gave it understands it.
+/// Id of one version of an object. Opaque: equal ids mean equal bytes, and only the store
+/// that created it can interpret it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Version(pub String);
 
@@ -57,16 +57,16 @@ pub struct Object {
     pub bytes: u64,
 }
 
-/// The present version of an object.
+/// Metadata of the current version of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
     /// Size in bytes.
     pub bytes: u64,
-    /// Name of the version, for [`MediaStore::get_range`].
+    /// Id of the version, for [`MediaStore::get_range`].
     pub version: Version,
-    /// Media type. A store that keeps none gives that of the key's extension.
+    /// Media type. A store that keeps none derives it from the key's extension.
     pub media_type: Option<String>,
-    /// Value of the `Cache-Control` header. A store that keeps none gives none.
+    /// Value of the `Cache-Control` header. A store that keeps none returns none.
     pub cache_control: Option<String>,
     /// CRC-32 of all bytes, where the store knows it.
     pub crc32: Option<u32>,
@@ -77,7 +77,7 @@ pub struct ObjectInfo {
 pub struct ObjectPage {
     /// In order of their keys.
     pub objects: Vec<Object>,
-    /// Where the next page begins; absent on the last.
+    /// Start of the next page; absent on the last.
     pub next: Option<String>,
 }
 
@@ -86,9 +86,9 @@ pub type ByteStream = BoxStream<'static, Result<Bytes, PortError>>;
 
 /// Media store: named immutable objects; no rename, no locks.
 ///
-/// A key holds the whole of one write or nothing, at every moment and after every crash. The
-/// effect of a call that returned is seen by every later call. A write replaces what has the
-/// key; of concurrent writes the last one stays. Callers that must not replace each other's
+/// A key holds one complete write or nothing, at every moment and after every crash. The
+/// effect of a call that returned is visible to every later call. A write replaces the object of the
+/// key; of concurrent writes the last one remains. Callers that must not replace each other's
 /// objects write under different keys (those of attempts carry the term of their lease) or use
 /// [`StoreDocuments`](crate::StoreDocuments).
 ///
@@ -100,10 +100,10 @@ pub trait MediaStore: Send + Sync {
     /// Writes a small object from memory.
     async fn put_bytes(&self, key: &Key, bytes: Bytes, options: &PutOptions) -> Result<(), PortError>;
 
-    /// Writes an object from a file of this machine: a plain file, not a link, to which nobody
-    /// writes during the call. `file_use` says whether the file is kept.
+    /// Writes an object from a local file: a plain file, not a link, which must not be written
+    /// during the call. `file_use` says whether the file is kept.
     /// [`PortErrorKind::Misuse`](crate::PortErrorKind) for anything but a plain file,
-    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when there is none.
+    /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when it does not exist.
     async fn upload(
         &self,
         key: &Key,
@@ -118,7 +118,7 @@ pub trait MediaStore: Send + Sync {
     /// [`PortErrorKind::NotFound`](crate::PortErrorKind) when neither exists.
     async fn promote(&self, from: &Key, to: &Key, options: &PutOptions) -> Result<(), PortError>;
 
-    /// The whole of a small object. [`PortErrorKind::NotFound`](crate::PortErrorKind) when it
+    /// Reads a small object. [`PortErrorKind::NotFound`](crate::PortErrorKind) when it
     /// does not exist, [`PortErrorKind::Corrupt`](crate::PortErrorKind) when it has more than
     /// `limit` bytes.
     async fn get_bytes(&self, key: &Key, limit: u64) -> Result<Bytes, PortError>;
@@ -135,9 +135,9 @@ pub trait MediaStore: Send + Sync {
         Ok(Source::whole(self.get_file(key, scratch).await?))
     }
 
-    /// The bytes of a half-open range of the version that [`MediaStore::head`] named. The range
-    /// is not empty and lies within the object; [`PortErrorKind::Misuse`](crate::PortErrorKind)
-    /// otherwise. [`PortErrorKind::Replaced`](crate::PortErrorKind) when the object is another
+    /// The bytes of a half-open range of the version that [`MediaStore::head`] returned. The range
+    /// is not empty and within the object; [`PortErrorKind::Misuse`](crate::PortErrorKind)
+    /// otherwise. [`PortErrorKind::Replaced`](crate::PortErrorKind) when the object has another
     /// version by now, [`PortErrorKind::NotFound`](crate::PortErrorKind) when it does not exist;
     /// both can also be an item of the stream. The stream never mixes versions, and ends without
     /// an error only after the whole range.
@@ -148,25 +148,25 @@ pub trait MediaStore: Send + Sync {
         range: Range<u64>,
     ) -> Result<ByteStream, PortError>;
 
-    /// The object's present version, or `None` when it does not exist.
+    /// Metadata of the current version, or `None` when it does not exist.
     async fn head(&self, key: &Key) -> Result<Option<ObjectInfo>, PortError>;
 
-    /// Objects whose keys begin with `prefix` (a text: it may end within a name) in the order
+    /// Objects whose keys start with `prefix` (a string: it may end within a name) in the order
     /// of their keys, after `from`, at most `max` of them.
     async fn list(&self, prefix: &str, from: Option<&str>, max: usize) -> Result<ObjectPage, PortError>;
 
     /// Removes an object; succeeds when it does not exist.
     async fn delete(&self, key: &Key) -> Result<(), PortError>;
 
-    /// Removes objects, any number of them; those that do not exist are no error. Not atomic:
-    /// after an error some of them are gone.
+    /// Removes objects, any number of them; missing ones are not an error. Not atomic:
+    /// after an error some of them are removed.
     async fn delete_many(&self, keys: &[Key]) -> Result<(), PortError>;
 }
 
 /// Checks a range of an object of `bytes` bytes.
 ///
 /// # Errors
-/// `Misuse` for an empty range, or one that does not lie within the object.
+/// `Misuse` for an empty range, or one that is not within the object.
 pub fn check_range(key: &Key, range: &Range<u64>, bytes: u64) -> Result<(), PortError> {
     if range.is_empty() || range.end > bytes {
         let message = format!("{key} has {bytes} bytes, {range:?} is no range of them");

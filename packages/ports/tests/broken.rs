@@ -1,4 +1,4 @@
-//! The suites find adapters that break their contracts, each in a way that was seen in
+//! The suites detect adapters that violate their contracts, each in a way that was seen in
 //! another project.
 
 use std::ops::Range;
@@ -26,33 +26,33 @@ enum Fault {
     CountsTwice,
     /// The state is compared, the lease is not.
     IgnoresTheTerm,
-    /// The heartbeat names the holder and not the term.
+    /// A renewal compares the holder and not the term.
     RenewsAnything,
     /// Only the first page is ever read.
     ForgetsPages,
-    /// The fake queue of quickwit: what is delivered never comes again.
+    /// The fake queue of quickwit: delivered messages are never redelivered.
     NeverRedelivers,
-    /// Acknowledges whatever it is given.
+    /// Acknowledges any receipt.
     BelievesEveryReceipt,
-    /// Looks once and then sleeps the whole time.
+    /// Checks once and then sleeps for the whole wait.
     SleepsThrough,
     /// Listing dead letters removes them.
     LosesWhatIsLookedAt,
-    /// Sends dead letters again and keeps them.
+    /// Redrives dead letters and keeps them.
     KeepsWhatItSends,
-    /// Empties the queue itself.
+    /// Purges the queue itself.
     PurgesTheQueue,
     /// Lists the dead letters of every queue for each.
     MixesQueues,
-    /// Leaves the file where it was.
+    /// Leaves the file in place.
     CopiesFiles,
-    /// Takes over files that are to be kept.
+    /// Renames files that are to be kept.
     ConsumesFiles,
-    /// Stores bytes and forgets what they are.
+    /// Stores bytes without their options.
     ForgetsMediaTypes,
-    /// Publishes only where nothing is published.
+    /// Publishes only if no object is published.
     KeepsWhatIsPublished,
-    /// Reads ranges of whatever version is there.
+    /// Reads ranges of any version.
     ReadsAnyVersion,
     /// Ends a stream before the end of the range.
     EndsEarly,
@@ -62,13 +62,13 @@ enum Fault {
     ComparesThenWrites,
     /// Writes a document where another version is expected.
     IgnoresTheVersion,
-    /// Removes the job of that id in whichever life it is.
+    /// Removes the job with that id in any epoch.
     DeletesAnyLife,
     /// One counter for all outputs of a job.
     CountsByJob,
     /// The index of open jobs is made from the state of the job.
     IndexesJobState,
-    /// Leases are renewed on while their job is being deleted.
+    /// Leases are renewed while their job is being deleted.
     DeletionKeepsLeases,
     /// Only the first notice of a change is written.
     ForgetsNotices,
@@ -502,8 +502,9 @@ async fn every_broken_adapter_is_found() {
     for (suite, fault, expected) in cases {
         let ended = tokio::spawn(run(suite, fault)).await;
         let panic = ended.expect_err(&format!("{suite:?} did not find {fault:?}")).into_panic();
-        let said = panic.downcast_ref::<String>().cloned();
-        let said = said.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
-        assert!(said.contains(expected), "{suite:?} found {fault:?} by accident: {said}");
+        let message = panic.downcast_ref::<String>().cloned();
+        let message =
+            message.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
+        assert!(message.contains(expected), "{suite:?} found {fault:?} by accident: {message}");
     }
 }

@@ -1,5 +1,5 @@
-//! The in-memory adapters pass the suites: hours of leases on a paused clock, and real
-//! threads against each other on the running one.
+//! The in-memory adapters pass the suites: hours of leases on a paused clock, and concurrent
+//! threads on the running one.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The suite of the ledger finds every deliberate bug of the in-memory ledger and of the rules of a
+//! The suite of the ledger detects every deliberate bug of the in-memory ledger and of the rules of a
 //! change.
 #![cfg(feature = "mutants")]
 

@@ -1,4 +1,4 @@
-//! The environment of a child: only listed variables, so that no credential of ours is in it.
+//! The environment of a child: only listed variables, so that it contains none of Segue's credentials.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -6,8 +6,8 @@ use std::ffi::{OsStr, OsString};
 use crate::invocation::{Invocation, Profile};
 use crate::policy::{MapAccess, Policy, SandboxMode};
 
-/// Variables that every child gets where we have them: search paths, locale, time zone, and what
-/// selects a GPU and its driver.
+/// Variables that every child inherits if they are set: search paths, locale, time zone, and those that
+/// select a GPU and its driver.
 const ALLOWED: [&str; 16] = [
     "PATH",
     "HOME",
@@ -34,7 +34,7 @@ pub fn is_allowed(name: &OsStr) -> bool {
         || name.to_str().is_some_and(|name| name.starts_with("LC_"))
 }
 
-/// The variables that `call` gets out of `ours`, and its own.
+/// The variables of `ours` that `call` inherits, and its own.
 pub(crate) fn of(
     call: &Invocation,
     policy: &Policy,
@@ -55,7 +55,7 @@ pub(crate) fn of(
     environment
 }
 
-/// Our own variables.
+/// This process's variables.
 pub(crate) fn ours() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os()
 }

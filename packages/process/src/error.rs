@@ -7,7 +7,7 @@ use std::io;
 /// Cause of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProcessErrorKind {
-    /// The program rejected its input, crashed on it, or needed more than a limit of ours.
+    /// The program rejected its input, crashed on it, or exceeded a limit set by Segue.
     Input,
     /// The machine: a missing program, a full disk, too little memory, a time limit.
     Environment,
@@ -35,7 +35,7 @@ impl ProcessError {
         ProcessError::new(ProcessErrorKind::Environment, message, true)
     }
 
-    /// A failure caused by the machine that stays until somebody changes it.
+    /// A failure caused by the machine that persists until an operator fixes it.
     pub(crate) fn setup(message: impl Into<String>) -> ProcessError {
         ProcessError::new(ProcessErrorKind::Environment, message, false)
     }

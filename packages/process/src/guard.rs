@@ -1,8 +1,8 @@
-//! Kills the programs that a command started when we are killed.
+//! Kills the descendants of a command when this process is killed.
 //!
-//! The kernel kills our children with us (`spawner.rs` asks for it), and not what they started. A
-//! guard is a shell that leads the process group which the command joins. It waits for the end of
-//! its input, which comes with our end however we end, and then kills the group. It is started
+//! The kernel kills this process's children with it (requested in `spawner.rs`), but not their children. A
+//! guard is a shell that leads the process group which the command joins. It waits for EOF on
+//! its stdin, which occurs when this process ends for any reason, and then kills the group. It is started
 //! before the command. A program could leave the group with setsid(2) or setpgid(2), which the
 //! sandbox refuses.
 
@@ -19,10 +19,10 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Starts a guard as the leader of a new group.
+    /// Starts a guard as the leader of a new process group.
     ///
     /// # Errors
-    /// No shell, or no further process allowed.
+    /// No shell, or the process limit is reached.
     pub fn start() -> io::Result<Guard> {
         let waiting = Command::new("/bin/sh")
             .env_clear()
@@ -38,7 +38,7 @@ impl Guard {
         Ok(Guard { waiting })
     }
 
-    /// Number of its group.
+    /// Id of its process group.
     pub fn group(&self) -> Option<u32> {
         self.waiting.id()
     }

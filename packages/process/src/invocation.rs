@@ -8,18 +8,18 @@ use std::sync::Arc;
 /// What kind of program a child is; the sandbox differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// A program that parses media of strangers, such as ffmpeg: it sees the declared files and
+    /// A program that parses untrusted media, such as ffmpeg: it can access the declared files and
     /// has no network.
     Media,
-    /// A custom program of a recipe. It may start programs of its own, which are killed with us
-    /// as well; [`MapAccess`](crate::MapAccess) sets what it may use.
+    /// A custom program of a recipe. It may start child processes, which are killed with this process
+    /// as well; [`MapAccess`](crate::MapAccess) sets its permissions.
     Map,
 }
 
-/// One command: what it is for, and the line that does it.
+/// One command: its purpose, and its command line.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    /// What is being done, for the error message ("joining the parts").
+    /// The operation, for error messages ("joining the parts").
     pub what: String,
     /// The program.
     pub program: PathBuf,
@@ -31,9 +31,9 @@ pub struct Invocation {
     pub dir: Option<PathBuf>,
     /// What kind of program it is.
     pub profile: Profile,
-    /// Bytes of address space that it may have; `None` for as many as we.
+    /// Limit of its address space, bytes; `None` for that of this process.
     pub memory: Option<u64>,
-    /// The longest file that it may write, in bytes; `None` for as long as we.
+    /// Limit of the size of each file that it writes, bytes; `None` for that of this process.
     pub file_size: Option<u64>,
     /// Whether it uses a GPU.
     pub gpu: bool,
@@ -75,7 +75,7 @@ impl Invocation {
         self
     }
 
-    /// Lets the child inherit an open file under the same number, which it opens as
+    /// Lets the child inherit an open file under the same descriptor, which it opens as
     /// `/proc/self/fd/NUMBER`.
     #[must_use]
     pub fn inheriting(mut self, file: Arc<File>) -> Self {
@@ -97,7 +97,7 @@ impl Invocation {
         self
     }
 
-    /// Limits the length of each file that it writes, in bytes.
+    /// Limits the size of each file that it writes, in bytes.
     #[must_use]
     pub fn with_file_size(mut self, bytes: u64) -> Self {
         self.file_size = Some(bytes);

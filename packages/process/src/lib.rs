@@ -1,7 +1,7 @@
 //! Supervised, sandboxed child processes.
 //!
 //! Every program that Segue starts is started here: in a process group of its own that is killed
-//! with us, with an environment that holds only listed variables, with limits on time, memory and
+//! with this process, with an environment that holds only listed variables, with limits on time, memory and
 //! files, and, where the kernel supports it, with rules on files, network and system calls.
 //! [`Invocation`] describes a command and the files it may use, [`run`] and [`output`] run it
 //! under [`Limits`], and [`Policy`] holds what the operator set for all children.

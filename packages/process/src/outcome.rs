@@ -1,5 +1,5 @@
-//! What an exit status and the last lines of stderr mean: whether the input or the machine is at
-//! fault, and what to do next.
+//! Interprets an exit status and the last lines of stderr: whether the input or the machine caused the
+//! failure, and its remedy.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -15,15 +15,15 @@ use crate::supervise::Limits;
 pub(crate) enum Stop {
     /// The caller cancelled the work.
     Cancelled,
-    /// It ran longer than it may.
+    /// It exceeded its time limit.
     TimeLimit,
-    /// It made no progress for longer than it may.
+    /// It exceeded the limit on time without progress.
     Stalled,
     /// Its output could not be read.
     Io(std::io::Error),
 }
 
-/// What a program writes to stderr where the machine is at fault, and what to do then.
+/// Messages on stderr of failures caused by the machine, with their remedies.
 const MACHINE_FAULTS: [(&str, &str); 4] = [
     ("No space left on device", "free some space and run again"),
     ("Disk quota exceeded", "free some space and run again"),
@@ -31,12 +31,12 @@ const MACHINE_FAULTS: [(&str, &str); 4] = [
     ("Read-only file system", "choose a place that can be written to"),
 ];
 
-/// What ffmpeg, x264, x265 and C++ programs write when an allocation was refused. x264 and x265
+/// Messages of ffmpeg, x264, x265 and C++ programs when an allocation was refused. x264 and x265
 /// name the allocation; ffmpeg then only reports that a frame could not be submitted.
 const REFUSED_ALLOCATION: [&str; 3] = ["Cannot allocate memory", "malloc of size", "std::bad_alloc"];
 
-/// A thread without memory for its stack, or one more than the machine allows, is refused with
-/// the words of a call that would block.
+/// Refusal of a thread: without memory for its stack, or above the machine's limit, pthread_create fails with
+/// EAGAIN.
 const REFUSED_THREAD: &str = "pthread_create failed";
 
 fn contains(tail: &[String], words: &str) -> bool {
@@ -54,12 +54,12 @@ fn machine_fault(tail: &[String]) -> Option<(&'static str, &'static str)> {
         .or_else(|| memory().then_some((REFUSED_ALLOCATION[0], "use fewer workers or threads and run again")))
 }
 
-/// Whether stderr names a fault of the machine.
+/// Whether stderr names a failure caused by the machine.
 pub(crate) fn has_machine_fault(tail: &[String]) -> bool {
     machine_fault(tail).is_some()
 }
 
-/// What the child exceeded of the limits that it was started with.
+/// The limit that the child exceeded, of those that it was started with.
 fn exceeded(applied: Applied, status: ExitStatus, tail: &[String]) -> Option<String> {
     let signal = status.signal().and_then(|number| Signal::try_from(number).ok());
     match (signal, applied) {
@@ -78,8 +78,8 @@ fn exceeded(applied: Applied, status: ExitStatus, tail: &[String]) -> Option<Str
     }
 }
 
-/// Whether another process killed the program. A crash of its own is the input's fault: what
-/// crashes a decoder once does so again.
+/// Whether another process killed the program. A crash is caused by the input: an input that
+/// crashes a decoder does so again.
 fn was_killed(status: ExitStatus) -> bool {
     let signal = status.signal().and_then(|number| Signal::try_from(number).ok());
     matches!(signal, Some(Signal::SIGKILL | Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP))

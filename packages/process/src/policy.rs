@@ -1,4 +1,4 @@
-//! What the operator set for all children of this process.
+//! The operator's settings for all children of this process.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -31,10 +31,10 @@ impl TryFrom<String> for SandboxMode {
     }
 }
 
-/// Files and network of custom map programs.
+/// File and network access of custom map programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MapAccess {
-    /// All that the user has: for a user who runs a program of their own on their own machine.
+    /// All permissions of the user: for users who run their own programs on their own machine.
     Open,
     /// System folders, the program's own folder, the input and the folder of the output.
     Restricted {
@@ -55,13 +55,13 @@ impl Default for MapAccess {
 pub struct Policy {
     /// Whether children are sandboxed.
     pub mode: SandboxMode,
-    /// What custom map programs may use.
+    /// Permissions of custom map programs.
     pub map: MapAccess,
-    /// Variables of our environment that custom map programs get in addition.
+    /// Variables of this process's environment that custom map programs inherit in addition.
     pub map_env: Vec<String>,
     /// Further folders and files that children may read and run programs from.
     pub read: Vec<PathBuf>,
-    /// Bytes of address space for a program whose invocation sets a limit, instead of that limit.
+    /// Address space in bytes for a program whose invocation sets a limit, instead of that limit.
     pub memory: Option<u64>,
 }
 

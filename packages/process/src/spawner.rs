@@ -1,8 +1,8 @@
 //! One thread that starts all children.
 //!
 //! A child asks the kernel to kill it when its parent is gone (PR_SET_PDEATHSIG), so that
-//! `kill -9` of this process leaves no orphan. The kernel means the parent *thread*. The threads
-//! of an async runtime come and go; this one stays.
+//! `kill -9` of this process leaves no orphan. The kernel refers to the parent *thread*. The threads
+//! of an async runtime start and end; this one stays.
 
 use std::io;
 use std::sync::mpsc;
@@ -29,7 +29,7 @@ pub(crate) async fn spawn(mut command: Command, jail: Jail) -> io::Result<Child>
     answer.await.map_err(|_| io::Error::other("the thread that starts programs has ended"))?
 }
 
-/// The thread's queue. The first order starts the thread; where the machine refuses another
+/// The thread's queue. The first order starts the thread; if the machine refuses another
 /// thread, a later order tries again.
 fn spawner() -> io::Result<mpsc::Sender<Order>> {
     static SPAWNER: Mutex<Option<mpsc::Sender<Order>>> = Mutex::new(None);
@@ -42,7 +42,7 @@ fn spawner() -> io::Result<mpsc::Sender<Order>> {
         for mut order in inbox {
             let _runtime = order.runtime.enter();
             let child = order.command.spawn();
-            // a cancelled caller has dropped its end: the child is dropped here, and so killed
+            // a cancelled caller has dropped its receiver: the child is dropped here, and so killed
             drop(order.reply.send(child));
         }
     })?;
@@ -50,8 +50,8 @@ fn spawner() -> io::Result<mpsc::Sender<Order>> {
     Ok(orders)
 }
 
-/// Has the child restrict itself between fork and exec. Everything was prepared before the fork;
-/// what runs there makes system calls and allocates nothing.
+/// Lets the child restrict itself between fork and exec. Everything was prepared before the fork;
+/// this code only makes system calls and allocates nothing.
 fn restrict(command: &mut Command, jail: Jail) {
     #[expect(
         unsafe_code,

@@ -1,5 +1,5 @@
 //! Runs a child to its end: its own process group, no stdin, a bounded tail of its stderr, limits
-//! on how long it may run and be silent, and an end that reaches the whole group.
+//! on its time and on silence, and termination of the whole group.
 
 use std::collections::BTreeSet;
 use std::process::{ExitStatus, Stdio};
@@ -24,15 +24,15 @@ use crate::tail::Tail;
 
 type Result<T, E = ProcessError> = std::result::Result<T, E>;
 
-/// How long a child may take to end after SIGINT, then after SIGTERM, then after SIGKILL.
+/// Grace periods of a child after SIGINT, then after SIGTERM, then after SIGKILL.
 const GRACE: Duration = Duration::from_millis(1500);
 
 /// Limits on time, and the token that cancels the work. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// The longest a child may run.
+    /// Limit on the wall time of a child.
     pub time: Duration,
-    /// The longest it may go without progress.
+    /// Limit on the time without progress.
     pub stall: Duration,
     /// Cancels the work.
     pub cancel: CancellationToken,
@@ -57,7 +57,7 @@ pub enum Heard {
     Noise,
 }
 
-/// What is known of a child that succeeded.
+/// Report of a child that succeeded.
 #[derive(Debug, Clone, Default)]
 pub struct Finished {
     /// The last lines of stderr.
@@ -100,7 +100,7 @@ pub async fn run(
     match outcome {
         Ok(status) => {
             drop(group);
-            // a muxer that could not write its index for want of space may still end with 0
+            // a muxer that could not write its index for lack of space may still exit with 0
             if status.success() && !has_machine_fault(&stderr_tail) {
                 let wall_ms = started.elapsed().as_millis() as u64;
                 return Ok(Finished { stderr_tail, wall_ms });
@@ -140,21 +140,21 @@ pub async fn output(call: &Invocation, limits: &Limits, max_bytes: usize) -> Res
     Ok(kept)
 }
 
-/// The groups that run now.
+/// The process groups that run now.
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 /// Kills the process groups of all children at once, for a program that exits without waiting.
-/// The kernel kills our children with us; the programs that they started are killed here, or by
-/// their guard where we are killed.
+/// The kernel kills this process's children with it; their descendants are killed here, or by
+/// their guard if this process is killed.
 pub fn kill_all() {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     for pid in running.iter().filter_map(|pid| i32::try_from(*pid).ok()) {
-        // the group may be gone already
+        // the group may have ended already
         let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
     }
 }
 
-/// Kills what is left of a process group when dropped.
+/// Kills the rest of a process group when dropped.
 struct Group(Option<u32>);
 
 impl Group {
@@ -165,7 +165,7 @@ impl Group {
 
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.0.and_then(|p| i32::try_from(p).ok()) {
-            // the group may be gone already
+            // the group may have ended already
             let _ = killpg(Pid::from_raw(pid), signal);
         }
     }
@@ -226,7 +226,7 @@ async fn listen(
     let mut heard_at = tokio::time::Instant::now();
     let mut status = None;
     while status.is_none() || out.is_some() || err.is_some() {
-        // a grandchild may hold the pipes open after the child is gone
+        // a grandchild may keep the pipes open after the child has ended
         let patience = if status.is_some() { GRACE } else { limits.stall };
         tokio::select! {
             n = read(&mut out, &mut out_buf) => match n.map_err(Stop::Io)? {
@@ -259,7 +259,7 @@ async fn read<R: AsyncReadExt + Unpin>(from: &mut Option<R>, buf: &mut [u8]) -> 
     }
 }
 
-/// Sends SIGINT, SIGTERM and SIGKILL to the group until the child is gone.
+/// Sends SIGINT, SIGTERM and SIGKILL to the group until the child has ended.
 async fn end(child: &mut Child, group: &Group) {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
         group.signal(signal);

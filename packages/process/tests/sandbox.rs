@@ -1,4 +1,4 @@
-//! What a child can reach, asked of real children: one test for each line of the sandbox.
+//! Access of real children: one test for each rule of the sandbox.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use segue_process::{
     set_policy, support,
 };
 
-/// Tests of the rules mean nothing on a kernel without them.
+/// Tests of the rules are meaningless on a kernel without them.
 fn kernel_must_have_both() {
     assert_eq!(support().missing(), None, "these tests need a kernel with Landlock and seccomp");
 }
@@ -36,7 +36,7 @@ async fn refused(call: Invocation) -> ProcessError {
     output(&call, &Limits::default(), 1 << 20).await.expect_err("it is refused")
 }
 
-/// Asserts that the child was told so.
+/// Asserts that the child's call was refused.
 fn assert_told(error: &ProcessError, words: &str) {
     let tail = error.stderr_tail().join("\n");
     assert!(tail.contains(words), "{error}: {tail}");
@@ -50,8 +50,8 @@ fn folder() -> tempfile::TempDir {
 #[tokio::test]
 async fn the_environment_is_the_allowed_variables() {
     for call in [sh("env"), map("env")] {
-        let said = stdout(call).await;
-        let names: Vec<&str> = said.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        let environment = stdout(call).await;
+        let names: Vec<&str> = environment.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
         // what a test runner puts into the environment of this test is the canary
         let ours = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("CARGO"));
         assert!(ours.count() > 3, "a test runner sets variables that a child must not have");
@@ -216,7 +216,7 @@ async fn an_inherited_file_is_there_under_its_number() {
     assert_told(&refused(of_parent).await, "Permission denied");
 }
 
-/// A program that lies outside of the system's folders, with what lies beside it.
+/// A program outside of the system's folders, with files beside it.
 #[tokio::test]
 async fn a_program_of_the_users_own_is_run() {
     let dir = folder();
@@ -230,7 +230,7 @@ async fn a_program_of_the_users_own_is_run() {
     fs::create_dir(dir.path().join("prefix/lib")).unwrap();
     fs::write(dir.path().join("prefix/lib/beside"), "library").unwrap();
     assert_eq!(stdout(Invocation::new("test", &tool, Vec::new())).await, "library");
-    // one that another program is to call has to be named
+    // a program that another one calls has to be declared
     let call = || sh(tool.display().to_string());
     assert_told(&refused(call()).await, "Permission denied");
     set_policy(Policy { read: vec![dir.path().join("prefix")], ..Policy::default() });

@@ -1,4 +1,4 @@
-//! Children end: at their limit, when cancelled, and with all of their own children.
+//! Children end: at their limit, when cancelled, and with all their descendants.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ fn sh(line: &str) -> Invocation {
 fn is_alive(pid_file: &Path) -> bool {
     let pid = std::fs::read_to_string(pid_file).unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    // a zombie waits for a parent that is not ours
+    // a zombie waits for a parent outside this test
     !stat.is_empty() && !stat.contains(") Z ")
 }
 

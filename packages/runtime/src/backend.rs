@@ -1,4 +1,4 @@
-//! Backends as the roles are given them.
+//! Opened backends, as the ports that roles take.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use segue_ports::Reporter;
 
 pub use segue_backends::{Backend, BackendUrls, DeadLane, folder_of};
 
-/// What the roles are given.
+/// The ports of one backend.
 pub fn deps(backend: &Backend, reporter: Arc<dyn Reporter>) -> Deps {
     Deps {
         ledger: Arc::clone(&backend.ledger),

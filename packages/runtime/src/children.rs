@@ -1,4 +1,4 @@
-//! What the settings allow the programs that Segue starts.
+//! Permissions of the child processes that Segue starts, from the settings.
 
 use std::path::PathBuf;
 
@@ -6,16 +6,16 @@ use segue_process::{MapAccess, Policy};
 
 use crate::settings::Settings;
 
-/// Whose programs the custom programs of recipes are.
+/// Who wrote the custom programs of recipes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MapOwner {
-    /// The user's own, on their own machine: they may use all that the user has.
+    /// The user of this machine: programs have all permissions of the user.
     User,
-    /// Those of whoever submits a job.
+    /// The submitter of a job: programs are untrusted.
     Submitter,
 }
 
-/// Applies the settings to every program that this process starts from now on.
+/// Applies the settings to all child processes started from now on.
 pub fn apply(settings: &Settings, owner: MapOwner) {
     let policy = policy(settings);
     let map = match owner {
@@ -25,7 +25,7 @@ pub fn apply(settings: &Settings, owner: MapOwner) {
     segue_process::set_policy(Policy { map, ..policy });
 }
 
-/// What the settings allow every program that Segue starts.
+/// Permissions and limits of child processes, as the settings define them.
 pub(crate) fn policy(settings: &Settings) -> Policy {
     let list = |text: Option<&str>| -> Vec<String> {
         let items = text.unwrap_or_default().split(',').map(str::trim);

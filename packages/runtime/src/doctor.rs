@@ -13,7 +13,7 @@ use crate::models::{ModelShelf, voice_activity_model};
 use crate::run::free_bytes;
 use crate::settings::Settings;
 
-/// Free space below which a warning is due, bytes.
+/// Free space below which the check warns, in bytes.
 const LITTLE_SPACE: u64 = 2 << 30;
 
 /// The result of a check.
@@ -91,13 +91,13 @@ async fn encoders(ffmpeg: &Path) -> Vec<Check> {
     let args = vec!["-hide_banner".into(), "-encoders".into()];
     let call = Invocation::new("listing the encoders of ffmpeg", ffmpeg, args);
     let limits = Limits { time: Duration::from_secs(20), ..Limits::default() };
-    let said = match output(&call, &limits, 1 << 20).await {
-        Ok(said) => String::from_utf8_lossy(&said).into_owned(),
+    let listing = match output(&call, &limits, 1 << 20).await {
+        Ok(listing) => String::from_utf8_lossy(&listing).into_owned(),
         Err(error) => {
             return vec![Check::bad("encoders", Health::Limited, error.to_string(), install("ffmpeg"))];
         }
     };
-    ENCODERS.iter().map(|(name, any_of)| encoder(name, any_of, &said)).collect()
+    ENCODERS.iter().map(|(name, any_of)| encoder(name, any_of, &listing)).collect()
 }
 
 fn encoder(name: &str, any_of: &[&str], listing: &str) -> Check {
@@ -235,8 +235,8 @@ mod tests {
             ("linux", "", "package manager"),
             ("macos", "", "brew"),
         ] {
-            let said = install_on(os, release, "ffmpeg");
-            assert!(said.contains(expected) && said.contains("ffmpeg"), "{release:?}: {said}");
+            let command = install_on(os, release, "ffmpeg");
+            assert!(command.contains(expected) && command.contains("ffmpeg"), "{release:?}: {command}");
         }
     }
 

@@ -52,7 +52,8 @@ pub fn media(error: &MediaError) -> Failure {
     Failure { stderr_tail: error.stderr_tail().to_vec(), ..failure(kind, error.to_string()) }
 }
 
-/// A role's error as the end of a run: the adapter's or the engine's behind it decides
+/// Converts a role's error into the failure of a run: the error of the adapter or engine behind it
+///  determines the kind.
 /// whose fault it is.
 pub fn role(error: &anyhow::Error) -> Failure {
     let cause = format!("{error:#}");
@@ -67,7 +68,7 @@ pub fn role(error: &anyhow::Error) -> Failure {
     internal(cause)
 }
 
-/// The exit code of a program that ends so.
+/// The exit code of a program that ends with this failure.
 pub fn exit_code(kind: FaultKind) -> u8 {
     match kind {
         FaultKind::Usage => 2,
@@ -77,7 +78,7 @@ pub fn exit_code(kind: FaultKind) -> u8 {
     }
 }
 
-/// The exit code of a program that was interrupted and can go on.
+/// The exit code of a program that was interrupted and can be resumed.
 pub const EXIT_INTERRUPTED: u8 = 130;
 
 #[cfg(test)]
@@ -89,8 +90,8 @@ mod tests {
     #[test]
     fn a_role_ends_by_the_fault_of_what_is_behind_it() {
         let full = PortError::new(PortErrorKind::Environment, "disk full");
-        let said = role(&anyhow::Error::new(full).context("recording"));
-        assert_eq!((said.kind, said.cause.as_str()), (FaultKind::Environment, "recording: disk full"));
+        let failure = role(&anyhow::Error::new(full).context("recording"));
+        assert_eq!((failure.kind, failure.cause.as_str()), (FaultKind::Environment, "recording: disk full"));
 
         let engine = EngineError::new(FaultKind::Source, "no index");
         assert_eq!(role(&anyhow::Error::new(engine)).kind, FaultKind::Source);

@@ -15,18 +15,18 @@ use crate::backend::{self, Backend, DeadLane};
 use crate::failure;
 use crate::run::{SourceFile, job_id};
 
-/// Largest manifest that is read, bytes.
+/// Size limit of a manifest, bytes.
 const MANIFEST_LIMIT: u64 = 16 << 20;
 
-/// How often a job is looked at by [`watch`].
+/// Poll interval of [`watch`].
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What is given as a source.
+/// A source as given on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceArg {
-    /// A file of this machine.
+    /// A local file.
     File(PathBuf),
-    /// An object of S3.
+    /// An S3 object.
     Object {
         /// Its bucket.
         bucket: String,
@@ -49,10 +49,10 @@ impl FromStr for SourceArg {
     }
 }
 
-/// Where a job and its source are to be.
+/// Identity of a job and the location of its source.
 struct Place {
     key: Key,
-    /// Whether it is there already.
+    /// Whether the source is in the store already.
     there: bool,
     file: Option<SourceFile>,
 }
@@ -104,7 +104,7 @@ fn object_id(bucket: &str, name: &str, recipe: &Recipe) -> Result<JobId, Failure
     format!("s3-{}", &hex[..32]).parse().map_err(|error| failure::internal(format!("{error}")))
 }
 
-/// A failure of a submission, from either side.
+/// A failure of a submission: of the source or of the backend.
 struct Trouble(Failure);
 
 impl From<PortError> for Trouble {
@@ -113,11 +113,11 @@ impl From<PortError> for Trouble {
     }
 }
 
-/// Gives a job with its source to the backend, and says how it stands. A repeat is the same
+/// Submits a job with its source to the backend and returns its state. A repeat is the same
 /// job; one that has ended stays as it is.
 ///
 /// # Errors
-/// A source that is not there; the backend's.
+/// A source that does not exist; errors of the backend.
 pub async fn submit(
     backend: &Backend,
     source: &SourceArg,
@@ -153,19 +153,19 @@ fn unknown(id: &JobId) -> Failure {
     failure::usage(format!("there is no job {id} in this backend"))
 }
 
-/// The job as it stands.
+/// The current record of a job.
 ///
 /// # Errors
-/// A job that is not there; the backend's.
+/// A job that does not exist; errors of the backend.
 pub async fn look(backend: &Backend, id: &JobId) -> Result<JobRecord, Failure> {
     let found = deps(backend).ledger.job(id).await.map_err(|error| failure::port(&error))?;
     found.ok_or_else(|| unknown(id))
 }
 
-/// What a completed job has published.
+/// The published files of a completed job.
 ///
 /// # Errors
-/// The backend's.
+/// Errors of the backend.
 pub async fn manifest(backend: &Backend, id: &JobId) -> Result<Option<Manifest>, Failure> {
     let key = Key::published(id, "manifest.json").map_err(|error| failure::internal(error.to_string()))?;
     match deps(backend).store.get_bytes(&key, MANIFEST_LIMIT).await {
@@ -184,10 +184,10 @@ pub struct JobStatus {
     pub completed: Vec<u64>,
 }
 
-/// The job and how far each output is.
+/// The job and the progress of each output.
 ///
 /// # Errors
-/// A job that is not there; the backend's.
+/// A job that does not exist; errors of the backend.
 pub async fn status(backend: &Backend, id: &JobId) -> Result<JobStatus, Failure> {
     let job = look(backend, id).await?;
     let ledger = deps(backend).ledger;
@@ -199,10 +199,10 @@ pub async fn status(backend: &Backend, id: &JobId) -> Result<JobStatus, Failure>
     Ok(JobStatus { job, completed })
 }
 
-/// Jobs, at most `max`, of one state where it is given.
+/// Lists jobs, at most `max`, of one state where it is given.
 ///
 /// # Errors
-/// The backend's.
+/// Errors of the backend.
 pub async fn list(backend: &Backend, state: Option<JobState>, max: usize) -> Result<Vec<JobRecord>, Failure> {
     let (deps, mut found, mut from) = (deps(backend), Vec::new(), None);
     let filter = JobFilter { state, updated_before_ms: None };
@@ -218,10 +218,10 @@ pub async fn list(backend: &Backend, state: Option<JobState>, max: usize) -> Res
     Ok(found)
 }
 
-/// Reads the job until none of its outputs is open any more, and gives every change to `on_change`.
+/// Polls the job until none of its outputs is open any more, and reports every change to `on_change`.
 ///
 /// # Errors
-/// A job that is not there; the backend's.
+/// A job that does not exist; errors of the backend.
 pub async fn watch(
     backend: &Backend,
     id: &JobId,
@@ -247,7 +247,11 @@ fn output_of(name: Option<&str>) -> Result<Option<OutputId>, Failure> {
 }
 
 /// Checks that the job has the output that a command names.
-async fn check_output(backend: &Backend, id: &JobId, output: Option<&OutputId>) -> Result<JobRecord, Failure> {
+async fn check_output(
+    backend: &Backend,
+    id: &JobId,
+    output: Option<&OutputId>,
+) -> Result<JobRecord, Failure> {
     let job = look(backend, id).await?;
     if let Some(output) = output.filter(|output| job.output(output).is_none()) {
         let known: Vec<&str> = job.outputs.iter().map(|output| output.id().as_str()).collect();
@@ -259,7 +263,7 @@ async fn check_output(backend: &Backend, id: &JobId, output: Option<&OutputId>) 
 /// Retries the failed and cancelled outputs of a job, or the one of that name.
 ///
 /// # Errors
-/// A job or an output that is not there, or nothing to retry; the backend's.
+/// A job or an output that does not exist, or nothing to retry; errors of the backend.
 pub async fn retry(backend: &Backend, id: &JobId, output: Option<&str>) -> Result<JobRecord, Failure> {
     let output = output_of(output)?;
     let job = check_output(backend, id, output.as_ref()).await?;
@@ -276,10 +280,10 @@ pub async fn retry(backend: &Backend, id: &JobId, output: Option<&str>) -> Resul
     }
 }
 
-/// Adds the outputs of a recipe to a job; outputs that it has already are left alone.
+/// Adds the outputs of a recipe to a job; outputs that it has already are not changed.
 ///
 /// # Errors
-/// A job that is not there; an output of the same name with other settings; the backend's.
+/// A job that does not exist; an output of the same name with other settings; errors of the backend.
 pub async fn add_outputs(backend: &Backend, id: &JobId, recipe: &Recipe) -> Result<JobRecord, Failure> {
     look(backend, id).await?;
     control::add_outputs(&deps(backend), id, recipe).await.map_err(|error| {
@@ -291,7 +295,7 @@ pub async fn add_outputs(backend: &Backend, id: &JobId, recipe: &Recipe) -> Resu
 /// Cancels the outputs of a job that are not published, or the one of that name.
 ///
 /// # Errors
-/// A job or an output that is not there, or nothing to cancel; the backend's.
+/// A job or an output that does not exist, or nothing to cancel; errors of the backend.
 pub async fn cancel(backend: &Backend, id: &JobId, output: Option<&str>) -> Result<JobRecord, Failure> {
     let output = output_of(output)?;
     let job = check_output(backend, id, output.as_ref()).await?;
@@ -305,10 +309,10 @@ pub async fn cancel(backend: &Backend, id: &JobId, output: Option<&str>) -> Resu
     }
 }
 
-/// Deletes a job in any state with everything that was made for it; fine when it is not there.
+/// Deletes a job in any state with all its objects; a missing job is not an error.
 ///
 /// # Errors
-/// The backend's.
+/// Errors of the backend.
 pub async fn delete(backend: &Backend, id: &JobId, source: Source) -> Result<(), Failure> {
     control::delete(&deps(backend), id, source).await.map_err(|error| failure::role(&error))
 }
@@ -316,7 +320,7 @@ pub async fn delete(backend: &Backend, id: &JobId, source: Source) -> Result<(),
 /// The dead letters of the queues of that name, or of all.
 ///
 /// # Errors
-/// A name that no queue has.
+/// A name of no queue.
 pub fn dead_lanes(backend: &Backend, name: Option<&str>) -> Result<Vec<DeadLane>, Failure> {
     let all = backend.dead_letters.clone();
     let Some(name) = name else { return Ok(all) };
@@ -328,26 +332,26 @@ pub fn dead_lanes(backend: &Backend, name: Option<&str>) -> Result<Vec<DeadLane>
     Ok(found)
 }
 
-/// At most `max` dead letters of a queue.
+/// Lists at most `max` dead letters of a queue.
 ///
 /// # Errors
-/// The backend's.
+/// Errors of the backend.
 pub async fn dead_list(lane: &DeadLane, max: usize) -> Result<Vec<DeadMessage>, Failure> {
     lane.letters.list(lane.lane, max).await.map_err(|error| failure::port(&error))
 }
 
-/// Sends at most `max` dead letters to their queue again; how many.
+/// Sends at most `max` dead letters to their queue again. Returns their number.
 ///
 /// # Errors
-/// The backend's.
+/// Errors of the backend.
 pub async fn dead_redrive(lane: &DeadLane, max: usize) -> Result<usize, Failure> {
     lane.letters.redrive(lane.lane, max).await.map_err(|error| failure::port(&error))
 }
 
-/// Removes the dead letters of a queue; how many.
+/// Removes the dead letters of a queue. Returns their number.
 ///
 /// # Errors
-/// The backend's.
+/// Errors of the backend.
 pub async fn dead_purge(lane: &DeadLane) -> Result<usize, Failure> {
     lane.letters.purge(lane.lane).await.map_err(|error| failure::port(&error))
 }

@@ -2,7 +2,7 @@
 //! whole job in one process.
 //!
 //! *Architecture invariant:* this is the only crate that names engines, and it names adapters only
-//! through `segue-backends`. Programs are thin shells over it: they know its functions, the
+//! through `segue-backends`. Programs are thin shells over it: they use its functions, the
 //! domain's types and the reporter's events, and nothing of ffmpeg, whisper or a database.
 
 pub mod backend;

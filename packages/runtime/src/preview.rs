@@ -1,4 +1,4 @@
-//! Plans without a job: what would be cut where.
+//! Plans a source without creating a job.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use crate::failure;
 use crate::run::SourceFile;
 
-/// The plans that a job with this source and recipe would be sealed with, one for each output.
+/// The plans that a job with this source and recipe would have, one for each output.
 ///
 /// # Errors
-/// The planner's.
+/// Errors of the planner.
 pub async fn preview(
     source: &SourceFile,
     recipe: Recipe,

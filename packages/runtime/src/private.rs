@@ -8,11 +8,11 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use rustix::process::geteuid;
 
-/// Only the owner can enter.
+/// Mode: only the owner can enter.
 const PRIVATE: u32 = 0o700;
 
-/// Makes the folder itself, which only this user can enter. `AlreadyExists` for a folder that is
-/// there, `NotADirectory` for a link or anything else of that name.
+/// Creates the folder itself with access for this user only. `AlreadyExists` for an existing folder,
+/// `NotADirectory` for a link or any other file of that name.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(PRIVATE).create(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -23,20 +23,20 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes the folder with the folders above it; one that is there is fine.
+/// Creates the folder and its parents; an existing one is not an error.
 pub fn make_folders(path: &Path) -> io::Result<()> {
     if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
         fs::create_dir_all(above)?;
     }
     match make_folder(path) {
-        // a link that an operator made is followed
+        // a link that the operator created is followed
         Err(_) if path.is_dir() => Ok(()),
         made => made,
     }
 }
 
-/// Makes a folder at a name that every user of the machine can take, and checks that it is this
-/// user's alone: not a link, and entered by nobody else.
+/// Creates a folder in a place that every user of the machine can write to, and checks that only
+/// this user has access: it is not a link, and no other user can enter it.
 pub fn make_own_folder(path: &Path) -> io::Result<()> {
     match make_folder(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
@@ -55,8 +55,8 @@ pub fn make_own_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens a lock file, which is made if it is not there. A link is not followed, and what is in a
-/// file of that name stays: somebody else may have put it there.
+/// Opens a lock file, which is created if missing. A link is not followed, and the content of an
+/// existing file is kept: another program may have written it.
 pub fn open_lock(path: &Path) -> io::Result<File> {
     File::options()
         .write(true)

@@ -1,8 +1,8 @@
-//! ffmpeg and ffprobe, and which they are.
+//! Finds ffmpeg and ffprobe and determines their versions.
 //!
-//! Asking a program for its version starts it, which takes longer than a small job. The answer
-//! is kept in the user's cache folder together with what identifies the file; a program that
-//! was replaced is asked again. A script is always asked: what it calls may change.
+//! Running a program for its version takes longer than a small job. The version
+//! is cached in the user's cache folder with the identity of the file; a program that
+//! was replaced is run again. A script is run every time: the program it calls may change.
 
 use std::fs;
 use std::io::Read;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure;
 use crate::settings::Settings;
 
-/// What one file is on disk.
+/// Identity of a file on disk.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     path: PathBuf,
@@ -27,7 +27,7 @@ struct Stamp {
     changed_ns: (i64, i64),
 }
 
-/// Both programs as they were when they were asked.
+/// Both programs with their identities and versions, as cached.
 #[derive(Debug, Serialize, Deserialize)]
 struct Known {
     ffmpeg: Stamp,
@@ -38,7 +38,7 @@ struct Known {
 /// The programs that the settings name, with their versions.
 ///
 /// # Errors
-/// A program that is missing, no ffmpeg, or too old.
+/// A program that is missing, not ffmpeg, or too old.
 pub async fn tools(settings: &Settings) -> Result<Tools, Failure> {
     let (ffmpeg, ffprobe) = (&settings.ffmpeg, &settings.ffprobe);
     let stamps = stamp(ffmpeg).zip(stamp(ffprobe));
@@ -58,13 +58,13 @@ pub async fn tools(settings: &Settings) -> Result<Tools, Failure> {
     if let (Some((ffmpeg, ffprobe)), Some(cache)) = (stamps, cache) {
         let known = Known { ffmpeg, ffprobe, tools: found.clone() };
         if let Err(error) = write(&cache, &known) {
-            tracing::debug!(%error, file = %cache.display(), "the versions are not kept");
+            tracing::debug!(%error, file = %cache.display(), "cannot cache the versions of ffmpeg and ffprobe");
         }
     }
     Ok(found)
 }
 
-/// What the program is on disk; `None` for scripts and for what is not there.
+/// Identity of the program on disk; `None` for scripts and missing files.
 fn stamp(program: &Path) -> Option<Stamp> {
     let path = which::which(program).ok()?.canonicalize().ok()?;
     let mut file = fs::File::open(&path).ok()?;

@@ -1,4 +1,4 @@
-//! Finds a recipe by name or file and applies what overrides it.
+//! Finds a recipe by name or file and applies the overrides.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use segue_domain::{Failure, Recipe};
 
 use crate::failure;
 
-/// Largest recipe document, bytes.
+/// Size limit of a recipe document, bytes.
 const LARGEST: u64 = 1 << 20;
 
 /// Values of flags, environment and settings that replace those of the recipe.
@@ -21,15 +21,15 @@ pub struct Overrides {
     pub language: Option<String>,
     /// Command to run on every segment.
     pub map: Option<String>,
-    /// Command to run on the whole sound.
+    /// Command to run on the whole audio track.
     pub map_sound: Option<String>,
 }
 
-/// The recipe of that name or in that file, overridden and checked.
+/// Loads the recipe of that name or in that file, applies the overrides and validates it.
 ///
 /// # Errors
-/// A name that is neither, a document that cannot be read, or a recipe that is not valid with what
-/// overrides it.
+/// A name that is neither, a document that cannot be parsed, or a recipe that is not valid with the
+/// overrides.
 pub fn resolve(name: &str, overrides: &Overrides) -> Result<Recipe, Failure> {
     let mut recipe = find(name)?;
     if let Some(duration) = overrides.segment_duration {
@@ -63,7 +63,7 @@ pub fn resolve(name: &str, overrides: &Overrides) -> Result<Recipe, Failure> {
     Ok(recipe)
 }
 
-/// The videos of a recipe, which `flag` changes.
+/// The video outputs of a recipe, which `flag` changes.
 fn videos<'a>(recipe: &'a mut Recipe, name: &str, flag: &str) -> Result<Vec<&'a mut VideoRecipe>, Failure> {
     let videos: Vec<&mut VideoRecipe> = recipe.videos_mut().collect();
     if videos.is_empty() {
@@ -72,7 +72,7 @@ fn videos<'a>(recipe: &'a mut Recipe, name: &str, flag: &str) -> Result<Vec<&'a 
     Ok(videos)
 }
 
-/// A map step with the defaults that the recipe document has.
+/// A map step with the defaults of the recipe document.
 fn map_of(command: &str) -> Result<MapRecipe, Failure> {
     let document = serde_json::json!({ "command": command });
     serde_json::from_value(document).map_err(|error| failure::internal(format!("map step: {error}")))
@@ -160,7 +160,7 @@ mod tests {
             ("no-such".to_owned(), Overrides::default(), "standard, transcript, rejoin, mp4"),
             (path.display().to_string(), Overrides::default(), "colour"),
             (bytes.display().to_string(), Overrides::default(), "not text"),
-            (unused.display().to_string(), Overrides::default(), "video.encode.crf has no effect"),
+            (unused.display().to_string(), Overrides::default(), "output video: encode.crf has no effect"),
             ("rejoin".to_owned(), map("cat"), "{input}"),
             ("transcript".to_owned(), map("cp {input} {output}"), "kind video"),
             ("mp4".to_owned(), map("cp {input} {output}"), "let the command encode"),

@@ -1,4 +1,4 @@
-//! Ctrl-C: once to stop in good order and keep what is done, twice to stop at once.
+//! Shutdown on SIGINT and SIGTERM: the first drains, a second SIGINT ends the process at once.
 
 use segue_domain::Failure;
 use tokio::signal::unix::{SignalKind, signal};
@@ -7,11 +7,11 @@ use tokio_util::sync::CancellationToken;
 use crate::failure::{self, EXIT_INTERRUPTED};
 
 /// Listens for SIGINT and SIGTERM from now on. The first cancels the returned token, after
-/// `on_first` was called. A second SIGINT ends the process at once, with all
+/// calling `on_first`. A second SIGINT ends the process at once, with all
 /// programs it started.
 ///
 /// # Errors
-/// Signals that cannot be listened for.
+/// Signal handlers that cannot be installed.
 pub fn listen(on_first: impl FnOnce() + Send + 'static) -> Result<CancellationToken, Failure> {
     let cannot = |error: std::io::Error| failure::io("listening for signals", &error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;

@@ -1,4 +1,4 @@
-//! Logs: off unless asked for, so that stderr carries the one line that matters.
+//! Logs: off by default, so that stderr carries only the cause of a failure.
 
 use segue_domain::Failure;
 use tracing_subscriber::EnvFilter;
@@ -6,10 +6,10 @@ use tracing_subscriber::EnvFilter;
 use crate::failure;
 use crate::settings::{LogFormat, Settings};
 
-/// Starts logging to stderr as the settings say. Call it once, at the start of a program.
+/// Starts logging to stderr as the settings define it. Call it once, at the start of a program.
 ///
 /// # Errors
-/// A filter that cannot be read, or logging that was started before.
+/// A filter that cannot be parsed, or logging that was started before.
 pub fn start(settings: &Settings) -> Result<(), Failure> {
     let Some(filter) = settings.log.as_deref().filter(|filter| *filter != "off") else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Where programs get engines from: the one place that makes them out of settings.
+//! Creates the engines from the settings: the only place that does.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use segue_domain::Failure;
 use segue_media::{Limits, VerifyReport};
 use tokio_util::sync::CancellationToken;
 
-use segue_engines::{EngineContext, Engines, ModelShelf, SpeechShare};
 use crate::failure;
 use crate::programs::tools;
 use crate::settings::{AllowMap, Settings};
+use segue_engines::{EngineContext, Engines, ModelShelf, SpeechShare};
 
-/// The engines that these settings ask for. `allow_map` holds where no setting says which programs
-/// of recipes may run.
+/// The engines that these settings configure. `allow_map` applies where no setting names the programs
+/// that recipes may run.
 ///
 /// # Errors
 /// ffmpeg that is missing or too old.
@@ -26,7 +26,7 @@ pub async fn engines(settings: &Settings, allow_map: AllowMap) -> Result<Engines
     Ok(segue_engines::all(Arc::new(context)))
 }
 
-/// Compares `joined` with `source`: every frame, every sample, every time.
+/// Compares `joined` with `source`: every frame, every sample, every timestamp.
 ///
 /// # Errors
 /// A file that cannot be read, or ffmpeg that is missing.

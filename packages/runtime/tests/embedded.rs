@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use segue_domain::{
-    Failure, FaultKind, FileKind, Manifest, OutputId, Plan, Recipe, Segment, Task, TaskId, TaskKind, TickRange,
-    Timebase,
+    Failure, FaultKind, FileKind, Manifest, OutputId, Plan, Recipe, Segment, Task, TaskId, TaskKind,
+    TickRange, Timebase,
 };
 use segue_ports::{
     AssembleRequest, Assembled, AssembledFile, Assembler, EngineError, MapEngine, NoReport, PlanRequest,
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 const PARTS: u32 = 3;
 
-/// Copies a third of the source in each task; can be told to fail or to hang.
+/// Copies a third of the source in each task; can be configured to fail or to hang.
 #[derive(Default)]
 struct Copier {
     plan_fails_with: Option<EngineError>,
@@ -166,7 +166,7 @@ impl Bench {
         self.run_until(&Arc::new(copier), CancellationToken::new()).await
     }
 
-    /// Runs until the first part is done and the others hang, then stops in good order.
+    /// Runs until the first part is done and the others hang, then shuts down.
     async fn interrupt(&self) -> Outcome {
         let copier = Arc::new(Copier { hang_from: Some(1), ..Copier::default() });
         let stop = CancellationToken::new();
@@ -228,7 +228,8 @@ async fn every_output_is_delivered_but_an_optional_one_that_failed() {
                 [outputs.other]\nkind = \"video\"\nrequired = false\n";
     bench.request.recipe = Recipe::from_toml(text).unwrap();
     let done = finished(bench.run(Copier { fails: Some("other"), ..Copier::default() }).await);
-    let failed: Vec<_> = done.failed.iter().map(|(output, why)| (output.as_str(), why.cause.as_str())).collect();
+    let failed: Vec<_> =
+        done.failed.iter().map(|(output, why)| (output.as_str(), why.cause.as_str())).collect();
     assert_eq!(failed, [("other", "no luck")]);
     assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);
 
@@ -286,14 +287,15 @@ async fn state_elsewhere_is_used_and_cleared() {
 #[tokio::test]
 async fn a_bad_source_leaves_its_record_or_nothing() {
     let bench = Bench::new();
-    let said = || EngineError::new(FaultKind::Source, "no video in SOURCE");
+    let no_video = || EngineError::new(FaultKind::Source, "no video in SOURCE");
     let expected = format!("no video in {}", bench.request.source.display());
-    let failure = bench.run(Copier { plan_fails_with: Some(said()), ..Copier::default() }).await.unwrap_err();
+    let failure =
+        bench.run(Copier { plan_fails_with: Some(no_video()), ..Copier::default() }).await.unwrap_err();
     assert_eq!((failure.kind, failure.cause), (FaultKind::Source, expected), "in the words of the user");
     assert_eq!(names(bench.root.path()), ["talk.mp4"], "folders that were made for it are still there");
 
     let lines: Vec<String> = (0..10).map(|n| format!("line {n}")).collect();
-    let tail = EngineError { stderr_tail: lines.clone(), ..said() };
+    let tail = EngineError { stderr_tail: lines.clone(), ..no_video() };
     bench.run(Copier { plan_fails_with: Some(tail), ..Copier::default() }).await.unwrap_err();
     assert_eq!(names(&bench.out().join(".segue")), ["job.json", "lock"]);
     let record = read_marker(&bench.out()).unwrap().record.unwrap();
@@ -345,7 +347,7 @@ async fn an_unfinished_job_that_the_machine_keeps_from_going_on_is_kept() {
     let bench = Bench::new();
     bench.interrupt().await;
     let state = bench.out().join(".segue");
-    // a scratch folder that cannot be made
+    // a scratch folder that cannot be created
     let scratch = state.join("scratch");
     let _ = std::fs::remove_dir_all(&scratch);
     std::fs::write(&scratch, "in the way").unwrap();
@@ -358,15 +360,15 @@ async fn an_unfinished_job_that_the_machine_keeps_from_going_on_is_kept() {
     assert_eq!(rest.tasks_done.load(Ordering::SeqCst), 2, "only what was not done is done");
 }
 
-/// What a power cut leaves of a file that was not flushed: nothing, a piece, or its length and not
-/// its content; before and after it had its name in the output folder.
+/// States of a file that was not flushed before a power cut: empty, truncated, or of its full length without
+/// its content; before and after its rename to the output folder.
 #[tokio::test]
 async fn a_result_that_a_power_cut_took_is_noticed_and_made_anew() {
     for (left, delivered) in [(0, false), (SOURCE.len(), false), (SOURCE.len(), true)] {
         let bench = Bench::new();
         bench.interrupt().await;
         let result = bench.out().join("final.mp4");
-        // published, and kept from being delivered
+        // published, and its delivery prevented
         std::fs::create_dir(&result).unwrap();
         bench.run(Copier::default()).await.unwrap_err();
         std::fs::remove_dir(&result).unwrap();
@@ -385,7 +387,7 @@ async fn a_result_that_a_power_cut_took_is_noticed_and_made_anew() {
         assert_eq!(std::fs::read(&result).unwrap(), SOURCE, "{left} {delivered}");
         assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);
 
-        // without the state nobody knows who it was
+        // without the state folder the owner of the output folder is unknown
         std::fs::write(&result, vec![0; left]).unwrap();
         let failure = bench.run(Copier::default()).await.unwrap_err();
         assert_eq!(failure.kind, FaultKind::Usage);

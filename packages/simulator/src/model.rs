@@ -310,7 +310,9 @@ pub fn reference(job: &JobRecord, output: &OutputId) -> OutputRef {
 fn seal(before: &JobRecord, after: &mut JobRecord, plans: &[(OutputId, segue_domain::SealedPlan)]) -> bool {
     plans.iter().all(|(id, plan)| {
         let ready = output_of(before, id).is_some_and(|output| are_needs_met(before, output, true));
-        let Some(output) = after.outputs.iter_mut().find(|output| output.asked.id == *id) else { return false };
+        let Some(output) = after.outputs.iter_mut().find(|output| output.asked.id == *id) else {
+            return false;
+        };
         let allowed = ready && output.state == OutputState::Created;
         output.state = OutputState::Mapping;
         output.plan = Some(plan.clone());

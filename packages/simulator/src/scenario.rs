@@ -138,6 +138,7 @@ pub const SCENARIOS: &[Scenario] = &[
             FailedAssembly,
             Straggler,
             Duplicate,
+            Stray,
             SlowBefore,
             SlowAfter,
             Pause,

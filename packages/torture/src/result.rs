@@ -129,9 +129,8 @@ fn certificate(output: &ManifestOutput, out: &Path) -> Result<Value, String> {
 /// Checks the folder of an incomplete job: public files must match the manifest in the state, if one
 /// is committed.
 pub fn incomplete(out: &Path, chosen: Option<&Manifest>) -> Vec<Finding> {
-    let public = |name: &String| {
-        PUBLIC.iter().any(|start| name.starts_with(start)) || name.ends_with(CERTIFICATE)
-    };
+    let public =
+        |name: &String| PUBLIC.iter().any(|start| name.starts_with(start)) || name.ends_with(CERTIFICATE);
     let partial = |name: String| {
         let what = match chosen {
             None => Some(format!("{name} is public and no manifest is committed")),

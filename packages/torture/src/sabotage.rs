@@ -142,7 +142,7 @@ impl Sabotage {
             Sabotage::WrongCount => "UPDATE counters SET completed = completed + 1",
             Sabotage::TooManyAttempts => {
                 "INSERT OR REPLACE INTO failures SELECT job, epoch, output, 'map-00000', 100 FROM counters"
-            },
+            }
             Sabotage::TooManyMessages => {
                 "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 5000) \
                  INSERT INTO messages (queue, body, visible_at_ms) SELECT 'task-cpu', '', 0 FROM n"

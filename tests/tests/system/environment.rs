@@ -61,7 +61,8 @@ fn ffmpeg_that_dies_at_work_leaves_its_last_words() {
     let status = sandbox.end(sandbox.segue(["status", "--json"]).arg(sandbox.out()));
     let job: serde_json::Value =
         serde_json::from_str(&status.stdout).unwrap_or_else(|e| panic!("{e}: {status:#?}"));
-    let tail = segue_tests::failure_of(&job["record"])["stderr_tail"].as_array().expect("stderr lines").clone();
+    let tail =
+        segue_tests::failure_of(&job["record"])["stderr_tail"].as_array().expect("stderr lines").clone();
     assert_eq!((tail.len(), tail[9].as_str()), (10, Some("word 12")), "{tail:?}");
 }
 

@@ -90,7 +90,10 @@ fn a_part_that_keeps_failing_fails_the_job_by_name() {
     let status = sandbox.end(sandbox.segue(["status", "--json"]).arg(sandbox.out()));
     let job: serde_json::Value =
         serde_json::from_str(&status.stdout).unwrap_or_else(|e| panic!("{e}: {status:#?}"));
-    let tail = segue_tests::failure_of(&job["record"])["stderr_tail"].as_array().expect("the last lines are kept").clone();
+    let tail = segue_tests::failure_of(&job["record"])["stderr_tail"]
+        .as_array()
+        .expect("the last lines are kept")
+        .clone();
     assert_eq!(tail.len(), 10, "{tail:?}");
     assert_eq!(tail[9], "line 12");
 }

@@ -101,7 +101,12 @@ fn a_required_output_that_fails_fails_the_job_and_takes_no_other_with_it() {
 
 /// The number of tasks of each output.
 fn planned(status: &Value) -> Value {
-    status["job"]["outputs"].as_array().unwrap().iter().map(|output| output["plan"]["tasks"].clone()).collect()
+    status["job"]["outputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|output| output["plan"]["tasks"].clone())
+        .collect()
 }
 
 /// Wrappers of ffmpeg and ffprobe that log each start.

@@ -20,7 +20,7 @@ fn parse(item: &Item) -> Result<Completion, PortError> {
     Completion::decode(&document).map_err(|e| PortError::document(format_args!("completion {name}"), e))
 }
 
-/// How the names of the completions of an output begin.
+/// Key prefix of the completions of an output.
 fn done_prefix(output: &OutputRef) -> String {
     format!("done#{}#", output.output)
 }
@@ -29,7 +29,7 @@ fn completion_key(output: &OutputRef, task: &TaskId) -> Item {
     part_key(&output.job, &output.epoch, format!("{}{task}", done_prefix(output)))
 }
 
-/// The item that counts the failures of a task since its output was last retried by hand.
+/// The item that counts the failures of a task since the last manual retry of its output.
 fn failures_key(output: &OutputRef, retries: u32, task: &TaskId) -> Item {
     part_key(&output.job, &output.epoch, format!("fail#{}#{retries}#{task}", output.output))
 }
@@ -39,8 +39,8 @@ fn attempts(item: &Item) -> &[AttributeValue] {
     item.get("attempts").and_then(|list| list.as_l().ok()).map_or(&[], Vec::as_slice)
 }
 
-/// Which failure of its task an attempt is, from 1. The list keeps their order, so that each
-/// has a number of its own, also when a repeat reads it later.
+/// The number of an attempt among the failures of its task, from 1. The list is ordered, so that each
+/// has a distinct number, also when a repeat reads it later.
 fn number_of(item: &Item, attempt: &str) -> Result<u32, PortError> {
     let is_it = |one: &AttributeValue| one.as_s().is_ok_and(|one| one == attempt);
     let place = attempts(item).iter().position(is_it);
@@ -62,7 +62,7 @@ impl DynamoLedger {
         Ok(TransactWriteItem::builder().put(put.map_err(|e| odd("a completion", e))?).build())
     }
 
-    /// How often the output was retried by hand, or `None` where it is not there in that life of its job.
+    /// How often the output was retried manually, or `None` if it does not exist in that epoch of its job.
     async fn retries(&self, output: &OutputRef) -> Result<Option<u32>, PortError> {
         let row = self.row(&output.job).await?;
         let job = row.map(|row| row.record).filter(|job| job.epoch == output.epoch);
@@ -81,7 +81,7 @@ impl CompletionLedger for DynamoLedger {
             Outcome::Done => Ok(Recorded::Created),
             Outcome::Refused(failed) if failed.first() == Some(&true) => Ok(Recorded::Existed),
             Outcome::Refused(_) => {
-                // the service need not have evaluated every condition
+                // the service may not have evaluated every condition
                 let done = self.completion(output, &completion.task).await?;
                 Ok(if done.is_some() { Recorded::Existed } else { Recorded::Stale })
             }
@@ -145,7 +145,7 @@ impl CompletionLedger for DynamoLedger {
         let Some(retries) = self.retries(output).await? else {
             return Err(say(PortErrorKind::NotFound, format_args!("{output} is not in the ledger")));
         };
-        // enough to tell the failures of one task apart
+        // a unique id of this failure
         let attempt = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
         let key = failures_key(output, retries, task);
         let counted = self
@@ -154,7 +154,7 @@ impl CompletionLedger for DynamoLedger {
             .table_name(&self.tables.completions)
             .set_key(Some(key.clone()))
             .update_expression("SET attempts = list_append(if_not_exists(attempts, :none), :one)")
-            // a repeat by the SDK, whose first answer was lost, does not count again
+            // a repeat by the SDK, whose first response was lost, does not count again
             .condition_expression("attribute_not_exists(attempts) OR NOT contains(attempts, :attempt)")
             .expression_attribute_values(":attempt", s(&attempt))
             .expression_attribute_values(":one", AttributeValue::L(vec![s(&attempt)]))

@@ -8,7 +8,7 @@ use super::item::{Item, must, n, number};
 use super::{DynamoLedger, part_key};
 use crate::error::odd;
 
-/// How the names of counters begin.
+/// Key prefix of counters.
 pub const COUNTERS: &str = "count#";
 
 fn counter_key(output: &OutputRef) -> Item {
@@ -16,7 +16,7 @@ fn counter_key(output: &OutputRef) -> Item {
 }
 
 impl DynamoLedger {
-    /// Members of a transaction that create the counters of those outputs.
+    /// Transaction items that create the counters of those outputs.
     pub(super) fn create_counters<'a>(
         &self,
         job: &JobRecord,
@@ -35,8 +35,8 @@ impl DynamoLedger {
         outputs.map(create).collect()
     }
 
-    /// A member of a transaction that counts one completion, and refuses it where the output in this
-    /// life of its job is not there.
+    /// Transaction item that counts one completion, and fails if the output does not exist in this
+    /// epoch of its job.
     pub(super) fn count_completion(&self, output: &OutputRef) -> Result<TransactWriteItem, PortError> {
         let update = Update::builder()
             .table_name(&self.tables.completions)
@@ -48,7 +48,7 @@ impl DynamoLedger {
         Ok(TransactWriteItem::builder().update(update.map_err(|e| odd("a counter", e))?).build())
     }
 
-    /// Number of completions; 0 where there is no counter.
+    /// Number of completions; 0 if there is no counter.
     pub(super) async fn counted(&self, output: &OutputRef) -> Result<u64, PortError> {
         match self.get(&self.tables.completions, counter_key(output)).await? {
             Some(item) => must(number(&item, "completed")?, "completed"),

@@ -1,4 +1,4 @@
-//! Deletion: the leases end, then the items of the job go, and its row last.
+//! Deletion: ends the leases, then deletes the items of the job, and its row last.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use super::item::{Item, must, number, s, text};
 use super::{DynamoLedger, TRIES, job_key, part_hash};
 use crate::error::{self, back_off, odd, say};
 
-/// Items that DynamoDB deletes in one batch.
+/// Maximum number of items in a batch of DynamoDB.
 const BATCH: usize = 25;
 
 impl DynamoLedger {
@@ -23,10 +23,10 @@ impl DynamoLedger {
             Some(row) if row.record.epoch != read.epoch || !row.record.deleting => return Ok(false),
             Some(_) => {}
         }
-        // those that were acquired since the deletion began. Should a later job of this id be there by
-        // now, its workers lose their leases, and nothing else
+        // those acquired since the deletion started. If a later job with this id exists by
+        // now, its workers lose their leases, without further effect
         self.end_leases(id).await?;
-        // without a counter nothing is recorded: what is found after this is all there is
+        // without a counter nothing is recorded: the items found after this are complete
         self.delete_items(part_hash(id, &read.epoch), COUNTERS).await?;
         self.delete_items(part_hash(id, &read.epoch), "").await?;
         let gone = self
@@ -55,7 +55,7 @@ impl DynamoLedger {
         }
     }
 
-    /// Ends every lease of the job; their terms stay.
+    /// Ends every lease of the job; their terms are kept.
     pub(super) async fn end_leases(&self, id: &JobId) -> Result<(), PortError> {
         let mut start: Option<Item> = None;
         loop {
@@ -98,7 +98,7 @@ impl DynamoLedger {
         ended.map(drop).map_err(|e| error::sdk(format_args!("cannot end lease {name}"), e))
     }
 
-    /// Deletes the items of one life of a job whose names begin so; empty for all.
+    /// Deletes the items of one epoch of a job whose keys have this prefix; empty for all.
     async fn delete_items(&self, job: AttributeValue, prefix: &str) -> Result<(), PortError> {
         let mut start: Option<Item> = None;
         loop {

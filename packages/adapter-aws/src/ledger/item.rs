@@ -1,4 +1,4 @@
-//! Items: attributes as typed values; anything unexpected is an error.
+//! Items: attributes as typed values; any other type is an error.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -20,7 +20,7 @@ pub fn n(number: impl Display) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-/// A text that may be absent.
+/// An optional string.
 pub fn text(item: &Item, name: &str) -> Result<Option<String>, PortError> {
     match item.get(name) {
         None => Ok(None),
@@ -29,7 +29,7 @@ pub fn text(item: &Item, name: &str) -> Result<Option<String>, PortError> {
     }
 }
 
-/// A number that may be absent.
+/// An optional number.
 pub fn number<T>(item: &Item, name: &str) -> Result<Option<T>, PortError>
 where
     T: FromStr,
@@ -44,12 +44,12 @@ where
     }
 }
 
-/// An attribute that must be there.
+/// A required attribute.
 pub fn must<T>(value: Option<T>, name: &str) -> Result<T, PortError> {
     value.ok_or_else(|| odd("an item", format_args!("it has no attribute {name}")))
 }
 
-/// Refuses a document that an item could not hold.
+/// Fails for a document that exceeds the size of an item.
 ///
 /// # Errors
 /// `Misuse`.

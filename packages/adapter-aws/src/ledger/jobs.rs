@@ -1,4 +1,4 @@
-//! Jobs: created once, replaced where revision and epoch are those that were read.
+//! Jobs: created once, replaced if revision and epoch are unchanged since the read.
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
@@ -13,7 +13,7 @@ use super::transaction::Outcome;
 use super::{DynamoLedger, TRIES};
 use crate::error::{back_off, odd, say};
 
-/// Where the check of the lease stands in the transaction of a change.
+/// Index of the lease check in the transaction of a change.
 const FENCE: usize = 1;
 
 /// The notices that become durable with a change.
@@ -38,7 +38,7 @@ impl DynamoLedger {
         self.transact("cannot create the job", items).await
     }
 
-    /// Puts the row where revision and epoch are still those of `before`, if the lease has its term.
+    /// Puts the row if revision and epoch are still those of `before`, and the lease has its term.
     async fn replace(
         &self,
         before: &JobRecord,
@@ -67,7 +67,7 @@ impl DynamoLedger {
     }
 }
 
-/// Many others write the same item all the time.
+/// The error after repeated conflicts on one item.
 pub(super) fn crowded(id: &JobId) -> PortError {
     let message = format_args!("job {id} is being written by many at once, nothing was changed");
     say(PortErrorKind::Transient, message)
@@ -81,7 +81,7 @@ impl JobLedger for DynamoLedger {
         match self.create(&row).await? {
             Outcome::Done => Ok(CreatedJob { created: true, job: row.record }),
             Outcome::Refused(_) => match self.row(&row.record.id).await? {
-                // this epoch: an earlier answer was lost, and the service forgot the client token since
+                // this epoch: an earlier response was lost, and the service forgot the client token since
                 Some(found) => {
                     Ok(CreatedJob { created: found.record.epoch == row.record.epoch, job: found.record })
                 }

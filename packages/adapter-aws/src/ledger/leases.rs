@@ -1,4 +1,4 @@
-//! Leases: one update checks whether the lease is free and raises its term.
+//! Leases: one update checks that the lease is free and increments its term.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ impl DynamoLedger {
         self.get(&self.tables.leases, lease_key(name)).await
     }
 
-    /// An update of a lease that still has its term.
+    /// An update of a lease that requires its term.
     fn update_held(&self, lease: &Lease) -> UpdateItemFluentBuilder {
         self.client
             .update_item()
@@ -67,7 +67,7 @@ impl DynamoLedger {
             Some(item) => item.clone(),
             None => self.lease_row(name).await?.unwrap_or_default(),
         };
-        // this attempt has it: the first answer was lost and the SDK has tried again
+        // this attempt has it: the first response was lost and the SDK has retried
         if text(&stands, "attempt")?.as_deref() == Some(attempt) && stands.contains_key("holder") {
             return held(&stands);
         }
@@ -77,7 +77,7 @@ impl DynamoLedger {
     }
 }
 
-/// False when the lease has lost its term.
+/// False when the lease was taken over or released.
 fn kept<T>(
     result: Result<T, aws_sdk_dynamodb::error::SdkError<UpdateItemError>>,
     doing: &str,

@@ -1,4 +1,4 @@
-//! Listings: an index names jobs, their rows are read consistently.
+//! Listings: an index lists job ids, and their rows are read consistently.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ struct Index {
 const BY_STATE: Index = Index { name: INDEX_BY_STATE, hash: "state", range: "state_since_ms" };
 const BY_OPEN: Index = Index { name: INDEX_BY_OPEN, hash: "open", range: "open_since_ms" };
 
-/// Where a page begins: after this job, in this partition of the index.
+/// Cursor of a page: after this job, in this partition of the index.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
     hash: String,
@@ -34,7 +34,7 @@ impl Place {
         format!("{}/{}/{}", self.hash, self.since_ms, self.id)
     }
 
-    /// Reads a place in one of those partitions.
+    /// Parses a cursor of one of those partitions.
     fn parse(text: &str, partitions: &[&str]) -> Result<Place, PortError> {
         let read = || {
             let mut parts = text.splitn(3, '/');
@@ -65,8 +65,8 @@ impl Place {
 }
 
 impl DynamoLedger {
-    /// A page: by state, then by when a job came into it. A job that changes its state
-    /// meanwhile may be on two pages or on none, and is found the next time.
+    /// A page: by state, then by the time of entering it. A job that changes its state
+    /// meanwhile may be on two pages or on none, and is listed the next time.
     pub(super) async fn list_by_state(
         &self,
         filter: &JobFilter,
@@ -77,7 +77,7 @@ impl DynamoLedger {
             JobState::ALL.into_iter().filter(|state| filter.state.is_none_or(|wanted| wanted == *state));
         let states: Vec<&str> = states.map(JobState::as_str).collect();
         let before_ms = filter.updated_before_ms.unwrap_or(i64::MAX);
-        // the partition that a job was found in may lag behind: it is listed in its own state alone
+        // the index may lag behind: a job is listed only in its current state
         let wanted = |job: &JobRecord, state: &str| job.state().as_str() == state;
         self.list(&BY_STATE, &states, before_ms, from, max, wanted).await
     }
@@ -92,7 +92,7 @@ impl DynamoLedger {
         self.list(&BY_OPEN, &SHARDS, before_ms, from, max, |job, _| job.is_open_job()).await
     }
 
-    /// A page over the partitions of an index, of jobs that last changed before a time and are wanted.
+    /// A page over the partitions of an index, of jobs that last changed before a time and match.
     async fn list(
         &self,
         index: &Index,
@@ -130,7 +130,7 @@ impl DynamoLedger {
     }
 
     /// Keys of jobs that are or were in that partition. A job does not enter a partition later than it
-    /// last changed, so the index leaves out only what the filter leaves out.
+    /// last changed, so the index omits only jobs that the filter omits.
     async fn keys(
         &self,
         index: &Index,
@@ -157,7 +157,7 @@ impl DynamoLedger {
         Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
     }
 
-    /// The rows themselves, in the order of the keys; those of a newer build are left out.
+    /// The rows, in the order of the keys; those of a newer build are left out.
     async fn rows(&self, keys: &[Item]) -> Result<Vec<Row>, PortError> {
         let mut order = Vec::new();
         for key in keys {

@@ -1,4 +1,4 @@
-//! The ledger in DynamoDB: every promise is one conditional write or one transaction.
+//! The ledger in DynamoDB: every guarantee is one conditional write or one transaction.
 //!
 //! ```text
 //! jobs         job_id                    `document` (the job, JSON), `revision`, `epoch`
@@ -20,20 +20,20 @@
 //! * **Counters** are created with their output and deleted first when the job is deleted: without a
 //!   counter nothing is recorded, so a deletion leaves no completion behind.
 //! * **Deletion** ends the leases, then deletes counters, completions and counts of failures, and the row
-//!   last. A deletion that was interrupted is begun again, because the row still says `deleting`. A
-//!   later job of the same id has another `epoch`. Leases keep their items, for their terms.
-//! * **Terms** grow in the same update that checks whether the lease is free.
+//!   last. An interrupted deletion is repeated, because the row still says `deleting`. A
+//!   later job with the same id has another `epoch`. Leases keep their items, for their terms.
+//! * **Terms** are incremented in the same update that checks whether the lease is free.
 //! * **Size**: a row holds the recipe and the failures, an item of completions one task; plans
 //!   and large facts are files in the store. A document near 400 KB is refused by name.
 //! * **Listings** query an index, which may lag behind, and then read the rows themselves;
-//!   nothing scans. An index entry moves when the state changes or the job opens or closes, and with
-//!   no completion. `by-open` has eight shards by the hash of the id.
-//! * **Nothing expires**: outputs can be added to a job for as long as its asset lives, and a missing
-//!   row means that the job was deleted. Leases stay for ever, some 150 bytes each: a term that
-//!   began again would not be a fence.
+//!   nothing scans. An index entry moves when the state changes or the job opens or closes, and not with
+//!   a completion. `by-open` has eight shards by the hash of the id.
+//! * **Nothing expires**: outputs can be added to a job as long as its asset exists, and a missing
+//!   row means that the job was deleted. Leases stay forever, some 150 bytes each: a term that
+//!   restarted would not be a fence.
 //!
 //! The counter of an output is one item, which DynamoDB writes some hundred times a second when all
-//! workers finish at once; the losers of a conflict try again after a wait with jitter.
+//! workers finish at once; the losers of a conflict retry with a jittered backoff.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,13 +63,13 @@ use item::{Item, n, s};
 /// The index of the jobs table by state.
 pub const INDEX_BY_STATE: &str = "by-state";
 
-/// The sparse index of the jobs that the sweeper has to look at.
+/// The sparse index of the jobs that the sweeper has to inspect.
 pub const INDEX_BY_OPEN: &str = "by-open";
 
-/// How often a write is tried that meets others.
+/// Maximum number of tries of a conflicting write.
 pub(crate) const TRIES: u32 = 14;
 
-/// Most bytes of a document that goes into an item: DynamoDB takes 400 KB with all names.
+/// Maximum size of a document in an item, bytes: DynamoDB allows 400 KB with all names.
 const DOCUMENT_MAX: usize = 360_000;
 
 /// Names of the tables.
@@ -89,7 +89,7 @@ pub struct DynamoLedger {
     client: Client,
     tables: Tables,
     clock: Arc<LedgerClock>,
-    /// Set when the service was asked for its time.
+    /// Set after the first response that contained the service's time.
     asked: Arc<OnceCell<()>>,
 }
 
@@ -98,10 +98,10 @@ impl DynamoLedger {
         DynamoLedger { client, tables, clock, asked: Arc::default() }
     }
 
-    /// The ledger's clock, milliseconds since 1970. The first call of a process asks the
-    /// service for its time.
+    /// The ledger's clock, milliseconds since 1970. The first call of a process requests the
+    /// service's time.
     async fn now_ms(&self) -> Result<i64, PortError> {
-        // the jobs table, because every program may read it; '#' is in no id
+        // the jobs table, because every program may read it; no id contains '#'
         let key = Item::from([("job_id".to_owned(), s("#time"))]);
         let ask = || async { self.get(&self.tables.jobs, key).await.map(drop) };
         self.asked.get_or_try_init(ask).await?;
@@ -115,7 +115,7 @@ impl DynamoLedger {
         Ok(answer.item)
     }
 
-    /// A member of a transaction that refuses it unless the lease still has its term.
+    /// Transaction item that fails unless the lease still has its term.
     fn fence(&self, lease: &Lease) -> Result<TransactWriteItem, PortError> {
         let check = ConditionCheck::builder()
             .table_name(&self.tables.leases)
@@ -132,7 +132,7 @@ impl DynamoLedger {
 const HAS_ITS_TERM: &str = "term = :term AND holder = :holder";
 
 fn lease_key(name: &LeaseName) -> Item {
-    // '#' is in no id: a job cannot have the sweeper's key
+    // no id contains '#': a job cannot have the sweeper's key
     let job = name.job().map_or_else(|| format!("#{}", name.as_str()), str::to_owned);
     Item::from([("job".to_owned(), s(job)), ("lease".to_owned(), s(name.as_str()))])
 }
@@ -141,7 +141,7 @@ fn job_key(id: &JobId) -> Item {
     Item::from([("job_id".to_owned(), s(id.as_str()))])
 }
 
-/// Key of an item that belongs to one life of a job.
+/// Key of an item that belongs to one epoch of a job.
 fn part_key(id: &JobId, epoch: &Epoch, item: String) -> Item {
     Item::from([("job".to_owned(), part_hash(id, epoch)), ("item".to_owned(), AttributeValue::S(item))])
 }
@@ -150,7 +150,7 @@ fn part_hash(id: &JobId, epoch: &Epoch) -> AttributeValue {
     s(format!("{id}#{epoch}"))
 }
 
-/// A duration in milliseconds; one that is too long is cut.
+/// A duration in milliseconds; one that is too long is clamped.
 fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(i64::MAX / 4)
 }

@@ -11,10 +11,10 @@ use super::DynamoLedger;
 use super::item::{Item, must, s, text};
 use crate::error::{self, odd, say};
 
-/// '#' is in no id: no life of a job has this key.
+/// No id contains '#': no epoch of a job has this key.
 const OUTBOX: &str = "#outbox";
 
-/// Most notices of one change: a transaction has at most 100 members.
+/// Maximum number of notices of one change: a transaction has at most 100 items.
 const NOTICES_MAX: usize = 90;
 
 fn outbox_key(id: &str) -> Item {
@@ -27,7 +27,7 @@ fn parse(item: &Item) -> Result<OutboxEntry, PortError> {
 }
 
 impl DynamoLedger {
-    /// Members of a transaction that put the notices; the last one of an id counts.
+    /// Transaction items that put the notices; the last one with an id wins.
     pub(super) fn put_notices(&self, notices: &[OutboxEntry]) -> Result<Vec<TransactWriteItem>, PortError> {
         let notices: BTreeMap<&str, &OutboxEntry> =
             notices.iter().map(|notice| (notice.id.as_str(), notice)).collect();
@@ -49,7 +49,7 @@ impl DynamoLedger {
 
 #[async_trait]
 impl OutboxLedger for DynamoLedger {
-    /// In the order of their ids.
+    /// Ordered by id.
     async fn outbox(&self, max: usize) -> Result<Vec<OutboxEntry>, PortError> {
         let mut found = Vec::new();
         let mut start: Option<Item> = None;

@@ -1,4 +1,4 @@
-//! The row of a job: its document, and beside it what conditions, indexes and other programs read.
+//! The row of a job: its document, and attributes for conditions, indexes and other programs.
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -12,13 +12,13 @@ use crate::error::odd;
 /// Shards of the index of open jobs.
 pub const SHARDS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "6", "7"];
 
-/// A job with what only the ledger needs to know.
+/// A job with the ledger's additional fields.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     pub record: JobRecord,
     /// When its state last changed, milliseconds since 1970.
     pub state_since_ms: i64,
-    /// When it last became open, likewise; of no meaning while it is not open.
+    /// When it last became open, likewise; undefined while it is not open.
     pub open_since_ms: i64,
 }
 
@@ -27,7 +27,7 @@ fn shard(id: &JobId) -> &'static str {
     SHARDS[crc32fast::hash(id.as_str().as_bytes()) as usize % SHARDS.len()]
 }
 
-/// The state in the words of the media worker whose environment contract this backend keeps.
+/// The state in the vocabulary of the media worker whose environment contract this backend keeps.
 fn status(state: JobState) -> &'static str {
     match state {
         JobState::Created => "chunking_in_progress",
@@ -36,7 +36,7 @@ fn status(state: JobState) -> &'static str {
     }
 }
 
-/// Number of tasks of the output `video`, or of the first output where there is none of that name;
+/// Number of tasks of the output `video`, or of the first output if none has that name;
 /// absent until its plan is sealed.
 fn total_segments(job: &JobRecord) -> Option<u64> {
     let video = job.outputs.iter().find(|output| output.id().as_str() == "video");
@@ -50,7 +50,7 @@ impl Row {
         Row { record, state_since_ms: since_ms, open_since_ms: since_ms }
     }
 
-    /// The row after `record` has become of it. What is indexed moves only with the state, and when
+    /// The row after its document has become `record`. Indexed attributes change only with the state, and when
     /// the job opens.
     pub fn followed_by(&self, record: JobRecord) -> Row {
         let now_ms = record.updated_at_ms;
@@ -86,7 +86,7 @@ impl Row {
         Ok(item)
     }
 
-    /// Reads a row.
+    /// Parses a row.
     ///
     /// # Errors
     /// `Newer` for a document of a newer build, `Corrupt` for a row that no build writes.
@@ -102,7 +102,7 @@ impl Row {
 }
 
 impl DynamoLedger {
-    /// The row as it stands, read consistently.
+    /// The current row, read consistently.
     pub(super) async fn row(&self, id: &JobId) -> Result<Option<Row>, PortError> {
         self.get(&self.tables.jobs, job_key(id)).await?.as_ref().map(Row::of_item).transpose()
     }

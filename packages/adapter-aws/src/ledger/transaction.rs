@@ -7,15 +7,15 @@ use segue_ports::PortError;
 use super::{DynamoLedger, TRIES};
 use crate::error::{self, back_off};
 
-/// What became of a transaction.
+/// Result of a transaction.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All of it is written.
+    /// All of it was written.
     Done,
-    /// Nothing is written: for each member whether its condition failed. At least
+    /// Nothing was written: for each item whether its condition failed. At least
     /// one did; DynamoDB need not have evaluated all of them.
     Refused(Vec<bool>),
-    /// Nothing is written: other requests wrote the same items during every try.
+    /// Nothing was written: other requests wrote the same items during every try.
     Conflict,
 }
 
@@ -29,9 +29,9 @@ fn outcome_of(codes: &[&str]) -> Option<Outcome> {
 }
 
 impl DynamoLedger {
-    /// Writes all or nothing, and tries again while other requests write the same items. Every try has
-    /// the same client token: a repeat, by the SDK or from here, of a transaction whose answer was
-    /// lost does nothing.
+    /// Writes all or nothing, and retries while other requests write the same items. Every try has
+    /// the same client token: a repeat, by the SDK or by this function, of a transaction whose response was
+    /// lost has no effect.
     pub(super) async fn transact(
         &self,
         doing: &str,

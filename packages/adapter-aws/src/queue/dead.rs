@@ -1,4 +1,4 @@
-//! Dead letters: putting messages aside, listing them, and sending them again.
+//! Dead letters: dead-lettering, listing, and redriving.
 
 use std::collections::HashMap;
 
@@ -13,17 +13,17 @@ use super::void::is_void;
 use super::{RECEIVE_MAX, SqsQueue};
 use crate::error;
 
-/// How long a message is hidden while it is moved between queues or listed, seconds.
+/// Visibility of a message while it is moved between queues or listed, seconds.
 const MOVE_S: i32 = 60;
 
-/// A message that was put aside.
+/// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// SQS's id of it.
     pub id: String,
-    /// The text that was sent.
+    /// The message body.
     pub body: String,
-    /// Why, where a worker did it; absent for one that was received too often.
+    /// The reason given by a worker; absent for a message that was received too often.
     pub reason: Option<String>,
 }
 
@@ -45,7 +45,7 @@ impl SqsQueue {
     ) -> Result<bool, PortError> {
         let queue = self.lane(lane)?;
         let dead_url = queue.dead_url(&self.client).await?;
-        // checks the receipt, and hides the message from others meanwhile
+        // checks the receipt, and hides the message meanwhile
         let hide = self.client.change_message_visibility().queue_url(&queue.url);
         match hide.receipt_handle(&ticket.handle).visibility_timeout(MOVE_S).send().await {
             Ok(_) => {}
@@ -72,12 +72,12 @@ impl SqsQueue {
         Ok(got.messages.unwrap_or_default())
     }
 
-    /// Up to `max` of what was put aside, in no order. They are hidden from others while
-    /// this goes on, so that each is seen once, and given back at its end.
+    /// Receives up to `max` dead letters, unordered. They are hidden from other receivers
+    /// meanwhile, so that each is listed once, and made visible again at the end.
     ///
     /// # Errors
-    /// `Environment` when the queue has no dead-letter queue; as the service says. What was
-    /// not given back comes back within a minute.
+    /// `Environment` when the queue has no dead-letter queue; errors of the service. Letters that were
+    /// not made visible become so within a minute.
     pub async fn dead_letters(&self, lane: Lane, max: usize) -> Result<Vec<DeadLetter>, PortError> {
         let (mut found, mut seen) = (Vec::new(), HashMap::new());
         while found.len() < max {
@@ -112,19 +112,19 @@ impl SqsQueue {
             let entries: Vec<_> =
                 entries.collect::<Result<_, _>>().map_err(|e| error::odd("a receipt", e))?;
             let request = self.client.change_message_visibility_batch().queue_url(dead_url);
-            // one that is void by now is visible already
+            // a letter with a void receipt is visible already
             let given = request.set_entries(Some(entries)).send().await;
             given.map_err(|e| error::sdk(format_args!("cannot give back the dead letters of {lane}"), e))?;
         }
         Ok(())
     }
 
-    /// Sends up to `max` of what was put aside to its queue again, as new messages, and
-    /// says how many. A crash in between sends one twice.
+    /// Sends up to `max` dead letters to their queue again, as new messages, and
+    /// returns their number. A crash in between sends one twice.
     ///
     /// # Errors
-    /// `Environment` when the queue has no dead-letter queue; as the service says. What was
-    /// not sent comes back to the dead letters within a minute.
+    /// `Environment` when the queue has no dead-letter queue; errors of the service. Letters that were
+    /// not sent become visible in the dead-letter queue within a minute.
     pub async fn redrive(&self, lane: Lane, max: usize) -> Result<usize, PortError> {
         let queue = self.lane(lane)?;
         let dead_url = queue.dead_url(&self.client).await?;
@@ -159,7 +159,7 @@ impl DeadLetters for SqsQueue {
         SqsQueue::redrive(self, lane, max).await
     }
 
-    /// Deletes what it can receive, so that it can count; messages that are being listed elsewhere stay.
+    /// Deletes the messages that it can receive, so that it can count; those that are being listed elsewhere stay.
     async fn purge(&self, lane: Lane) -> Result<usize, PortError> {
         let dead_url = self.lane(lane)?.dead_url(&self.client).await?;
         let mut removed = 0;

@@ -13,15 +13,15 @@ use crate::error::{self, odd, say};
 pub struct Lanes {
     /// Jobs to plan.
     pub plan: String,
-    /// Tasks that need processor cores alone.
+    /// Tasks that need only a CPU.
     pub task_cpu: String,
-    /// Tasks that need a graphics processor; absent where they are sent to `task_cpu`.
+    /// Tasks that need a GPU; absent where they are sent to `task_cpu`.
     pub task_gpu: Option<String>,
-    /// Tasks that need the network beyond the store.
+    /// Tasks that need network access beyond the store.
     pub task_net: Option<String>,
     /// Outputs to assemble.
     pub assemble: String,
-    /// Notices of sources that arrived, and sources to fetch.
+    /// Notices of arrived sources, and sources to fetch.
     pub ingest: Option<String>,
     /// Callbacks and events to deliver.
     pub notify: Option<String>,
@@ -30,7 +30,7 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// The variable that names the queue of a lane.
+    /// The environment variable with the queue of a lane.
     pub fn variable(lane: Lane) -> &'static str {
         match lane {
             Lane::Plan => "CHUNKING_QUEUE_URL",
@@ -44,7 +44,7 @@ impl Lanes {
         }
     }
 
-    /// The queue that a lane has to itself.
+    /// The dedicated queue of a lane.
     pub fn own(&self, lane: Lane) -> Option<&str> {
         match lane {
             Lane::Plan => Some(&self.plan),
@@ -58,8 +58,8 @@ impl Lanes {
         }
     }
 
-    /// The queue that messages of a lane are sent to and received from: its own, and for tasks that need a
-    /// graphics processor otherwise that of the other tasks.
+    /// The queue of a lane: its own, and for tasks that need a
+    /// GPU otherwise that of the CPU tasks.
     pub fn url(&self, lane: Lane) -> Option<&str> {
         let fallback = (lane == Lane::Task(Resource::Gpu)).then_some(self.task_cpu.as_str());
         self.own(lane).or(fallback)

@@ -1,16 +1,16 @@
 //! The queues in SQS, one for each lane.
 //!
-//! * **Seconds**: SQS counts in whole seconds; visibility, delay and wait are rounded up.
-//! * **Waiting** is a long poll of up to 20 s at a time, over and over.
+//! * **Seconds**: SQS uses whole seconds; visibility, delay and wait are rounded up.
+//! * **Waiting** is a sequence of long polls of up to 20 s.
 //! * **12 hours** after a delivery SQS delivers a message again, whatever is requested. An
-//!   extension is cut to what is left, and when nothing is left the receipt is reported as
-//!   void: the next receiver finds the lease held and leaves the work alone.
-//! * **Delays** above 15 minutes are made of several: the rest is an attribute of the message, and
+//!   extension is limited to the remaining time, and when none is left the receipt is reported as
+//!   void: the next receiver finds the lease held and skips the message.
+//! * **Delays** above 15 minutes are split: the rest is an attribute of the message, and
 //!   a receiver that gets the message too early sends it again.
-//! * **Putting aside** sends the body to the dead-letter queue and then removes the message;
-//!   a crash in between leaves both. The queue's own redrive policy moves what was received
-//!   too often by workers that died of it.
-//! * **Void receipts**: SQS may accept one. Nothing here rests on its answer.
+//! * **Dead-lettering** sends the body to the dead-letter queue and then removes the message;
+//!   a crash in between leaves both. The queue's own redrive policy moves messages that were received
+//!   too often by workers that died.
+//! * **Void receipts**: SQS may accept one. No guarantee depends on its answer.
 //! * **A lane without a queue** is an error that names the variable to set.
 
 use std::collections::HashMap;
@@ -40,13 +40,13 @@ use receipt::Ticket;
 use sending::{Outgoing, seconds, send_all, still_s};
 use void::is_void;
 
-/// Longest poll of SQS.
+/// Maximum wait of a long poll of SQS.
 const POLL_MAX: Duration = Duration::from_secs(20);
 
-/// How long SQS holds a message hidden after a delivery, less a margin, seconds.
+/// Maximum visibility after a delivery, less a margin, seconds.
 const HIDDEN_MAX_S: u64 = 12 * 3600 - 10;
 
-/// Most messages that one request gives.
+/// Maximum number of messages of one receive.
 const RECEIVE_MAX: usize = 10;
 
 /// The queues of a deployment.
@@ -88,7 +88,7 @@ impl SqsQueue {
         request.send().await.map_err(|e| error::sdk(format_args!("cannot read the {} queue", queue.lane), e))
     }
 
-    /// How many there are, as a number that the service keeps.
+    /// Parses an approximate count of the service.
     async fn counts<const N: usize>(
         &self,
         lane: Lane,
@@ -118,7 +118,7 @@ fn delivery_of(lane: Lane, message: Message, received_ms: i64) -> Delivery {
     Delivery { body, receipt: ticket.write(), deliveries }
 }
 
-/// How long a message may still be hidden, seconds.
+/// Maximum remaining visibility of a message, seconds.
 fn hideable_s(received_ms: i64, now_ms: i64) -> u64 {
     let hidden_s = u64::try_from(now_ms.saturating_sub(received_ms)).unwrap_or(0) / 1000;
     HIDDEN_MAX_S.saturating_sub(hidden_s)
@@ -144,7 +144,7 @@ impl WorkQueue for SqsQueue {
         let queue = self.lane(lane)?;
         let deadline = Instant::now() + wait;
         loop {
-            // before asking: SQS counts its 12 hours from when it gets the request
+            // before the request: SQS counts its 12 hours from when it gets the request
             let received_ms = SystemClock.now_ms();
             let left = deadline.saturating_duration_since(Instant::now());
             let mut got = Vec::new();
@@ -202,7 +202,7 @@ impl WorkQueue for SqsQueue {
         let queue = self.lane(lane)?;
         let [visible, delayed, in_flight] = self.counts(lane, &queue.url, [Visible, Delayed, Hidden]).await?;
         let dead_url = queue.dead_url(&self.client).await?;
-        // one that is being listed is hidden, and dead all the same
+        // one that is being listed is hidden, and still a dead letter
         let [dead, looked_at] = self.counts(lane, dead_url, [Visible, Hidden]).await?;
         Ok(QueueDepth { waiting: visible + delayed, in_flight, dead: dead + looked_at })
     }

@@ -1,20 +1,20 @@
-//! Receipts: SQS's own handle, with what is needed later and cannot be read from SQS again.
+//! Receipts: SQS's own handle, with data that later calls need and SQS does not return again.
 
 use segue_ports::{Lane, Receipt};
 use serde::{Deserialize, Serialize};
 
-/// One delivery. A message is put aside by sending its body again, and SQS hides it for 12 hours at
-/// most: body and time are in the receipt, so that any process can act on it.
+/// One delivery. A message is dead-lettered by sending its body again, and SQS hides it for 12 hours at
+/// most: body and time are in the receipt, so that any process can use it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ticket {
-    /// The lane that it came from.
+    /// Its lane.
     pub lane: String,
     /// SQS's own receipt.
     pub handle: String,
-    /// When it was received, milliseconds since 1970 by this machine.
+    /// When it was received, milliseconds since 1970 by this machine's clock.
     pub received_ms: i64,
-    /// The text that was sent.
+    /// The message body.
     pub body: String,
 }
 

@@ -1,4 +1,4 @@
-//! Sending: in batches, and with delays that are longer than SQS has.
+//! Sending: in batches, and with delays above SQS's maximum.
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use segue_ports::{Lane, PortError, PortErrorKind};
 use super::LaneQueue;
 use crate::error::{self, back_off, say};
 
-/// Most messages of one request.
+/// Maximum number of messages in one request.
 const BATCH: usize = 10;
 
-/// Most bytes of one request: the smallest limit that SQS ever had, less what it counts in
-/// for attributes.
+/// Maximum size of one request, bytes: the smallest limit that SQS ever had, less the size
+/// of attributes.
 const BATCH_BYTES: usize = 250_000;
 
-/// Longest delay of SQS, seconds.
+/// Maximum delay of SQS, seconds.
 const DELAY_MAX_S: u64 = 900;
 
-/// How often the rest of a batch is sent again.
+/// Number of tries for the rest of a batch.
 const TRIES: u32 = 6;
 
-/// Carries the part of a delay that SQS could not take, seconds.
+/// Attribute with the rest of a delay that exceeds SQS's maximum, seconds.
 const STILL_S: &str = "segue-still-s";
 
-/// Carries why a message was put aside.
+/// Attribute with the reason of a dead letter.
 const REASON: &str = "segue-reason";
 
 /// A message to send.
@@ -46,7 +46,7 @@ impl Outgoing {
         Outgoing { body: body.to_owned(), delay_s, reason: None }
     }
 
-    /// The same as a dead letter. SQS refuses empty texts and most control characters.
+    /// The same as a dead letter. SQS refuses empty strings and most control characters.
     pub fn because(mut self, reason: &str) -> Outgoing {
         let plain: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(1000).collect();
         self.reason = Some(if plain.trim().is_empty() { "no reason given".to_owned() } else { plain });
@@ -75,18 +75,18 @@ fn attribute(kind: &str, value: &str) -> Result<MessageAttributeValue, PortError
     built.map_err(|e| error::odd("an attribute of a message", e))
 }
 
-/// What is left of the delay of a message that was received, seconds.
+/// The rest of the delay of a received message, seconds.
 pub fn still_s(message: &Message) -> u64 {
     let still = message.message_attributes().and_then(|all| all.get(STILL_S));
     still.and_then(|value| value.string_value()).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// Why a message was put aside, where we did it.
+/// The reason of a dead letter, if a role gave one.
 pub fn reason_of(message: &Message) -> Option<String> {
     message.message_attributes()?.get(REASON)?.string_value().map(str::to_owned)
 }
 
-/// Cuts messages into requests of few enough and small enough.
+/// Splits messages into requests within SQS's limits.
 fn batches(all: &[Outgoing]) -> Vec<&[Outgoing]> {
     let (mut cut, mut start, mut bytes) = (Vec::new(), 0, 0);
     for (n, message) in all.iter().enumerate() {
@@ -106,7 +106,7 @@ fn batches(all: &[Outgoing]) -> Vec<&[Outgoing]> {
 /// Sends all of them to the queue at `url`.
 ///
 /// # Errors
-/// `Misuse` for a text that SQS does not take; otherwise as the service says. Any part may
+/// `Misuse` for a body that SQS does not accept; otherwise errors of the service. Any subset may
 /// have been sent.
 pub async fn send_all(client: &Client, lane: Lane, url: &str, all: &[Outgoing]) -> Result<(), PortError> {
     for batch in batches(all) {
@@ -127,7 +127,7 @@ pub async fn send_all(client: &Client, lane: Lane, url: &str, all: &[Outgoing]) 
     Ok(())
 }
 
-/// Sends those of a batch that are in `which` and says which of them were not taken.
+/// Sends the messages of a batch that are in `which` and returns those that were not accepted.
 async fn send_batch(
     client: &Client,
     lane: Lane,
@@ -155,7 +155,7 @@ async fn send_batch(
 
 impl LaneQueue {
     /// Sends a message whose delay is not over again, with the rest of its delay, and deletes this delivery. A
-    /// crash in between leaves it twice.
+    /// crash in between leaves two messages.
     pub(super) async fn delay_on(&self, client: &Client, message: &Message) -> Result<(), PortError> {
         let (body, handle) =
             (message.body().unwrap_or_default(), message.receipt_handle().unwrap_or_default());

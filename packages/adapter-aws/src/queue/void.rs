@@ -1,12 +1,12 @@
-//! What SQS says to a receipt that is void.
+//! Recognizes SQS's errors for void receipts.
 
 use std::error::Error;
 
 use aws_sdk_sqs::error::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// Whether the answer means that the receipt has no say any more: not one of SQS, its
-/// message is deleted, or visible to others again, or was hidden for 12 hours.
+/// Whether the error means that the receipt is void: not one of SQS, its
+/// message is deleted, or visible again, or was hidden for 12 hours.
 pub fn is_void<E: ProvideErrorMetadata + Error>(error: &SdkError<E>) -> bool {
     says_void(error.code(), error.message().unwrap_or_default())
 }
@@ -16,7 +16,7 @@ fn says_void(code: Option<&str>, message: &str) -> bool {
         Some(
             "ReceiptHandleIsInvalid" | "MessageNotInflight" | "AWS.SimpleQueueService.MessageNotInflight",
         ) => true,
-        // a code for everything: the words decide
+        // a generic code: the message decides
         Some("InvalidParameterValue" | "InvalidParameterValueException") => {
             let message = message.to_ascii_lowercase();
             ["receipthandle", "receipt handle", "not available for visibility", "total visibilitytimeout"]

@@ -1,4 +1,4 @@
-//! Promotion: a second name.
+//! Promotion: copies an object to its public key.
 
 use aws_sdk_s3::types::CompletedPart;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -48,7 +48,7 @@ impl S3Store {
     /// Copies an object of any bucket on the server's side, if `to` is free.
     ///
     /// # Errors
-    /// `NotFound`; `Misuse` for one that is empty; as the service says.
+    /// `NotFound`; `Misuse` for an empty one; errors of the service.
     pub async fn import(&self, bucket: &str, name: &str, to: &Key) -> Result<(), PortError> {
         if self.facts(to).await?.is_some() {
             return Ok(());
@@ -70,7 +70,7 @@ impl S3Store {
         upload.complete(copied, Condition::Absent, &mark).await.map(drop)
     }
 
-    /// All parts of one version of `from`, `BUCKET/KEY`.
+    /// Copies all parts of one version of `from`, `BUCKET/KEY`.
     async fn copy_parts(
         &self,
         upload: &Upload,

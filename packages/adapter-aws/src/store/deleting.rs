@@ -1,4 +1,4 @@
-//! Deleting: one object, or batches of as many as S3 takes in one request.
+//! Deletion: one object, or batches of S3's maximum size.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use segue_ports::PortError;
 use super::S3Store;
 use crate::error::{self, odd};
 
-/// Most keys that S3 deletes in one request.
+/// Maximum number of keys in a delete request of S3.
 const BATCH: usize = 1000;
 
 impl S3Store {
@@ -43,7 +43,7 @@ impl S3Store {
         let deleted = self.client.delete_objects().bucket(bucket).delete(names).send().await;
         let deleted = deleted
             .map_err(|e| error::sdk(format_args!("cannot delete {} objects of {bucket}", keys.len()), e))?;
-        // the request succeeds although some of its keys do not
+        // the request succeeds even if some of its keys fail
         match deleted.errors() {
             [] => Ok(()),
             [first, ..] => {

@@ -1,4 +1,4 @@
-//! Files of this machine: read in parts, written in parts, off the executor.
+//! Local files: read in parts, written in parts, off the executor.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -13,10 +13,10 @@ use segue_ports::{PortError, PortErrorKind};
 
 use crate::error::say;
 
-/// Bytes that are read at once while a checksum is taken.
+/// Buffer size of checksums, bytes.
 const BLOCK: usize = 1 << 20;
 
-/// Runs blocking work elsewhere.
+/// Runs blocking work off the executor.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PortError> + Send + 'static,
 ) -> Result<T, PortError> {
@@ -26,10 +26,10 @@ pub async fn blocking<T: Send + 'static>(
     })
 }
 
-/// Removes a file that was stored; fine when it is gone.
+/// Removes an uploaded file; a missing one is not an error.
 ///
 /// # Errors
-/// As removing a file.
+/// I/O errors of the removal.
 pub async fn remove(file: &Path) -> Result<(), PortError> {
     match tokio::fs::remove_file(file).await {
         Err(e) if e.kind() != ErrorKind::NotFound => {
@@ -48,7 +48,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens a plain file, and nothing that only stands for one.
+    /// Opens a plain file, following no link.
     ///
     /// # Errors
     /// `NotFound`, `Denied`; `Misuse` for a link, a folder, a pipe.
@@ -61,7 +61,7 @@ impl Source {
         if !std::fs::symlink_metadata(path).map_err(trouble)?.is_file() {
             return Err(odd());
         }
-        // it may have become something else in between
+        // it may have been replaced in between
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
         let file = File::options().read(true).custom_flags(flags.bits()).open(path);
         let file = file.map_err(trouble)?;
@@ -86,13 +86,13 @@ impl Source {
     /// The bytes of a range.
     ///
     /// # Errors
-    /// As reading a file; `Misuse` when it has become shorter.
+    /// I/O errors; `Misuse` when the file has become shorter.
     pub async fn part(&self, range: Range<u64>) -> Result<Bytes, PortError> {
         let source = self.clone();
         blocking(move || source.read_range(range)).await
     }
 
-    /// CRC32 of all of it.
+    /// CRC32 of the whole file.
     ///
     /// # Errors
     /// As [`Source::part`].
@@ -108,14 +108,14 @@ impl Source {
         .await
     }
 
-    /// Somebody wrote to it meanwhile.
+    /// The error of a concurrent modification.
     pub fn changed(&self) -> PortError {
         let message = format_args!("{} was changed while it was being stored", self.path.display());
         say(PortErrorKind::Misuse, message)
     }
 }
 
-/// A file that is being written and is gone unless it is kept.
+/// A file that is being written and is removed on drop unless it is kept.
 #[derive(Debug)]
 pub struct Copy {
     file: Arc<File>,
@@ -126,19 +126,19 @@ pub struct Copy {
 impl Drop for Copy {
     fn drop(&mut self) {
         if !self.kept {
-            // nobody has its name, and the folder is one for scratch
+            // its name is unique, and the folder is a scratch folder
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
 impl Copy {
-    /// Makes a file of a name of its own that ends as `name` does.
+    /// Creates a file with a unique name that ends with `name`.
     ///
     /// # Errors
-    /// As making a file.
+    /// I/O errors.
     pub async fn create(scratch: &Path, name: &str) -> Result<Copy, PortError> {
-        // a file name has at most 255 bytes, and names are plain
+        // a file name has at most 255 bytes, and names are ASCII
         let end = &name[name.len().saturating_sub(120)..];
         let path = scratch.join(format!("get-{}-{end}", uuid::Uuid::new_v4().simple()));
         let folder = scratch.to_owned();
@@ -151,10 +151,10 @@ impl Copy {
         .await
     }
 
-    /// Writes a part and gives its CRC32.
+    /// Writes a part and returns its CRC32.
     ///
     /// # Errors
-    /// As writing a file.
+    /// I/O errors.
     pub async fn write(&self, at: u64, bytes: Bytes) -> Result<crc32fast::Hasher, PortError> {
         let (file, path) = (Arc::clone(&self.file), self.path.clone());
         blocking(move || {
@@ -167,7 +167,7 @@ impl Copy {
         .await
     }
 
-    /// It is whole: its path.
+    /// Keeps the complete file; returns its path.
     pub fn keep(mut self) -> PathBuf {
         self.kept = true;
         self.path.clone()

@@ -5,7 +5,7 @@ use segue_ports::{Object, ObjectPage, PortError};
 use super::{Buckets, S3Store};
 use crate::error;
 
-/// Most objects that S3 lists at once.
+/// Maximum number of objects in a listing of S3.
 const PAGE_MAX: usize = 1000;
 
 /// The areas of the store, in order, each in its bucket.
@@ -18,7 +18,7 @@ fn areas(buckets: &Buckets) -> [(&'static str, &str); 4] {
     ]
 }
 
-/// What to list of an area so that its keys begin with `prefix`; `None` when none does.
+/// The listing prefix of an area for keys that start with `prefix`; `None` if no key does.
 fn prefix_within<'a>(area: &'a str, prefix: &'a str) -> Option<&'a str> {
     if prefix.starts_with(area) { Some(prefix) } else { area.starts_with(prefix).then_some(area) }
 }
@@ -34,7 +34,7 @@ impl S3Store {
         for (area, bucket) in areas(&self.buckets) {
             let Some(prefix) = prefix_within(area, prefix) else { continue };
             if objects.len() <= max {
-                // one more than asked for tells whether there is another page
+                // one more than requested shows whether there is another page
                 self.list_area(bucket, prefix, from, max + 1, &mut objects).await?;
             }
         }
@@ -44,7 +44,7 @@ impl S3Store {
         Ok(ObjectPage { objects, next })
     }
 
-    /// Adds what follows `from`, until there are `most` in all.
+    /// Adds the objects after `from`, until there are `most` in total.
     async fn list_area(
         &self,
         bucket: &str,

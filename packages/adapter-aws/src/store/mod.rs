@@ -1,16 +1,16 @@
-//! The media in S3: two buckets that look like one store.
+//! The media store in S3: two buckets with one key space.
 //!
-//! * **Whole or nothing** is S3's own promise, also of a multipart upload: nothing is there
-//!   before it is completed. What a crash leaves of one is aborted here where that is still
+//! * **Atomic writes** are S3's own guarantee, also for a multipart upload: no object exists
+//!   before it is completed. Parts left by a crash are aborted here if that is still
 //!   possible, and by a lifecycle rule of the bucket otherwise.
 //! * **Promotion** copies on the server's side as a multipart copy; small objects are read and
-//!   put, which is fewer requests. Both set media type and cache control anew.
-//! * **Documents** are `If-None-Match: *` and `If-Match: ETAG`. When S3 says that the condition
-//!   failed, the object's own mark tells whether it was this very write whose first answer was
+//!   put, which takes fewer requests. Both set media type and cache control again.
+//! * **Documents** use `If-None-Match: *` and `If-Match: ETAG`. When S3 reports that the condition
+//!   failed, the object's write id shows whether it was this write whose first response was
 //!   lost.
-//! * **Checksums**: every part goes with its CRC32, which S3 checks; the CRC32 of the whole
-//!   travels as metadata through copies, and a file that is read is held against it.
-//! * **Reading** a file takes ranges of it in parallel, all of the same version.
+//! * **Checksums**: every part is sent with its CRC32, which S3 verifies; the CRC32 of the whole
+//!   is kept as metadata by copies, and a downloaded file is verified against it.
+//! * **Downloads** fetch ranges of a file in parallel, all of the same version.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -35,25 +35,25 @@ mod reading;
 mod writing;
 
 /// Size of the parts of an upload and of the ranges of a download, bytes. Four of them are
-/// in memory for each file that is on its way.
+/// in memory for each file in transfer.
 const PART_BYTES: u64 = 8 << 20;
 
-/// Parts of one file that are on their way at the same time.
+/// Number of concurrent parts of one file.
 const PARTS_AT_ONCE: usize = 4;
 
-/// Most parts that S3 takes.
+/// Maximum number of parts in S3.
 const PARTS_MAX: u64 = 10_000;
 
-/// How often something is tried again that others got in the way of.
+/// Maximum number of tries of a conflicting operation.
 const TRIES: u32 = 6;
 
 /// Metadata: CRC32 of all bytes, base64.
 const META_CRC32: &str = "segue-crc32";
 
-/// Metadata: names the write that made the object.
+/// Metadata: id of the write that created the object.
 const META_WRITE: &str = "segue-write";
 
-/// Names of the buckets; both may be the same one.
+/// Names of the buckets; both may be the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Buckets {
     /// `input/` and `segments/`.
@@ -71,22 +71,22 @@ impl Buckets {
     }
 }
 
-/// The media of two buckets.
+/// The media store over two buckets.
 #[derive(Debug, Clone)]
 pub struct S3Store {
     client: Client,
-    /// Signs without checksums: whoever uses a link brings other bytes.
+    /// Signs without checksums: the bytes come from another client.
     signer: Client,
     buckets: Buckets,
-    /// Size of the parts of a copy, bytes.
+    /// Part size of a copy, bytes.
     copy_part_bytes: u64,
 }
 
-/// What S3 says of an object.
+/// Metadata of an object in S3.
 #[derive(Debug, Clone)]
 struct Facts {
     bytes: u64,
-    /// Names this version of it.
+    /// Id of this version.
     etag: String,
     crc32: Option<u32>,
     write: Option<String>,
@@ -94,7 +94,7 @@ struct Facts {
     cache_control: Option<String>,
 }
 
-/// Size of the parts of `bytes` in all, so that they are no more than S3 takes.
+/// Part size for `bytes` bytes in total, so that the number of parts is within S3's limit.
 fn part_bytes(bytes: u64, at_least: u64) -> u64 {
     let mut size = at_least;
     while bytes.div_ceil(size) > PARTS_MAX {
@@ -113,7 +113,7 @@ impl S3Store {
         S3Store { client, signer, buckets, copy_part_bytes: 256 << 20 }
     }
 
-    /// The same store with other parts for copies, bytes; S3 takes 5 MiB to 5 GiB.
+    /// The same store with another part size of copies, bytes; S3 allows 5 MiB to 5 GiB.
     #[must_use]
     pub fn with_copy_parts_of(mut self, bytes: u64) -> S3Store {
         self.copy_part_bytes = bytes.clamp(5 << 20, 5 << 30);
@@ -121,14 +121,14 @@ impl S3Store {
     }
 }
 
-/// What a write needs to find under its key.
+/// Precondition of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Condition<'a> {
-    /// Anything or nothing.
+    /// None.
     None,
-    /// Nothing.
+    /// The key does not exist.
     Absent,
-    /// The object of this ETag.
+    /// The object has this ETag.
     Etag(&'a str),
 }
 
@@ -145,16 +145,16 @@ impl Condition<'_> {
     }
 }
 
-/// What became of a conditional write.
+/// Result of a conditional write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Write {
     /// The object is stored and has this ETag.
     Done(String),
-    /// The condition is not met, and nothing was written.
+    /// The precondition does not hold, and nothing was written.
     Refused,
 }
 
-/// The media type with which an object is stored.
+/// The media type stored with an object.
 fn media_type(key: &Key, options: &PutOptions) -> String {
     options.media_type.clone().unwrap_or_else(|| media_type_of(&key.to_string()).to_owned())
 }

@@ -1,4 +1,4 @@
-//! A multipart upload: nothing is there before it is completed.
+//! Multipart uploads: no object exists before completion.
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
@@ -10,7 +10,7 @@ use super::writing::{base64_of, is_contended, is_refused};
 use super::{Condition, META_CRC32, META_WRITE, S3Store, TRIES, Write, media_type};
 use crate::error::{self, back_off, odd};
 
-/// An upload that is aborted unless it is completed.
+/// An upload that is aborted on drop unless it is completed.
 pub struct Upload {
     store: S3Store,
     pub key: Key,
@@ -20,7 +20,7 @@ pub struct Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        // a lifecycle rule aborts it where no runtime is left to do it
+        // a lifecycle rule aborts it if no runtime is left
         if self.open
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -34,7 +34,7 @@ impl Drop for Upload {
     }
 }
 
-/// Gives the parts of an upload up.
+/// Aborts an upload.
 pub async fn abort(store: &S3Store, key: &Key, id: &str) -> Result<(), PortError> {
     let request = store.client.abort_multipart_upload().bucket(store.buckets.of(key));
     match request.key(key.to_string()).upload_id(id).send().await {
@@ -45,7 +45,7 @@ pub async fn abort(store: &S3Store, key: &Key, id: &str) -> Result<(), PortError
 }
 
 impl Upload {
-    /// Begins one; `mark` names the write, `crc32` is of the whole.
+    /// Starts an upload; `mark` is the id of the write, `crc32` is of the whole object.
     pub async fn begin(
         store: &S3Store,
         key: &Key,
@@ -99,7 +99,7 @@ impl Upload {
         Ok((part.set_e_tag(sent.e_tag).build(), crc))
     }
 
-    /// Puts the parts together under the key.
+    /// Completes the upload.
     pub async fn complete(
         mut self,
         parts: Vec<CompletedPart>,
@@ -123,7 +123,7 @@ impl Upload {
                     self.open = false;
                     return Ok(Write::Done(done.e_tag.unwrap_or_default()));
                 }
-                // dropped, and so aborted, unless it was the first answer that was lost
+                // dropped, and so aborted, unless only the first response was lost
                 Err(e) if is_refused(&e) => return self.store.is_it_ours(&self.key, mark).await,
                 Err(e) if is_contended(&e) && tried < TRIES => back_off(tried).await,
                 Err(e) => return Err(error::sdk(format_args!("cannot finish writing {}", self.key), e)),

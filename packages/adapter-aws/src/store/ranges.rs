@@ -1,4 +1,4 @@
-//! Ranges of one version as a stream, which goes on where a connection broke off.
+//! A range of one version as a stream, which resumes after a broken connection.
 
 use std::ops::Range;
 
@@ -18,14 +18,14 @@ struct Reading {
     store: S3Store,
     key: Key,
     etag: String,
-    /// What is still to come.
+    /// The remaining range.
     rest: Range<u64>,
     body: Option<Body>,
-    /// Requests in a row that gave no byte.
+    /// Consecutive requests that returned no byte.
     tried: u32,
 }
 
-/// Another version than the named one is stored.
+/// The error when another version than the requested one is stored.
 pub fn replaced(key: &Key, etag: &str) -> PortError {
     say(PortErrorKind::Replaced, format_args!("{key} was replaced since its version {etag} was read"))
 }
@@ -51,7 +51,7 @@ impl S3Store {
 }
 
 impl Reading {
-    /// Asks for the rest.
+    /// Requests the remaining range.
     async fn open(&mut self) -> Result<(), PortError> {
         let Reading { store, key, etag, rest, .. } = self;
         let request = store
@@ -63,7 +63,7 @@ impl Reading {
             .if_match(etag.as_str());
         match request.send().await {
             Ok(answer) => {
-                // S3 shortens a range that goes past the end of the object
+                // S3 truncates a range that extends past the end of the object
                 let told = answer.content_length().and_then(|bytes| u64::try_from(bytes).ok());
                 if let Some(told) = told {
                     check_range(key, rest, rest.start + told)?;

@@ -1,4 +1,4 @@
-//! Reading: facts, small bytes, and files in parallel ranges.
+//! Reading: metadata, small objects, and files in parallel ranges.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ use super::writing::crc32_of;
 use super::{Facts, META_CRC32, META_WRITE, PART_BYTES, PARTS_AT_ONCE, S3Store, TRIES, ranges};
 use crate::error::{self, back_off, say};
 
-/// The key names nothing.
+/// The error of a missing object.
 pub fn not_there(key: &Key) -> PortError {
     say(PortErrorKind::NotFound, format_args!("{key} is not in the store"))
 }
 
-/// The bytes of an answer, at most `limit`.
+/// The body of a response, at most `limit` bytes.
 async fn collect(key: &Key, answer: GetObjectOutput, limit: u64) -> Result<Bytes, PortError> {
     let too_many = |bytes: u64| {
         let message = format_args!("{key} has {bytes} bytes or more, at most {limit} were expected");
@@ -33,7 +33,7 @@ async fn collect(key: &Key, answer: GetObjectOutput, limit: u64) -> Result<Bytes
     let mut body = answer.body;
     let mut bytes = BytesMut::with_capacity(usize::try_from(told).unwrap_or(0));
     while let Some(more) = body.next().await {
-        // a lost connection, or a checksum that is not S3's
+        // a lost connection, or a checksum mismatch
         let more = more
             .map_err(|e| PortError::with(PortErrorKind::Transient, format_args!("cannot read {key}"), e))?;
         bytes.extend_from_slice(&more);
@@ -49,7 +49,7 @@ async fn collect(key: &Key, answer: GetObjectOutput, limit: u64) -> Result<Bytes
 }
 
 impl S3Store {
-    /// What S3 says of the object, or `None`.
+    /// Metadata of the object, or `None`.
     pub(super) async fn facts(&self, key: &Key) -> Result<Option<Facts>, PortError> {
         let request = self.client.head_object().bucket(self.buckets.of(key)).key(key.to_string());
         let head = match request.checksum_mode(ChecksumMode::Enabled).send().await {
@@ -58,7 +58,7 @@ impl S3Store {
             Err(e) => return Err(error::sdk(format_args!("cannot look at {key}"), e)),
         };
         let meta = |name| head.metadata().and_then(|all| all.get(name));
-        // S3's own is of the whole where it is not one of parts
+        // S3's own checksum covers the whole unless it is composed of parts
         let crc32 = meta(META_CRC32).map(String::as_str).or(head.checksum_crc32());
         Ok(Some(Facts {
             bytes: head.content_length().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
@@ -70,7 +70,7 @@ impl S3Store {
         }))
     }
 
-    /// A small object and its ETag.
+    /// Reads a small object with its ETag.
     pub(super) async fn read_small(&self, key: &Key, limit: u64) -> Result<(Bytes, String), PortError> {
         let mut tried = 0;
         loop {
@@ -83,7 +83,7 @@ impl S3Store {
                 Err(e) => return Err(error::sdk(format_args!("cannot read {key}"), e)),
             };
             let etag = answer.e_tag().unwrap_or_default().to_owned();
-            // the SDK tries a request again, but not an answer that breaks off
+            // the SDK retries a request, but not a body that breaks off
             match collect(key, answer, limit).await {
                 Err(e) if e.is_retryable() && tried < TRIES => back_off(tried).await,
                 read => return read.map(|bytes| (bytes, etag)),
@@ -92,7 +92,7 @@ impl S3Store {
         }
     }
 
-    /// The bytes of a range of one version. `None` when the object is another version by now.
+    /// The bytes of a range of one version. `None` when the object has another version by now.
     async fn range_of(&self, key: &Key, range: Range<u64>, etag: &str) -> Result<Option<Bytes>, PortError> {
         let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
         let read = async {
@@ -117,7 +117,7 @@ impl S3Store {
             }
             back_off(tried).await;
         }
-        let message = format_args!("{key} is replaced all the time, it cannot be read whole");
+        let message = format_args!("{key} is replaced repeatedly and cannot be read as a whole");
         Err(say(PortErrorKind::Transient, message))
     }
 

@@ -1,4 +1,4 @@
-//! Writing: small bytes in one request, files in parts.
+//! Writing: small objects in one request, files in parts.
 
 use std::path::Path;
 
@@ -18,30 +18,30 @@ use super::multipart::Upload;
 use super::{Condition, PART_BYTES, PARTS_AT_ONCE, S3Store, TRIES, Write, media_type, part_bytes, ranges};
 use crate::error::{self, back_off};
 
-/// A checksum as S3 writes it.
+/// A checksum in S3's encoding.
 pub fn base64_of(crc32: u32) -> String {
     BASE64_STANDARD.encode(crc32.to_be_bytes())
 }
 
-/// A checksum as S3 writes it; `None` for what is none of one whole object.
+/// A checksum in S3's encoding; `None` for one that does not cover one whole object.
 pub fn crc32_of(text: &str) -> Option<u32> {
     let bytes = BASE64_STANDARD.decode(text).ok()?;
     Some(u32::from_be_bytes(bytes.try_into().ok()?))
 }
 
-/// Whether S3 says that a condition of the request is not met.
+/// Whether S3 reports that a condition of the request does not hold.
 pub fn is_refused<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     error.code() == Some("PreconditionFailed")
         || error.raw_response().is_some_and(|answer| answer.status().as_u16() == 412)
 }
 
-/// Whether somebody else was writing the same key; it is free or taken a moment later.
+/// Whether another client was writing the same key; it is free or taken a moment later.
 pub fn is_contended<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     matches!(error.code(), Some("ConditionalRequestConflict" | "OperationAborted"))
         || error.raw_response().is_some_and(|answer| answer.status().as_u16() == 409)
 }
 
-/// A name for a write that no other has.
+/// A unique id of a write.
 pub fn mark() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
@@ -73,7 +73,7 @@ impl S3Store {
             match request.send().await {
                 Ok(written) => return Ok(Write::Done(written.e_tag.unwrap_or_default())),
                 Err(e) if is_refused(&e) => return self.is_it_ours(key, &mark).await,
-                // the object of that ETag was deleted
+                // the object with that ETag was deleted
                 Err(e) if condition.if_match().is_some() && e.code() == Some("NoSuchKey") => {
                     return Ok(Write::Refused);
                 }
@@ -84,13 +84,13 @@ impl S3Store {
         unreachable!("the loop has no end")
     }
 
-    /// The condition is not met: because of this write, whose first answer was lost, or of another.
+    /// The condition failed: because of this write, whose first response was lost, or of another.
     pub(super) async fn is_it_ours(&self, key: &Key, mark: &str) -> Result<Write, PortError> {
         let ours = self.facts(key).await?.filter(|facts| facts.write.as_deref() == Some(mark));
         Ok(ours.map_or(Write::Refused, |facts| Write::Done(facts.etag)))
     }
 
-    /// Stores a copy of a plain file, which stays, if the key is free; otherwise does nothing.
+    /// Stores a copy of a plain file, which stays, if the key does not exist; otherwise does nothing.
     ///
     /// # Errors
     /// As [`MediaStore::upload`](segue_ports::MediaStore::upload).
@@ -110,7 +110,7 @@ impl S3Store {
         if source.bytes <= PART_BYTES {
             self.put_object(key, source.part(0..source.bytes).await?, options, condition).await
         } else if condition == Condition::Absent && self.facts(key).await?.is_some() {
-            // no need to send gigabytes to learn that
+            // checked first, to avoid sending gigabytes in vain
             Ok(Write::Refused)
         } else {
             self.send_parts(key, &source, options, condition).await

@@ -1,4 +1,4 @@
-//! A program that is gone with us, and that ends and comes again when a test asks for it.
+//! A child process that is killed with the test, and that a test can stop and restart.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Asks the kernel to be killed when the thread that started it is gone, then is the module.
+/// Asks the kernel to kill it when the thread that started it ends, then executes the module.
 const BOOT: &str = "import ctypes, os, runpy, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() != int(sys.argv[1]): sys.exit('the test is gone')
@@ -21,46 +21,46 @@ sys.argv = [module]
 runpy.run_module(module, run_name='__main__')
 ";
 
-/// A module of Python that answers on loopback.
+/// A Python module that serves on loopback.
 #[derive(Debug, Clone)]
 pub(super) struct Program {
     pub python: PathBuf,
     pub module: &'static str,
     pub environment: Vec<(&'static str, OsString)>,
     pub port: u16,
-    /// A path that answers 200 once it can be used.
+    /// A path that responds with 200 when the module is ready.
     pub health: &'static str,
-    /// How long that may take.
+    /// Timeout until it is ready.
     pub patience: Duration,
 }
 
 enum Order {
     Start(mpsc::Sender<std::io::Result<i32>>),
-    /// With this signal; answered when it is gone.
+    /// Ends it by this signal; responds when it has ended.
     End(Signal, mpsc::Sender<()>),
 }
 
 type Log = Arc<Mutex<Vec<u8>>>;
 
-/// The program while it runs, and in between.
+/// The program, running or stopped.
 #[derive(Debug)]
 pub(super) struct Child {
     program: Program,
     orders: Mutex<mpsc::Sender<Order>>,
-    /// 0 while there is none.
+    /// 0 while it is stopped.
     pid: AtomicI32,
     log: Log,
 }
 
 impl Child {
-    /// Starts it and waits until it answers.
+    /// Starts it and waits until it is ready.
     ///
     /// # Panics
-    /// When it does not.
+    /// When it does not become ready.
     pub(super) fn start(program: Program) -> Child {
         let (orders, given) = mpsc::channel();
         let log = Log::default();
-        // the kernel means this thread when it looks for the parent
+        // the kernel refers to this thread as the parent
         std::thread::spawn({
             let (program, log) = (program.clone(), Arc::clone(&log));
             move || obey(&program, &given, &log)
@@ -70,10 +70,10 @@ impl Child {
         child
     }
 
-    /// Starts it after an end, and waits until it answers.
+    /// Starts it again, and waits until it is ready.
     ///
     /// # Panics
-    /// When it does not.
+    /// When it does not become ready.
     pub(super) fn start_again(&self) {
         let (said, answer) = mpsc::channel();
         self.order(Order::Start(said));
@@ -92,7 +92,7 @@ impl Child {
         }
     }
 
-    /// Ends it by a signal and waits until it is gone.
+    /// Ends it by a signal and waits until it has ended.
     pub(super) fn end(&self, signal: Signal) {
         let (said, answer) = mpsc::channel();
         self.order(Order::End(signal, said));
@@ -100,10 +100,10 @@ impl Child {
         self.pid.store(0, Ordering::SeqCst);
     }
 
-    /// Lets it stand still, or go on.
+    /// Stops (SIGSTOP) or continues it.
     ///
     /// # Panics
-    /// When there is none.
+    /// When it is not running.
     pub(super) fn signal(&self, signal: Signal) {
         let pid = self.pid.load(Ordering::SeqCst);
         assert!(pid != 0, "{} does not run", self.program.module);
@@ -139,7 +139,7 @@ impl Drop for Child {
     }
 }
 
-/// Owns the child until nobody gives orders any more.
+/// Owns the child until the sender of orders is dropped.
 fn obey(program: &Program, orders: &mpsc::Receiver<Order>, log: &Log) {
     let mut child: Option<std::process::Child> = None;
     while let Ok(order) = orders.recv() {
@@ -174,7 +174,7 @@ fn spawn(program: &Program) -> std::io::Result<std::process::Child> {
         .spawn()
 }
 
-/// Reads what a program says until it ends, and keeps the last of it.
+/// Reads a program's output until it ends, and keeps the end of it.
 fn keep_tail(mut from: impl Read + Send + 'static, log: Log) {
     const TAIL: usize = 8 * 1024;
     std::thread::spawn(move || {

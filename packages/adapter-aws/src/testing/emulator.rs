@@ -1,4 +1,4 @@
-//! MiniStack or LocalStack as a child of the test: on loopback, on a free port, gone with us.
+//! MiniStack or LocalStack as a child of the test: on loopback, on a free port, killed with the test.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use tempfile::TempDir;
 
 use super::child::{Child, Program};
 
-/// Which emulator.
+/// Kind of emulator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// `SEGUE_TEST_MINISTACK` names a Python that has it.
+    /// `SEGUE_TEST_MINISTACK` names a Python interpreter with MiniStack.
     MiniStack,
     /// `SEGUE_TEST_LOCALSTACK` names the folder that scripts/localstack fills.
     LocalStack,
 }
 
 impl Kind {
-    /// Its name, as `SEGUE_TEST_EMULATOR` says it.
+    /// Its name, as in `SEGUE_TEST_EMULATOR`.
     pub fn name(self) -> &'static str {
         match self {
             Kind::MiniStack => "ministack",
@@ -29,36 +29,36 @@ impl Kind {
     }
 }
 
-/// An emulator that answers.
+/// A running emulator.
 #[derive(Debug)]
 pub struct Emulator {
     endpoint: String,
     kind: Option<Kind>,
     child: Option<Child>,
-    /// Where it keeps what it knows over an end.
+    /// Folder of its persistent state.
     state: Option<TempDir>,
-    /// What it works in.
+    /// Its working folder.
     _scratch: Option<TempDir>,
 }
 
 impl Emulator {
-    /// Where it answers, e.g. `http://127.0.0.1:40001`.
+    /// Its endpoint, e.g. `http://127.0.0.1:40001`.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
     /// Whether it is known to be a MiniStack. It refuses a void receipt, where SQS accepts any;
-    /// it completes one upload of many to one key, where LocalStack checks and then writes; and
-    /// its count of hidden messages is exact at any moment.
+    /// it completes one of several concurrent uploads to a key, where LocalStack checks and then writes; and
+    /// its count of hidden messages is always exact.
     pub fn is_ministack(&self) -> bool {
         self.kind == Some(Kind::MiniStack)
     }
 
-    /// Starts one of its own, which ends when this is dropped or the process dies.
+    /// Starts a new one, which ends when this is dropped or the process dies.
     ///
     /// # Panics
-    /// When there is none on this machine, or it does not answer in some minutes, or
-    /// LocalStack would be heard outside this machine.
+    /// When none is installed, or it does not become ready within some minutes, or
+    /// LocalStack would be reachable from outside this machine.
     pub fn start(kind: Kind) -> Emulator {
         match kind {
             Kind::MiniStack => Emulator::ministack(free_port(), None),
@@ -66,7 +66,7 @@ impl Emulator {
         }
     }
 
-    /// Starts a MiniStack that can be stopped and started again with what it knew.
+    /// Starts a MiniStack with persistent state that can be stopped and restarted.
     ///
     /// # Panics
     /// As [`Emulator::start`].
@@ -158,7 +158,7 @@ impl Emulator {
         }
     }
 
-    /// Ends its process, after it wrote down what it knows. Who calls is refused.
+    /// Ends its process, after it wrote its state. Calls are refused meanwhile.
     ///
     /// # Panics
     /// For one that is not [lasting](Emulator::lasting).
@@ -167,7 +167,7 @@ impl Emulator {
         self.child().end(Signal::SIGTERM);
     }
 
-    /// Starts it again after [`Emulator::stop`], where it was, and waits until it answers.
+    /// Starts it again after [`Emulator::stop`], at the same address, and waits until it is ready.
     ///
     /// # Panics
     /// As [`Emulator::start`].
@@ -175,30 +175,30 @@ impl Emulator {
         self.child().start_again();
     }
 
-    /// Lets its process stand still: calls are neither answered nor refused.
+    /// Stops its process (SIGSTOP): calls are neither answered nor refused.
     ///
     /// # Panics
-    /// For one that was there before us.
+    /// For one that this process did not start.
     pub fn freeze(&self) {
         self.child().signal(Signal::SIGSTOP);
     }
 
-    /// Lets it go on after [`Emulator::freeze`], with all that was asked meanwhile.
+    /// Continues it after [`Emulator::freeze`]; pending calls are then answered.
     ///
     /// # Panics
-    /// For one that was there before us.
+    /// For one that this process did not start.
     pub fn thaw(&self) {
         self.child().signal(Signal::SIGCONT);
     }
 
     fn child(&self) -> &Child {
-        self.child.as_ref().expect("an emulator that was there before us is not ours to stop")
+        self.child.as_ref().expect("an emulator that this process did not start cannot be stopped")
     }
 }
 
 /// The emulator of this process: the one that `SEGUE_TEST_AWS_ENDPOINT` names, which several
-/// processes may share, else one that the first caller starts. `SEGUE_TEST_EMULATOR` says which
-/// kind either is.
+/// processes may share, else one that the first caller starts. `SEGUE_TEST_EMULATOR` sets the
+/// kind of either.
 ///
 /// # Panics
 /// As [`Emulator::start`], and when `SEGUE_TEST_EMULATOR` names none.
@@ -222,7 +222,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-/// A port that no outgoing connection gets while nobody listens on it.
+/// A port that is not assigned to outgoing connections while it has no listener.
 fn lasting_port() -> u16 {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("Linux");
     let first: u16 = range.split_whitespace().next().and_then(|first| first.parse().ok()).expect("a port");
@@ -233,7 +233,7 @@ fn lasting_port() -> u16 {
         .expect("a free port")
 }
 
-/// Whether this process's network has nothing but itself in it.
+/// Whether this process's network namespace has only loopback.
 fn is_alone() -> bool {
     let devices = std::fs::read_to_string("/proc/self/net/dev").expect("Linux");
     devices.lines().skip(2).all(|line| line.trim_start().starts_with("lo:"))

@@ -1,4 +1,4 @@
-//! Buckets, tables and queues as a deployment has them.
+//! Provisions buckets, tables and queues as in a deployment.
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
@@ -20,7 +20,7 @@ use crate::store::Buckets;
 /// A deployment on an emulator.
 #[derive(Debug, Clone)]
 pub struct Provisioned {
-    /// How to reach it.
+    /// Its settings.
     pub settings: AwsSettings,
 }
 
@@ -30,7 +30,7 @@ impl Provisioned {
         AwsBackend::over(&self.settings, &config(&self.settings).await)
     }
 
-    /// How a client of the SDK's own reaches it.
+    /// The SDK configuration for it.
     pub async fn sdk(&self) -> SdkConfig {
         config(&self.settings).await
     }
@@ -40,7 +40,7 @@ impl Provisioned {
         aws_sdk_s3::Client::from_conf(s3(&self.settings, &self.sdk().await).build())
     }
 
-    /// The environment of a program that works on it.
+    /// The environment of a program that uses it.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let s = &self.settings;
         let queues = Lane::ALL
@@ -63,15 +63,15 @@ impl Provisioned {
     }
 }
 
-/// What emulators take for credentials.
+/// Credentials that emulators accept.
 const CREDENTIALS: (&str, &str) = ("test", "test");
 
-/// Receives after which SQS itself puts a message aside. Failures are counted in the
-/// ledger; this is for messages that end their receivers before they can count.
+/// Receives after which SQS itself dead-letters a message. Failures are counted in the
+/// ledger; this is for messages that kill their receivers before they can count.
 const RECEIVES_MAX: &str = "100";
 
-/// Creates buckets, tables and the queues that a deployment has to have, under names that were never used
-/// before.
+/// Creates buckets, tables and the required queues of a deployment, with unique
+/// names.
 ///
 /// # Panics
 /// When the emulator does not create them.
@@ -118,7 +118,7 @@ pub async fn provision_lanes(endpoint: &str, more: &[Lane]) -> Provisioned {
     Provisioned { settings }
 }
 
-/// A test has its own credentials, whatever the machine has.
+/// A test has its own credentials, independent of the machine's.
 async fn config(settings: &AwsSettings) -> SdkConfig {
     let (id, secret) = CREDENTIALS;
     let credentials =

@@ -1,4 +1,4 @@
-//! What the tests' emulator promises: nothing listens while it is stopped, it has its state when it is
+//! Guarantees of the tests' emulator: nothing listens while it is stopped, it has its state when it is
 //! started again, and it does not answer while it is frozen.
 
 use std::time::Duration;

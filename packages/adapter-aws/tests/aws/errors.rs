@@ -1,4 +1,4 @@
-//! What a service refuses, and what a role is told: by its kind it decides.
+//! Errors of the services and the kinds that roles get for them: a role decides by the kind.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn key() -> Key {
     "work/j/video/t/1/a".parse().unwrap()
 }
 
-/// Every port is told the same, whatever it asked for.
+/// Every port returns the same kind, whatever the request.
 async fn all(fault: Fault) -> [PortError; 5] {
     let (_, backend, _) = over(Box::new(move |_, _| fault)).await;
     let (job, key, bodies) = ("j".parse().unwrap(), key(), ["x".to_owned()]);
@@ -53,7 +53,7 @@ async fn each_refusal_has_its_kind() {
     }
 }
 
-/// S3 answers `HEAD` without a body: the status is all there is.
+/// S3 answers `HEAD` without a body: only the status is known.
 #[tokio::test]
 async fn a_refusal_without_words_has_its_kind_too() {
     for (status, kind) in [(403, Denied), (301, Environment), (400, Corrupt), (503, Transient)] {

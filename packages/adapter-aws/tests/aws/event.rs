@@ -1,4 +1,4 @@
-//! Notices of S3 as they come, and as somebody might forge them.
+//! Notices of S3 in their real form, and forged ones.
 
 use proptest::prelude::*;
 use segue_adapter_aws::event::{Notice, Upload, decode_key, parse};
@@ -116,7 +116,7 @@ fn hostile_keys_fail_alone() {
         assert_eq!((found.len(), ignored), (1, 1), "{bad:?}");
         assert_eq!(found[0].job.as_str(), "good");
     }
-    // as long as an id can be
+    // the longest possible id
     let most = format!("input/{}/source.mp4", "x".repeat(96));
     assert_eq!(uploads(&event(&[record("ObjectCreated:Put", &most)])).0.len(), 1);
 }
@@ -172,7 +172,7 @@ fn foreign_texts_are_no_notice() {
     assert_eq!(uploads("{\"Records\":[]}"), (vec![], 0));
 }
 
-/// The kept corpus of the cargo-fuzz target, by name.
+/// The corpus of the cargo-fuzz target, by name.
 fn corpus() -> Vec<(String, Vec<u8>)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/notice");
     let mut kept: Vec<_> = std::fs::read_dir(folder)
@@ -186,7 +186,7 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn the_kept_corpus_says_what_it_is_there_for() {
-    let said = |bytes: &[u8]| match parse(&String::from_utf8_lossy(bytes)) {
+    let parsed = |bytes: &[u8]| match parse(&String::from_utf8_lossy(bytes)) {
         Ok(Notice::Test) => "a test".to_owned(),
         Ok(Notice::Objects { uploads, ignored }) => {
             format!("{} uploads, {} others", uploads.len(), ignored.len())
@@ -206,10 +206,10 @@ fn the_kept_corpus_says_what_it_is_there_for() {
     let kept = corpus();
     for (name, what) in known {
         let (_, bytes) = kept.iter().find(|(kept, _)| kept == name).unwrap_or_else(|| panic!("{name}"));
-        assert_eq!(said(bytes), what, "{name}");
+        assert_eq!(parsed(bytes), what, "{name}");
     }
-    // what the fuzzer found besides has to be taken without a panic
-    kept.iter().for_each(|(_, bytes)| drop(said(bytes)));
+    // the fuzzer's other findings must be parsed without a panic
+    kept.iter().for_each(|(_, bytes)| drop(parsed(bytes)));
 }
 
 proptest! {

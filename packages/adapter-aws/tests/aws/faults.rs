@@ -1,4 +1,4 @@
-//! Every promise holds when answers are lost and services are busy.
+//! Every contract holds when responses are lost and services are busy.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -19,7 +19,7 @@ use segue_ports::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Loses the first answer to each request of that name.
+/// Loses the first response to each request with that operation.
 fn lose_first(wanted: &'static str) -> crate::support::Plan {
     let lost = AtomicBool::new(false);
     Box::new(move |_, name| {
@@ -57,7 +57,7 @@ async fn a_failure_whose_answer_was_lost_is_counted_once() {
     assert_eq!(direct.connect().await.ledger.count_failure(&output, &task(0)).await.unwrap(), 2);
 }
 
-/// Loses the answer to the transaction of that number, from 1.
+/// Loses the response to the transaction with that number, from 1.
 fn lose_transaction(wanted: u32) -> crate::support::Plan {
     let seen = AtomicU32::new(0);
     Box::new(move |_, name| {
@@ -120,7 +120,7 @@ async fn a_write_whose_answer_was_lost_is_ours() {
     assert_eq!(again, DocumentWrite::Conflict);
 }
 
-/// A stream goes on where it broke off: no byte is missing, and none comes twice.
+/// A stream resumes after an interruption: no byte is missing or repeated.
 #[tokio::test]
 async fn a_stream_that_breaks_off_goes_on() {
     let torn = AtomicBool::new(false);
@@ -206,7 +206,7 @@ fn busy() -> crate::support::Plan {
     Box::new(|number, _| if number % 10 == 0 { Fault::Throttled } else { Fault::None })
 }
 
-/// The same, and every seventh answer is lost, and many a transaction meets another.
+/// The same, and every seventh response is lost, and many transactions conflict.
 fn bad() -> crate::support::Plan {
     Box::new(|number, name| match number {
         n if n % 10 == 0 => Fault::Throttled,

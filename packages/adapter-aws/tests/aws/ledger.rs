@@ -1,5 +1,5 @@
-//! What is particular to the ledger in DynamoDB: pages, sizes, what other programs read, and what a
-//! segment costs.
+//! Cases specific to the ledger in DynamoDB: pages, sizes, attributes for other programs, and the cost of
+//! a segment.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn finish(ledger: &impl Ledger, output: &OutputRef, n: u32, facts: &str) {
     ledger.release(&lease).await.unwrap();
 }
 
-/// How many items the completions table has, whatever they are of.
+/// Total number of items in the completions table.
 async fn items(deployment: &Provisioned) -> usize {
     let client = aws_sdk_dynamodb::Client::new(&deployment.sdk().await);
     let all = client.scan().table_name(&deployment.settings.tables.completions).into_paginator().items();
@@ -137,7 +137,7 @@ async fn a_row_of_a_newer_build_is_left_out_of_listings() {
     }
 }
 
-/// The words that programs of the older media worker look for.
+/// The attribute values that programs of the older media worker expect.
 #[tokio::test]
 async fn other_programs_find_their_attributes_in_the_row() {
     let deployment = provision(emulator().endpoint()).await;

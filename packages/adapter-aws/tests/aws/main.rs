@@ -1,4 +1,4 @@
-//! The AWS adapter against an emulator that really answers.
+//! The AWS adapter against a real emulator.
 
 mod catalogue;
 mod conformance;

@@ -1,4 +1,4 @@
-//! The queues where they are SQS's: long delays, many messages, dead letters.
+//! Cases specific to SQS: long delays, many messages, dead letters.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ async fn open() -> (Provisioned, AwsBackend) {
     (deployment, backend)
 }
 
-/// What is left of a long delay is waited for, and does not count as a delivery.
+/// The rest of a long delay is waited for, and does not count as a delivery.
 #[tokio::test]
 async fn a_delay_goes_on_where_sqs_ends_it() {
     let (deployment, backend) = open().await;
@@ -41,7 +41,7 @@ async fn a_delay_goes_on_where_sqs_ends_it() {
     assert_eq!((depth.waiting, depth.in_flight, depth.dead), (0, 0, 0));
 }
 
-/// Longer than SQS has: it is on the queue, and not to be had.
+/// A delay above SQS's maximum: the message is on the queue, and not visible.
 #[tokio::test]
 async fn an_hour_is_a_delay() {
     let (_, backend) = open().await;
@@ -50,7 +50,7 @@ async fn an_hour_is_a_delay() {
     assert_eq!(backend.queue.depth(QUEUE).await.unwrap().waiting, 1);
 }
 
-/// More and larger than one request takes.
+/// More and larger messages than one request takes.
 #[tokio::test]
 async fn many_and_large_messages_are_all_sent() {
     let (_, backend) = open().await;
@@ -83,7 +83,7 @@ async fn dead_letters_are_looked_at_and_sent_back() {
     let seen: Vec<_> = letters.iter().map(|l| (l.body.as_str(), l.reason.as_deref())).collect();
     assert_eq!(seen, [("a", Some("not ours at all")), ("b", Some("not ours at all"))]);
 
-    // looking hides them from nobody who comes after
+    // listing hides them from no later receiver
     assert_eq!(queue.redrive(QUEUE, 1).await.unwrap(), 1);
     assert_eq!(queue.redrive(QUEUE, 10).await.unwrap(), 1);
     let again = queue.receive(QUEUE, 10, MINUTE, Duration::from_secs(1)).await.unwrap();
@@ -92,7 +92,7 @@ async fn dead_letters_are_looked_at_and_sent_back() {
     assert_eq!(queue.depth(QUEUE).await.unwrap().dead, 0);
 }
 
-/// A message whose receivers all die is put aside by SQS itself.
+/// A message whose receivers all die is dead-lettered by SQS itself.
 #[tokio::test]
 async fn a_message_that_kills_its_receivers_is_put_aside() {
     let (deployment, backend) = open().await;

@@ -1,4 +1,4 @@
-//! The media where they are S3's: files in parts, checksums, links.
+//! Cases specific to S3: files in parts, checksums, links.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Place {
         self.store.put_bytes(&key(text), Bytes::from_static(bytes), &PutOptions::default()).await
     }
 
-    /// Uploads that were begun and not ended.
+    /// Uploads that were started and not ended.
     async fn open_uploads(&self) -> usize {
         let client = self.deployment.s3().await;
         let buckets = &self.deployment.settings.buckets;
@@ -65,7 +65,7 @@ fn same(path: &Path, bytes: &[u8]) -> bool {
     std::fs::read(path).unwrap() == bytes
 }
 
-/// Sizes around those of a part, up and down again.
+/// Sizes around that of a part, up and down again.
 #[tokio::test]
 async fn files_of_many_parts_come_back_as_they_were() {
     let place = open().await;
@@ -82,7 +82,7 @@ async fn files_of_many_parts_come_back_as_they_were() {
     assert_eq!(place.open_uploads().await, 0);
 }
 
-/// Of many large files one is adopted, and what the others sent is given up.
+/// Of concurrent large uploads one wins, and the parts of the others are aborted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_of_many_large_files_is_created() {
     let place = open().await;
@@ -97,7 +97,7 @@ async fn one_of_many_large_files_is_created() {
     assert!((0..4).any(|n| same(&down, &noise(9 * MIB, n * 7919))), "a mixture");
     place.store.adopt(&key, &place.file("late", b"late")).await.unwrap();
     assert_eq!(place.store.head(&key).await.unwrap().unwrap().bytes, 9 << 20, "a late one replaced it");
-    // uploads are given up on the side
+    // uploads are aborted in the background
     for _ in 0..50 {
         if place.open_uploads().await == 0 {
             return;
@@ -153,7 +153,7 @@ async fn the_areas_lie_in_their_buckets() {
     assert!(place.store.head(&to).await.unwrap().is_some());
 }
 
-/// Bytes that changed where they lie are not taken for the object.
+/// Bytes that were corrupted in the store are not accepted as the object.
 #[tokio::test]
 async fn damage_is_found() {
     let place = open().await;
@@ -174,7 +174,7 @@ async fn damage_is_found() {
     assert_eq!(std::fs::read_dir(place.scratch.path()).unwrap().count(), 0, "the copy is left");
 }
 
-/// An object of somebody else has no checksum of ours and is read all the same.
+/// An object of another program has no checksum of Segue and is read all the same.
 #[tokio::test]
 async fn a_file_of_a_user_is_read() {
     let place = open().await;
@@ -197,7 +197,7 @@ async fn a_long_name_is_downloaded() {
     assert_eq!(down.extension().unwrap(), "mp4");
 }
 
-/// An upload whose caller went away is given up.
+/// An upload whose caller was dropped is aborted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_that_is_called_off_leaves_nothing() {
     let place = open().await;
@@ -211,7 +211,7 @@ async fn an_upload_that_is_called_off_leaves_nothing() {
     for _ in 0..50 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         if place.open_uploads().await == 0 {
-            // the very last request may have been done all the same
+            // the very last request may have been executed all the same
             let stands = place.store.head(&key).await.unwrap();
             assert!(stands.is_none_or(|object| object.bytes == 30 << 20), "a part of it is there");
             assert!(file.exists(), "what nobody heard of is not taken");

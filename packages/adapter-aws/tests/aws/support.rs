@@ -52,7 +52,7 @@ pub fn seal(tasks: u64) -> JobChange {
     JobChange::Seal(vec![(video(), plan)])
 }
 
-/// A new job whose output `video` is sealed with so many tasks.
+/// A new job whose output `video` is sealed with this number of tasks.
 pub async fn sealed(ledger: &impl Ledger, id: &str, tasks: u64) -> JobRecord {
     let job = ledger.create_job(job(id)).await.unwrap().job;
     ledger.change(&job.id, seal(tasks), None).await.unwrap().expect("it is sealed")
@@ -88,7 +88,7 @@ pub fn queue_caps() -> Capabilities {
     let exact = emulator().is_ministack();
     Capabilities {
         short: Duration::from_secs(if exact { 2 } else { 3 }),
-        // others notice within a second that a message is visible again
+        // other receivers see within a second that a message is visible again
         settle: Duration::from_millis(if exact { 500 } else { 1500 }),
         tells_void_receipts: exact,
         clauses_at_once: CLAUSES_AT_ONCE,
@@ -128,26 +128,26 @@ impl Client for Http {
     }
 }
 
-/// What happens to a request.
+/// Treatment of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It gets through, and so does its answer.
+    /// Passed on, with its response.
     None,
-    /// It is done, and nobody hears of it.
+    /// Executed, and the response is lost.
     LostAnswer,
-    /// The service does not take it just now.
+    /// Refused as temporarily unavailable.
     Throttled,
-    /// A transaction meets another one.
+    /// A transaction conflict.
     Conflict,
-    /// The service answers with this status and this code; without a code, with no words.
+    /// The service responds with this status and this code; without a code, with an empty body.
     Says(u16, &'static str),
-    /// It takes two seconds until it gets through.
+    /// Delayed by two seconds.
     Late,
-    /// The answer breaks off in the middle.
+    /// The response breaks off in the middle.
     Torn,
 }
 
-/// Decides about a request: its number from 1, and what it asks for (`PutItem`, `PUT`).
+/// Decides about a request: its number from 1, and its operation (`PutItem`, `PUT`).
 pub type Plan = Box<dyn Fn(u64, &str) -> Fault + Send + Sync>;
 
 #[derive(Default)]
@@ -156,7 +156,7 @@ struct Seen {
     by_name: BTreeMap<String, u64>,
 }
 
-/// A line to the emulator; it ends with the runtime of the test.
+/// A proxy to the emulator; it ends with the runtime of the test.
 #[derive(Clone)]
 pub struct Line {
     endpoint: String,
@@ -180,7 +180,7 @@ impl Line {
         line
     }
 
-    /// How often each thing was asked for.
+    /// Number of requests of each operation.
     pub fn seen(&self) -> BTreeMap<String, u64> {
         self.seen.lock().unwrap().by_name.clone()
     }
@@ -190,7 +190,7 @@ impl Line {
     }
 }
 
-/// A deployment, and a backend that reaches it over such a line.
+/// A deployment, and a backend that reaches it through such a proxy.
 pub async fn over(plan: Plan) -> (Provisioned, AwsBackend, Line) {
     over_lanes(plan, &[]).await
 }
@@ -224,7 +224,7 @@ fn length_of(head: &str) -> usize {
     length.unwrap_or(0)
 }
 
-/// One request of one connection. The answer says that the connection ends with it.
+/// One request of one connection. The response closes the connection.
 async fn carry(mut client: TcpStream, target: &str, seen: &Mutex<Seen>, plan: &Plan) -> Option<()> {
     let mut request = Vec::new();
     let end = loop {
@@ -259,7 +259,7 @@ async fn carry(mut client: TcpStream, target: &str, seen: &Mutex<Seen>, plan: &P
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     let mut server = TcpStream::connect(target).await.ok()?;
-    // what follows the first line stays as it was signed
+    // everything after the first line is unchanged, as it was signed
     let (first, rest) = head.split_once("\r\n")?;
     server.write_all(format!("{first}\r\nConnection: close\r\n{rest}").as_bytes()).await.ok()?;
     server.write_all(&request[end..]).await.ok()?;
@@ -272,7 +272,7 @@ async fn carry(mut client: TcpStream, target: &str, seen: &Mutex<Seen>, plan: &P
     }
 }
 
-/// What the service says instead of doing it.
+/// The response of the service to a refused request.
 fn refusal(fault: Fault, head: &str) -> Option<String> {
     const CONFLICT: &str = r#","CancellationReasons":[{"Code":"TransactionConflict"},{"Code":"None"}]"#;
     let json = head.to_ascii_lowercase().contains("x-amz-target");

@@ -1,6 +1,6 @@
 //! Completions, counted per output in the transaction that creates them; failures.
 //!
-//! Each output has a row in `counters` as long as its job is there. Recording a completion updates
+//! Each output has a row in `counters` while its job exists. Recording a completion updates
 //! that row and never reads or writes the job's document.
 
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ fn key(output: &OutputRef) -> [&str; 3] {
     [output.job.as_str(), output.epoch.as_str(), output.output.as_str()]
 }
 
-/// A counter for every output of the job that has none.
+/// Creates a counter for every output of the job that has none.
 pub(super) fn add_counters(transaction: &Transaction<'_>, job: &JobRecord) -> Result<(), PortError> {
     let sql = "INSERT INTO counters (job, epoch, output) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
     let mut insert = transaction.prepare_cached(sql).map_err(error::sql)?;
@@ -34,7 +34,7 @@ pub(super) fn completed(connection: &Connection, output: &OutputRef) -> Result<u
     u64::try_from(count.unwrap_or(0)).map_err(|e| odd("a count", e))
 }
 
-/// Failures of the output's tasks are counted from zero again.
+/// Resets the failure counts of the output's tasks.
 pub(super) fn reset_failures(transaction: &Transaction<'_>, output: &OutputRef) -> Result<(), PortError> {
     let sql = "DELETE FROM failures WHERE job = ?1 AND epoch = ?2 AND output = ?3";
     transaction.execute(sql, key(output)).map_err(error::sql)?;

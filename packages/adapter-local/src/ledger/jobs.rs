@@ -24,7 +24,7 @@ fn read_job(connection: &Connection, id: &JobId) -> Result<Option<JobRecord>, Po
     document.as_deref().map(decode).transpose()
 }
 
-/// A page from rows of `id, document`, one more than it may have. Documents of a newer build are left
+/// A page from rows of `id, document`, one more than its maximum. Documents of a newer build are left
 /// out, so that it may have fewer jobs and still a next page.
 fn page(rows: &[(String, String)], max: usize) -> Result<JobPage, PortError> {
     let shown = &rows[..rows.len().min(max)];
@@ -41,7 +41,7 @@ fn page(rows: &[(String, String)], max: usize) -> Result<JobPage, PortError> {
     Ok(JobPage { jobs, next })
 }
 
-/// The largest number of rows of a page and the one behind it.
+/// The maximum number of rows of a page, plus the one behind it.
 fn limit(max: usize) -> i64 {
     i64::try_from(max).unwrap_or(i64::MAX).saturating_add(1)
 }
@@ -113,7 +113,7 @@ fn replace(transaction: &Transaction<'_>, job: &JobRecord) -> Result<(), PortErr
     Ok(())
 }
 
-/// The leases of the job are over; their rows stay for the terms.
+/// Ends the leases of the job; their rows are kept for the terms.
 fn end_leases(transaction: &Transaction<'_>, id: &JobId) -> Result<(), PortError> {
     // '0' follows '/': the range is everything below PREFIX/JOB/
     let sql = "UPDATE leases SET holder = NULL, owner = NULL WHERE name = 'plan/' || ?1
@@ -167,7 +167,7 @@ fn delete(connection: &mut Connection, read: &JobRecord) -> Result<bool, PortErr
         if current.epoch != read.epoch || !current.deleting {
             return Ok(false);
         }
-        // counters, completions and failures go with it
+        // counters, completions and failures are deleted by cascade
         let sql = "DELETE FROM jobs WHERE id = ?1";
         transaction.execute(sql, [read.id.as_str()]).map_err(error::sql)?;
         end_leases(transaction, &read.id)?;

@@ -1,4 +1,4 @@
-//! Leases: by this machine's clock, and free at once when their process is dead.
+//! Leases: by this machine's clock, and released at once when their process is dead.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ struct Last {
 }
 
 impl Last {
-    /// For how long it is still held, milliseconds; zero when it is free.
+    /// Remaining duration, milliseconds; zero when it is free.
     fn left_ms(&self, roll: &Roll, me: &str) -> i64 {
         let left = self.until_ms.saturating_sub(now_ms());
         if !self.held || left <= 0 {
@@ -94,7 +94,7 @@ fn release(connection: &mut Connection, lease: &Lease) -> Result<(), PortError> 
     })
 }
 
-/// Releases a lease whose caller has gone away before it had the result.
+/// Releases a lease whose caller was dropped before it had the result.
 fn undo_acquire(connection: &mut Connection, acquired: Acquired) {
     if let Acquired::Held(lease) = acquired
         && let Err(error) = release(connection, &lease)

@@ -28,7 +28,7 @@ impl LocalLedger {
     }
 }
 
-/// A term as the database has it. Terms count acquisitions and never come near the end.
+/// A term in the database's type. Terms count acquisitions and never reach its maximum.
 fn term_of(lease: &Lease) -> i64 {
     i64::try_from(lease.term.0).unwrap_or(i64::MAX)
 }
@@ -43,7 +43,8 @@ fn has_its_term(transaction: &Transaction<'_>, lease: &Lease) -> Result<bool, Po
         .map_err(error::sql)
 }
 
-/// Frees the leases and the messages of every owner that is dead; whether there was one. Terms stay; a message keeps its count of deliveries, and its receipt is void.
+/// Releases the leases and the messages of every dead owner; returns whether there was one. Terms stay; a
+///  message keeps its count of deliveries, and its receipt is void.
 pub(crate) fn reclaim(connection: &mut Connection, roll: &Roll, me: &HolderId) -> Result<bool, PortError> {
     let owners = "SELECT owner FROM leases WHERE owner IS NOT NULL
                   UNION SELECT owner FROM messages WHERE owner IS NOT NULL";
@@ -51,7 +52,7 @@ pub(crate) fn reclaim(connection: &mut Connection, roll: &Roll, me: &HolderId) -
         .prepare_cached(owners)
         .and_then(|mut all| all.query_map([], |row| row.get(0))?.collect())
         .map_err(error::sql)?;
-    // a process that has ended does not come back between this read and the transaction
+    // a process that has ended cannot become alive between this read and the transaction
     let dead: Vec<String> =
         owners.into_iter().filter(|owner| owner != me.as_str() && roll.is_dead(owner)).collect();
     if dead.is_empty() {
@@ -74,7 +75,7 @@ pub(crate) fn reclaim(connection: &mut Connection, roll: &Roll, me: &HolderId) -
     })
 }
 
-/// One row or none.
+/// At most one row.
 pub(crate) fn optional<T>(result: rusqlite::Result<T>) -> Result<Option<T>, PortError> {
     result.optional().map_err(error::sql)
 }

@@ -9,7 +9,7 @@ use super::LocalLedger;
 use crate::db::writing;
 use crate::error;
 
-/// Adds a notice unless one of its id is there.
+/// Adds a notice unless one with its id exists.
 pub(super) fn add(transaction: &Transaction<'_>, notice: &OutboxEntry) -> Result<(), PortError> {
     let sql = "INSERT INTO outbox (id, kind, body) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
     transaction

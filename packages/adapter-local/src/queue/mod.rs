@@ -1,11 +1,11 @@
-//! The queues in SQLite: a message is visible from a time on, and a delivery moves that
+//! The queues in SQLite: each message has a time from which it is visible, and a delivery moves that
 //! time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_ports::{DeadLetters, DeadMessage, Delivery, PortError, QueueDepth, Lane, Receipt, WorkQueue};
+use segue_ports::{DeadLetters, DeadMessage, Delivery, Lane, PortError, QueueDepth, Receipt, WorkQueue};
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{Instance, now_ms};
@@ -16,10 +16,10 @@ mod rows;
 
 pub use rows::DeadLetter;
 
-/// How soon a message is seen that another process sent.
+/// Poll interval for messages that another process sent.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// How often a waiting receiver looks for processes that died with messages in hand.
+/// Interval at which a waiting receiver checks for dead processes that held messages.
 const LOOK_FOR_DEAD: Duration = Duration::from_secs(1);
 
 /// The queues of a state folder.
@@ -33,7 +33,7 @@ impl LocalQueue {
         LocalQueue { shared }
     }
 
-    /// What was put aside, oldest first, at most `max`, those after number `after`.
+    /// Dead letters, oldest first, at most `max`, those after number `after`.
     ///
     /// # Errors
     /// A database that cannot be read.
@@ -65,7 +65,7 @@ impl LocalQueue {
         let undo = move |db: &mut rusqlite::Connection, taken: rows::Taken| {
             for delivery in &taken.deliveries {
                 if let Err(error) = rows::show_again(db, queue, &delivery.receipt, Duration::ZERO) {
-                    tracing::warn!(%queue, %error, "a message nobody waits for stays hidden for a while");
+                    tracing::warn!(%queue, %error, "the message of an abandoned call stays hidden until its visibility ends");
                 }
             }
             bell.notify_waiters();
@@ -93,7 +93,7 @@ impl WorkQueue for LocalQueue {
         let deadline = Instant::now() + wait;
         let mut dead_at = Instant::now();
         loop {
-            // register before looking, so that nothing is sent unheard in between
+            // registers before the check, so that no message sent in between is missed
             let mut bell = std::pin::pin!(self.shared.bell.notified());
             bell.as_mut().enable();
             let look_for_dead = Instant::now() >= dead_at;
@@ -106,22 +106,17 @@ impl WorkQueue for LocalQueue {
             }
             let mut pause = LOOK_AGAIN;
             if let Some(next_ms) = taken.next_visible_ms {
-                // a clock of whole milliseconds: one more, and it is surely visible
+                // the clock counts whole milliseconds: after one more it is visible for certain
                 let left = u64::try_from(next_ms.saturating_sub(now_ms())).unwrap_or(0) + 1;
                 pause = pause.min(Duration::from_millis(left));
             }
             let until = (Instant::now() + pause).min(deadline);
-            // rung or not, the next thing is to look again
+            // after a notification or a timeout, check again
             let _ = timeout_at(until, bell).await;
         }
     }
 
-    async fn extend(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        visibility: Duration,
-    ) -> Result<bool, PortError> {
+    async fn extend(&self, queue: Lane, receipt: &Receipt, visibility: Duration) -> Result<bool, PortError> {
         let receipt = receipt.clone();
         let extended =
             self.shared.db.call(move |db| rows::show_again(db, queue, &receipt, visibility)).await?;
@@ -134,12 +129,7 @@ impl WorkQueue for LocalQueue {
         self.shared.db.call(move |db| rows::remove(db, queue, &receipt)).await
     }
 
-    async fn dead_letter(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        reason: &str,
-    ) -> Result<bool, PortError> {
+    async fn dead_letter(&self, queue: Lane, receipt: &Receipt, reason: &str) -> Result<bool, PortError> {
         let (receipt, reason) = (receipt.clone(), reason.to_owned());
         self.shared.db.call(move |db| rows::put_aside(db, queue, &receipt, &reason)).await
     }

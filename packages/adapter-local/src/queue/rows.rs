@@ -1,37 +1,37 @@
-//! What the queue does to its rows. A receipt is the message's number and the count of
+//! SQL of the queues. A receipt is the message's number and the count of
 //! its deliveries, so that the next delivery voids it; a message without an owner has no
-//! receipt that counts.
+//! valid receipt.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, params};
 use segue_domain::HolderId;
-use segue_ports::{Delivery, PortError, QueueDepth, Lane, Receipt};
+use segue_ports::{Delivery, Lane, PortError, QueueDepth, Receipt};
 
 use crate::backend::{ms, now_ms};
 use crate::db::writing;
 use crate::error;
 
-/// A message that was put aside.
+/// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Grows with each letter; where the next page begins.
+    /// Increases with each letter; the cursor of pages.
     pub number: i64,
-    /// The text that was sent.
+    /// The message body.
     pub body: String,
-    /// How often it had been delivered.
+    /// Number of its deliveries.
     pub deliveries: u32,
-    /// Why it was put aside.
+    /// The reason.
     pub reason: String,
-    /// When, milliseconds since 1970.
+    /// When it was dead-lettered, milliseconds since 1970.
     pub died_at_ms: i64,
 }
 
-/// What a look at a queue gave.
+/// Result of a receive.
 #[derive(Debug, Default)]
 pub struct Taken {
     pub deliveries: Vec<Delivery>,
-    /// When the next message can be seen, where none can be now.
+    /// When the next message becomes visible, if none is now.
     pub next_visible_ms: Option<i64>,
 }
 
@@ -60,7 +60,7 @@ pub fn insert(
     Ok(())
 }
 
-/// Looks first and locks only when there is something: a waiting receiver costs reads.
+/// Reads first and locks only if there is a message: a waiting receiver costs only reads.
 pub fn take(
     connection: &mut Connection,
     queue: Lane,
@@ -79,7 +79,7 @@ pub fn take(
         let now = now_ms();
         let until = now.saturating_add(ms(visibility));
         let max = i64::try_from(max).unwrap_or(i64::MAX);
-        // oldest first, so that what comes again and again starves nobody
+        // oldest first, so that a message that is redelivered repeatedly does not starve others
         let sql = "UPDATE messages SET visible_at_ms = ?1, deliveries = deliveries + 1, owner = ?2
                    WHERE id IN (SELECT id FROM messages WHERE queue = ?3 AND visible_at_ms <= ?4
                                 ORDER BY visible_at_ms, id LIMIT ?5)
@@ -95,7 +95,7 @@ pub fn take(
     })
 }
 
-/// Hides the message for `visibility` from now on.
+/// Hides the message for `visibility` from now.
 pub fn show_again(
     connection: &mut Connection,
     queue: Lane,
@@ -179,7 +179,7 @@ pub fn dead_letters(
     rows.and_then(Iterator::collect).map_err(error::sql)
 }
 
-/// Sends the oldest letters again, as new messages; how many.
+/// Sends the oldest letters again, as new messages; returns their number.
 pub fn redrive(connection: &mut Connection, queue: Lane, max: usize) -> Result<usize, PortError> {
     let max = i64::try_from(max).unwrap_or(i64::MAX);
     writing(connection, |transaction| {
@@ -192,7 +192,7 @@ pub fn redrive(connection: &mut Connection, queue: Lane, max: usize) -> Result<u
     })
 }
 
-/// Forgets every letter of the queue; how many there were.
+/// Deletes every letter of the queue; returns their number.
 pub fn purge(connection: &mut Connection, queue: Lane) -> Result<usize, PortError> {
     let sql = "DELETE FROM dead_letters WHERE queue = ?1";
     writing(connection, |transaction| transaction.execute(sql, [queue.as_str()]).map_err(error::sql))

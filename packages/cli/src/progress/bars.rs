@@ -18,12 +18,12 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// An empty screen.
+    /// Creates a display without bars.
     pub fn new() -> Bars {
         Bars { screen: MultiProgress::new(), stages: Mutex::default() }
     }
 
-    /// Takes all bars away.
+    /// Removes all bars.
     pub fn clear(&self) {
         for bar in self.locked().values() {
             bar.finish();

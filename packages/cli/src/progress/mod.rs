@@ -46,7 +46,7 @@ impl Screen {
     }
 }
 
-/// The name of a stage for people.
+/// Display name of a stage.
 pub fn name_of(stage: Stage) -> &'static str {
     match stage {
         Stage::Plan => "plan",
@@ -62,8 +62,8 @@ pub fn name_of(stage: Stage) -> &'static str {
     }
 }
 
-/// The speed of `per_second` units for people: work is estimated in seconds of one core.
-/// Empty for units that are only counted.
+/// Formats a rate of `per_second` units; `ms` are milliseconds of one core, shown as a multiple of
+/// real time. Empty for units without a rate.
 pub fn rate(unit: &str, per_second: f64) -> String {
     match unit {
         "ms" => format!("{:.1}x", per_second / 1e3),

@@ -1,21 +1,21 @@
-//! The user's own program.
+//! The user's map command.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Span, invalid};
 use crate::error::DomainError;
 
-/// The user's own program, run on every segment.
+/// A map command: the user's own program, run on every segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MapRecipe {
     /// The command line with `{input}` and `{output}`; also `{index} {total} {start} {end}
-    /// {job}`. It is split like a shell would and run without one.
+    /// {job}`. It is split by shell rules and run without a shell.
     pub command: String,
-    /// Longest time for one segment.
+    /// Time limit for one segment.
     #[serde(default = "default_map_timeout")]
     pub timeout: Span,
-    /// How often one segment is tried.
+    /// Maximum number of attempts at one segment.
     #[serde(default = "default_map_attempts")]
     pub attempts: u32,
     /// Extension of `{output}` without a dot; absent for that of `{input}`, which is an MP4 or
@@ -40,12 +40,12 @@ impl MapRecipe {
     }
 }
 
-/// The longest a user's program may run, where the recipe says nothing.
+/// Default time limit of a map command.
 pub fn default_map_timeout() -> Span {
     Span::from_millis(3_600_000)
 }
 
-/// How often a user's program is tried, where the recipe says nothing.
+/// Default number of attempts of a map command.
 pub fn default_map_attempts() -> u32 {
     3
 }

@@ -1,7 +1,7 @@
-//! The recipe: which outputs are made from a source.
+//! The recipe: the outputs to make from a source.
 //!
 //! A versioned document in TOML or YAML. An unknown key is an error that names the key; a missing one
-//! has the default written here. The reference in the README is checked against these files by a test.
+//! has the default defined here. A test checks the reference in the README against these files.
 
 mod map;
 mod output;
@@ -35,29 +35,29 @@ pub const RECIPE_VERSION: u32 = 2;
 /// Names of the built-in recipes.
 pub const BUILT_IN: [&str; 4] = ["standard", "transcript", "rejoin", "mp4"];
 
-/// Which outputs are made from a source.
+/// The outputs to make from a source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Document version, [`RECIPE_VERSION`].
     pub version: u32,
-    /// Name, for people.
+    /// Name, for display.
     pub name: String,
-    /// Length of a segment; the real ones begin at the next keyframe.
+    /// Length of a segment; actual segments start at the next keyframe.
     #[serde(default = "default_segment_duration")]
     pub segment_duration: Span,
     /// The outputs by name.
     pub outputs: BTreeMap<OutputId, OutputSpec>,
 }
 
-/// The still picture.
+/// The thumbnail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ThumbnailRecipe {
-    /// Where to look for it; absent for a tenth of the length.
+    /// Position of the frame; absent for a tenth of the duration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Span>,
-    /// Largest width in pixels.
+    /// Maximum width in pixels.
     pub width: u32,
 }
 
@@ -69,7 +69,11 @@ impl Default for ThumbnailRecipe {
 
 impl ThumbnailRecipe {
     fn check(&self) -> Result<(), DomainError> {
-        if (16..=8192).contains(&self.width) { Ok(()) } else { Err(invalid("width is not between 16 and 8192")) }
+        if (16..=8192).contains(&self.width) {
+            Ok(())
+        } else {
+            Err(invalid("width is not between 16 and 8192"))
+        }
     }
 }
 
@@ -82,7 +86,7 @@ pub(crate) fn output_id(name: &str) -> OutputId {
 }
 
 impl Recipe {
-    /// The built-in recipe of that name.
+    /// Finds a built-in recipe by name.
     pub fn built_in(name: &str) -> Option<Recipe> {
         let transcript = || OutputSpec::new(OutputMake::Transcript(TranscriptRecipe::default()));
         let video = |video| OutputSpec::new(OutputMake::Video(video));
@@ -117,10 +121,10 @@ impl Recipe {
         })
     }
 
-    /// Reads a recipe document in TOML.
+    /// Parses a recipe document in TOML.
     ///
     /// # Errors
-    /// A newer version, an unknown key (named), or a value that makes no sense.
+    /// A newer version, an unknown key (named), or an invalid value.
     pub fn from_toml(text: &str) -> Result<Recipe, DomainError> {
         let document = |e: toml::de::Error| unreadable(&e.to_string());
         let value: toml::Table = text.parse().map_err(document)?;
@@ -131,7 +135,7 @@ impl Recipe {
         Recipe::checked(recipe)
     }
 
-    /// Reads a recipe document in YAML.
+    /// Parses a recipe document in YAML.
     ///
     /// # Errors
     /// As [`Recipe::from_toml`].
@@ -145,7 +149,7 @@ impl Recipe {
         Recipe::checked(recipe)
     }
 
-    /// Reads a recipe document in JSON, as jobs hold it. The version is read before anything else.
+    /// Parses a recipe document in JSON, as stored in jobs. The version is read before anything else.
     ///
     /// # Errors
     /// As [`Recipe::from_toml`].
@@ -159,12 +163,12 @@ impl Recipe {
         Recipe::checked(recipe)
     }
 
-    /// The document in TOML, every default written out.
+    /// The document in TOML, with every default.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a recipe is a table of plain values")
     }
 
-    /// The document in JSON, as jobs hold it.
+    /// The document in JSON, as stored in jobs.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a recipe has no key that is not a string")
     }
@@ -174,13 +178,13 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Whether its outputs make sense, each and together.
+    /// Validates its outputs, each and together.
     ///
     /// # Errors
-    /// The first thing that does not.
+    /// The first violated rule.
     pub fn check(&self) -> Result<(), DomainError> {
         if self.outputs.is_empty() {
-            return Err(invalid("it asks for nothing; give it an output"));
+            return Err(invalid("it has no outputs; add one"));
         }
         if !self.outputs.values().any(|spec| spec.required) {
             return Err(invalid("no output is required; at least one has to be"));
@@ -203,14 +207,16 @@ impl Recipe {
                 video.check()?;
                 let needed = spec.needs.iter().filter_map(|need| self.outputs.get(need));
                 if video.subtitles && needed.filter(|need| need.transcript().is_some()).count() != 1 {
-                    return Err(invalid("subtitles = true needs one transcript: add needs = [\"transcript\"]"));
+                    return Err(invalid(
+                        "subtitles = true needs one transcript: add needs = [\"transcript\"]",
+                    ));
                 }
                 Ok(())
             }
         }
     }
 
-    /// The outputs as a job is created with them.
+    /// The requests for the outputs, as in a new job.
     pub fn new_outputs(&self) -> Vec<NewOutput> {
         let mut outputs: Vec<NewOutput> =
             self.outputs.iter().map(|(id, spec)| self.new_output(id, spec)).collect();
@@ -242,7 +248,7 @@ impl Recipe {
         self.outputs.values().find_map(OutputSpec::video)
     }
 
-    /// Every transcript, to change it.
+    /// Every transcript, mutably.
     pub fn transcripts_mut(&mut self) -> impl Iterator<Item = &mut TranscriptRecipe> {
         self.outputs.values_mut().filter_map(|spec| match &mut spec.make {
             OutputMake::Transcript(transcript) => Some(transcript),
@@ -250,7 +256,7 @@ impl Recipe {
         })
     }
 
-    /// Every video, to change it.
+    /// Every video, mutably.
     pub fn videos_mut(&mut self) -> impl Iterator<Item = &mut VideoRecipe> {
         self.outputs.values_mut().filter_map(|spec| match &mut spec.make {
             OutputMake::Video(video) => Some(video),
@@ -274,7 +280,7 @@ fn invalid(why: impl Into<String>) -> DomainError {
     DomainError::Invalid { document: "recipe", why: why.into() }
 }
 
-/// The version, if this build reads it.
+/// The version, if this build supports it.
 fn check_version(version: Option<i64>) -> Result<i64, DomainError> {
     match version {
         Some(v) if (1..=i64::from(RECIPE_VERSION)).contains(&v) => Ok(v),

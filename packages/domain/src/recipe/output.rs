@@ -1,4 +1,4 @@
-//! One output of a recipe: what it makes, what it needs, and whether the job depends on it.
+//! One output of a recipe: its kind, its needs, and whether it is required.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,26 +8,26 @@ use crate::error::DomainError;
 use crate::id::OutputId;
 use crate::output::Gate;
 
-/// What one output is to be: a table `[outputs.NAME]`.
+/// Specification of one output: a table `[outputs.NAME]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
 pub struct OutputSpec {
-    /// Whether the job fails with it; `true` by default.
+    /// Whether its failure fails the job; `true` by default.
     pub required: bool,
     /// Outputs of the recipe that it reads.
     pub needs: Vec<OutputId>,
-    /// Larger is planned and sent first; 0 by default.
+    /// Outputs of higher priority are planned and sent first; 0 by default.
     pub priority: i32,
-    /// What it makes.
+    /// Its kind, with the settings.
     pub make: OutputMake,
 }
 
-/// What an output makes, by its `kind`.
+/// Kind of an output.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OutputMake {
-    /// `transcript`: words with times, subtitles and text.
+    /// `transcript`: words with timestamps, subtitles and text.
     Transcript(TranscriptRecipe),
-    /// `video`: the joined video, or the joined sound of a source without a picture.
+    /// `video`: the joined video, or the joined audio of a source without video.
     Video(VideoRecipe),
     /// `thumbnail`: one still picture.
     Thumbnail(ThumbnailRecipe),
@@ -43,7 +43,7 @@ impl OutputMake {
         }
     }
 
-    /// Whether the plan or only the assembly waits for what the output needs.
+    /// Whether the plan or only the assembly waits for the output's needs.
     pub fn gate(&self) -> Gate {
         match self {
             OutputMake::Video(_) | OutputMake::Transcript(_) | OutputMake::Thumbnail(_) => Gate::Assembly,
@@ -74,12 +74,12 @@ impl OutputMake {
 }
 
 impl OutputSpec {
-    /// A required output that needs nothing.
+    /// A required output without needs.
     pub fn new(make: OutputMake) -> OutputSpec {
         OutputSpec { required: true, needs: Vec::new(), priority: 0, make }
     }
 
-    /// The transcript's settings, where it makes one.
+    /// The transcript's settings, if it is one.
     pub fn transcript(&self) -> Option<&TranscriptRecipe> {
         match &self.make {
             OutputMake::Transcript(transcript) => Some(transcript),
@@ -87,7 +87,7 @@ impl OutputSpec {
         }
     }
 
-    /// The video's settings, where it makes one.
+    /// The video's settings, if it is one.
     pub fn video(&self) -> Option<&VideoRecipe> {
         match &self.make {
             OutputMake::Video(video) => Some(video),
@@ -95,7 +95,7 @@ impl OutputSpec {
         }
     }
 
-    /// The thumbnail's settings, where it makes one.
+    /// The thumbnail's settings, if it is one.
     pub fn thumbnail(&self) -> Option<&ThumbnailRecipe> {
         match &self.make {
             OutputMake::Thumbnail(thumbnail) => Some(thumbnail),
@@ -119,9 +119,7 @@ impl TryFrom<Value> for OutputSpec {
     fn try_from(value: Value) -> Result<OutputSpec, DomainError> {
         let Value::Object(mut table) = value else { return Err(invalid("an output is a table")) };
         let kind: Option<String> = take(&mut table, "kind", None)?;
-        let kind = kind.ok_or_else(|| {
-            invalid("an output needs a kind: transcript, video or thumbnail")
-        })?;
+        let kind = kind.ok_or_else(|| invalid("an output needs a kind: transcript, video or thumbnail"))?;
         let required = take(&mut table, "required", true)?;
         let needs = take(&mut table, "needs", Vec::new())?;
         let priority = take(&mut table, "priority", 0)?;

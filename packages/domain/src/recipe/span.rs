@@ -1,4 +1,4 @@
-//! Lengths of time, as people write them.
+//! Durations in the format of recipes and flags.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DomainError;
 
-/// A length of time in a recipe or a flag: `300s`, `1.5s`, `250ms`, `5m`, `2h`, `300`.
+/// A duration in a recipe or a flag: `300s`, `1.5s`, `250ms`, `5m`, `2h`, `300`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "SpanText", into = "String")]
 pub struct Span {
@@ -39,17 +39,17 @@ impl From<Span> for String {
 }
 
 impl Span {
-    /// A length of `millis` milliseconds.
+    /// A duration of `millis` milliseconds.
     pub const fn from_millis(millis: u64) -> Span {
         Span { millis }
     }
 
-    /// Its length in milliseconds.
+    /// The duration in milliseconds.
     pub const fn millis(self) -> u64 {
         self.millis
     }
 
-    /// Its length in microseconds.
+    /// The duration in microseconds.
     pub const fn micros(self) -> i64 {
         (self.millis * 1000) as i64
     }

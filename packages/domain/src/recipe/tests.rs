@@ -19,17 +19,20 @@ fn errors_name_the_key() {
         ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"video\"\ncolour = 1\n", "colour"),
         ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"dance\"\n", "dance"),
         ("version = 2\nname = \"x\"\n[outputs.v]\nmode = \"copy\"\n", "needs a kind"),
-        ("version = 2\nname = \"x\"\n[outputs]\n", "asks for nothing"),
+        ("version = 2\nname = \"x\"\n[outputs]\n", "has no outputs"),
         ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"video\"\nrequired = false\n", "required"),
         ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"video\"\nneeds = [\"w\"]\n", "not an output"),
-        ("version = 2\nname = \"x\"\n[outputs.v]\nkind = \"video\"\nsubtitles = true\n", "output v: subtitles"),
+        (
+            "version = 2\nname = \"x\"\n[outputs.v]\nkind = \"video\"\nsubtitles = true\n",
+            "output v: subtitles",
+        ),
         ("version = 2\nname = \"x\"\n[outputs.t]\nkind = \"thumbnail\"\nwidth = 1\n", "output t: width"),
         ("version = 1\nname = \"x\"\n[video]\nsubtitles = true\n", "needs a [transcript]"),
         ("version = 1\nname = \"x\"\n[video]\ncolour = 1\n", "colour"),
         ("version = 1\nname = \"x\"\nvidoe = 1\n", "vidoe"),
         ("version = 9\nname = \"x\"\n", "version 9"),
         ("name = \"x\"\n", "version = 2"),
-        ("version = 1\nname = \"x\"\n", "asks for nothing"),
+        ("version = 1\nname = \"x\"\n", "has no outputs"),
         ("version = 1\nname = \"x\"\n[video]\n[map]\ncommand = \"cp a b\"\n", "{input}"),
         ("version = 1\nname = \"x\"\n[video]\n[video.encode]\ncrf = 60\n", "crf"),
         ("version = 1\nname = \"x\"\nsegment_duration = \"0s\"\n[video]\n", "0s"),
@@ -57,7 +60,19 @@ fn the_reference_in_the_readme_is_of_this_file() {
     let shown = format!("{recipe:?}");
     for (kind, keys) in [
         ("TranscriptRecipe", vec!["beam_size: Some"]),
-        ("VideoRecipe", vec!["map: Some(Map", "map: Some(\"", "crf: Some", "preset: Some", "tune: Some", "max_height: Some", "pixel_format: Some", "extension: Some"]),
+        (
+            "VideoRecipe",
+            vec![
+                "map: Some(Map",
+                "map: Some(\"",
+                "crf: Some",
+                "preset: Some",
+                "tune: Some",
+                "max_height: Some",
+                "pixel_format: Some",
+                "extension: Some",
+            ],
+        ),
         ("ThumbnailRecipe", vec!["at: Some"]),
     ] {
         for key in keys {
@@ -102,9 +117,12 @@ fn another_setting_is_another_specification() {
     let recipe = Recipe::built_in("standard").unwrap();
     let mut other = recipe.clone();
     other.transcripts_mut().for_each(|transcript| transcript.language = "de".into());
-    let specs = |recipe: &Recipe| recipe.new_outputs().into_iter().map(|o| (o.id, o.spec)).collect::<BTreeMap<_, _>>();
+    let specs = |recipe: &Recipe| {
+        recipe.new_outputs().into_iter().map(|o| (o.id, o.spec)).collect::<BTreeMap<_, _>>()
+    };
     let (before, after) = (specs(&recipe), specs(&other));
-    let changed: Vec<&str> = before.iter().filter(|(id, spec)| after[*id] != **spec).map(|(id, _)| id.as_str()).collect();
+    let changed: Vec<&str> =
+        before.iter().filter(|(id, spec)| after[*id] != **spec).map(|(id, _)| id.as_str()).collect();
     assert_eq!(changed, ["transcript"]);
 }
 

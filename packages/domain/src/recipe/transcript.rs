@@ -1,11 +1,11 @@
-//! What a transcript is to be.
+//! Settings of a transcript.
 
 use serde::{Deserialize, Serialize};
 
 use super::invalid;
 use crate::error::DomainError;
 
-/// How to make the transcript.
+/// Settings of a transcript.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TranscriptRecipe {
@@ -13,13 +13,13 @@ pub struct TranscriptRecipe {
     pub language: String,
     /// Name of a model or path of its weights.
     pub model: String,
-    /// How many hypotheses the search for words keeps side by side, 1 to 8; 1 is greedy,
-    /// the quickest. Absent for the engine's usual one (5).
+    /// Beam size of the decoder, 1 to 8; 1 is greedy search,
+    /// the fastest. Absent for the engine's default (5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beam_size: Option<u8>,
-    /// Which files to write: `json`, `srt`, `vtt`, `txt`. JSON is always written.
+    /// Formats to write: `json`, `srt`, `vtt`, `txt`. JSON is always written.
     pub formats: Vec<TranscriptFormat>,
-    /// What to do with a source that has no sound: `skip` or `fail`.
+    /// Handling of a source without audio: `skip` or `fail`.
     pub without_sound: WithoutSound,
 }
 
@@ -66,12 +66,12 @@ pub enum TranscriptFormat {
     Txt,
 }
 
-/// What a transcript of a source without sound is.
+/// Handling of a source without audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WithoutSound {
-    /// No transcript; the manifest says why.
+    /// No transcript; the manifest states the reason.
     Skip,
-    /// A failed job.
+    /// The job fails.
     Fail,
 }

@@ -1,12 +1,12 @@
-//! Keys that a recipe gives and no step reads: a mistake of its author, reported where the author
+//! Rejects keys of a recipe that no step reads: a mistake of its author, reported while the author
 //! can still change it.
 
 use super::{EncodeRecipe, Recipe, SoundRecipe, VideoMode, VideoRecipe, in_output, invalid};
 use crate::error::DomainError;
 
 impl Recipe {
-    /// Refuses a value that differs from its default and that nothing in this recipe reads. Not
-    /// part of [`Recipe::check`]: a recipe that was accepted once stays readable.
+    /// Fails for a value that differs from its default and that no step of this recipe reads. Not
+    /// part of [`Recipe::check`]: a recipe that was accepted once stays valid.
     ///
     /// # Errors
     /// The first such key, by name.
@@ -25,7 +25,9 @@ fn check_video(video: &VideoRecipe) -> Result<(), DomainError> {
         )));
     }
     if video.sound.kbps != SoundRecipe::default().kbps && !video.sound.is_made() {
-        return Err(invalid("sound.kbps has no effect with sound.codec = \"copy\"; remove it or set a codec"));
+        return Err(invalid(
+            "sound.kbps has no effect with sound.codec = \"copy\"; remove it or set a codec",
+        ));
     }
     Ok(())
 }
@@ -63,8 +65,8 @@ mod tests {
         ];
         for (text, key) in cases {
             let recipe = Recipe::from_toml(&format!("version = 1\nname = \"x\"\n{text}")).unwrap();
-            let said = recipe.check_unused().unwrap_err().to_string();
-            assert!(said.contains(key), "{text:?}: {said}");
+            let cause = recipe.check_unused().unwrap_err().to_string();
+            assert!(cause.contains(key), "{text:?}: {cause}");
         }
     }
 

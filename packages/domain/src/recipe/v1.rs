@@ -38,9 +38,7 @@ impl TryFrom<RecipeV1> for Recipe {
             }
             video.map = old.map;
             if video.map.is_some() && video.mode == VideoMode::Encode {
-                return Err(invalid(
-                    "[map] takes the place of video.mode = \"encode\"; let the command encode",
-                ));
+                return Err(invalid("[map] replaces video.mode = \"encode\"; let the command encode"));
             }
             let needs = if video.subtitles { vec![output_id("transcript")] } else { Vec::new() };
             if video.subtitles && transcript.is_none() {
@@ -55,7 +53,7 @@ impl TryFrom<RecipeV1> for Recipe {
         let thumbnail = old.thumbnail.map(|thumbnail| spec(OutputMake::Thumbnail(thumbnail)));
         outputs.extend(thumbnail.map(|thumbnail| (output_id("thumbnail"), thumbnail)));
         if outputs.is_empty() {
-            return Err(invalid("it asks for nothing; give it a [transcript], a [video] or a [thumbnail]"));
+            return Err(invalid("it has no outputs; add a [transcript], a [video] or a [thumbnail]"));
         }
         let (name, segment_duration) = (old.name, old.segment_duration);
         Ok(Recipe { version: RECIPE_VERSION, name, segment_duration, outputs })

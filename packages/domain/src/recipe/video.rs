@@ -1,4 +1,4 @@
-//! What the joined video is to be: picture and sound.
+//! Settings of the joined video: video and audio.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,21 +6,21 @@ use super::map::{MapRecipe, reads_and_writes};
 use super::{Span, invalid};
 use crate::error::DomainError;
 
-/// How to make the joined video.
+/// Settings of the joined video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VideoRecipe {
     /// `copy` or `encode`.
     pub mode: VideoMode,
-    /// Which container; `auto` is the first of MP4, MOV, Matroska that holds the codecs.
+    /// Container; `auto` is the first of MP4, MOV, Matroska that supports the codecs.
     pub container: Container,
     /// Whether the transcript becomes a selectable track.
     pub subtitles: bool,
-    /// The encoder's settings, for `mode = "encode"`.
+    /// Encoder settings, for `mode = "encode"`.
     pub encode: EncodeRecipe,
-    /// The sound.
+    /// Audio settings.
     pub sound: SoundRecipe,
-    /// The user's own program on every segment; absent for none.
+    /// The map command for every segment; absent for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub map: Option<MapRecipe>,
 }
@@ -50,13 +50,13 @@ impl VideoRecipe {
         let Some(map) = &self.map else { return Ok(()) };
         map.check()?;
         if self.mode == VideoMode::Encode {
-            return Err(invalid("map takes the place of mode = \"encode\"; let the command encode"));
+            return Err(invalid("map replaces mode = \"encode\"; let the command encode"));
         }
         Ok(())
     }
 }
 
-/// Whether the pictures are kept or made anew.
+/// Whether the video is copied or encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoMode {
@@ -66,11 +66,11 @@ pub enum VideoMode {
     Encode,
 }
 
-/// A container to publish in.
+/// Container of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Container {
-    /// The first that holds the codecs.
+    /// The first that supports the codecs.
     Auto,
     /// ISO MP4.
     Mp4,
@@ -80,7 +80,7 @@ pub enum Container {
     Mkv,
 }
 
-/// A picture codec to encode with.
+/// A target video codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoCodec {
@@ -92,28 +92,28 @@ pub enum VideoCodec {
     Av1,
 }
 
-/// Settings of the picture encoder.
+/// Settings of the video encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EncodeRecipe {
     /// The codec.
     pub codec: VideoCodec,
-    /// Constant quality: 0 to 51 for H.264 and HEVC, 0 to 63 for AV1; absent for the
-    /// codec's usual one (23, 28, 35).
+    /// Constant quality (CRF): 0 to 51 for H.264 and HEVC, 0 to 63 for AV1; absent for the
+    /// codec's default (23, 28, 35).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crf: Option<u8>,
-    /// The encoder's preset; absent for the usual one (`medium`, `medium`, `8`).
+    /// The encoder's preset; absent for the default (`medium`, `medium`, `8`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
     /// The encoder's tune, e.g. `film`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tune: Option<String>,
-    /// Longest distance of keyframes.
+    /// Maximum keyframe interval.
     pub keyframe_interval: Span,
     /// Pixel format, e.g. `yuv420p`; absent keeps the source's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pixel_format: Option<String>,
-    /// Largest height; a larger picture is scaled down, a smaller one is left alone.
+    /// Maximum height; a taller video is scaled down, a smaller one is unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_height: Option<u32>,
 }
@@ -156,24 +156,24 @@ impl EncodeRecipe {
     }
 }
 
-/// What to do with the sound.
+/// Settings of the audio.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SoundRecipe {
     /// `copy`, `aac` or `opus`.
     pub codec: SoundCodec,
-    /// Bits a second for each stream that is encoded, thousands.
+    /// Bit rate of each encoded stream, kbit/s.
     pub kbps: u32,
-    /// The user's own program for the sound, run once on the whole of each stream: it reads
-    /// the WAV `{input}` (16 bit, from the start of the film on, gaps filled with silence) and
-    /// writes a WAV of the same length to `{output}`. What it gives is encoded, as AAC where
+    /// The map command for audio, run once on the whole of each stream: it reads
+    /// the WAV `{input}` (16 bit, from the start of the movie, gaps filled with silence) and
+    /// writes a WAV of the same duration to `{output}`. Its output is encoded, as AAC if
     /// `codec` is `copy`. Time limit and attempts are those of `[map]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub map: Option<String>,
 }
 
 impl SoundRecipe {
-    /// Whether the sound of the result is made anew.
+    /// Whether the audio of the result is encoded.
     pub fn is_made(&self) -> bool {
         self.codec != SoundCodec::Copy || self.map.is_some()
     }
@@ -185,14 +185,14 @@ impl Default for SoundRecipe {
     }
 }
 
-/// How the sound gets into the result. It is never cut.
+/// Treatment of audio. It is never cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SoundCodec {
     /// The same packets.
     Copy,
-    /// AAC, encoded once for the whole length.
+    /// AAC, encoded once for the whole duration.
     Aac,
-    /// Opus, encoded once for the whole length.
+    /// Opus, encoded once for the whole duration.
     Opus,
 }

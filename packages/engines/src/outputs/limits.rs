@@ -5,10 +5,10 @@ use segue_media::SourceFacts;
 use segue_media::bounds::MAX_LENGTH_US;
 use segue_ports::EngineError;
 
-/// Most tasks of an output. A task costs messages, a lease and a process, however little there is to do.
+/// Maximum number of tasks of an output. Every task costs messages, a lease and a process, however small it is.
 pub const MAX_TASKS: usize = 10_000;
 
-/// Checks the length that the source's header gives.
+/// Checks the duration in the source's header.
 ///
 /// # Errors
 /// A source longer than [`MAX_LENGTH_US`].
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
     use crate::outputs::segments_in_time;
 
-    /// A sound of this length, microseconds, by its header.
+    /// Audio of this duration, microseconds, by its header.
     fn sound(length_us: i64) -> SourceFacts {
         serde_json::from_value(serde_json::json!({
             "size_bytes": 1042, "format": "flac", "container": "other", "start_time_us": 0,

@@ -18,15 +18,15 @@ pub struct OutputRequest<'a> {
     pub run: &'a WorkContext,
     /// The output.
     pub output: &'a OutputId,
-    /// What it is to be.
+    /// Its specification.
     pub spec: &'a OutputSpec,
-    /// Longest distance of cuts, microseconds.
+    /// Maximum distance of cuts, microseconds.
     pub segment_us: i64,
-    /// Whether the job asks for other outputs too.
+    /// Whether the job has other outputs too.
     pub has_others: bool,
     /// Streams, sizes and times of the source.
     pub facts: &'a SourceFacts,
-    /// Notes on the source that every output has.
+    /// Notes on the source, common to all outputs.
     pub warnings: &'a [String],
 }
 
@@ -34,7 +34,7 @@ pub struct OutputRequest<'a> {
 pub struct Tasks {
     /// Facts for the engines.
     pub media: MediaPlan,
-    /// Length of a tick of the segments' ranges.
+    /// Duration of a tick of the segments' ranges.
     pub timebase: Timebase,
     /// The segments.
     pub segments: Vec<Segment>,
@@ -47,7 +47,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// An output that cannot be made from this source, which is no failure.
+    /// A plan without tasks for an output that cannot be made from this source, which is not a failure.
     pub fn none(request: &OutputRequest<'_>, reason: &str) -> Tasks {
         Tasks {
             media: MediaPlan::new(request.facts.clone(), None, None),
@@ -60,43 +60,52 @@ impl Tasks {
     }
 }
 
-/// A task on a segment, or on the whole length.
+/// A task on a segment, or on the whole duration.
 pub fn task(kind: TaskKind, segment: Option<u32>, work_ms: u64) -> Task {
     let id = TaskId::of(kind, segment.unwrap_or(0));
     Task { id, kind, segment, work_ms: work_ms.max(1), attempts: None }
 }
 
-/// How often a task that runs the user's own program is tried.
+/// Number of attempts of a map command.
 pub fn own_attempts(spec: &OutputSpec) -> u32 {
     let map = spec.video().and_then(|video| video.map.as_ref());
     map.map_or_else(default_map_attempts, |map| map.attempts)
 }
 
-/// Segments of equal length in time, for outputs that are not cut at pictures.
+/// Segments of equal duration, for outputs that are not cut at keyframes.
 ///
 /// # Errors
 /// More segments than an output may have tasks.
 pub fn segments_in_time(facts: &SourceFacts, every_us: i64) -> Result<Vec<Segment>, EngineError> {
     let start = facts.start_time_us;
     let length = facts.duration_us.unwrap_or(0).max(1);
-    // a tail shorter than half a segment stays with the one before
+    // a tail shorter than half a segment is merged into the one before
     let count = ((length + every_us / 2) / every_us).max(1);
     limits::check_tasks(every_us, usize::try_from(count).unwrap_or(usize::MAX))?;
     let segment = |i: i64| {
         let is_last = i + 1 == count;
         let end = if is_last { start + length.max(i * every_us + 1) } else { start + (i + 1) * every_us };
-        Segment { index: i as u32, range: TickRange { start: start + i * every_us, end }, frames: 0, bytes: 0 }
+        Segment {
+            index: i as u32,
+            range: TickRange { start: start + i * every_us, end },
+            frames: 0,
+            bytes: 0,
+        }
     };
     Ok((0..count).map(segment).collect())
 }
 
-/// The public name of a file of an output: at the top for the output that is named like its kind, in a
-/// folder of the output's name for every other.
+/// The public name of an output's file: at the top level if the output is named like its kind, else in a
+/// folder with the output's name.
 pub fn public_name(plan: &Plan, name: &str) -> String {
-    if plan.output.as_str() == plan.spec.make.kind() { name.to_owned() } else { format!("{}/{name}", plan.output) }
+    if plan.output.as_str() == plan.spec.make.kind() {
+        name.to_owned()
+    } else {
+        format!("{}/{name}", plan.output)
+    }
 }
 
-/// An error that is the source's fault.
+/// A source error.
 pub fn source_error(why: &str) -> EngineError {
     EngineError::new(segue_domain::FaultKind::Source, why)
 }

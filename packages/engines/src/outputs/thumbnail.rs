@@ -8,10 +8,10 @@ use super::{OutputRequest, Tasks, public_name, task};
 use crate::media_plan::{MediaPlan, internal};
 use crate::{files, work};
 
-/// Name of the still picture.
+/// Name of the thumbnail.
 pub const THUMBNAIL_FILE: &str = "thumbnail.jpg";
 
-/// Plans the picture; a source that has none gets no task.
+/// Plans the thumbnail; a source without video or cover gets no task.
 pub fn plan(request: &OutputRequest<'_>) -> Tasks {
     if !has_still(request.facts) {
         return Tasks::none(request, "no thumbnail: the source has no picture");
@@ -30,7 +30,7 @@ fn has_still(facts: &SourceFacts) -> bool {
     facts.primary_video().is_some() || facts.of(StreamKind::Picture).next().is_some()
 }
 
-/// The picture of the task, as a file to publish.
+/// The task's thumbnail, as a file to publish.
 pub fn assemble(request: &AssembleRequest) -> Result<AssembledFile, EngineError> {
     let path = request.parts.iter().find_map(|part| part.files.get(THUMBNAIL_FILE));
     let path = path.ok_or_else(|| internal("the thumbnail's task left no picture"))?;

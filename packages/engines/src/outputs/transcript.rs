@@ -1,4 +1,4 @@
-//! The output `transcript`: one transcript out of all segments, in every format.
+//! The output `transcript`: one transcript from all segments, in every format.
 
 use std::path::Path;
 
@@ -19,14 +19,14 @@ use crate::{errors, work};
 /// Name of the file with the words of one segment.
 pub const SPEECH_FILE: &str = "speech.json";
 
-/// Name of the transcript as a document.
+/// Name of the transcript's document.
 pub const TRANSCRIPT_FILE: &str = "transcript.json";
 
-/// Plans one task for each stretch of time. A source without sound gets none, unless the recipe or the
-/// lack of any other output makes that a failure.
+/// Plans one task for each segment. A source without audio gets none, unless the recipe or the
+/// absence of any other output makes that a failure.
 ///
 /// # Errors
-/// A missing model; a source without sound; a sound that cannot be decoded.
+/// A missing model; a source without audio; an audio stream that cannot be decoded.
 pub async fn plan(
     context: &EngineContext,
     source: &segue_media::Source,
@@ -37,7 +37,8 @@ pub async fn plan(
     let facts = request.facts;
     let Some(stream) = facts.primary_audio().map(|stream| stream.index) else {
         if !request.has_others || recipe.without_sound == WithoutSound::Fail {
-            let why = "the source has no sound to transcribe; use a recipe without a transcript, such as rejoin";
+            let why =
+                "the source has no sound to transcribe; use a recipe without a transcript, such as rejoin";
             return Err(source_error(why));
         }
         return Ok(Tasks::none(request, "no transcript: the source has no sound"));
@@ -68,10 +69,10 @@ pub async fn plan(
     })
 }
 
-/// Stitches the words of the segments; the files to publish and the proof. Blocks.
+/// Stitches the words of the segments; returns the files to publish and the certificate. Blocking.
 ///
 /// # Errors
-/// Parts that cannot be read, or whose ranges do not cover the sound.
+/// Parts that cannot be parsed, or whose ranges do not cover the audio.
 pub fn assemble(
     recipe: &TranscriptRecipe,
     request: &AssembleRequest,
@@ -97,7 +98,7 @@ pub fn assemble(
     Ok((files, proof))
 }
 
-/// Every sample transcribed by one task, and words in order.
+/// Checks that every sample was transcribed by one task, and the words are in order.
 fn prove(transcript: &Transcript, heard: Vec<(i64, i64)>) -> Result<SpeechProof, EngineError> {
     let touching = heard.windows(2).all(|pair| pair[0].1 == pair[1].0);
     let from_zero = heard.first().is_none_or(|first| first.0 == 0);
@@ -117,13 +118,13 @@ fn times_monotonic(transcript: &Transcript) -> bool {
         && words.iter().all(|w| w.start_ms <= w.end_ms)
 }
 
-/// The subtitles of a transcript as SRT; `None` where there is nothing to read.
+/// The subtitles of a transcript as SRT; `None` if it has no words.
 pub fn srt_of(transcript: &Transcript) -> Option<String> {
     let cues = cues(transcript, &CueRules::default());
     (!cues.is_empty()).then(|| to_srt(&cues))
 }
 
-/// A model's name, or the file name where a path was given.
+/// A model's name, or the file name if a path was given.
 fn model_name(model: &str) -> String {
     let path = Path::new(model);
     let stem = path
@@ -154,7 +155,9 @@ fn write(
         let subtitles = FileKind::Subtitles;
         let file = match format {
             TranscriptFormat::Json => continue,
-            TranscriptFormat::Srt => put("transcript.srt", "application/x-subrip", subtitles, &to_srt(&cues))?,
+            TranscriptFormat::Srt => {
+                put("transcript.srt", "application/x-subrip", subtitles, &to_srt(&cues))?
+            }
             TranscriptFormat::Vtt => put("transcript.vtt", "text/vtt", subtitles, &to_vtt(&cues))?,
             TranscriptFormat::Txt => put("transcript.txt", "text/plain", subtitles, &to_txt(transcript))?,
         };

@@ -1,4 +1,4 @@
-//! The output `video`: the joined video, or the joined sound of a source without a picture.
+//! The output `video`: the joined video, or the joined audio of a source without video.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,11 +20,11 @@ use crate::media_plan::{MediaPlan, internal};
 use crate::tasks::sound;
 use crate::{errors, files, picture, source, work};
 
-/// The cuts of the source's picture, made once for all videos of a job.
+/// The cuts of the source's video, computed once for all video outputs of a job.
 #[derive(Default)]
 pub struct PictureCuts {
     made: Option<Option<PicturePlan>>,
-    /// Whether a plan has the track file already.
+    /// Whether a plan contains the track file already.
     is_taken: bool,
 }
 
@@ -52,7 +52,7 @@ impl PictureCuts {
         Ok(made)
     }
 
-    /// The track file as a file of one more plan, which consumes it.
+    /// A link to the track file for one more plan, which consumes it.
     fn track_file(
         &mut self,
         picture: &PicturePlan,
@@ -68,10 +68,10 @@ impl PictureCuts {
     }
 }
 
-/// Plans the tasks of the picture's segments and of the sound.
+/// Plans the tasks of the video's segments and of the audio.
 ///
 /// # Errors
-/// A source that cannot be cut; a map command for a source without a moving picture.
+/// A source that cannot be cut; a map command for a source without video.
 pub async fn plan(
     context: &EngineContext,
     source: &segue_media::Source,
@@ -81,12 +81,13 @@ pub async fn plan(
 ) -> Result<Tasks, EngineError> {
     let facts = request.facts;
     if recipe.map.is_some() && facts.primary_video().is_none() {
-        let why = "the source has no moving picture to run the map command on; leave out --map or the map section";
+        let why =
+            "the source has no moving picture to run the map command on; leave out --map or the map section";
         return Err(source_error(why));
     }
     let mut picture = cuts.get(context, source, request).await?;
     if let (Some(cut), VideoMode::Encode) = (&picture, recipe.mode) {
-        // the encoder's keyframes are on a grid that does not depend on the segments; cuts on it cost
+        // the encoder's keyframes are on a grid that does not depend on the segments; cuts on it add
         // no keyframe
         let open = open_index(cut, source, &request.run.scratch).map_err(errors::media)?;
         let on_grid = plan_on_grid(cut, &open, &recipe.encode, request.segment_us);
@@ -107,7 +108,7 @@ pub async fn plan(
     Ok(Tasks { media, timebase, segments, tasks, files, reason: None })
 }
 
-/// The picture's segments, or equal stretches of time where there is none to cut.
+/// The video's segments, or segments of equal duration if there is no video.
 ///
 /// # Errors
 /// More segments than an output may have tasks.
@@ -129,7 +130,7 @@ fn segments(
     Ok((picture.timebase, picture.segments.iter().map(segment).collect()))
 }
 
-/// The tasks, the longest kinds first.
+/// The tasks, those with the longest kinds first.
 fn tasks(
     request: &OutputRequest<'_>,
     recipe: &VideoRecipe,
@@ -166,11 +167,11 @@ fn tasks(
     tasks
 }
 
-/// A joined file with its proof.
+/// A joined file with its certificate.
 pub struct VideoOutput {
     /// The file to publish.
     pub file: AssembledFile,
-    /// The proof; it has passed.
+    /// The certificate; all its checks passed.
     pub certificate: Certificate,
     /// What the user should know.
     pub notes: Vec<String>,
@@ -179,7 +180,7 @@ pub struct VideoOutput {
 /// Joins and certifies.
 ///
 /// # Errors
-/// A join whose certificate fails; the message tells where.
+/// A join whose certificate fails; the message names the position.
 pub async fn assemble(
     context: &EngineContext,
     request: &AssembleRequest,
@@ -189,7 +190,8 @@ pub async fn assemble(
     let recipe = request.plan.spec.video().ok_or_else(|| internal("a join of something that is no video"))?;
     let subtitles = if recipe.subtitles { subtitle_track(request).await? } else { None };
     let opened = open(request, notes).await?;
-    let joining = Joining { context, request, recipe, notes, picture: notes.picture.as_ref().zip(opened.as_ref()) };
+    let joining =
+        Joining { context, request, recipe, notes, picture: notes.picture.as_ref().zip(opened.as_ref()) };
     let mapped = joining.mapped_files()?;
     let (report, certificate, refused) = joining.join_proven(mapped.as_deref(), subtitles).await?;
     let extension = report.container.extension();
@@ -198,7 +200,7 @@ pub async fn assemble(
         path: report.path.clone(),
         kind: FileKind::Media,
         media_type: media_type(report.container, notes).to_owned(),
-        // from the same reading as the proof
+        // from the same pass as the certificate
         bytes: certificate.result_bytes,
         sha256: certificate.result_sha256.clone(),
         made: made(request, recipe, notes, &report, &refused),
@@ -206,7 +208,7 @@ pub async fn assemble(
     Ok(VideoOutput { file, certificate, notes: join_notes(&report) })
 }
 
-/// The transcript that the video needs, as a track; `None` where it has no words.
+/// The transcript that the video needs, as a subtitle track; `None` if it has no words.
 async fn subtitle_track(request: &AssembleRequest) -> Result<Option<AddedSubtitle>, EngineError> {
     let is_transcript = |name: &str| Path::new(name).file_name().is_some_and(|name| name == TRANSCRIPT_FILE);
     let found = request.needs.values().flat_map(|need| &need.files).find(|(name, _)| is_transcript(name));
@@ -232,7 +234,7 @@ struct Joining<'a> {
 }
 
 impl Joining<'_> {
-    /// The files that came back from a map or an encoder, in the segments' order.
+    /// The files that a map or an encoder wrote, in the segments' order.
     fn mapped_files(&self) -> Result<Option<Vec<PathBuf>>, EngineError> {
         let made = |part: &&Part| matches!(part.task.kind, TaskKind::Map | TaskKind::Encode);
         let mut parts: Vec<&Part> = self.request.parts.iter().filter(made).collect();
@@ -267,8 +269,8 @@ impl Joining<'_> {
         Ok(ledgers)
     }
 
-    /// Joins into the first container in which the result is what the source was. Some
-    /// containers take a stream and do not keep where it stood; only the certificate tells.
+    /// Joins into the first container whose result passes its certificate. Some
+    /// containers accept a stream and shift it; only the certificate detects that.
     async fn join_proven(
         &self,
         mapped: Option<&[PathBuf]>,
@@ -377,8 +379,8 @@ impl Joining<'_> {
     }
 }
 
-/// The error of a join that is not published. A source without an index has its times
-/// guessed by whoever reads it: where they cannot be kept, it is the source's fault.
+/// The error of a join that is not published. The times of a source without an index are
+/// ambiguous between demuxers: if they cannot be kept, it is a source error.
 fn failed(failures: Vec<String>, source: segue_media::Container) -> EngineError {
     let first = failures.first().map_or("no reason was written", String::as_str);
     let more = failures.len().saturating_sub(1);
@@ -398,10 +400,10 @@ async fn open(request: &AssembleRequest, notes: &MediaPlan) -> Result<Option<Ope
     let inputs = request.inputs.clone();
     tokio::task::spawn_blocking(move || picture::open(&plan, &inputs).map(Some))
         .await
-        .map_err(|e| internal(format!("reading an index ended badly: {e}")))?
+        .map_err(|e| internal(format!("the task that reads the index failed: {e}")))?
 }
 
-/// Reports that a stage starts with so many units, or that it has ended.
+/// Reports the start of a stage with its number of units, or its end.
 fn stage(request: &AssembleRequest, stage: Stage, starts: Option<(u64, &str)>) {
     let job = request.run.job.clone();
     request.run.reporter.report(match starts {
@@ -438,7 +440,7 @@ fn made(
 ) -> String {
     let segments = request.plan.segments.len();
     let how = match (&notes.picture, &recipe.map) {
-        (None, _) => "sound copied whole".to_owned(),
+        (None, _) => "audio copied whole".to_owned(),
         (Some(_), Some(map)) => {
             format!("{segments} segments cut, mapped by {:?}, and joined by an index", map.command)
         }
@@ -457,7 +459,7 @@ fn made(
 
 fn join_notes(report: &JoinReport) -> Vec<String> {
     let dropped =
-        report.dropped.iter().map(|d| format!("stream {} ({}) is not kept: {}", d.index, d.what, d.reason));
+        report.dropped.iter().map(|d| format!("stream {} ({}) was dropped: {}", d.index, d.what, d.reason));
     let converted = report.kept.iter().filter_map(|kept| {
         let codec = kept.converted_to.as_ref()?;
         Some(format!("stream {} was converted to {codec}, which the container holds", kept.source))

@@ -1,4 +1,4 @@
-//! Task of a copied picture: hashes the packets of a segment and writes nothing.
+//! Task of a copied video: hashes the packets of a segment without writing a file.
 //!
 //! The join reads the packets from the source. Where a muxer joins, their hashes are compared with those of
 //! the result by the certificate; where the join copies the source's bytes unchanged, the certificate
@@ -37,7 +37,7 @@ impl MapEngine for DigestEngine {
     async fn run(&self, request: TaskRequest) -> Result<TaskResult, EngineError> {
         let notes = self.context.media_plan(&request.plan)?;
         if notes.picture.is_none() {
-            // sound alone is not cut; the join copies it
+            // a source without video is not cut; the join copies it
             return Ok(TaskResult::default());
         }
         let video = request.plan.spec.video();
@@ -53,6 +53,6 @@ impl MapEngine for DigestEngine {
             let ledger = digest_part(&open, picture::segment(picture, &request)?).map_err(errors::media)?;
             Ok(TaskResult { files: Vec::new(), facts: picture::facts(&ledger)? })
         });
-        read.await.map_err(|e| internal(format!("reading a segment ended badly: {e}")))?
+        read.await.map_err(|e| internal(format!("the task that reads a segment failed: {e}")))?
     }
 }

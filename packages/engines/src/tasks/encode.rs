@@ -15,7 +15,7 @@ use crate::context::EngineContext;
 use crate::media_plan::{MediaPlan, internal};
 use crate::{errors, picture};
 
-/// Name of the file that holds a segment's pictures.
+/// Name of the file with a segment's frames.
 pub const PART_FILE: &str = "part.mp4";
 
 /// Encodes segments.
@@ -30,7 +30,7 @@ impl EncodeEngine {
         EncodeEngine { context, chosen: Mutex::default() }
     }
 
-    /// The encoder for a codec; ffmpeg is asked once.
+    /// The encoder for a codec; ffmpeg's encoders are listed once.
     async fn encoder(&self, codec: VideoCodec, stream: &StreamFacts) -> Result<PictureEncoder, EngineError> {
         let cell = {
             let mut chosen = self.chosen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -65,7 +65,7 @@ impl MapEngine for EncodeEngine {
         let (inputs, for_index) = (request.inputs.clone(), plan.clone());
         let open = tokio::task::spawn_blocking(move || picture::open(&for_index, &inputs))
             .await
-            .map_err(|e| internal(format!("reading an index ended badly: {e}")))??;
+            .map_err(|e| internal(format!("the task that reads the index failed: {e}")))??;
         let out = request.run.scratch.join(PART_FILE);
         let track = picture::track(&plan, &request.inputs)?;
         let what = EncodeRequest {
@@ -98,7 +98,7 @@ impl MapEngine for EncodeEngine {
     }
 }
 
-/// The facts of the picture's stream.
+/// The facts of the video stream.
 pub fn stream_of<'a>(notes: &'a MediaPlan, plan: &PicturePlan) -> Result<&'a StreamFacts, EngineError> {
     let stream = notes.facts.streams.iter().find(|stream| stream.index == plan.stream);
     stream.ok_or_else(|| {

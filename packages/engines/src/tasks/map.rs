@@ -1,4 +1,4 @@
-//! The map task that runs the user's own program on one segment.
+//! The map task that runs the user's map command on one segment.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::context::EngineContext;
 use crate::media_plan::internal;
 use crate::{errors, picture};
 
-/// Runs the user's program.
+/// Runs map commands.
 pub struct CustomMapEngine {
     context: Arc<EngineContext>,
 }
@@ -62,9 +62,9 @@ impl MapEngine for CustomMapEngine {
 }
 
 impl CustomMapEngine {
-    /// Writes exactly the frames that the segment owns: copied where the picture can be
-    /// cut there, else decoded and kept without loss. All segments are cut in one way, so
-    /// that the program always sees the same codec.
+    /// Writes exactly the frames that the segment owns: copied if the video can be
+    /// cut there, else decoded and stored losslessly. All segments are cut in the same way, so
+    /// that the program always gets the same codec.
     async fn cut(
         &self,
         request: &TaskRequest,
@@ -86,7 +86,7 @@ impl CustomMapEngine {
             Ok::<_, EngineError>(open)
         })
         .await
-        .map_err(|e| internal(format!("cutting a segment ended badly: {e}")))??;
+        .map_err(|e| internal(format!("the task that cuts a segment failed: {e}")))??;
         if !copied {
             self.cut_lossless(request, plan, Arc::new(open), segment, &input, &limits).await?;
         }
@@ -138,8 +138,8 @@ impl CustomMapEngine {
     }
 }
 
-/// The user's program is not ours to judge: whatever went wrong may have been bad luck, and
-/// the recipe says how often to try.
+/// Failures of a map command are retryable: the cause may be temporary, and
+/// the recipe sets the number of attempts.
 fn worth_another_try(error: EngineError) -> EngineError {
     EngineError { retryable: true, ..error }
 }

@@ -1,4 +1,4 @@
-//! The map task that encodes the sound, once, for the whole length.
+//! The map task that encodes the audio, once, for the whole duration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,22 +14,22 @@ use crate::context::EngineContext;
 use crate::media_plan::internal;
 use crate::{errors, source};
 
-/// One encoded stream, as it stands in a completion's facts.
+/// One encoded stream, as recorded in a completion's facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct EncodedSound {
     /// Name of the file.
     name: String,
-    /// Add to its times to get the source's, microseconds.
+    /// Offset from its times to the source's, microseconds.
     offset_us: i64,
-    /// Index of the source's stream that it stands for.
+    /// Index of the source stream that it replaces.
     stands_for: u32,
     /// ffmpeg's name of the codec.
     codec: String,
-    /// Samples at its start that are of the encoder's making.
+    /// Priming samples at its start.
     priming: u32,
 }
 
-/// Encodes sound.
+/// Encodes audio.
 pub struct SoundEngine {
     context: Arc<EngineContext>,
 }
@@ -89,13 +89,13 @@ impl MapEngine for SoundEngine {
     }
 }
 
-/// The longest that the user's program may run.
+/// Time limit of the map command.
 fn time_limit(request: &TaskRequest) -> Duration {
     let map = request.plan.spec.video().and_then(|video| video.map.as_ref());
     Duration::from_millis(map.map_or_else(default_map_timeout, |map| map.timeout).millis())
 }
 
-/// The encoded sound of a job, as inputs of its join.
+/// The encoded audio of a job, as inputs of its join.
 pub fn inputs(parts: &[Part]) -> Result<Vec<AudioInput>, EngineError> {
     let Some(part) = parts.iter().find(|part| part.task.kind == TaskKind::Sound) else {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! The map task that makes the still picture.
+//! The map task that makes the thumbnail.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::media_plan::internal;
 use crate::outputs::thumbnail::THUMBNAIL_FILE;
 use crate::{errors, source};
 
-/// Makes still pictures.
+/// Makes thumbnails.
 pub struct ThumbnailEngine {
     context: Arc<EngineContext>,
 }

@@ -1,4 +1,4 @@
-//! The map task that hears: the speech windows that start in one segment.
+//! The map task that transcribes: the speech windows that start in one segment.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl MapEngine for TranscribeEngine {
         }
         .map_err(errors::media)?;
         let heard = tokio::task::spawn_blocking(move || hear(&context, &request, &notes, sound));
-        let result = heard.await.map_err(|e| internal(format!("transcription ended badly: {e}")))?;
+        let result = heard.await.map_err(|e| internal(format!("the transcription task failed: {e}")))?;
         if cancel.is_cancelled() { Err(EngineError::cancelled()) } else { result }
     }
 }
@@ -101,8 +101,8 @@ fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), EngineEr
     std::fs::write(path, bytes).map_err(|e| errors::io(path.display(), &e))
 }
 
-/// The samples that a segment stands for. The first segment begins with the sound and the
-/// last one ends with it, so that together they are the whole sound, whatever starts first.
+/// The samples of a segment. The first segment starts with the audio and the
+/// last one ends with it, so that together they cover all of it, whichever stream starts first.
 fn range_of(plan: &Plan, index: u32, first_sample_us: i64, len: i64) -> SampleRange {
     let sample = |tick: i64| {
         let us = plan.timebase.to_micros(tick) - first_sample_us;
@@ -115,7 +115,7 @@ fn range_of(plan: &Plan, index: u32, first_sample_us: i64, len: i64) -> SampleRa
     SampleRange::new(start, end)
 }
 
-/// The media crate's sound, as the speech crate wants it.
+/// Adapts the media crate's audio for the speech crate.
 struct Heard(SpeechSound);
 
 impl SoundSource for Heard {

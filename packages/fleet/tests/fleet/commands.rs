@@ -105,8 +105,10 @@ async fn each_task_once(fleet: &Fleet, job: &JobId, started: std::time::Instant)
     }
     let mut bodies = std::collections::BTreeSet::new();
     loop {
-        let got =
-            queue.receive(Lane::Task(Resource::Cpu), 10, Duration::from_secs(60), Duration::from_secs(1)).await.unwrap();
+        let got = queue
+            .receive(Lane::Task(Resource::Cpu), 10, Duration::from_secs(60), Duration::from_secs(1))
+            .await
+            .unwrap();
         if got.is_empty() {
             break;
         }

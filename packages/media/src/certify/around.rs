@@ -1,4 +1,4 @@
-//! The streams that were not cut, packet by packet.
+//! Compares the streams that were not segmented, packet by packet.
 
 use crate::certificate::{Certificate, StreamProof};
 use crate::error::Result;
@@ -11,7 +11,7 @@ use crate::tools::Tools;
 use super::moved::Moved;
 use super::{CertifyRequest, STREAM_TOLERANCE_US, identity};
 
-/// Compares the packets of every stream that went around; the ends of the first sound.
+/// Compares the packets of every stream that was not segmented; computes the ends of the first audio stream.
 pub(super) async fn check_around(
     tools: &Tools,
     certificate: &mut Certificate,
@@ -28,7 +28,7 @@ pub(super) async fn check_around(
             judge(proof, *kind, &mut certificate.failures);
         }
         certificate.around.extend(proofs.into_iter().map(|(proof, _)| proof));
-        // the clocks are the source's, and so is the end
+        // the tables are the source's, and so are the ends
         return Ok(sound_end_us(request.facts).map(|end| (end, end)));
     }
     let of = |facts: &'_ SourceFacts, index: u32| facts.streams.iter().position(|s| s.index == index);
@@ -110,24 +110,21 @@ fn judge(proof: &StreamProof, kind: StreamKind, failures: &mut Vec<String>) {
         ));
     }
     if kind == StreamKind::Audio && proof.max_error_us > STREAM_TOLERANCE_US {
-        failures.push(format!(
-            "{what}: stands {} us from where it stood against the picture",
-            proof.max_error_us
-        ));
+        failures.push(format!("{what}: is moved by {} us relative to the picture", proof.max_error_us));
     }
 }
 
-/// The proofs of a carried file by its own tables; `None` where one of them must be read by ffmpeg.
+/// The stream entries of a copied file, from its own tables; `None` if one of them must be read by ffmpeg.
 fn carried(request: &CertifyRequest<'_>, moved: &Moved) -> Result<Option<Vec<(StreamProof, StreamKind)>>> {
     let mut proofs = Vec::new();
     for stream in request.facts.streams.iter().filter(|s| Some(s.index) != request.joined.picture) {
-        // a cover lies in the movie box, which was carried whole
+        // a cover is in the movie box, which was copied whole
         if stream.kind == StreamKind::Picture {
             continue;
         }
         match identity::proof(request.source, &request.joined.path, stream, moved)? {
             Some(proof) => proofs.push((proof, stream.kind)),
-            // a track that nobody can describe has no packets to compare
+            // a track of unknown format has no packets to compare
             None if stream.codec.is_none() => {}
             None => return Ok(None),
         }

@@ -1,5 +1,5 @@
-//! Streams of a carried file: their tables are the source's, so their packets and times are
-//! compared by our own index, and nothing needs to be guessed from a player's point of view.
+//! Streams of a copied file: their tables are the source's, so their packets and times are
+//! compared by the indexes alone, independent of how a player interprets them.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::plan::open_at;
 
 use super::moved::Moved;
 
-/// Whether two indexes show the same packets at the same times, whatever a player makes of them.
+/// Whether two indexes have the same packets at the same times.
 pub(super) fn same_clock(a: &Index, b: &Index) -> bool {
     let (x, y) = (&a.track, &b.track);
     x.edits == y.edits
@@ -22,7 +22,7 @@ pub(super) fn same_clock(a: &Index, b: &Index) -> bool {
         && x.samples.iter().zip(&y.samples).all(|(s, r)| (s.dts, s.composition) == (r.dts, r.composition))
 }
 
-/// The proof for one stream; `None` where it has no table of this kind, or the clocks differ.
+/// The entry of one stream; `None` if it has no such table, or the timescales differ.
 pub(super) fn proof(
     source: &Path,
     result: &Path,

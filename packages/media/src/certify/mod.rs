@@ -1,4 +1,4 @@
-//! Reads a finished result back and writes its certificate.
+//! Reads a finished result and writes its certificate.
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,30 +25,30 @@ use moved::Moved;
 use picture::{check_picture, compare, picture_of};
 use seams::seams;
 
-/// What a certificate is written about.
+/// Input of a certificate.
 #[derive(Clone, Copy)]
 pub struct CertifyRequest<'a> {
-    /// The source.
+    /// The source file.
     pub source: &'a Path,
-    /// Its facts.
+    /// Facts of the source.
     pub facts: &'a SourceFacts,
-    /// The picture's plan and index.
+    /// Plan and index of the video.
     pub picture: Option<(&'a PicturePlan, &'a OpenIndex)>,
-    /// What each part held, in order: as read for a join by reference, as it came back from a map.
+    /// Content of each part, in order: as read for a join by reference, as written by a map.
     pub ledgers: &'a [PartLedger],
-    /// What the join says it made.
+    /// Report of the join.
     pub joined: &'a JoinReport,
     /// A folder for temporary files.
     pub work: &'a Path,
 }
 
-/// A stream may stand this far from where it stood.
+/// Tolerance for the shift of a stream, microseconds.
 const STREAM_TOLERANCE_US: i64 = 1000;
 
-/// Checks the result and writes down what was found; a failed check is no error.
+/// Checks the result and records the findings; a failed check is not an error.
 pub async fn certify(tools: &Tools, request: &CertifyRequest<'_>, limits: &Limits) -> Result<Certificate> {
     let result = &request.joined.path;
-    // a carried file has the source's streams, in its order
+    // a copied file has the source's streams, in its order
     let carried = request.joined.carried.as_ref();
     let facts = match carried {
         Some(_) => request.facts.clone(),
@@ -117,9 +117,9 @@ pub async fn certify(tools: &Tools, request: &CertifyRequest<'_>, limits: &Limit
     Ok(certificate)
 }
 
-/// Long reading, off the threads that everything else waits on.
+/// Runs long blocking reads off the async executor's threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|e| MediaError::internal(format!("reading the result ended badly: {e}")))?
+        .map_err(|e| MediaError::internal(format!("the task that reads the result failed: {e}")))?
 }

@@ -1,8 +1,8 @@
-//! A carried file against its source: the new file is ranges of the old one behind a head of
-//! ours. The head and every range are read back and compared, and a packet is the source's own
-//! if the new table points to where its range was put.
+//! Compares a copied file with its source: the new file is a new header before ranges of the source.
+//! The header and every range are read back and compared; a packet is the source's own
+//! if the new table points to the new offset of its range.
 //!
-//! A large file was compared while it was written, both ends of each MiB; as long as neither
+//! A large file was compared while it was written, both ends of each MiB; if neither
 //! file has changed since, its ranges are not read again.
 
 use std::path::Path;
@@ -14,30 +14,30 @@ use crate::hash::PIECE;
 use crate::mp4::{self, ByteSource, CountedFile, Places, Rewrite, Sample};
 use crate::probe;
 
-/// Damaged bytes that are told apart; a file with more is not worth a longer list.
+/// Maximum number of damaged byte positions that are listed.
 const MOST_DAMAGE: usize = 4096;
 
-/// How places of a source are places of what was carried out of it.
+/// Mapping from offsets in a source to offsets in the copied file.
 pub(super) struct Moved {
     places: Places,
-    /// Where the result's bytes are not the source's, in order.
+    /// Offsets at which the result's bytes differ from the source's, in order.
     damaged: Vec<u64>,
-    /// How that is known.
+    /// How the comparison was made.
     pub compared: Compared,
 }
 
 impl Moved {
-    /// Reads both files as far as that is needed. Blocks for as long as that takes.
+    /// Reads both files as far as necessary. Blocking.
     ///
     /// # Errors
-    /// A result whose head or length is not what was planned, or files that cannot be read.
+    /// A result whose header or length differs from the plan, or files that cannot be read.
     pub fn read_back(source: &Path, result: &Path, carried: &Carried) -> Result<Moved> {
         let open = |path: &Path| {
             CountedFile::new(probe::open(path)?).map_err(|e| MediaError::io(path.display(), &e))
         };
         let (from, to) = (open(source)?, open(result)?);
         let rewrite = mp4::plan_rewrite(&from).map_err(|e| {
-            MediaError::internal(format!("{} can no longer be carried: {e}", source.display()))
+            MediaError::internal(format!("{} can no longer be copied unchanged: {e}", source.display()))
         })?;
         if !begins_with(&to, &rewrite.head) || to.len() != rewrite.len || carried.bytes != rewrite.len {
             return Err(MediaError::environment(format!(
@@ -80,7 +80,7 @@ fn begins_with(file: &CountedFile, head: &[u8]) -> bool {
     })
 }
 
-/// Places in the new file whose bytes are not those of the old one.
+/// Offsets in the new file whose bytes differ from the old one.
 fn damaged(rewrite: &Rewrite, from: &CountedFile, to: &CountedFile) -> std::io::Result<Vec<u64>> {
     let (mut was, mut is) = (vec![0; PIECE], vec![0; PIECE]);
     let mut damaged = Vec::new();

@@ -1,4 +1,4 @@
-//! The picture of a result, read back through its own index.
+//! Verifies the video of a result through its own index.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,29 +19,29 @@ use super::moved::Moved;
 use super::read_back::{ReadBack, in_order, read_back};
 use super::{CertifyRequest, blocking, identity};
 
-/// The result's picture.
+/// The video of the result.
 pub(super) struct Found {
     /// Its index.
     pub open: OpenIndex,
-    /// Its time in the result is the index's own plus this.
+    /// Offset from the index's times to times in the result.
     pub anchor: i64,
-    /// Whether the indexed packets lie in the result itself.
+    /// Whether the indexed packets are in the result itself.
     pub inside: bool,
-    /// Whether the index is the source's but for the places of the packets.
+    /// Whether the index equals the source's except for the packet offsets.
     pub moved: bool,
 }
 
-/// What was found at the place of each part, and the fingerprint of the whole file where all
-/// of it was read for that.
+/// Findings at the position of each part, and the digest of the whole file if it was
+/// read completely.
 pub(super) struct Compared {
-    /// Whether the packets are the part's, and how that is known, for each part.
+    /// For each part: whether the packets are the part's, and the method of comparison.
     pub parts: Vec<(bool, Evidence)>,
     /// Size and SHA-256.
     pub whole: Option<(u64, String)>,
 }
 
 impl Found {
-    /// The packets that stand where each part's packets should stand.
+    /// The packets at the expected position of each part.
     pub fn places(&self, ledgers: &[PartLedger]) -> Vec<&[Sample]> {
         let samples = self.open.index.track.samples.as_slice();
         let mut at = 0usize;
@@ -55,7 +55,7 @@ impl Found {
             .collect()
     }
 
-    /// Reads the result once, for its fingerprint and for the digests of all places.
+    /// Reads the result once, for its digest and for the digests of all parts.
     pub fn read_back(&self, result: &Path, ledgers: &[PartLedger]) -> Result<ReadBack> {
         let places = self.places(ledgers);
         if self.inside && in_order(&self.open.index.track.samples) {
@@ -69,7 +69,7 @@ impl Found {
     }
 }
 
-/// Compares the packets of every part with those at its place in the result.
+/// Compares the packets of every part with those at its position in the result.
 pub(super) async fn compare(
     request: &CertifyRequest<'_>,
     plan: &PicturePlan,
@@ -89,7 +89,7 @@ pub(super) async fn compare(
     let read = blocking(move || from.read_back(&path, &ledgers)).await?;
     let mut parts = Vec::new();
     for ((segment, ledger), result) in plan.segments.iter().zip(request.ledgers).zip(read.groups) {
-        // a part that nobody read because the join was to move it, and then could not
+        // a part that was not read because the join planned to copy it unchanged, and then could not
         let part = match &ledger.payload_xxh3 {
             Some(digest) => digest.clone(),
             None => part::digest(&open.file, part::samples_of(open, segment)?)?.0,
@@ -99,7 +99,7 @@ pub(super) async fn compare(
     Ok(Compared { parts, whole: Some((read.bytes, read.sha256)) })
 }
 
-/// The result's picture by its index; Matroska has none of ours, so it gets a track file.
+/// The result's video by its index; Matroska has none that this crate reads, so a track file is made.
 pub(super) async fn picture_of(
     tools: &Tools,
     request: &CertifyRequest<'_>,
@@ -134,7 +134,7 @@ pub(super) async fn picture_of(
     Ok(Found { open: made.open, anchor: made.anchor, inside: false, moved: false })
 }
 
-/// The picture of a carried file, where its index says the same as the source's.
+/// The video of a copied file, if its index equals the source's.
 fn carried(request: &CertifyRequest<'_>) -> Result<Option<Found>> {
     let Some((plan, source)) = request.picture.filter(|_| request.joined.carried.is_some()) else {
         return Ok(None);
@@ -146,12 +146,12 @@ fn carried(request: &CertifyRequest<'_>) -> Result<Option<Found>> {
     Ok(same.then_some(Found { open, anchor: plan.anchor, inside: true, moved: true }))
 }
 
-/// Where the picture stands in the result.
+/// Position of the video in the result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
-    /// Time in the result less time in the source.
+    /// Time in the result minus time in the source.
     pub shift_us: i64,
-    /// Where it ends in the source and in the result.
+    /// End in the source and in the result.
     pub ends_us: (i64, i64),
 }
 
@@ -251,9 +251,9 @@ fn check_times(
         certificate.failures.push("decode times of the picture go back".into());
     }
     if max_error_us > allowed_us {
-        certificate.failures.push(format!(
-            "a frame stands {max_error_us} us from where the source has it; {allowed_us} us are allowed"
-        ));
+        certificate
+            .failures
+            .push(format!("a frame is moved by {max_error_us} us; {allowed_us} us are allowed"));
     }
     let last = |t: Option<&i64>| t.copied().unwrap_or(0);
     Some(Seen { shift_us, ends_us: (source_us(last(ours.last())), result_us(last(theirs.last()))) })

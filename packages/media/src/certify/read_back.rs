@@ -1,5 +1,4 @@
-//! One pass over a finished file: its fingerprint, and the digests of the picture's packets
-//! as they go by.
+//! One pass over a finished file: its digest, and the digests of the video's packets.
 
 use std::io::Read;
 use std::path::Path;
@@ -12,7 +11,7 @@ use crate::hash::{PIECE, hex};
 use crate::mp4::Sample;
 use crate::probe;
 
-/// What one pass over a file gave.
+/// Result of one pass over a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ReadBack {
     /// Size of the file.
@@ -23,12 +22,12 @@ pub(super) struct ReadBack {
     pub groups: Vec<String>,
 }
 
-/// Whether packets lie in the file in the order in which they are decoded.
+/// Whether packets are stored in decode order.
 pub(super) fn in_order(samples: &[Sample]) -> bool {
     samples.windows(2).all(|w| w[0].offset + u64::from(w[0].size) <= w[1].offset)
 }
 
-/// Reads a file once. `groups` are packets whose digests are wanted; together they are in order.
+/// Reads a file once. `groups` are the packets to digest; together they are in file order.
 pub(super) fn read_back(path: &Path, groups: &[&[Sample]]) -> Result<ReadBack> {
     let mut file = probe::open(path)?;
     let mut whole = Sha256::new();
@@ -58,7 +57,7 @@ impl<'a> Digests<'a> {
         Digests { groups, done: Vec::new(), hash: Xxh3::new(), next: 0 }
     }
 
-    /// Takes the bytes of the file from `pos` on.
+    /// Processes the next bytes of the file, at offset `pos`.
     fn take(&mut self, pos: u64, piece: &[u8]) {
         let end = pos + piece.len() as u64;
         while let Some(group) = self.groups.get(self.done.len()) {

@@ -1,4 +1,4 @@
-//! Loudness where parts meet.
+//! Loudness at the seams.
 
 use crate::certificate::{Certificate, SeamLoudness};
 use crate::error::Result;
@@ -9,7 +9,7 @@ use crate::tools::Tools;
 
 use super::CertifyRequest;
 
-/// Loudness at every seam: by identity where the sound's packets are the source's.
+/// Loudness at every seam; not measured if the audio packets are the source's.
 pub(super) async fn seams(
     tools: &Tools,
     request: &CertifyRequest<'_>,

@@ -10,34 +10,34 @@ use super::grid::NominalRate;
 use crate::bounds::{self, Demuxers};
 use crate::facts::StreamFacts;
 
-/// A list of keyframes longer than this is cut off: one argument may be 128 KiB long. The
-/// encoder's own interval does the rest.
+/// A longer list of keyframes is truncated: one argument may have at most 128 KiB. The
+/// encoder's own interval places the rest.
 const KEYFRAME_LIST_BYTES: usize = 100 << 10;
 
-/// Everything that the arguments depend on.
+/// All inputs of the argument list.
 #[derive(Debug, Clone)]
 pub struct EncodeArgs<'a> {
-    /// What ffmpeg reads, as a URL.
+    /// Input of ffmpeg, as a URL.
     pub input: OsString,
-    /// Options that name the codec of the input, where its header does not.
+    /// Options that name the codec of the input, if its header does not.
     pub decoder: Vec<OsString>,
-    /// What it writes.
+    /// Output of ffmpeg.
     pub out: &'a Path,
-    /// The facts of the picture.
+    /// Facts of the video stream.
     pub stream: &'a StreamFacts,
-    /// The settings.
+    /// The encode settings.
     pub recipe: &'a EncodeRecipe,
     /// The encoder.
     pub encoder: PictureEncoder,
-    /// Frames a second of the whole picture.
+    /// Frame rate of the whole video.
     pub rate: NominalRate,
-    /// Ticks a second of the input.
+    /// Timescale of the input, ticks per second.
     pub timescale: u32,
-    /// First tick of the input that is kept.
+    /// First owned tick of the input.
     pub start: i64,
-    /// First tick that is not kept any more.
+    /// First tick after the owned range.
     pub end: i64,
-    /// Twice the ticks after which the next frame is to be a keyframe.
+    /// Forced keyframes: the next frame after each of these times, in half ticks.
     pub keyframes: &'a [i64],
     /// Threads.
     pub threads: u32,
@@ -47,8 +47,8 @@ pub struct EncodeArgs<'a> {
 pub fn encode_args(with: &EncodeArgs<'_>) -> Vec<OsString> {
     let threads = with.threads.max(1).to_string();
     let mut args = words(&["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"]);
-    // a decoder that starts in the midst holds frames back until it trusts itself; the frames
-    // that may be wrong are before those that are owned, and are cut off by their ticks
+    // a decoder that starts at a recovery point withholds its first frames; frames that
+    // may be damaged are before the owned ones, and are cut off by their ticks
     args.extend(words(&["-copyts", "-noautorotate", "-flags:v", "+output_corrupt", "-threads", &threads]));
     args.extend(with.decoder.iter().cloned());
     args.extend(bounds::input("file,concat", Demuxers::Only("mov"), with.input.clone()));
@@ -63,7 +63,7 @@ pub fn encode_args(with: &EncodeArgs<'_>) -> Vec<OsString> {
     if !with.keyframes.is_empty() {
         args.extend(words(&["-force_key_frames", &keyframe_times(with.keyframes, with.timescale)]));
     }
-    // no dates, no names of encoders and no bit rates: the same part is the same bytes
+    // no dates, encoder names or bit rates: the same part has the same bytes
     args.extend(words(&["-fflags", "+bitexact", "-flags:v", "+bitexact", "-write_btrt", "0"]));
     args.extend(words(&["-video_track_timescale", &with.timescale.to_string(), "-f", "mp4"]));
     args.push(with.out.into());
@@ -74,8 +74,8 @@ fn words(all: &[&str]) -> Vec<OsString> {
     all.iter().map(OsString::from).collect()
 }
 
-/// Frames are chosen by ticks; a size is named even where it stays, so that a source that
-/// changes its own half way gives parts that fit together.
+/// Frames are selected by ticks; the size is set even if unchanged, so that a source whose
+/// size changes midway yields parts of one size.
 fn filters(with: &EncodeArgs<'_>) -> String {
     let mut chain = format!("settb=1/{},trim=start_pts={}:end_pts={}", with.timescale, with.start, with.end);
     if let Some((width, height)) = size(with.stream, with.recipe) {
@@ -84,7 +84,7 @@ fn filters(with: &EncodeArgs<'_>) -> String {
     chain
 }
 
-/// Width and height of the result, before any rotation; `None` where the source's are unknown.
+/// Width and height of the result, before any rotation; `None` if those of the source are unknown.
 pub(super) fn size(stream: &StreamFacts, recipe: &EncodeRecipe) -> Option<(u32, u32)> {
     let (width, height) = (stream.width, stream.height);
     if width == 0 || height == 0 {
@@ -100,8 +100,8 @@ pub(super) fn size(stream: &StreamFacts, recipe: &EncodeRecipe) -> Option<(u32, 
     Some((even(part(width)), even(part(height))))
 }
 
-/// Times in seconds with six places, rounded up: half a frame before the keyframe is early
-/// enough, and half a tick may not be lost.
+/// Times in seconds with six decimals, rounded up: half a frame before the keyframe is early
+/// enough, and half a tick must not be lost.
 fn keyframe_times(halves: &[i64], timescale: u32) -> String {
     let mut list = String::new();
     for twice in halves {
@@ -211,14 +211,14 @@ mod tests {
         assert_eq!(of(640, 360, None, "yuv420p", Some(720)), Some((640, 360)));
         assert_eq!(of(853, 481, None, "yuv420p", None), Some((852, 480)));
         assert_eq!(of(853, 481, None, "yuv444p", None), Some((853, 481)));
-        // turned by a quarter, the width is the height that is seen
+        // with a rotation by a quarter turn, the setting's width is the displayed height
         assert_eq!(of(1920, 1080, Some(-90), "yuv420p", Some(960)), Some((960, 540)));
         assert_eq!(of(0, 0, None, "yuv420p", Some(720)), None);
     }
 
     #[test]
     fn half_a_tick_before_a_keyframe_is_not_lost() {
-        // one tick a frame: 4.5 ticks of 1/25 s
+        // one tick per frame: 4.5 ticks of 1/25 s
         assert_eq!(keyframe_times(&[9], 25), "0.180000");
         assert_eq!(keyframe_times(&[9, 19], 30), "0.150000,0.316667");
         let many: Vec<i64> = (0..20_000).collect();

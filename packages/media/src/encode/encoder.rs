@@ -1,4 +1,4 @@
-//! Which encoder, and how it is told the recipe's settings.
+//! Selects the encoder and translates the recipe's settings into its options.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::facts::StreamFacts;
 use crate::process::{self, Limits};
 use crate::tools::Tools;
 
-/// An encoder of ffmpeg's. One rendition is made by one encoder.
+/// An encoder of ffmpeg. All parts of a rendition use the same encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PictureEncoder {
@@ -26,11 +26,11 @@ pub enum PictureEncoder {
     Aom,
 }
 
-/// The least width and height that SVT-AV1 takes.
+/// Minimum width and height of SVT-AV1.
 const SVT_LEAST: u32 = 64;
 
 impl PictureEncoder {
-    /// ffmpeg's name of it.
+    /// ffmpeg's name of the encoder.
     pub fn name(self) -> &'static str {
         match self {
             PictureEncoder::X264 => "libx264",
@@ -40,7 +40,7 @@ impl PictureEncoder {
         }
     }
 
-    /// ffmpeg's name of the codec it makes.
+    /// ffmpeg's name of its codec.
     pub fn codec(self) -> &'static str {
         match self {
             PictureEncoder::X264 => "h264",
@@ -50,18 +50,18 @@ impl PictureEncoder {
     }
 }
 
-/// The encoder for a codec and a picture, among those that this ffmpeg has.
+/// Selects the encoder for a codec and a frame size, among those that this ffmpeg has.
 pub async fn choose_encoder(
     tools: &Tools,
     codec: VideoCodec,
     stream: &StreamFacts,
 ) -> Result<PictureEncoder> {
     let call =
-        tools.ffmpeg("asking ffmpeg for its encoders", vec!["-hide_banner".into(), "-encoders".into()]);
+        tools.ffmpeg("listing the encoders of ffmpeg", vec!["-hide_banner".into(), "-encoders".into()]);
     let limits = Limits { time: Duration::from_secs(20), ..Limits::default() };
-    let said = process::output(&call, &limits, 1 << 20).await?;
-    let said = String::from_utf8_lossy(&said);
-    let has = |e: PictureEncoder| said.lines().any(|l| l.split_whitespace().nth(1) == Some(e.name()));
+    let listing = process::output(&call, &limits, 1 << 20).await?;
+    let listing = String::from_utf8_lossy(&listing);
+    let has = |e: PictureEncoder| listing.lines().any(|l| l.split_whitespace().nth(1) == Some(e.name()));
     let small = stream.width < SVT_LEAST || stream.height < SVT_LEAST;
     let wanted: &[PictureEncoder] = match codec {
         VideoCodec::H264 => &[PictureEncoder::X264],
@@ -80,8 +80,8 @@ pub async fn choose_encoder(
     })
 }
 
-/// The arguments that set the encoder: the recipe's knobs, closed groups of pictures, headers
-/// that do not depend on what is in the pictures, and a rate that is the same for every part.
+/// The encoder's options: the recipe's settings, closed GOPs, headers
+/// that do not depend on the content, and a rate control that is equal for every part.
 pub(super) fn settings(
     encoder: PictureEncoder,
     recipe: &EncodeRecipe,
@@ -93,7 +93,7 @@ pub(super) fn settings(
     let crf = |usual: u8| recipe.crf.unwrap_or(usual).to_string();
     let preset = |usual: &str| recipe.preset.clone().unwrap_or_else(|| usual.to_owned());
     let fps = format!("{}/{}", rate.num, rate.den);
-    // with a look at the future both give the very first frame less than any later keyframe,
+    // with lookahead both give the very first frame less than any later keyframe,
     // by the ratio of I to P; a part's first frame is a later keyframe of the whole
     let grain = recipe.tune.as_ref().is_some_and(|t| t.contains("grain"));
     let first = format!("zones=0,0,b={}", if grain { "1.1" } else { "1.4" });
@@ -110,7 +110,7 @@ pub(super) fn settings(
             set.push(("-crf", crf(28)));
             set.push(("-preset", preset("medium")));
             set.push(("-forced-idr", "1".into()));
-            // the pool is a setting of its own, and without one the headers are others
+            // the thread pool is a separate setting, and without one the headers differ
             let pool = format!("pools={threads}:frame-threads={}", threads.div_ceil(4));
             let still = "open-gop=0:repeat-headers=0:info=0:log-level=error";
             set.push(("-x265-params", format!("fps={fps}:{still}:{first}:{pool}")));

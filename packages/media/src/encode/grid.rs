@@ -1,9 +1,9 @@
-//! Where keyframes go: on a grid that depends on the source and the recipe, and not on how
-//! many parts there are.
+//! The keyframe grid: it depends on the source and the recipe, and not on the number of
+//! parts.
 //!
-//! From one keyframe the grid goes to the source's last keyframe within the interval, or,
-//! where there is none, to its next one; the encoder fills what is longer. A part that begins
-//! on the grid is encoded as it would be in the midst of the whole.
+//! From one keyframe the grid continues at the source's last keyframe within the interval, or,
+//! without one, at its next one; the encoder fills longer distances. A part that starts
+//! on the grid is encoded as it would be within the whole.
 
 use segue_domain::TickRange;
 use segue_domain::recipe::EncodeRecipe;
@@ -13,7 +13,7 @@ use crate::cuts::{self, Cut};
 use crate::mp4::{Sample, Track};
 use crate::plan::{OpenIndex, PicturePlan, PictureSegment};
 
-/// Frames a second, as a fraction: one for the whole picture, which every part is encoded by.
+/// Frame rate as a fraction: one for the whole video, used to encode every part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NominalRate {
     /// Frames.
@@ -23,14 +23,14 @@ pub struct NominalRate {
 }
 
 impl NominalRate {
-    /// Frames in a length of time, at least 1.
+    /// Frames in a duration, at least 1.
     pub fn frames_in(self, micros: i64) -> u64 {
         let exact = i128::from(micros) * i128::from(self.num) / (i128::from(self.den) * 1_000_000);
         u64::try_from(exact.clamp(1, i128::from(i32::MAX))).unwrap_or(1)
     }
 }
 
-/// The mean rate of a picture.
+/// The mean frame rate of a video.
 pub fn nominal_rate(plan: &PicturePlan) -> NominalRate {
     let ticks = plan.range().map_or(1, TickRange::len).max(1) as u128 * u128::from(plan.timebase.num);
     let (mut num, mut den) = (u128::from(plan.frames.max(1)) * u128::from(plan.timebase.den), ticks);
@@ -40,7 +40,7 @@ pub fn nominal_rate(plan: &PicturePlan) -> NominalRate {
     while num > 1 << 24 || den > 1 << 24 {
         (num, den) = (num >> 1, den >> 1);
     }
-    // a still shown for an hour is no reason for a rate that no encoder takes
+    // a still shown for an hour must not result in a rate that no encoder accepts
     if den == 0 || num > den * 1000 {
         (num, den) = (1000, 1);
     } else if num < den {
@@ -53,9 +53,9 @@ fn gcd(a: u128, b: u128) -> u128 {
     if b == 0 { a.max(1) } else { gcd(b, a % b) }
 }
 
-/// Packets of the source that are keyframes of the result, whatever the parts.
+/// Packets of the source that become keyframes of the result, independent of the parts.
 fn grid(track: &Track, interval: i64) -> Vec<usize> {
-    // every place where the source could be cut
+    // every possible cut of the source
     let possible = cuts::cut(&track.samples, track.last_duration, 1, 0);
     let end = cuts::end_of(&track.samples, track.last_duration);
     let mut kept = Vec::new();
@@ -70,8 +70,8 @@ fn grid(track: &Track, interval: i64) -> Vec<usize> {
     kept
 }
 
-/// The same plan with segments that begin on the grid only, so that no part has a keyframe
-/// that the whole would not have. For every plan whose segments are to be encoded.
+/// The same plan with segments that start on the grid only, so that no part has a keyframe
+/// that the whole would not have. Required for every plan whose segments are encoded.
 pub fn plan_on_grid(
     plan: &PicturePlan,
     open: &OpenIndex,
@@ -114,7 +114,7 @@ fn segments(cuts: &[Cut], track: &Track, anchor: i64) -> Vec<PictureSegment> {
         .collect()
 }
 
-/// Takes the keyframe flag off every packet that is not on the grid.
+/// Clears the keyframe flag of every packet that is not on the grid.
 fn keep_grid(track: &mut Track, recipe: &EncodeRecipe) {
     let kept = grid(track, interval(track, recipe));
     let mut on = kept.iter().peekable();
@@ -129,8 +129,8 @@ fn interval(track: &Track, recipe: &EncodeRecipe) -> i64 {
     clock.from_micros(recipe.keyframe_interval.micros()).max(1)
 }
 
-/// Twice the times, on the index's clock, that lie halfway before the keyframes inside of a
-/// segment: the first frame after each is to be one.
+/// Twice the times, in the index's clock, halfway before the keyframes within a
+/// segment: the first frame after each is forced to be a keyframe.
 pub(super) fn forced(
     track: &Track,
     recipe: &EncodeRecipe,
@@ -146,7 +146,7 @@ pub(super) fn forced(
         .collect()
 }
 
-/// The time of the frame shown just before a keyframe that parts the frames.
+/// The time of the last frame presented before a keyframe that separates the frames.
 fn shown_before(samples: &[Sample], packet: usize) -> i64 {
     let pts = samples[packet].pts();
     let earlier = samples[..packet].iter().rev().take(64);

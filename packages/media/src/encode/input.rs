@@ -1,4 +1,4 @@
-//! What ffmpeg reads: a header of ours, and behind it the bytes of the file as they are.
+//! The input of ffmpeg for one segment: a generated header before the unchanged bytes of the file.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use crate::error::{MediaError, Result};
 use crate::mp4::{self, Brand, ByteSource, HeaderTrack, Sample};
 use crate::plan::OpenIndex;
 
-/// The display matrix that changes nothing.
+/// The identity display matrix.
 const UNITY: [u8; 36] = {
     let mut m = [0; 36];
     m[1] = 1;
@@ -17,8 +17,7 @@ const UNITY: [u8; 36] = {
     m
 };
 
-/// Writes a header that names these packets where they lie in the file of `open`, and has them
-/// fetched.
+/// Writes a header that indexes these packets in the file of `open`, and requests their bytes.
 pub(super) fn write(out: &Path, open: &OpenIndex, samples: &[Sample]) -> Result<()> {
     open.expect(samples)?;
     let track = &open.index.track;
@@ -27,12 +26,12 @@ pub(super) fn write(out: &Path, open: &OpenIndex, samples: &[Sample]) -> Result<
         kind: mp4::TrackKind::Picture,
         timescale: track.timescale,
         language: track.language,
-        // the join puts the source's matrix back
+        // the join restores the source's matrix
         matrix: UNITY,
         width: track.width,
         height: track.height,
         stsd: &track.stsd,
-        // without an edit list the times of the packets stay what they are
+        // without an edit list the packets keep their times
         edits: &[],
         samples,
         last_duration: track.last_duration,
@@ -42,7 +41,7 @@ pub(super) fn write(out: &Path, open: &OpenIndex, samples: &[Sample]) -> Result<
     std::fs::write(out, header.bytes).map_err(|e| MediaError::io(format!("writing {}", out.display()), &e))
 }
 
-/// Both files as one, for ffmpeg; `None` where a name has the sign in it that parts names.
+/// Both files concatenated, for ffmpeg; `None` if a name contains the separator.
 pub(super) fn url(header: &Path, body: &Path) -> Option<OsString> {
     let parts = |path: &Path| path.as_os_str().as_bytes().contains(&b'|');
     if parts(header) || parts(body) {
@@ -55,7 +54,7 @@ pub(super) fn url(header: &Path, body: &Path) -> Option<OsString> {
     Some(url)
 }
 
-/// Another name for a file, next to its header.
+/// Another name (a link) for a file, next to its header.
 pub(super) fn alias(header: &Path, body: &Path) -> Result<PathBuf> {
     let alias = header.with_extension("body");
     let failed = |e: std::io::Error| MediaError::io(format!("naming {}", alias.display()), &e);

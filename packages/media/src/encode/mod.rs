@@ -1,9 +1,9 @@
 //! Encoding: exactly the frames that one segment owns, with the settings of the recipe.
 //!
-//! ffmpeg reads a header of ours in front of the source's own bytes, so a segment decodes
-//! what it needs and no byte is copied first. The frames are chosen by ticks. Every part of
-//! a picture is made with the same settings down to the nominal rate, because the join takes
-//! one decoder configuration for all of them; times come from the source at the join.
+//! ffmpeg reads a generated header before the source's own bytes, so a segment decodes
+//! only what it needs and no media is copied first. The frames are selected by ticks. Every part of
+//! a video is encoded with the same settings down to the nominal rate, because the join uses
+//! one decoder configuration for all of them; the join restores the source's times.
 
 mod args;
 mod encoder;
@@ -32,54 +32,54 @@ pub use args::{EncodeArgs, encode_args};
 pub use encoder::{PictureEncoder, choose_encoder};
 pub use grid::{NominalRate, nominal_rate, plan_on_grid};
 
-/// What to encode, and how.
+/// Request to encode one segment.
 #[derive(Debug, Clone, Copy)]
 pub struct EncodeRequest<'a> {
     /// The file that holds the packets, [`PicturePlan::track_path`].
     pub track: &'a Path,
-    /// The plan of the picture.
+    /// The plan of the video.
     pub plan: &'a PicturePlan,
-    /// The facts of the picture's stream.
+    /// The facts of the video stream.
     pub stream: &'a StreamFacts,
-    /// Number of the segment.
+    /// Index of the segment.
     pub segment: u32,
-    /// The settings.
+    /// The encode settings.
     pub recipe: &'a EncodeRecipe,
-    /// The encoder, the same for every part of a picture.
+    /// The encoder, the same for every part of a video.
     pub encoder: PictureEncoder,
-    /// Where the part goes; an `.mp4`.
+    /// Path of the part; an `.mp4`.
     pub out: &'a Path,
-    /// A folder for what is removed again.
+    /// A folder for temporary files.
     pub scratch: &'a Path,
-    /// Threads for the encoder; another number is another encoding of the same quality.
+    /// Threads for the encoder; another number gives another bitstream of the same quality.
     pub threads: u32,
 }
 
-/// What was made of a segment.
+/// Report of one encoded segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncodedPart {
-    /// Number of the segment.
+    /// Index of the segment.
     pub index: u32,
     /// Frames: as many as the segment owns.
     pub frames: u64,
-    /// Keyframes among them.
+    /// Number of keyframes.
     pub keyframes: u64,
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// Bytes of the encoded pictures alone.
+    /// Bytes of the encoded frames alone.
     pub payload_bytes: u64,
     /// Wall time in milliseconds.
     pub wall_ms: u64,
 }
 
-/// Encodes the frames that one segment owns into a file of their own; `on_frames` hears how
-/// many are done. `open` is the index of [`EncodeRequest::track`], which is let go before the
+/// Encodes the frames that one segment owns into a file of their own; `on_frames` is called with the
+/// number of encoded frames. `open` is the index of [`EncodeRequest::track`]; it is dropped before the
 /// encoder starts.
 ///
-/// The file has no sound, no rotation and times that only keep the distance of the frames.
+/// The file has no audio, no rotation and only the relative times of the frames.
 ///
 /// # Errors
-/// A part that does not hold exactly the owned frames is an error and is not left behind.
+/// A part that does not hold exactly the owned frames is an error and is removed.
 pub async fn encode_segment(
     tools: &Tools,
     open: Arc<OpenIndex>,
@@ -92,7 +92,7 @@ pub async fn encode_segment(
     drop(open);
     let call = tools.encoder(format!("encoding segment {}", request.segment), work.args.clone());
     let mut call = call.reading(request.track).reading(&work.header).writing(&work.partial);
-    // SVT-AV1 else tells its life, and the last lines of stderr are for errors
+    // SVT-AV1 otherwise logs statistics, and the last lines of stderr are reserved for errors
     call.envs.push(("SVT_LOG".into(), "1".into()));
     let mut progress = Progress::default();
     let ran = process::run(&call, limits, |piece| {
@@ -110,10 +110,10 @@ pub async fn encode_segment(
     Ok(part)
 }
 
-/// One run of the encoder: its arguments, and the files that go when it ends.
+/// One run of the encoder: its arguments, and the temporary files that are removed at its end.
 struct Work {
     segment: PictureSegment,
-    /// Of the owned frames, on the index's clock.
+    /// Times of the owned frames, in the index's clock.
     times: Vec<i64>,
     matrix: [u8; 36],
     args: Vec<OsString>,
@@ -125,7 +125,7 @@ struct Work {
 impl Drop for Work {
     fn drop(&mut self) {
         for path in [Some(&self.header), Some(&self.partial), self.alias.as_ref()].into_iter().flatten() {
-            // a file that is not there is as good as one that was removed
+            // a missing file counts as removed
             let _ = std::fs::remove_file(path);
         }
     }
@@ -184,11 +184,11 @@ impl Work {
         })
     }
 
-    /// Counts the frames and compares their distances with the source's.
+    /// Counts the frames and compares their relative times with the source's.
     fn check(&self, request: &EncodeRequest<'_>, wall_ms: u64) -> Result<EncodedPart> {
         let (index, owns) = (self.segment.index, self.segment.frames);
         let made = open_at(&self.partial, TrackChoice::FirstVideo).map_err(|_| {
-            // a file without a picture is what ffmpeg leaves when it has seen none
+            // ffmpeg leaves a file without video when it has decoded no frame
             MediaError::source(format!(
                 "frame mismatch: segment {index} owns {owns} frames and none could be encoded"
             ))
@@ -228,8 +228,8 @@ fn segment<'a>(request: &EncodeRequest<'a>, packets: u64) -> Result<&'a PictureS
         .ok_or_else(|| MediaError::internal(format!("segment {} lies outside of the index", request.segment)))
 }
 
-/// The first frame whose distance from the first one is another than in the source. A packet
-/// without a time of its own has a neighbour's in an index, so a frame either way is let be.
+/// The first frame whose distance from the first one differs from the source. A packet
+/// without its own time has a neighbour's in an index, so an error of one frame is tolerated.
 fn moved(times: &[i64], made: &[Sample], grace: i64) -> Option<usize> {
     let mut shown: Vec<i64> = made.iter().map(Sample::pts).collect();
     shown.sort_unstable();

@@ -32,7 +32,7 @@ impl Source {
         Source { dir, path, tools, facts }
     }
 
-    /// Encodes it in segments of that length and gives the parts.
+    /// Encodes it in segments of that length and returns the parts.
     async fn encode(&self, millis: i64, recipe: &EncodeRecipe) -> Vec<(EncodedPart, PathBuf)> {
         let (plan, open) = self.plan(millis, recipe).await;
         let track = plan.track_path(&self.path, self.dir.path());
@@ -121,7 +121,7 @@ async fn every_part_holds_the_frames_that_it_owns() {
 
 #[tokio::test]
 async fn all_parts_have_one_decoder_configuration() {
-    // frames come at any distance, so every part has a rate of its own
+    // variable frame rate, so every part has a mean rate of its own
     let vfr = "-f lavfi -i testsrc2=s=162x121:r=50:d=3 -vf select='not(mod(n,3))+gt(n,90)' \
         -fps_mode vfr -c:v libx264 -preset ultrafast -g 15";
     let source = Source::make("vfr.mp4", vfr).await;
@@ -154,7 +154,7 @@ async fn the_same_part_twice_is_the_same_bytes() {
 #[tokio::test]
 async fn keyframes_lie_where_the_whole_has_them() {
     let source = Source::make("grid.mp4", OPEN_GOP).await;
-    // the source has one every 800 ms, so 2 s make 1600 ms
+    // the source has a keyframe every 800 ms, so 2 s result in 1600 ms
     for codec in [VideoCodec::H264, VideoCodec::Hevc, VideoCodec::Av1] {
         let recipe = EncodeRecipe { keyframe_interval: Span::from_millis(2_000), ..recipe(codec) };
         let mut at = [Vec::new(), Vec::new()];
@@ -206,7 +206,7 @@ async fn frames_that_are_missing_are_an_error_and_leave_no_file() {
     assert_eq!(std::fs::read_dir(source.dir.path()).unwrap().count(), 1);
 }
 
-/// Codecs that MP4 does not hold: each frame once, in its place, as the source's own decoder has it.
+/// Codecs that MP4 does not hold: each frame once, in order, as the source's own decoder outputs it.
 #[tokio::test]
 async fn codecs_that_mp4_does_not_hold_are_encoded_frame_by_frame() {
     let lossless = EncodeRecipe { crf: Some(0), ..recipe(VideoCodec::H264) };
@@ -229,7 +229,7 @@ async fn codecs_that_mp4_does_not_hold_are_encoded_frame_by_frame() {
         let pixels = ["-i", source.path.to_str().unwrap(), "-pix_fmt", "yuv420p"];
         let theirs = frames(&pixels);
         assert_eq!(made.len(), theirs.len(), "{name}");
-        // another sampling or range of colours is converted
+        // another subsampling or colour range is converted
         if !matches!(name, "huff.avi" | "mjpeg.avi") {
             assert!(made == theirs, "{name}: other frames");
         }

@@ -1,29 +1,29 @@
-//! The box grammar: a size, a name, a body; nothing is believed before it is checked
-//! against the box around it.
+//! The box structure: size, type, body; every value is checked against the enclosing box
+//! before use.
 
 use super::IndexError;
 use super::source::ByteSource;
 
-/// A table larger than this is not an index but an attack.
+/// Maximum size of a table, bytes; a larger one is treated as an attack.
 const MAX_TABLE_BYTES: u64 = 256 << 20;
-/// More siblings than this in one box are not an index but an attack.
+/// Maximum number of sibling boxes; more are treated as an attack.
 const MAX_SIBLINGS: usize = 1 << 16;
-/// Levels of boxes inside one another that are read. The deepest box of a real file that is looked
-/// into is `stsd`, at level 6; code that walks boxes recursively relies on this limit.
+/// Maximum nesting depth of boxes. The deepest box of a real file that is
+/// read is `stsd`, at level 6; code that walks boxes recursively relies on this limit.
 pub(super) const MAX_DEPTH: u8 = 8;
 
-/// Where a box lies.
+/// Position of a box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BoxAt {
-    /// The four letters.
+    /// The type (FourCC).
     pub kind: [u8; 4],
-    /// First byte of the header.
+    /// Offset of the header.
     pub start: u64,
-    /// First byte of the body.
+    /// Offset of the body.
     pub body: u64,
-    /// First byte after; may lie past the end of a truncated file at top level only.
+    /// Offset after the last byte; may be past the end of a truncated file at top level only.
     pub end: u64,
-    /// Number of boxes around it.
+    /// Number of enclosing boxes.
     depth: u8,
 }
 
@@ -33,14 +33,14 @@ impl BoxAt {
         self.end - self.body
     }
 
-    /// The name for people.
+    /// The type as text.
     pub fn name(self) -> String {
         self.kind.iter().map(|b| char::from(*b)).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
     }
 }
 
-/// Reads the box header at `pos` inside `[.., end)`; `None` where fewer than 8 bytes are left.
-/// The end it claims is checked by the caller. The box counts as one at top level.
+/// Reads the box header at `pos` inside `[.., end)`; `None` if fewer than 8 bytes are left.
+/// The caller checks the box's end. The box counts as one at top level.
 pub(crate) fn header(src: &impl ByteSource, pos: u64, end: u64) -> Result<Option<BoxAt>, IndexError> {
     if end.saturating_sub(pos) < 8 {
         return Ok(None);
@@ -61,28 +61,28 @@ pub(crate) fn header(src: &impl ByteSource, pos: u64, end: u64) -> Result<Option
         n => (n, 8),
     };
     if size < header {
-        return Err(IndexError::broken(format!("a box at byte {pos} says it is {size} bytes long")));
+        return Err(IndexError::broken(format!("a box at byte {pos} has a size of {size} bytes")));
     }
     let stop = pos
         .checked_add(size)
-        .ok_or_else(|| IndexError::broken(format!("a box at byte {pos} says it is {size} bytes long")))?;
+        .ok_or_else(|| IndexError::broken(format!("a box at byte {pos} has a size of {size} bytes")))?;
     Ok(Some(BoxAt { kind, start: pos, body: pos + header, end: stop, depth: 0 }))
 }
 
-/// The boxes at top level; one that reaches past the end is an error.
+/// The boxes at top level; one that extends past the end is an error.
 pub(crate) fn top(src: &impl ByteSource) -> Result<Vec<BoxAt>, IndexError> {
     children(src, 0, src.len(), 0)
 }
 
-/// The boxes directly inside another one.
+/// The direct children of a box.
 ///
 /// # Errors
-/// A box that reaches past the end of the one around it, or one at a level below [`MAX_DEPTH`].
+/// A box that extends past the end of the enclosing one, or one at a level below [`MAX_DEPTH`].
 pub(crate) fn inside(src: &impl ByteSource, around: BoxAt) -> Result<Vec<BoxAt>, IndexError> {
     inside_from(src, around, 0)
 }
 
-/// The same where the first box stands `skip` bytes after the beginning of the body.
+/// The same if the first box is `skip` bytes after the start of the body.
 pub(crate) fn inside_from(src: &impl ByteSource, around: BoxAt, skip: u64) -> Result<Vec<BoxAt>, IndexError> {
     let depth = around.depth + 1;
     if depth >= MAX_DEPTH {
@@ -101,7 +101,7 @@ fn children(src: &impl ByteSource, pos: u64, end: u64, depth: u8) -> Result<Vec<
         }
         if b.end > end {
             return Err(IndexError::broken(format!(
-                "box {} at byte {} reaches past the box around it",
+                "box {} at byte {} extends past the enclosing box",
                 b.name(),
                 b.start
             )));
@@ -115,28 +115,28 @@ fn children(src: &impl ByteSource, pos: u64, end: u64, depth: u8) -> Result<Vec<
     Ok(found)
 }
 
-/// The first child of that kind.
+/// The first child of that type.
 pub(crate) fn find(boxes: &[BoxAt], kind: &[u8; 4]) -> Option<BoxAt> {
     boxes.iter().copied().find(|b| &b.kind == kind)
 }
 
-/// The whole body of a table.
+/// The complete body of a table.
 pub(crate) fn body(src: &impl ByteSource, b: BoxAt) -> Result<Vec<u8>, IndexError> {
     let len = b.body_len();
     if len > MAX_TABLE_BYTES || b.end > src.len() {
-        return Err(IndexError::broken(format!("box {} says it is {len} bytes long", b.name())));
+        return Err(IndexError::broken(format!("box {} has a body of {len} bytes", b.name())));
     }
     let mut bytes = vec![0; len as usize];
     src.read_at(b.body, &mut bytes)?;
     Ok(bytes)
 }
 
-/// A full box's table: version, and rows of `row` bytes after `skip` bytes and a 32-bit count.
+/// The table of a full box: version, and rows of `row` bytes after `skip` bytes and a 32-bit count.
 pub(crate) struct Table {
     bytes: Vec<u8>,
     rows_at: usize,
     row: usize,
-    /// Number of rows, as counted and as there is room for.
+    /// Number of rows, checked against the size of the box.
     pub rows: usize,
 }
 
@@ -159,12 +159,12 @@ impl Table {
         Ok(Table { bytes, rows_at, row, rows })
     }
 
-    /// A 32-bit field at `at` of the row `i`.
+    /// The 32-bit field at `at` of row `i`.
     pub fn u32(&self, i: usize, at: usize) -> u32 {
         be32(&self.bytes, self.rows_at + i * self.row + at)
     }
 
-    /// A 64-bit field at `at` of the row `i`.
+    /// The 64-bit field at `at` of row `i`.
     pub fn u64(&self, i: usize, at: usize) -> u64 {
         be64(&self.bytes, self.rows_at + i * self.row + at)
     }

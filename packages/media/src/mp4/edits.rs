@@ -1,34 +1,34 @@
-//! Edit lists: which part of a track's own clock is shown, and when.
+//! Edit lists: the presented range of a track's media time, and its start in the movie.
 
 use serde::{Deserialize, Serialize};
 
 use super::parse::{Index, Track};
 
-/// One row of an edit list.
+/// One entry of an edit list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
-    /// Length, in ticks of the movie's clock.
+    /// Duration, in ticks of the movie's timescale.
     pub duration: u64,
-    /// First tick shown, on the track's clock; -1 shows nothing.
+    /// Media time: first presented tick of the track's clock; -1 is an empty edit.
     pub media_time: i64,
-    /// Speed as 16.16; anything but 1.0 is left to ffmpeg.
+    /// Rate as 16.16; ffmpeg handles all but 1.0.
     pub rate: u32,
 }
 
 const NORMAL_SPEED: u32 = 1 << 16;
 
-/// What a simple edit list says: shown is `[start, end)` of the track's clock.
+/// Presented range `[start, end)` of a simple edit list, in the track's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shown {
-    /// First tick of the track's clock that is shown.
+    /// First presented tick of the track's clock.
     pub start: i64,
-    /// First tick that is not shown any more.
+    /// First tick after the presented range.
     pub end: i64,
 }
 
 impl Index {
-    /// Marks what the edit list hides, and forgets what it hides after the last frame shown,
-    /// which nothing needs; `false` where the list is not simple.
+    /// Marks the samples that the edit list hides, and removes those hidden after the last presented frame,
+    /// which no frame references; `false` if the list is not simple.
     pub fn settle_edits(&mut self) -> bool {
         if self.track.mark_hidden(self.movie_timescale).is_none() {
             return false;
@@ -41,9 +41,9 @@ impl Index {
 }
 
 impl Track {
-    /// The range of the track's clock that is shown, where the edit list is one that a player
-    /// cannot read in two ways: none at all, or one edit at normal speed, perhaps after an
-    /// empty one.
+    /// The presented range of the track's clock, if the edit list is unambiguous among
+    /// players: none at all, or one edit at normal rate, perhaps after an
+    /// empty edit.
     pub fn shown(&self, movie_timescale: u32) -> Option<Shown> {
         let edits = match self.edits.as_slice() {
             [first, rest @ ..] if first.media_time == -1 => rest,
@@ -52,7 +52,7 @@ impl Track {
         match edits {
             [] => Some(Shown { start: i64::MIN, end: i64::MAX }),
             [one] if one.media_time >= 0 && one.rate == NORMAL_SPEED => {
-                // a length of nothing means "to the end" to some writers and nothing to others
+                // a duration of 0 means "to the end" to some writers and an empty range to others
                 if one.duration == 0 || movie_timescale == 0 {
                     return None;
                 }
@@ -66,7 +66,7 @@ impl Track {
         }
     }
 
-    /// Marks the samples that the edit list hides; `None` where the list is not simple.
+    /// Marks the samples that the edit list hides; `None` if the list is not simple.
     pub fn mark_hidden(&mut self, movie_timescale: u32) -> Option<usize> {
         let shown = self.shown(movie_timescale)?;
         let mut hidden = 0;

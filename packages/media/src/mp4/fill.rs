@@ -1,10 +1,10 @@
-//! A movie box made by a muxer for the first packets, filled up with the tables of all.
+//! Replaces the sample tables of a movie box, which a muxer wrote for the first packets, by those of all packets.
 //!
 //! A muxer keeps an entry for every packet in memory, and so does the demuxer of each of its
-//! inputs. What only it knows (tags, chapters, languages, descriptions, how an edit list says
-//! that a track begins late) it also writes for the first packets alone. Here the long tables
-//! and the lengths are put in; nothing else is touched, and a box that is not understood leaves
-//! the whole file to the muxer.
+//! inputs. The boxes that only it can write (tags, chapters, languages, descriptions, edit lists of
+//! tracks that start late) it also writes for the first packets alone. This module inserts the long
+//! tables and the durations; all other boxes are unchanged, and a box that it does not support is
+//! an error: then the muxer writes the whole file.
 
 use super::IndexError;
 use super::boxes::{self, BoxAt, be32, be64};
@@ -13,46 +13,46 @@ use super::source::ByteSource;
 use super::tables;
 use super::write::{full, put, sample_tables, u32s, u64s};
 
-/// Seconds of one track that lie together.
+/// Interleaving interval: seconds of one track that are contiguous.
 const TOGETHER_SECONDS: i64 = 1;
-/// A movie box for the first packets that is longer than this is none.
+/// Maximum size of a movie box for the first packets, bytes.
 const MAX_MOOV: u64 = 64 << 20;
 
-/// A track that is to be filled.
+/// A track to fill.
 #[derive(Debug)]
 pub struct Filling {
-    /// Its place among the tracks of the movie.
+    /// Its index among the tracks of the movie.
     pub track: usize,
-    /// Ticks a second, which must be the movie's for this track.
+    /// Timescale, ticks per second, which must be the movie's for this track.
     pub timescale: u32,
-    /// All samples in decode order, with their places in a file of their own; the first ones
+    /// All samples in decode order, with offsets in a file of their own; the first ones
     /// are in the movie already.
     pub samples: Vec<Sample>,
-    /// Length of the last one in ticks.
+    /// Duration of the last sample in ticks.
     pub last_duration: u32,
 }
 
-/// How to write the filled file: these bytes, then these ranges.
+/// Layout of the filled file: these bytes, then these ranges.
 #[derive(Debug)]
 pub struct Filled {
-    /// File type, movie, and the head of the media data.
+    /// `ftyp`, `moov`, and the header of `mdat`.
     pub head: Vec<u8>,
-    /// The media data.
+    /// The content of `mdat`.
     pub runs: Vec<FilledRun>,
 }
 
 /// A range of bytes of one of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FilledRun {
-    /// The file of this filling; `None` for the movie that was filled.
+    /// Index of the filling's file; `None` for the muxer's movie.
     pub filling: Option<usize>,
-    /// First byte there.
+    /// Offset in that file.
     pub from: u64,
-    /// Number of bytes.
+    /// Length in bytes.
     pub len: u64,
 }
 
-/// Fills the tracks of a movie; an error says why it is left to the muxer.
+/// Fills the tracks of a movie; an error names the reason why the muxer must write the file.
 pub fn fill(movie: &impl ByteSource, fillings: Vec<Filling>) -> Result<Filled, IndexError> {
     let top = boxes::top(movie)?;
     let known = |b: &BoxAt| matches!(&b.kind, b"ftyp" | b"moov" | b"mdat" | b"free" | b"wide");
@@ -69,7 +69,7 @@ pub fn fill(movie: &impl ByteSource, fillings: Vec<Filling>) -> Result<Filled, I
     let mut head = vec![0; (ftyp.end - ftyp.start) as usize];
     movie.read_at(ftyp.start, &mut head)?;
     let bare = head.len();
-    // chunk offsets have a fixed width, so the first round only measures
+    // chunk offsets have a fixed width, so the first pass only measures
     filler.movie(0, &mut head)?;
     let base = head.len() as u64 + 16;
     head.truncate(bare);
@@ -94,9 +94,9 @@ struct Filler<'a> {
 struct TrackAt {
     start: u64,
     filling: Option<usize>,
-    /// Ticks that it grows by, on its own clock and on the movie's.
+    /// Ticks by which it gets longer, in its own timescale and in the movie's.
     grows: (i64, i64),
-    /// Places of its chunks: as they are, then as they will be. For tracks that are not filled.
+    /// Offsets of its chunks: the old ones, then the new ones. For tracks that are not filled.
     chunks: Vec<(u64, u64)>,
 }
 
@@ -147,8 +147,8 @@ impl<'a> Filler<'a> {
         Ok((find(mdia, b"mdhd")?, find(find(mdia, b"minf")?, b"stbl")?))
     }
 
-    /// Gives everything its place in the media data: what is there already, then all tracks in
-    /// turn, so that who plays the file finds together what is played together.
+    /// Assigns offsets in the media data: first the muxer's, then all tracks interleaved,
+    /// so that data presented together are stored together.
     fn lay_out(&mut self) -> (Vec<FilledRun>, u64) {
         let (mut runs, mut at) = (Vec::<FilledRun>::new(), 0);
         let mut put = |filling: Option<usize>, from: u64, len: u64| {
@@ -160,7 +160,7 @@ impl<'a> Filler<'a> {
             at - len
         };
         for (place, len) in self.tracks.iter_mut().flat_map(|t| t.chunks.iter_mut()) {
-            // what was its length is now its new place
+            // its duration becomes its new offset
             *len = put(None, *place, *len);
         }
         let mut next = vec![0usize; self.fillings.len()];
@@ -176,7 +176,7 @@ impl<'a> Filler<'a> {
             let filling = &mut self.fillings[i];
             let until = filling.samples[next[i]].dts + TOGETHER_SECONDS * i64::from(filling.timescale);
             let rest = &mut filling.samples[next[i]..];
-            // a group is never empty, whatever the times say
+            // a group is never empty, whatever the times
             let count = 1 + rest[1..].iter().take_while(|s| s.dts < until).count();
             for sample in &mut rest[..count] {
                 sample.offset = put(Some(i), sample.offset, sample.size.into());
@@ -186,7 +186,7 @@ impl<'a> Filler<'a> {
         (runs, at)
     }
 
-    /// Appends the movie box, with places that count from `base`.
+    /// Appends the movie box, with chunk offsets relative to `base`.
     fn movie(&self, base: u64, out: &mut Vec<u8>) -> Result<(), IndexError> {
         let inside = Self::inside(self.bytes, Self::root(self.bytes)?)?;
         let mut longest = 0;
@@ -244,7 +244,7 @@ impl<'a> Filler<'a> {
         })
     }
 
-    /// A header with another length; `between` bytes stand before it and after two dates.
+    /// A header with another duration; `between` bytes are before it, after the two dates.
     fn timed(&self, b: BoxAt, between: usize, length: u64, out: &mut Vec<u8>) -> Result<(), IndexError> {
         let body = boxes::body(&self.bytes, b)?;
         clock(&body, between)?;
@@ -260,7 +260,7 @@ impl<'a> Filler<'a> {
         })
     }
 
-    /// An edit list whose one edit, perhaps after a wait, grows with its track.
+    /// An edit list whose one edit, perhaps after an empty edit, is extended with its track.
     fn edits(&self, b: BoxAt, track: &TrackAt, out: &mut Vec<u8>) -> Result<(), IndexError> {
         let body = boxes::body(&self.bytes, b)?;
         let (word, row) = if body.first() == Some(&1) { (8, 20) } else { (4, 12) };
@@ -288,7 +288,7 @@ impl<'a> Filler<'a> {
         })
     }
 
-    /// The sample table of a track that keeps its samples, at other places.
+    /// The sample table of a track that keeps its samples, at new offsets.
     fn moved(&self, at: BoxAt, track: &TrackAt, base: u64, out: &mut Vec<u8>) -> Result<(), IndexError> {
         put(out, &at.kind, |o| {
             for b in Self::inside(self.bytes, at)? {
@@ -330,7 +330,7 @@ impl<'a> Filler<'a> {
     }
 }
 
-/// Groups of samples: those that come are of the last group, as where each needs the same run-up
+/// Sample groups: added samples belong to the last group, as where all need the same roll distance
 /// and only the first ones have none.
 fn groups(body: &[u8], samples: usize, out: &mut Vec<u8>) -> Result<(), IndexError> {
     let rows = if body.len() >= 12 { be32(body, 8) as usize } else { 0 };
@@ -353,7 +353,7 @@ fn groups(body: &[u8], samples: usize, out: &mut Vec<u8>) -> Result<(), IndexErr
 }
 
 impl Filling {
-    /// Length in ticks.
+    /// Duration in ticks.
     fn length(&self) -> i64 {
         match (self.samples.first(), self.samples.last()) {
             (Some(first), Some(last)) => last.dts - first.dts + i64::from(self.last_duration),
@@ -361,7 +361,7 @@ impl Filling {
         }
     }
 
-    /// Puts the mean bit rate of all samples where a description says that of the first ones.
+    /// Replaces the bit rate of the first samples in a description by the mean of all.
     fn say_bitrate(&self, stsd: &mut [u8]) {
         let bits = self.samples.iter().map(|s| u128::from(s.size) * 8).sum::<u128>();
         let ticks = u128::try_from(self.length()).unwrap_or(0).max(1);
@@ -394,7 +394,7 @@ fn check(bytes: &[u8], tables: &[BoxAt], filling: &Filling, timescale: u32) -> R
     }
 }
 
-/// Ticks a second and length in a header whose length stands `between` bytes after two dates.
+/// Timescale and duration in a header whose duration is `between` bytes after the two dates.
 fn clock(body: &[u8], between: usize) -> Result<(u32, u64), IndexError> {
     let word = if body.first() == Some(&1) { 8 } else { 4 };
     let at = 4 + 2 * word;

@@ -1,34 +1,34 @@
-//! The samples of a file in fragments, as an encoder of one track writes it.
+//! The samples of a fragmented MP4 with one track, as an encoder writes it.
 //!
-//! A muxer that writes fragments forgets each of them when it is written: it needs no more memory
-//! for ten hours than for ten minutes. ISO/IEC 14496-12, 8.8.
+//! A muxer that writes fragments releases the entries of each fragment once it is written: ten hours need
+//! no more memory than ten minutes. ISO/IEC 14496-12, 8.8.
 
 use super::IndexError;
 use super::boxes::{self, BoxAt, be32, be64};
 use super::parse::Sample;
 use super::source::ByteSource;
 
-/// As many as [`super::tables`] takes.
+/// Maximum number of samples, as in [`super::tables`].
 const MAX_SAMPLES: usize = 1 << 22;
-/// Flag of a track fragment: places count from its movie fragment.
+/// Flag of a track fragment: offsets are relative to its movie fragment.
 const BASE_IS_MOOF: u32 = 0x02_0000;
-/// Flag of a sample: decoding may not start here.
+/// Flag of a sample: not a sync sample.
 const NOT_SYNC: u32 = 0x01_0000;
 
 /// All samples of the one track of a fragmented file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fragments {
-    /// Ticks a second.
+    /// Timescale, ticks per second.
     pub timescale: u32,
     /// The samples in decode order.
     pub samples: Vec<Sample>,
-    /// Ticks that the last one lasts.
+    /// Duration of the last sample in ticks.
     pub last_duration: u32,
-    /// Where the first fragment with its media ends.
+    /// Offset after the first fragment and its media.
     pub first_end: u64,
 }
 
-/// What holds where a fragment says nothing.
+/// Defaults for fields that a fragment omits.
 #[derive(Debug, Clone, Copy, Default)]
 struct Defaults {
     duration: u32,
@@ -39,7 +39,7 @@ struct Defaults {
 /// Reads the fragments of a file with one track.
 ///
 /// # Errors
-/// Not one track, places that do not count from the fragment, numbers that contradict the file.
+/// Not one track, offsets that are not relative to the fragment, contradictory numbers.
 pub fn read_fragments(src: &impl ByteSource) -> Result<Fragments, IndexError> {
     let top = boxes::top(src)?;
     let moov = boxes::find(&top, b"moov").ok_or_else(|| IndexError::Missing("no moov box".into()))?;
@@ -55,7 +55,7 @@ pub fn read_fragments(src: &impl ByteSource) -> Result<Fragments, IndexError> {
     Ok(all)
 }
 
-/// The clock of the one track, and what its fragments say nothing of.
+/// The timescale of the one track, and the defaults of its fragments.
 fn movie(src: &impl ByteSource, moov: BoxAt) -> Result<(u32, Defaults), IndexError> {
     let inside = boxes::inside(src, moov)?;
     let mut traks = inside.iter().filter(|b| &b.kind == b"trak");
@@ -116,7 +116,7 @@ fn fragment(
     Ok(())
 }
 
-/// One run of samples; `at` is where the one before ended.
+/// One track run; `at` is the end of the one before.
 fn run(
     src: &impl ByteSource,
     trun: BoxAt,
@@ -176,7 +176,7 @@ fn required(src: &impl ByteSource, of: BoxAt, kind: &[u8; 4]) -> Result<BoxAt, I
         .ok_or_else(|| IndexError::broken(format!("no {} box", String::from_utf8_lossy(kind))))
 }
 
-/// Numbers that follow one another.
+/// Reader of consecutive integers.
 struct Fields<'a> {
     bytes: &'a [u8],
     at: usize,

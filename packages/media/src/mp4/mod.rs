@@ -1,8 +1,8 @@
-//! MOV and MP4 headers, read and written by ourselves.
+//! Reader and writer of MOV and MP4 indexes.
 //!
-//! ffmpeg can copy packets, but it cannot say where they lie. We read the index of a file
-//! (and nothing else of it), cut the list of samples, and write a new header whose chunk
-//! offsets point into bytes that already exist: a cut and a join are an index each.
+//! ffmpeg can copy packets, but it does not report their offsets. This module reads the index of a file
+//! (and no media), and writes a new header whose chunk
+//! offsets point into bytes that already exist: a cut and a join are operations on the sample list.
 
 mod boxes;
 mod edits;
@@ -35,16 +35,16 @@ pub use write::{HeaderTrack, MovHeader, TrackKind, write_header};
 /// Why an index could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
-    /// The file has no index at all: cut off before it, or never finished.
+    /// The file has no index: truncated before it, or never finished.
     #[error("no index: {0}")]
     Missing(String),
     /// The index contradicts itself.
     #[error("broken index: {0}")]
     Broken(String),
-    /// Boxes inside one another to more levels than any real file has.
+    /// Boxes nested more deeply than in any real file.
     #[error("broken index: more than {} boxes inside one another at byte {at}", boxes::MAX_DEPTH)]
     TooDeep {
-        /// First byte of the innermost box that was read.
+        /// Offset of the innermost box that was read.
         at: u64,
     },
     /// A kind of index that this module leaves to ffmpeg.

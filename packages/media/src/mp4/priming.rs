@@ -1,9 +1,9 @@
-//! Priming of encoded sound that starts late, put right in place.
+//! Hides the priming of encoded audio that starts late, by an in-place edit of the file.
 //!
-//! An encoder's first samples are not of the source. ffmpeg's muxer hides them by the edit
-//! list where sound starts with the film; where it starts later, the edit list only waits,
-//! and the priming is heard before the sound begins. Here the wait grows by the priming and
-//! the media starts after it: what is heard stays when it was.
+//! An encoder's first samples (priming) are not from the source. ffmpeg's muxer hides them by the edit
+//! list if the audio starts with the movie; if it starts later, the edit list only has an empty edit,
+//! and the priming is audible before the audio starts. This module extends the empty edit by the priming and
+//! starts the media after it: the audible samples keep their times.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -13,8 +13,8 @@ use super::IndexError;
 use super::boxes::{self, BoxAt};
 use super::source::{ByteSource, CountedFile};
 
-/// Hides the first `samples` samples of the sound track `track`, counted among all tracks of
-/// the file, where the edit list makes it wait and hides nothing. Tells whether it did.
+/// Hides the first `samples` samples of the audio track `track`, counted among all tracks of
+/// the file, if the edit list delays it and hides nothing. Returns whether it did.
 pub fn hide_priming(path: &Path, track: usize, samples: u32) -> Result<bool, IndexError> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let src = CountedFile::new(file.try_clone()?)?;
@@ -22,9 +22,9 @@ pub fn hide_priming(path: &Path, track: usize, samples: u32) -> Result<bool, Ind
     found.hide(&file, samples)
 }
 
-/// An edit list of a wait and one edit.
+/// An edit list of an empty edit and one edit.
 struct EditList {
-    /// First byte of the first edit.
+    /// Offset of the first edit.
     at: u64,
     /// Whether numbers have 64 bits.
     wide: bool,
@@ -97,7 +97,7 @@ impl EditList {
     }
 }
 
-/// Ticks a second in a movie's or a track's header.
+/// Timescale in a movie's or a track's header.
 fn clock(src: &impl ByteSource, header: BoxAt) -> Result<u32, IndexError> {
     let body = boxes::body(src, header)?;
     let at = if body.first() == Some(&1) { 20 } else { 12 };

@@ -1,4 +1,4 @@
-//! From a file to the index of one of its tracks, reading box headers and tables only.
+//! Reads the index of a file's tracks: box headers and tables only.
 
 use super::IndexError;
 use super::boxes::{self, BoxAt, Table, be32};
@@ -7,27 +7,27 @@ use super::parse::{Brand, Index, Lost, Track};
 use super::source::ByteSource;
 use super::tables;
 
-/// More boxes than this at top level are not a film.
+/// Maximum number of boxes at top level.
 const MAX_TOP_LEVEL: usize = 1 << 20;
 
 /// Which track to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrackChoice {
-    /// The track with this number.
+    /// The track with this id.
     Id(u32),
-    /// The first picture.
+    /// The first video track.
     FirstVideo,
-    /// Whichever comes.
+    /// The first track of any kind.
     Any,
 }
 
-/// The boxes at top level that matter.
+/// The relevant boxes at top level.
 struct TopLevel {
     brand: Brand,
     moov: Option<BoxAt>,
     mdat: bool,
     fragments: bool,
-    /// How many bytes the boxes claim beyond the end of the file.
+    /// Number of bytes that the boxes extend beyond the end of the file.
     short_by: u64,
 }
 
@@ -36,12 +36,12 @@ pub fn brand(src: &impl ByteSource) -> Result<Brand, IndexError> {
     Ok(top_level(src)?.brand)
 }
 
-/// How many bytes a file is short of, by the boxes at its top level.
+/// Number of bytes by which a file is short, by the boxes at its top level.
 pub fn short_by(src: &impl ByteSource) -> Result<u64, IndexError> {
     Ok(top_level(src)?.short_by)
 }
 
-/// Whether a file begins like a MOV or MP4.
+/// Whether a file starts like a MOV or MP4.
 pub fn looks_like_mov(src: &impl ByteSource) -> bool {
     let first = boxes::header(src, 0, src.len()).ok().flatten();
     first.is_some_and(|b| [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"].contains(&&b.kind))
@@ -64,18 +64,18 @@ pub fn read_index(src: &impl ByteSource, choice: TrackChoice) -> Result<Index, I
     Ok(Index { brand: top.brand, movie_timescale, track, lost })
 }
 
-/// Where the index of a file lies, and what it says of all tracks.
+/// The index of a file with all tracks.
 #[derive(Debug, Clone)]
 pub struct Movie {
     /// The bytes of the moov box.
     pub index: std::ops::Range<u64>,
-    /// Ticks a second of the movie's clock.
+    /// Timescale of the movie, ticks per second.
     pub timescale: u32,
     /// The tracks, in the order of the file.
     pub tracks: Vec<Track>,
 }
 
-/// Reads the index of all tracks; `found` hears first where it lies.
+/// Reads the index of all tracks; `found` is called first, with its position.
 pub fn read_movie(
     src: &impl ByteSource,
     found: impl FnOnce(&std::ops::Range<u64>),
@@ -98,7 +98,7 @@ pub fn read_movie(
     Ok(Movie { index: moov.start..moov.end, timescale, tracks })
 }
 
-/// The one box that holds the index, and what is in it.
+/// The one box that holds the index, and its content.
 fn movie_box(src: &impl ByteSource, top: &TopLevel) -> Result<(BoxAt, Vec<BoxAt>), IndexError> {
     let Some(moov) = top.moov else {
         return Err(IndexError::Missing(if top.mdat {
@@ -134,7 +134,7 @@ fn top_level(src: &impl ByteSource) -> Result<TopLevel, IndexError> {
     walk(src, false)
 }
 
-/// Looks at the boxes at top level: all of them, or those before the first fragment.
+/// Scans the boxes at top level: all of them, or those before the first fragment.
 fn walk(src: &impl ByteSource, to_fragments: bool) -> Result<TopLevel, IndexError> {
     let end = src.len();
     let mut top =
@@ -167,7 +167,7 @@ fn walk(src: &impl ByteSource, to_fragments: bool) -> Result<TopLevel, IndexErro
     Err(IndexError::broken("too many boxes"))
 }
 
-/// Timescale, duration and what follows them, of mvhd and mdhd alike.
+/// Timescale, duration and the fields after them, of mvhd and mdhd alike.
 fn clock(src: &impl ByteSource, b: BoxAt) -> Result<(u32, u16), IndexError> {
     let bytes = boxes::body(src, b)?;
     let (timescale_at, language_at) = if bytes.first() == Some(&1) { (20, 32) } else { (12, 20) };
@@ -277,7 +277,7 @@ fn edit_list(src: &impl ByteSource, trak: &[BoxAt]) -> Result<Vec<Edit>, IndexEr
         .collect())
 }
 
-/// Takes away what a truncated file does not hold: everything from the first sample that is cut.
+/// Removes the samples that a truncated file does not contain: all from the first truncated one.
 fn drop_lost(track: &mut Track, len: u64, short_by: u64) -> Option<Lost> {
     let cut = track
         .samples

@@ -1,52 +1,53 @@
-//! A new file of the same tracks: the movie box first, every table as it was, and the media
-//! behind it without gaps.
+//! Layout of a new file with the same tracks: the movie box first, with unchanged tables, then the media
+//! without gaps.
 //!
-//! What a general muxer rebuilds from packets (and so may round, reorder or forget), this keeps
-//! to the byte: edit lists, sample groups, chapters, timecode and tracks that nobody knows.
-//! Only the chunk offsets are new.
+//! A general muxer rebuilds boxes from packets (and so may round, reorder or drop data); this module copies
+//! them byte for byte: edit lists, sample groups, chapters, timecode and tracks of unknown formats.
+//! Only the chunk offsets change.
 
 use super::IndexError;
 use super::boxes::{self, BoxAt};
 use super::source::ByteSource;
 use super::tables;
 
-/// A movie box larger than this is left to ffmpeg.
+/// Maximum size of a movie box, bytes; ffmpeg writes larger ones.
 const MAX_MOOV: u64 = 256 << 20;
-/// Boxes inside a movie box that hold other boxes on the way to the chunk offsets.
+/// Container boxes of a movie box on the way to the chunk offsets.
 const CONTAINERS: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
-/// Boxes that name places in the file and are not rewritten here.
+/// Boxes with file offsets that are not rewritten here.
 const PLACES: [&[u8; 4]; 5] = [b"iloc", b"saio", b"mvex", b"cmov", b"tfra"];
 
-/// A file from here on is not read once more to be compared: that took longer than to write it.
+/// Size from which a file is compared while it is written instead of read again: reading it again took longer
+///  than writing it.
 const LARGE_FROM: u64 = 64 << 20;
 
 /// A range of the old file, in the order of the new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
-    /// First byte in the old file.
+    /// Offset in the old file.
     pub from: u64,
-    /// Number of bytes.
+    /// Length in bytes.
     pub len: u64,
 }
 
-/// How to write the new file: these bytes, then these ranges of the old one.
+/// Layout of the new file: these bytes, then these ranges of the old one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewrite {
-    /// File type, movie, and the head of the media data.
+    /// `ftyp`, `moov`, and the header of `mdat`.
     pub head: Vec<u8>,
-    /// The media data, then boxes of other programs.
+    /// The media data, then unknown boxes.
     pub runs: Vec<Run>,
-    /// Length of the new file.
+    /// Size of the new file in bytes.
     pub len: u64,
 }
 
 impl Rewrite {
-    /// Whether the new file is to be compared while it is written, and not read once more.
+    /// Whether the new file is compared while it is written instead of read again.
     pub fn is_large(&self) -> bool {
         self.len >= LARGE_FROM
     }
 
-    /// Where the new file has the old one's bytes.
+    /// The mapping from old to new offsets.
     pub fn places(&self) -> Places {
         let mut at = self.head.len() as u64;
         let mut moved: Vec<(Run, u64)> = Vec::with_capacity(self.runs.len());
@@ -59,14 +60,14 @@ impl Rewrite {
     }
 }
 
-/// Where a new file has the bytes of an old one.
+/// Mapping from offsets of an old file to those of a new one.
 #[derive(Debug)]
 pub struct Places {
     moved: Vec<(Run, u64)>,
 }
 
 impl Places {
-    /// The place of these bytes; `None` where they were not moved in one piece.
+    /// The new offset of these bytes; `None` if they were not moved as one range.
     pub fn of(&self, from: u64, len: u64) -> Option<u64> {
         let before = self.moved.partition_point(|(run, _)| run.from <= from);
         let (run, at) = self.moved[..before].last()?;
@@ -81,7 +82,7 @@ struct Chunk {
     number: u32,
 }
 
-/// Plans a rewrite; an error says why this file is left to ffmpeg.
+/// Plans a rewrite; an error names the reason why ffmpeg must write the file.
 pub fn plan_rewrite(src: &impl ByteSource) -> Result<Rewrite, IndexError> {
     let top = boxes::top(src)?;
     let moov = boxes::find(&top, b"moov").ok_or_else(|| left("no movie box"))?;
@@ -109,7 +110,7 @@ pub fn plan_rewrite(src: &impl ByteSource) -> Result<Rewrite, IndexError> {
     let (mut runs, places, media_len) = lay_out(chunks, &tables, src.len())?;
     let mut head = vec![0; (ftyp.end - ftyp.start) as usize];
     src.read_at(ftyp.start, &mut head)?;
-    // a wide table is needed only past 4 GiB; either way its length does not depend on the base
+    // 64-bit offsets are needed only past 4 GiB; either way the table's length does not depend on the base
     let wide = media_len + movie.len() as u64 * 2 + (1 << 20) > u64::from(u32::MAX);
     let mut base = (head.len() + movie.len() + 16) as u64;
     for (stbl, offsets) in &places {
@@ -135,7 +136,7 @@ fn left(why: &str) -> IndexError {
     IndexError::Unsupported(why.into())
 }
 
-/// The sample tables in order; an error where a box names places that we would not move.
+/// The sample tables in order; an error if a box has file offsets that are not rewritten.
 fn find_offsets(movie: &[u8], at: BoxAt, found: &mut Vec<BoxAt>) -> Result<(), IndexError> {
     for b in boxes::inside(&movie, at)? {
         if PLACES.contains(&&b.kind) {
@@ -159,7 +160,7 @@ fn find_offsets(movie: &[u8], at: BoxAt, found: &mut Vec<BoxAt>) -> Result<(), I
     Ok(())
 }
 
-/// Media in another file is not ours to carry.
+/// Fails if a track references media in another file.
 fn self_contained(movie: &[u8], dinf: BoxAt) -> Result<(), IndexError> {
     for dref in boxes::inside(&movie, dinf)? {
         if &dref.kind != b"dref" || dref.body_len() < 8 {
@@ -183,7 +184,7 @@ fn no_places(movie: &[u8], meta: BoxAt) -> Result<(), IndexError> {
     if body.windows(4).any(|w| w == b"iloc") { Err(left("items with places")) } else { Ok(()) }
 }
 
-/// New places of all chunks, by track and number, counted from the media's first byte.
+/// New offsets of all chunks, by track and index, relative to the start of the media.
 type NewOffsets = Vec<(BoxAt, Vec<u64>)>;
 
 fn lay_out(
@@ -193,7 +194,7 @@ fn lay_out(
 ) -> Result<(Vec<Run>, NewOffsets, u64), IndexError> {
     let count = |track: usize| chunks.iter().filter(|c| c.track as usize == track).count();
     let mut places: NewOffsets = tables.iter().enumerate().map(|(i, t)| (*t, vec![0; count(i)])).collect();
-    // an empty chunk at the same place has no bytes to put anywhere
+    // an empty chunk at the same offset has no bytes to move
     chunks.sort_unstable_by_key(|c| c.from);
     let (mut runs, mut at, mut end) = (Vec::<Run>::new(), 0u64, 0u64);
     for c in chunks.iter().filter(|c| c.len > 0) {

@@ -1,9 +1,9 @@
-//! A movie box like a file's own, with long sample tables cut short.
+//! A movie box like that of a file, with truncated sample tables.
 //!
-//! Who reads a movie box whole keeps an entry for every packet in memory; ffmpeg takes 20 MB
-//! for two hours. Where only what the file is or its first packets are wanted, a box does that
-//! names nothing but the first packets. Lengths, clocks, edit lists and tags are the file's own,
-//! and so is the table of times, from which lengths and rates are counted.
+//! A demuxer that reads a movie box keeps an entry for every packet in memory; ffmpeg takes 20 MB
+//! for two hours. Where only the facts of the file or its first packets are needed, this box lists
+//! only the first packets. Durations, timescales, edit lists and tags are the file's own,
+//! and so is the time-to-sample table, from which durations and rates are computed.
 
 use std::ops::Range;
 
@@ -11,17 +11,17 @@ use super::IndexError;
 use super::boxes::{self, BoxAt, be32};
 use super::source::ByteSource;
 
-/// A file with a longer box than this to be kept is left to who can read it.
+/// Maximum size of a movie box to truncate, bytes; the demuxer reads longer ones itself.
 const MAX_WHOLE: u64 = 4 << 20;
-/// Boxes on the way to the sample tables.
+/// Container boxes on the way to the sample tables.
 const CONTAINERS: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
-/// Boxes that name places in the file, or packets outside of the sample tables.
+/// Boxes with file offsets, or with references to packets outside of the sample tables.
 const LEFT: [&[u8; 4]; 7] = [b"iloc", b"saio", b"saiz", b"mvex", b"cmov", b"rmra", b"stz2"];
 
-/// A header to be put in front of the whole file: file type, a movie box in which no table of
-/// picture or sound names more than about `most` packets (or chunks of packets of one size), and
-/// the head of a media data box that holds the file. The track numbered `whole` keeps all its packets. `None` where no table is
-/// longer than that, or one cannot be cut.
+/// A header to place before the whole file: `ftyp`, a `moov` in which no table of video or
+/// audio lists more than about `most` packets (or chunks of packets of one size), and
+/// the header of an `mdat` that contains the file. The track with id `whole` keeps all its packets. `None` if no table is
+/// longer than that, or one cannot be truncated.
 pub fn slim_header(
     src: &impl ByteSource,
     most: usize,
@@ -39,7 +39,7 @@ pub fn slim_header(
     if !slim.header(ftyp, moov, &mut header)? || !slim.cut {
         return Ok(None);
     }
-    // the file comes behind the header
+    // the file follows the header
     let base = header.len() as u64;
     for table in slim.places {
         for place in header[table].chunks_exact_mut(8) {
@@ -53,18 +53,18 @@ pub fn slim_header(
 struct Slim<'a, S> {
     src: &'a S,
     most: usize,
-    /// Where places of 64 bits stand in the header.
+    /// Offsets in the header at which 64-bit chunk offsets are stored.
     places: Vec<Range<usize>>,
-    /// The track that is not cut.
+    /// The track that is not truncated.
     whole: Option<u32>,
-    /// Whether the track at hand is another one, of picture or sound.
+    /// Whether the current track is another one, of video or audio.
     may_be_cut: bool,
-    /// Whether a table was cut.
+    /// Whether a table was truncated.
     cut: bool,
 }
 
 impl<S: ByteSource> Slim<'_, S> {
-    /// Appends the header; `false` where this file cannot have one.
+    /// Appends the header; `false` if this file cannot have one.
     fn header(&mut self, ftyp: BoxAt, moov: BoxAt, out: &mut Vec<u8>) -> Result<bool, IndexError> {
         if !self.whole(ftyp, out)? || !self.inside(moov, out)? {
             return Ok(false);
@@ -75,7 +75,7 @@ impl<S: ByteSource> Slim<'_, S> {
         Ok(true)
     }
 
-    /// Appends a box that holds boxes.
+    /// Appends a container box.
     fn inside(&mut self, at: BoxAt, out: &mut Vec<u8>) -> Result<bool, IndexError> {
         let start = out.len();
         out.extend_from_slice(&[0; 4]);
@@ -83,7 +83,7 @@ impl<S: ByteSource> Slim<'_, S> {
         let children = boxes::inside(self.src, at)?;
         match &at.kind {
             b"trak" => self.may_be_cut = self.whole.is_none() || self.number(&children)? != self.whole,
-            // chapters and captions are read from end to end by who looks at a file
+            // ffmpeg reads chapters and captions to the end when it opens a file
             b"minf" => self.may_be_cut &= children.iter().any(|b| matches!(&b.kind, b"vmhd" | b"smhd")),
             _ => {}
         }
@@ -110,7 +110,7 @@ impl<S: ByteSource> Slim<'_, S> {
         close(start, out)
     }
 
-    /// The number of a track.
+    /// The id of a track.
     fn number(&self, trak: &[BoxAt]) -> Result<Option<u32>, IndexError> {
         let Some(tkhd) = boxes::find(trak, b"tkhd") else { return Ok(None) };
         let body = boxes::body(self.src, tkhd)?;
@@ -118,7 +118,7 @@ impl<S: ByteSource> Slim<'_, S> {
         Ok((body.len() >= at + 4).then(|| be32(&body, at)))
     }
 
-    /// How many edits a list has: after a wait and one edit, the next may begin anywhere.
+    /// Number of edits of a list: after an empty edit and one edit, the next may start anywhere.
     fn edits(&self, edts: BoxAt) -> Result<usize, IndexError> {
         let inside = boxes::inside(self.src, edts)?;
         boxes::find(&inside, b"elst").map_or(Ok(0), |elst| count(self.src, elst, 4, 0))
@@ -131,7 +131,7 @@ impl<S: ByteSource> Slim<'_, S> {
         let start = out.len();
         out.resize(start + (b.end - b.start) as usize, 0);
         self.src.read_at(b.start, &mut out[start..])?;
-        // items of a cover may name places; what is told in words does not
+        // items of a cover may have file offsets; text metadata has none
         let named = b.kind == *b"meta" && out[start..].windows(4).any(|w| w == b"iloc");
         Ok(!named)
     }
@@ -153,7 +153,7 @@ impl<S: ByteSource> Slim<'_, S> {
         close(start, out)
     }
 
-    /// Appends the places of the chunks, as 64 bits.
+    /// Appends the chunk offsets, as 64-bit integers.
     fn places(&mut self, b: BoxAt, cut: Option<&Cut>, out: &mut Vec<u8>) -> Result<bool, IndexError> {
         let row = if &b.kind == b"co64" { 8 } else { 4 };
         let all = count(self.src, b, 4, row)?;
@@ -177,14 +177,14 @@ impl<S: ByteSource> Slim<'_, S> {
     }
 }
 
-/// Writes the length of the box that began at `start`.
+/// Writes the size of the box that started at `start`.
 fn close(start: usize, out: &mut [u8]) -> Result<bool, IndexError> {
     let size = u32::try_from(out.len() - start).map_err(|_| IndexError::broken("too long a box"))?;
     out[start..start + 4].copy_from_slice(&size.to_be_bytes());
     Ok(true)
 }
 
-/// The count at `at` of a table's body, which must have room for that many rows.
+/// The count at `at` of a table's body, checked against the room for that many rows.
 fn count(src: &impl ByteSource, b: BoxAt, at: usize, row: usize) -> Result<usize, IndexError> {
     let mut bytes = [0; 4];
     let room = (b.body_len() as usize).checked_sub(at + 4);
@@ -197,7 +197,7 @@ fn count(src: &impl ByteSource, b: BoxAt, at: usize, row: usize) -> Result<usize
     Ok(rows)
 }
 
-/// What is kept of one track's tables.
+/// Number of kept rows of one track's tables.
 struct Cut {
     samples: usize,
     chunks: usize,
@@ -207,18 +207,18 @@ struct Cut {
     keyframes: Option<usize>,
 }
 
-/// The rows of a table that are kept.
+/// The kept rows of a table.
 struct Rows {
-    /// Where the count stands in the body.
+    /// Offset of the count in the body.
     count_at: usize,
-    /// What it will say.
+    /// Its new value.
     count: usize,
     rows: usize,
     row: usize,
 }
 
 impl Cut {
-    /// Where to cut the tables of a track; `None` where they are short.
+    /// Where to truncate the tables of a track; `None` if they are short.
     fn of(src: &impl ByteSource, stbl: &[BoxAt], most: usize) -> Result<Option<Cut>, IndexError> {
         let find = |kind| boxes::find(stbl, kind);
         let places = find(b"stco").or(find(b"co64"));
@@ -232,7 +232,7 @@ impl Cut {
         let constant_size = size != [0; 4];
         let samples = count(src, sizes, 8, if constant_size { 0 } else { 4 })?;
         let chunks = count(src, places, 4, if &places.kind == b"co64" { 8 } else { 4 })?;
-        // samples of one size are read many at once, and it is chunks that are kept in memory
+        // samples of one size are read in batches, and ffmpeg keeps an entry for each chunk
         let (long, most, most_chunks) = match constant_size {
             true => (chunks > most, usize::MAX, most),
             false => (samples > most, most, chunks),
@@ -246,7 +246,7 @@ impl Cut {
         Ok(Some(Cut { samples, chunks, constant_size, chunk_runs, composition, keyframes }))
     }
 
-    /// How much of the table of that kind is kept; `None` for all of it.
+    /// The kept rows of the table of that type; `None` for all.
     fn rows(&self, kind: &[u8; 4]) -> Option<Rows> {
         let rows = |rows, row| Some(Rows { count_at: 4, count: rows, rows, row });
         match kind {
@@ -262,7 +262,7 @@ impl Cut {
     }
 }
 
-/// Whole chunks of `most` packets or a few more: packets, chunks, and rows that tell of them.
+/// Whole chunks with `most` packets or a few more: packets, chunks, and the rows that describe them.
 fn chunks_of(
     src: &impl ByteSource,
     b: BoxAt,
@@ -270,7 +270,7 @@ fn chunks_of(
     most: usize,
     all: usize,
 ) -> Result<(usize, usize, usize), IndexError> {
-    // a row for each chunk, and one more to see where the last one ends
+    // a row for each chunk, and one more that marks the end of the last one
     let rows = first_rows(src, b, 12, most.min(chunks).saturating_add(1))?;
     let (mut samples, mut done, mut told) = (0usize, 0usize, 0usize);
     for (i, row) in rows.chunks_exact(12).enumerate() {
@@ -289,7 +289,7 @@ fn chunks_of(
     Ok((samples.min(all), done, told))
 }
 
-/// The rows of a table of runs that tell of the first `samples`.
+/// The rows of a run-length table that cover the first `samples`.
 fn runs_of(src: &impl ByteSource, b: BoxAt, samples: usize) -> Result<usize, IndexError> {
     let rows = first_rows(src, b, 8, samples)?;
     let mut told = 0usize;

@@ -1,5 +1,5 @@
-//! Reading at a position, counted: planning promises to read the index and not the media,
-//! and this is where the promise is measured.
+//! Positioned reads with a byte count, by which tests verify that planning reads the index and not the
+//! media.
 
 use std::fmt;
 use std::fs::File;
@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that can be read at any position without a cursor.
 pub trait ByteSource {
-    /// Number of bytes there are.
+    /// Total number of bytes.
     fn len(&self) -> u64;
 
-    /// Whether there are none.
+    /// Whether it is empty.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Fills `buf` from `pos`; an error when the source ends before.
+    /// Fills `buf` from `pos`; an error if the source ends before.
     fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<()>;
 }
 
@@ -36,9 +36,9 @@ impl ByteSource for &[u8] {
     }
 }
 
-/// Makes bytes of a file be there before they are read. Blocks.
+/// Fetches bytes of a file before they are read. Blocking.
 pub trait Ahead: fmt::Debug + Send + Sync {
-    /// Half-open ranges of bytes; those that lie past the end do not matter.
+    /// Half-open byte ranges; ranges past the end are ignored.
     fn ahead(&self, ranges: &[Range<u64>]) -> io::Result<()>;
 }
 
@@ -52,24 +52,24 @@ pub struct CountedFile {
 }
 
 impl CountedFile {
-    /// Takes an open file.
+    /// Wraps an open file.
     pub fn new(file: File) -> io::Result<CountedFile> {
         let len = file.metadata()?.len();
         Ok(CountedFile { file, len, read: AtomicU64::new(0), ahead: None })
     }
 
-    /// The same file where bytes may still have to be fetched.
+    /// The same for a sparse file whose missing bytes are fetched on demand.
     #[must_use]
     pub fn with(self, ahead: Option<Box<dyn Ahead>>) -> CountedFile {
         CountedFile { ahead, ..self }
     }
 
-    /// Whether bytes may still have to be fetched.
+    /// Whether missing bytes are fetched on demand.
     pub fn is_fetched(&self) -> bool {
         self.ahead.is_some()
     }
 
-    /// Says what will be read, so that it can be fetched at once. Blocks.
+    /// Announces reads, so that the bytes can be fetched at once. Blocking.
     pub fn expect(&self, ranges: impl FnOnce() -> Vec<Range<u64>>) -> io::Result<()> {
         self.ahead.as_ref().map_or(Ok(()), |ahead| ahead.ahead(&ranges()))
     }

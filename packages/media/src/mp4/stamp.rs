@@ -1,4 +1,4 @@
-//! The display matrix of a finished file, put right in place.
+//! Sets the display matrix of a finished file in place.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -8,9 +8,9 @@ use super::IndexError;
 use super::boxes;
 use super::source::{ByteSource, CountedFile};
 
-/// Gives the first track of a file another display matrix.
+/// Sets the display matrix of the first track of a file.
 ///
-/// Encoders of different versions carry a rotation on, or drop it; what a part says must not
+/// Depending on its version, an encoder keeps or drops a rotation; the matrix of a part must not
 /// depend on that.
 pub fn stamp_matrix(path: &Path, matrix: &[u8; 36]) -> Result<(), IndexError> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;

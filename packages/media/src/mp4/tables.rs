@@ -1,14 +1,14 @@
-//! The sample tables, unrolled: sizes, chunks, times and keyframes into one list.
+//! Expands the sample tables (sizes, chunks, times, sync samples) into one list.
 
 use super::IndexError;
 use super::boxes::{self, BoxAt, Table, be32};
 use super::parse::Sample;
 use super::source::ByteSource;
 
-/// 19 hours at 60 frames a second; a table that counts more is an attack on our memory.
+/// Maximum number of samples: 19 hours at 60 frames per second; a larger count is an attack on memory.
 const MAX_SAMPLES: usize = 1 << 22;
 
-/// The samples of a sample table box, and how long the last one lasts.
+/// The samples of a sample table box, and the duration of the last one.
 pub(super) fn samples(src: &impl ByteSource, stbl: &[BoxAt]) -> Result<(Vec<Sample>, u32), IndexError> {
     let sizes = Sizes::load(src, stbl)?;
     let mut samples = Vec::new();
@@ -96,7 +96,7 @@ impl Sizes {
     }
 }
 
-/// Gives every sample its place: chunks start at the offsets, samples follow one another.
+/// Sets the offset of every sample: chunks start at their offsets, samples are contiguous.
 fn place(
     src: &impl ByteSource,
     stbl: &[BoxAt],
@@ -155,7 +155,7 @@ fn decode_times(src: &impl ByteSource, stbl: &[BoxAt], samples: &mut [Sample]) -
     let (mut dts, mut last) = (0i64, 0u32);
     for sample in samples {
         sample.dts = dts;
-        // a table that ends early goes on with its last length, as players have it
+        // after a table that ends early the last duration repeats, as in players
         last = durations.next().unwrap_or(last);
         if last > i32::MAX as u32 {
             return Err(IndexError::Unsupported("a sample of negative length".into()));
@@ -196,7 +196,7 @@ fn keyframes(src: &impl ByteSource, stbl: &[BoxAt], samples: &mut [Sample]) -> R
     Ok(())
 }
 
-/// Place and length of every chunk.
+/// Offset and size of every chunk.
 pub(super) fn chunks(src: &impl ByteSource, stbl: &[BoxAt]) -> Result<Vec<(u64, u64)>, IndexError> {
     let sizes = Sizes::load(src, stbl)?;
     let runs = Table::load(src, required(stbl, b"stsc")?, 0, 12)?;

@@ -1,4 +1,4 @@
-//! The parser and the writer against each other, and the parser against anything.
+//! Round trips of parser and writer, and robustness of the parser against arbitrary bytes.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const STSD: &[u8] = b"\0\0\0\x18stsd\0\0\0\0\0\0\0\x01\0\0\0\x08avc1";
 
-/// Samples whose places and times are made of small random steps.
+/// Samples whose offsets and times are made of small random steps.
 fn samples() -> impl Strategy<Value = Vec<Sample>> {
     let one = (0u32..5000, 0u32..300, -500i32..500, 0u64..3, any::<bool>(), 1u16..3);
     proptest::collection::vec(one, 1..120).prop_map(|rows| {
@@ -330,7 +330,7 @@ fn a_movie_of_other_packets_is_not_filled() {
     assert!(!with(&|f| f.samples.truncate(9)));
 }
 
-/// A movie with one track, and inside of that boxes of one kind, each inside the one before.
+/// A movie with one track, and nested boxes of one type inside it.
 fn nested(kind: &[u8; 4], levels: usize) -> Vec<u8> {
     let sample =
         Sample { offset: 0, dts: 0, size: 5, composition: 0, description: 1, keyframe: true, hidden: false };
@@ -353,7 +353,7 @@ fn nested(kind: &[u8; 4], levels: usize) -> Vec<u8> {
     file
 }
 
-/// Each parser that calls itself for a box inside a box, on a stack of 256 KiB.
+/// Every recursive parser, on a stack of 256 KiB.
 #[test]
 fn boxes_inside_one_another_to_a_hundred_thousand_levels_are_an_error() {
     let on_small_stack = |levels| {
@@ -370,7 +370,7 @@ fn boxes_inside_one_another_to_a_hundred_thousand_levels_are_an_error() {
     for error in on_small_stack(100_000) {
         assert!(matches!(error, Some(IndexError::TooDeep { .. })), "{error:?}");
     }
-    // the movie, its track, and five levels of boxes to be looked into
+    // the movie, its track, and five nested levels
     assert_eq!(on_small_stack(5), [None, None, None]);
     assert!(on_small_stack(6).iter().all(Option::is_some));
 }

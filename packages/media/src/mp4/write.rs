@@ -1,27 +1,27 @@
-//! Headers written by us: a movie box for one picture track whose samples lie in bytes that
-//! follow the header, wherever those come from.
+//! Writes movie boxes for one track whose samples are in bytes that
+//! follow the header, whatever their origin.
 
 use super::IndexError;
 use super::edits::Edit;
 use super::parse::{Brand, Sample};
 
-/// What a track is.
+/// Kind of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrackKind {
-    /// Picture.
+    /// Video.
     Picture,
-    /// Sound.
+    /// Audio.
     Sound,
 }
 
-/// The track that a header describes; sample offsets count from the end of the header.
+/// The track that a header describes; sample offsets are relative to the end of the header.
 #[derive(Debug, Clone)]
 pub struct HeaderTrack<'a> {
     /// Dialect to write.
     pub brand: Brand,
-    /// Picture or sound.
+    /// Video or audio.
     pub kind: TrackKind,
-    /// Ticks a second, of the track and of the movie.
+    /// Timescale of the track and of the movie, ticks per second.
     pub timescale: u32,
     /// Packed language code.
     pub language: u16,
@@ -31,28 +31,28 @@ pub struct HeaderTrack<'a> {
     pub width: u32,
     /// Display height as 16.16.
     pub height: u32,
-    /// The sample description box, whole.
+    /// The complete sample description box.
     pub stsd: &'a [u8],
-    /// Edits, in ticks of `timescale` throughout.
+    /// Edit list, in ticks of `timescale` throughout.
     pub edits: &'a [Edit],
     /// Samples in decode order.
     pub samples: &'a [Sample],
-    /// Length of the last one in ticks.
+    /// Duration of the last sample in ticks.
     pub last_duration: u32,
-    /// How many bytes follow the header.
+    /// Number of bytes that follow the header.
     pub body_len: u64,
 }
 
-/// A header and what it promises.
+/// A header.
 #[derive(Debug, Clone)]
 pub struct MovHeader {
-    /// The bytes: file type, movie, and the head of a media data box of the body's length.
+    /// `ftyp`, `moov`, and the header of an `mdat` of the body's size.
     pub bytes: Vec<u8>,
 }
 
 /// Writes the header.
 pub fn write_header(track: &HeaderTrack<'_>) -> Result<MovHeader, IndexError> {
-    // chunk offsets have a fixed width, so the first round only measures
+    // chunk offsets have a fixed width, so the first pass only measures
     let measured = layout(track, 0)?.len() as u64;
     let bytes = layout(track, measured)?;
     debug_assert_eq!(bytes.len() as u64, measured, "the header's length depends on the offsets");
@@ -218,7 +218,7 @@ fn sample_table(out: &mut Vec<u8>, track: &HeaderTrack<'_>, base: u64) -> Done {
     sample_tables(out, track.samples, track.last_duration, base)
 }
 
-/// The tables of times, keyframes, sizes and places, which count from `base`.
+/// The tables of times, sync samples, sizes and chunk offsets, which are relative to `base`.
 pub(super) fn sample_tables(out: &mut Vec<u8>, samples: &[Sample], last_duration: u32, base: u64) -> Done {
     put(out, b"stts", |o| {
         full(o, 0, 0);
@@ -266,7 +266,7 @@ fn decode_lengths(samples: &[Sample], last: u32) -> Result<Vec<u32>, IndexError>
     Ok(lengths)
 }
 
-/// A count of runs and the runs: how often, and what.
+/// A run-length table: the number of runs, then count and value of each.
 fn runs(out: &mut Vec<u8>, values: impl Iterator<Item = u32>) {
     let mut rows: Vec<(u32, u32)> = Vec::new();
     for value in values {
@@ -279,7 +279,7 @@ fn runs(out: &mut Vec<u8>, values: impl Iterator<Item = u32>) {
     rows.iter().for_each(|(n, v)| u32s(out, &[*n, *v]));
 }
 
-/// Samples that lie one after another make a chunk.
+/// Contiguous samples form a chunk.
 fn chunks(out: &mut Vec<u8>, samples: &[Sample], base: u64) -> Done {
     let mut offsets: Vec<u64> = Vec::new();
     let mut rows: Vec<(u32, u32, u32)> = Vec::new();

@@ -1,9 +1,9 @@
-//! Sources that lie elsewhere, of which only parts come to this machine.
+//! Remote sources, of which only ranges are fetched to this machine.
 //!
-//! The file here has the source's length, and holes where nothing was brought yet. Whoever
-//! reads it has to have the bytes brought before: what this crate reads itself comes on
-//! demand; what ffmpeg will read follows from the index, which says where every packet lies.
-//! A source without such an index is brought whole.
+//! The local file has the source's size, and is sparse where nothing was fetched yet. A reader
+//! must request ranges before it reads them: this crate's own reads are fetched on
+//! demand; the ranges that ffmpeg will read follow from the index, which lists every packet's offset.
+//! A source without such an index is fetched whole.
 
 mod needs;
 #[cfg(test)]
@@ -26,25 +26,25 @@ use crate::probe;
 
 pub(crate) use needs::places;
 
-/// Ranges that are closer than this are fetched as one, bytes: a request costs as much time as
-/// some hundred kilobytes of an answer.
+/// Ranges with a smaller gap than this are fetched as one, bytes: a request takes as long as
+/// some hundred kilobytes of a response.
 pub(crate) const GAP: u64 = 256 << 10;
 
-/// What is read here and there is fetched in blocks of this size, bytes.
+/// Block size of small scattered reads, bytes.
 const BLOCK: u64 = 64 << 10;
 
-/// Brings bytes of a source to the file of this machine that stands for it.
+/// Fetches bytes of a source into the local file that represents it.
 #[async_trait]
 pub trait Bring: fmt::Debug + Send + Sync {
-    /// Returns when all bytes of these half-open ranges are there. What lies past the end of
-    /// the source does not matter.
+    /// Returns when all bytes of these half-open ranges are present. Ranges past the end of
+    /// the source are ignored.
     ///
     /// # Errors
-    /// The source is gone, was replaced, or cannot be reached.
+    /// The source was deleted or replaced, or cannot be reached.
     async fn bring(&self, ranges: &[Range<u64>]) -> Result<()>;
 }
 
-/// A source: a file, and whoever brings the bytes of it that are not there yet.
+/// A source: a local file, and the fetcher of its missing bytes.
 #[derive(Debug, Clone)]
 pub struct Source {
     path: PathBuf,
@@ -54,7 +54,7 @@ pub struct Source {
 #[derive(Debug, Clone)]
 struct Rest {
     bring: Arc<dyn Bring>,
-    /// The whole index, read once; `None` where there is none that says where packets lie.
+    /// The whole index, read once; `None` if there is none that lists packet offsets.
     movie: Arc<OnceCell<Option<Arc<Movie>>>>,
 }
 
@@ -83,12 +83,12 @@ impl From<&Source> for Source {
 }
 
 impl Source {
-    /// A file of which everything is there.
+    /// A file that is complete.
     pub fn whole(path: impl Into<PathBuf>) -> Source {
         Source { path: path.into(), rest: None }
     }
 
-    /// A file with holes, and what fills them.
+    /// A sparse file, and its fetcher.
     pub fn partial(path: impl Into<PathBuf>, bring: Arc<dyn Bring>) -> Source {
         Source { path: path.into(), rest: Some(Rest { bring, movie: Arc::default() }) }
     }
@@ -98,7 +98,7 @@ impl Source {
         &self.path
     }
 
-    /// Returns when these ranges are there.
+    /// Returns when these ranges are present.
     pub(crate) async fn bring(&self, ranges: &[Range<u64>]) -> Result<()> {
         match &self.rest {
             Some(rest) => rest.bring.bring(ranges).await,
@@ -106,7 +106,7 @@ impl Source {
         }
     }
 
-    /// Returns when everything is there.
+    /// Returns when the whole file is present.
     pub async fn bring_all(&self) -> Result<()> {
         match &self.rest {
             Some(rest) => rest.bring.bring(std::slice::from_ref(&(0..u64::MAX))).await,
@@ -114,8 +114,8 @@ impl Source {
         }
     }
 
-    /// Returns when a look at the file finds all it may look at: the index, and the first
-    /// packets of every track; all of it where there is no index that says where those lie.
+    /// Returns when all ranges that a probe reads are present: the index, and the first
+    /// packets of every track; the whole file if there is no index that lists their offsets.
     pub async fn bring_head(&self) -> Result<()> {
         let Some(rest) = &self.rest else { return Ok(()) };
         match self.movie(rest).await? {
@@ -124,8 +124,8 @@ impl Source {
         }
     }
 
-    /// Returns when all is there that ffmpeg reads of one stream when it is sent to `from_us`
-    /// and stopped at `to_us`, both on ffmpeg's clock of the file.
+    /// Returns when all ranges are present that ffmpeg reads of one stream after a seek to `from_us`
+    /// with a stop at `to_us`, both in ffmpeg's time of the file.
     pub async fn bring_stretch(
         &self,
         facts: &SourceFacts,
@@ -142,23 +142,24 @@ impl Source {
         }
     }
 
-    /// The index of all tracks; `None` where it is of a kind that does not say where packets lie.
+    /// The index of all tracks; `None` for a format that does not list packet offsets.
     async fn movie(&self, rest: &Rest) -> Result<Option<Arc<Movie>>> {
         let read = async {
             let file = self.open()?;
             let path = self.path.clone();
             let read = tokio::task::spawn_blocking(move || read_movie(&file, &path));
-            read.await.map_err(|e| MediaError::internal(format!("reading an index ended badly: {e}")))?
+            read.await
+                .map_err(|e| MediaError::internal(format!("the task that reads the index failed: {e}")))?
         };
         rest.movie.get_or_try_init(|| read).await.cloned()
     }
 
-    /// Returns when all packets of a stream are there, and the head.
+    /// Returns when all packets of a stream, and the header, are present.
     pub async fn bring_stream(&self, facts: &SourceFacts, stream: &StreamFacts) -> Result<()> {
         self.bring_stretch(facts, stream, i64::MIN, i64::MAX).await
     }
 
-    /// Opens the file for our own reading, which brings what it reads.
+    /// Opens the file for this crate's own reads, which fetch on demand.
     pub(crate) fn open(&self) -> Result<CountedFile> {
         let opened = probe::open(&self.path)?;
         let file = CountedFile::new(opened).map_err(|e| MediaError::io(self.path.display(), &e))?;
@@ -183,12 +184,12 @@ fn read_movie(file: &CountedFile, path: &Path) -> Result<Option<Arc<Movie>>> {
     }
 }
 
-/// Brings what is read, when it is read.
+/// Fetches ranges when they are read.
 #[derive(Debug)]
 struct OnDemand {
     bring: Arc<dyn Bring>,
     runtime: Handle,
-    /// What was asked for last: the next read is mostly in it.
+    /// The last fetched block: the next read is mostly within it.
     there: Mutex<Range<u64>>,
 }
 

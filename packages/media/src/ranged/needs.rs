@@ -1,8 +1,8 @@
-//! What ffmpeg will read, by the index.
+//! Predicts the ranges that ffmpeg will read, from the index.
 //!
-//! ffmpeg's demuxer reads the bytes of a packet only when its turn comes, and never those of a
-//! stream that nobody wants. Where it is sent to a time, it goes to a keyframe before that, and
-//! takes every stream from there on.
+//! ffmpeg's demuxer reads the bytes of a packet only when it returns that packet, and never those of a
+//! discarded stream. A seek goes to a keyframe before the requested time, and the demuxer
+//! reads every stream from there on.
 
 use std::ops::Range;
 
@@ -11,26 +11,26 @@ use crate::mp4::{Movie, Sample, Track};
 
 use super::GAP;
 
-/// Bytes of packets that ffmpeg reads at most to learn what the streams are (`-probesize`, whose
-/// default is 5,000,000), and some more.
+/// Maximum number of packet bytes that ffmpeg reads to identify the streams (`-probesize`, whose
+/// default is 5,000,000), with a margin.
 const PROBED: u64 = 6_000_000;
-/// Packets of every track that are there for a look, wherever they lie.
+/// Packets of every track that a probe may read, at any offset.
 const FIRST: usize = 64;
-/// A look may go on for this much longer, microseconds.
+/// Margin of a probe's range in time, microseconds.
 const LOOK_US: i64 = 2_000_000;
-/// Tracks of fewer bytes and packets than these are brought whole: chapters, time codes, stills.
+/// Tracks with fewer bytes and packets than these are fetched whole: chapters, time codes, stills.
 /// ffmpeg reads chapters when it opens a file; those of QuickTime may be more.
 const SMALL: u64 = 1 << 20;
 const FEW: usize = 1000;
-/// Their packets lie far apart, and what is between them is not wanted, bytes.
+/// Gap up to which their ranges are merged, bytes: their packets are far apart, with other streams between.
 const SMALL_GAP: u64 = 16 << 10;
-/// Packets around a stretch that are brought as well, microseconds: decoders and filters read
-/// ahead, and edit lists move a track a little.
+/// Margin around a requested time range, microseconds: decoders and filters read
+/// ahead, and edit lists shift a track slightly.
 const MARGIN_US: i64 = 5_000_000;
-/// Keyframes before a time to which ffmpeg may go back.
+/// Number of keyframes before a time to which ffmpeg may seek back.
 const KEYFRAMES_BACK: usize = 2;
 
-/// Ranges in order, each once, and those with less than `gap` bytes between them as one.
+/// Sorts and merges ranges; those with a gap of less than `gap` bytes become one.
 pub(super) fn merged(mut ranges: Vec<Range<u64>>, gap: u64) -> Vec<Range<u64>> {
     ranges.retain(|range| !range.is_empty());
     ranges.sort_by_key(|range| range.start);
@@ -48,12 +48,12 @@ fn place(sample: &Sample) -> Range<u64> {
     sample.offset..sample.offset.saturating_add(u64::from(sample.size))
 }
 
-/// Where samples lie.
+/// Byte ranges of samples.
 pub(crate) fn places<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> Vec<Range<u64>> {
     merged(samples.into_iter().map(place).collect(), GAP)
 }
 
-/// The index, and what a look at the file reads of the tracks.
+/// The index, and the ranges of the tracks that a probe reads.
 pub(super) fn head(movie: &Movie) -> Vec<Range<u64>> {
     let until = looked_until(movie) + LOOK_US;
     let mut ranges = vec![movie.index.clone()];
@@ -69,7 +69,7 @@ pub(super) fn head(movie: &Movie) -> Vec<Range<u64>> {
     merged(ranges, SMALL_GAP)
 }
 
-/// The decode time by which as many bytes were read as a look reads, all tracks together.
+/// The decode time up to which a probe reads its maximum of bytes, of all tracks together.
 fn looked_until(movie: &Movie) -> i64 {
     let mut all: Vec<(i64, u32)> = Vec::new();
     for track in &movie.tracks {
@@ -91,8 +91,8 @@ fn looked_until(movie: &Movie) -> i64 {
     reached.map_or(i64::MAX / 2, |(at, _)| *at)
 }
 
-/// What is read of one stream between two times of ffmpeg's clock; `None` where the index does
-/// not say.
+/// The ranges that are read of one stream between two times of ffmpeg's clock; `None` if the index does
+/// not determine them.
 pub(super) fn stretch(
     movie: &Movie,
     facts: &SourceFacts,
@@ -102,7 +102,7 @@ pub(super) fn stretch(
 ) -> Option<Vec<Range<u64>>> {
     let wanted = track_of(movie, stream)?;
     let mut from = from_us;
-    // the stream that ffmpeg goes by is a picture where there is one
+    // ffmpeg seeks by a video stream if there is one
     for video in facts.of(StreamKind::Video).chain(facts.of(StreamKind::Picture)) {
         let Some(track) = track_of(movie, video) else { continue };
         let shift = shift(movie, track, video)?;
@@ -111,7 +111,7 @@ pub(super) fn stretch(
         from = from.min(before.iter().rev().nth(KEYFRAMES_BACK - 1).copied().unwrap_or(i64::MIN));
     }
     let shift = shift(movie, wanted, stream)?;
-    // where decoding of the stream itself may begin
+    // the keyframe at which decoding of the stream itself may start
     let from = from.saturating_sub(MARGIN_US);
     let key = wanted.samples.iter().filter(|s| s.keyframe).map(|s| micros(wanted, s.pts()) + shift);
     let start = key.filter(|at| *at <= from).max().unwrap_or(i64::MIN);
@@ -128,7 +128,7 @@ fn track_of<'a>(movie: &'a Movie, stream: &StreamFacts) -> Option<&'a Track> {
     movie.tracks.iter().find(|track| track.id == id)
 }
 
-/// What is to be added to the index's times to get ffmpeg's, microseconds.
+/// Offset from the index's times to ffmpeg's, microseconds.
 fn shift(movie: &Movie, track: &Track, stream: &StreamFacts) -> Option<i64> {
     let shown = track.shown(movie.timescale)?;
     let first = track.samples.iter().map(Sample::pts).filter(|pts| *pts >= shown.start).min()?;

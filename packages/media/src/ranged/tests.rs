@@ -1,5 +1,5 @@
-//! Whatever ffmpeg and we read of a source with holes must be what is read of the whole. What
-//! was not brought is rubbish here, so that a look at it shows.
+//! Reads of a sparse source must equal reads of the whole file. Missing bytes are garbage
+//! here, so that an unrequested read shows.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,7 +12,7 @@ use crate::speech_sound::{SpeechFile, SpeechSound};
 use crate::tools::Tools;
 use crate::{open_track, plan_cuts, thumbnail};
 
-/// Brings bytes of `from` into `to`, and notes which.
+/// Fetches bytes of `from` into `to`, and records the ranges.
 #[derive(Debug)]
 struct Copying {
     from: File,
@@ -52,7 +52,7 @@ impl Bench {
         Bench { dir, whole, tools: Tools::discover().await.unwrap() }
     }
 
-    /// The same file, of which nothing was brought.
+    /// The same file with nothing fetched.
     fn absent(&self, name: &str) -> (Source, Arc<Copying>) {
         let path = self.dir.path().join(name);
         let len = std::fs::metadata(&self.whole).unwrap().len() as usize;
@@ -75,7 +75,7 @@ impl Copying {
     }
 }
 
-/// Noisy, so that packets are large and a wrong one is seen.
+/// Noisy, so that packets are large and a wrong one is detected.
 const PICTURE: &str = "-f lavfi -i testsrc2=s=320x180:r=25:d=100,noise=alls=60:allf=t";
 const SOUND: &str = "-f lavfi -i anoisesrc=d=100:r=48000:a=0.3:seed=7";
 const CODECS: &str = "-c:v libx264 -preset ultrafast -g 50 -b:v 4M -c:a aac -b:a 96k -aac_pns 0";
@@ -175,7 +175,7 @@ async fn sound_that_one_decoded_for_all_is_read_in_ranges() {
     let (limits, folder) = (Limits::default(), bench.dir.path());
     let source = Source::whole(&bench.whole);
     let made = SpeechFile::decode(&bench.tools, &source, &facts, stream, folder, &limits).await.unwrap();
-    let made = made.expect("nobody can decode parts of it");
+    let made = made.expect("the stream cannot be decoded in parts");
     let own = tempfile::tempdir().unwrap();
     let open = SpeechSound::open(&bench.tools, &source, &facts, stream, own.path(), &limits);
     let alone = open.await.unwrap();
@@ -219,7 +219,7 @@ struct Gone;
 #[async_trait]
 impl Bring for Gone {
     async fn bring(&self, _: &[Range<u64>]) -> Result<()> {
-        Err(MediaError::environment("nobody answers"))
+        Err(MediaError::environment("connection timed out"))
     }
 }
 
@@ -233,7 +233,7 @@ async fn what_cannot_be_fetched_is_not_the_sources_fault() {
     let plan = plan.await.unwrap().unwrap();
     for error in [source.bring_head().await.unwrap_err(), open_track(&plan, &source).unwrap_err()] {
         assert_eq!(error.kind(), crate::MediaErrorKind::Environment, "{error}");
-        assert!(error.is_retryable() && error.to_string().ends_with("nobody answers"), "{error}");
+        assert!(error.is_retryable() && error.to_string().ends_with("connection timed out"), "{error}");
     }
     let mut open = open_track(&plan, &bench.whole).unwrap();
     open.file = source.open().unwrap();

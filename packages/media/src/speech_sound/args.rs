@@ -8,25 +8,25 @@ use crate::facts::StreamFacts;
 use crate::mux::seconds;
 use crate::probe::source_input;
 
-/// Sound read before a block: the resampler's memory, and the decoder's.
+/// Audio read before a block: history of the resampler and the decoder.
 const WARM_UP_SECONDS: i64 = 1;
-/// Sound read after a block: the resampler looks ahead.
+/// Audio read after a block: lookahead of the resampler.
 const RUN_OUT_SECONDS: i64 = 1;
-/// How much earlier than that the seek goes, for what decoders need before they are right.
+/// Additional distance of the seek, for the preroll of decoders.
 const SEEK_MARGIN_US: i64 = 1_000_000;
 
-/// Packets before and after what is decoded, for what decoders need before they are right and
-/// what they keep back.
+/// Packets before and after the decoded range, for the preroll of decoders and for
+/// their delay.
 const WINDOW_SECONDS: i64 = 1;
 
-/// What is decoded for a block, in whole seconds of the stream.
+/// The range decoded for a block, in whole seconds of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockRange {
-    /// First second that is decoded.
+    /// First decoded second.
     pub from: i64,
-    /// Seconds at its beginning that are thrown away again.
+    /// Seconds at its start that are discarded.
     pub warm_up: i64,
-    /// First second that is not decoded any more.
+    /// First second after the range.
     pub to: i64,
 }
 
@@ -38,33 +38,33 @@ impl BlockRange {
         BlockRange { from: start - warm_up, warm_up, to: start + block_seconds + RUN_OUT_SECONDS }
     }
 
-    /// What of a track is given to its decoder, in ticks of an index where the sound begins at
+    /// The range of a track that its decoder gets, in ticks of an index where the audio starts at
     /// `origin`.
     pub(super) fn packets(&self, origin: i64, timescale: u32) -> (i64, i64) {
         let second = i64::from(timescale);
         (origin + (self.from - WINDOW_SECONDS) * second, origin + (self.to + WINDOW_SECONDS) * second)
     }
 
-    /// More bytes than a decoder can give for it.
+    /// Upper bound on the bytes that a decoder outputs for it.
     pub(super) fn most_bytes(&self) -> usize {
         ((self.to - self.from + 10) * SAMPLE_RATE * 2) as usize
     }
 }
 
-/// Where the decoder of a block is sent to and where it stops, microseconds of ffmpeg's clock.
+/// Seek target and stop time of a block's decoder, microseconds of ffmpeg's clock.
 pub(super) fn read_us(stream: &StreamFacts, origin: i64, range: &BlockRange) -> (i64, i64) {
     let origin_us = stream.timebase.to_micros(origin);
     let from = if range.from == 0 { i64::MIN } else { origin_us + range.from * 1_000_000 - SEEK_MARGIN_US };
     (from, origin_us + range.to * 1_000_000)
 }
 
-/// Missing sound is filled with silence, so that time and samples stay together; what lies
-/// end to end is left alone.
+/// Gaps are filled with silence, so that time and samples stay in sync; contiguous
+/// audio is unchanged.
 const FILL: &str = "aresample=async=1:min_hard_comp=0.1:first_pts=0";
 
 /// The arguments that decode a block of the stream `index` of an input to standard output. In
-/// the input the sound begins at `origin`; the block is sought where the input's earliest time
-/// is known, else it lies at the beginning.
+/// the input the audio starts at `origin`; the decoder seeks to the block if the input's earliest time
+/// is known, else the block is at the start.
 pub fn block_args(
     input: Vec<OsString>,
     index: u32,
@@ -101,7 +101,7 @@ pub fn whole_args(path: &Path, stream: &StreamFacts, out: &Path) -> Vec<OsString
 fn output(index: u32, filters: &str) -> Vec<OsString> {
     let map = format!("0:{index}");
     let rate = CLOCK.den.to_string();
-    // to 16 bits the mixer is one that cannot clip, whatever the number of channels
+    // with 16-bit output ffmpeg selects a mixer that cannot clip, for any number of channels
     let tail = ["-map", &map, "-af", filters, "-ac", "1", "-ar", &rate, "-c:a", "pcm_s16le", "-f", "s16le"];
     words(&tail)
 }

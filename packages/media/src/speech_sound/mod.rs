@@ -1,9 +1,9 @@
-//! Sound for speech recognition: 16 kHz mono, any range, the same samples in every process.
+//! Audio for speech recognition: 16 kHz mono, any range, the same samples in every process.
 //!
-//! Sample 0 is the first sample of the chosen stream. Where a container gives exact times,
-//! canonical blocks are decoded when they are wanted: a block begins on a whole second of the
-//! stream, where the two clocks meet, and is read with sound before and after it, so that its
-//! samples do not depend on who asks. Elsewhere the stream is decoded once, into a file.
+//! Sample 0 is the first sample of the selected stream. If the container has exact times,
+//! canonical blocks are decoded on demand: a block starts on a whole second of the
+//! stream, where the two clocks coincide, and is decoded with audio before and after it, so that its
+//! samples do not depend on the requested range. Otherwise the stream is decoded once, into a file.
 
 mod args;
 mod stored;
@@ -36,7 +36,7 @@ pub use stored::SpeechFile;
 use stored::Stored;
 use whole::Whole;
 
-/// Samples in a second.
+/// Sample rate in hertz.
 pub const SAMPLE_RATE: i64 = 16_000;
 
 /// Length of a canonical block.
@@ -47,7 +47,7 @@ const BLOCKS_KEPT: usize = 3;
 /// The clock of [`SpeechSound`].
 const CLOCK: Timebase = Timebase { num: 1, den: SAMPLE_RATE as u32 };
 
-/// One stream of sound, readable at any place.
+/// One audio stream, readable at any offset.
 #[derive(Debug)]
 pub struct SpeechSound {
     place: Place,
@@ -63,11 +63,11 @@ enum Place {
 }
 
 impl SpeechSound {
-    /// Opens a stream, named by its index in the file. Must be called on a tokio runtime,
-    /// which the decoders then run on; `limits` hold for each of them.
+    /// Opens a stream, by its index in the file. Must be called on a tokio runtime,
+    /// which then runs the decoders; `limits` apply to each of them.
     ///
     /// # Errors
-    /// A stream that is not there or cannot be decoded.
+    /// A stream that does not exist or cannot be decoded.
     pub async fn open(
         tools: &Tools,
         source: impl Into<Source>,
@@ -101,12 +101,12 @@ impl SpeechSound {
         Ok(SpeechSound { place: Place::Whole(whole), len, start_offset_ms })
     }
 
-    /// Length in samples: the container's word, or the count where all was decoded.
+    /// Duration in samples: from the container, or counted if the whole stream was decoded.
     pub fn len_samples(&self) -> i64 {
         self.len
     }
 
-    /// When sample 0 is heard, in milliseconds after the source's start time.
+    /// Time of sample 0, in milliseconds after the source's start time.
     pub fn start_offset_ms(&self) -> i64 {
         self.start_offset_ms
     }
@@ -116,11 +116,11 @@ impl SpeechSound {
         matches!(self.place, Place::Blocks(_))
     }
 
-    /// The samples `[from, to)`; fewer only where the sound ends. Blocks, so it must not be
-    /// called on a thread of the runtime; the cancel token of `open` ends it.
+    /// The samples `[from, to)`; fewer only where the audio ends. Blocking, so it must not be
+    /// called on a thread of the runtime; the cancel token of `open` cancels it.
     ///
     /// # Errors
-    /// What the decoder says, and cancellation.
+    /// Errors of the decoder, and cancellation.
     pub fn read(&self, from: i64, to: i64) -> Result<Vec<i16>> {
         let (from, to) = (from.clamp(0, self.len), to.clamp(0, self.len));
         if from >= to {
@@ -134,14 +134,14 @@ impl SpeechSound {
     }
 }
 
-/// Where a stream begins, and whether one can get to any place of it.
+/// Start of a stream, and whether a decoder can start at any position of it.
 struct Start<'a> {
     stream: &'a StreamFacts,
     /// The first sample, in ticks of the stream.
     origin: i64,
     /// The same in milliseconds after the source's start time.
     offset_ms: i64,
-    /// Its length in microseconds, and how to get to a place; `None` where it is decoded whole.
+    /// Duration in microseconds, and how to start at a position; `None` if the stream is decoded whole.
     on_demand: Option<(i64, Reach)>,
 }
 
@@ -167,11 +167,11 @@ impl Start<'_> {
     }
 }
 
-/// What ffmpeg reads at the start of a stream, in ticks of it.
+/// The start of a stream as ffmpeg reads it, in ticks of it.
 #[derive(Debug, Default)]
 struct First {
-    /// The time of the first decoded sample. Priming that the decoder drops makes it another
-    /// than the time of the first packet.
+    /// The time of the first decoded sample. It differs from the time of the first packet if the decoder
+    /// drops priming.
     frame: Option<i64>,
     /// The times of the first packets.
     packets: Vec<Option<i64>>,
@@ -206,22 +206,22 @@ impl First {
     }
 }
 
-/// How a decoder gets to a place in a stream.
+/// How a decoder starts at a position in a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
     /// It seeks.
     Seek,
-    /// It is given the packets around the place, by a header of ours over the source's bytes.
+    /// It gets the packets around the position, by a generated header over the source's bytes.
     Window {
-        /// Number of the track.
+        /// Id of the track.
         track_id: u32,
-        /// ffmpeg's times are those of the index plus this.
+        /// Offset from the index's times to ffmpeg's.
         anchor: i64,
     },
 }
 
-/// How to get to any place of this stream exactly; `None` where that cannot be: its times are
-/// not exact in samples, or seeking does not get where it was sent.
+/// How to start at any position of this stream exactly; `None` if that is impossible: its times are
+/// not exact in samples, or seeks are inexact.
 fn reach(path: &Path, facts: &SourceFacts, stream: &StreamFacts, first: &First) -> Option<Reach> {
     let (num, den, rate) = (stream.timebase.num, stream.timebase.den, stream.sample_rate);
     let exact = num == 1 && rate > 0 && (den % rate == 0 || rate % den == 0);
@@ -238,7 +238,7 @@ fn reach(path: &Path, facts: &SourceFacts, stream: &StreamFacts, first: &First) 
     }
 }
 
-/// The same for a track with an index, and an edit list that cannot be read in two ways.
+/// The same for a track with an index and an unambiguous edit list.
 fn in_track(path: &Path, stream: &StreamFacts, first: &First) -> Option<Reach> {
     let id = stream.track_id?;
     let file = CountedFile::new(probe::open(path).ok()?).ok()?;
@@ -250,7 +250,7 @@ fn in_track(path: &Path, stream: &StreamFacts, first: &First) -> Option<Reach> {
     Some(anchor.map_or(Reach::Seek, |anchor| Reach::Window { track_id: id, anchor }))
 }
 
-/// Sound that is decoded block by block.
+/// Audio that is decoded block by block.
 #[derive(Debug)]
 struct Blocks {
     tools: Tools,
@@ -276,7 +276,7 @@ impl Blocks {
             let last = ((to - start).min(length) as usize).min(block.len());
             samples.extend_from_slice(block.get(first..last).unwrap_or_default());
             if (block.len() as i64) < length {
-                // the sound ends in this block
+                // the audio ends in this block
                 break;
             }
         }
@@ -290,7 +290,7 @@ impl Blocks {
             kept.push_back(found.clone());
             return Ok(found.1);
         }
-        // decoded under the lock, so that two who ask wait for one decoder
+        // decoded under the lock, so that concurrent callers wait for one decoder
         let block: Arc<[i16]> = self.runtime.block_on(self.decode(number))?.into();
         if kept.len() == BLOCKS_KEPT {
             kept.pop_front();
@@ -335,8 +335,8 @@ impl Blocks {
 }
 
 impl Blocks {
-    /// The packets around a range as a file of their own, the stream's first sample on its
-    /// clock, and where the packets lie.
+    /// The packets around a range as a file of their own, the stream's first sample in its
+    /// clock, and the ranges of the packets.
     fn window(&self, track_id: u32, anchor: i64, range: &BlockRange) -> Result<(View, i64, Vec<Range<u64>>)> {
         let path = self.source.path();
         let file = CountedFile::new(probe::open(path)?).map_err(|e| MediaError::io(path.display(), &e))?;
@@ -357,7 +357,7 @@ impl Blocks {
             width: 0,
             height: 0,
             stsd: &track.stsd,
-            // without an edit list the times of the packets stay what they are
+            // without an edit list the packets keep their times
             edits: &[],
             samples,
             last_duration: track.last_duration,

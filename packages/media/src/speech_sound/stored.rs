@@ -1,8 +1,8 @@
-//! Sound that was decoded once for all who hear parts of it.
+//! Audio that is decoded once for all readers of its parts.
 //!
-//! Where a container does not say where the sound of a second lies, every reader would have to
-//! decode the stream from its beginning. One does it, and the others read ranges of what it left:
-//! 16-bit samples, little-endian, one after another, 115 MB an hour.
+//! If a container does not give the exact position of a time, every reader would have to
+//! decode the stream from its start. Instead one reader decodes it, and the others read ranges of its output:
+//! 16-bit samples, little-endian, contiguous, 115 MB per hour.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -17,7 +17,7 @@ use crate::process::Limits;
 use crate::ranged::Source;
 use crate::tools::Tools;
 
-/// The samples of a stream in a file of their own.
+/// The file of a stream's samples.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpeechFile {
@@ -25,13 +25,13 @@ pub struct SpeechFile {
     pub file_name: String,
     /// Number of samples.
     pub samples: i64,
-    /// When the first one is heard, in milliseconds after the source's start time.
+    /// Time of the first sample, in milliseconds after the source's start time.
     pub start_offset_ms: i64,
 }
 
 impl SpeechFile {
-    /// Decodes a stream into `folder` if readers cannot decode parts of it by themselves; `None`
-    /// where they can.
+    /// Decodes a stream into `folder` if it cannot be decoded in parts on demand; `None`
+    /// if it can.
     ///
     /// # Errors
     /// As [`SpeechSound::open`].
@@ -56,7 +56,7 @@ impl SpeechFile {
     }
 }
 
-/// A file of samples, perhaps with holes.
+/// A file of samples, possibly sparse.
 #[derive(Debug)]
 pub(super) struct Stored {
     source: Source,
@@ -77,10 +77,10 @@ impl Stored {
 }
 
 impl SpeechSound {
-    /// Opens the file that [`SpeechFile::decode`] made. Must be called on a tokio runtime.
+    /// Opens the file that [`SpeechFile::decode`] wrote. Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// A file that is not there, or is not of this length.
+    /// A missing file, or one of another size.
     pub fn stored(source: &Source, what: &SpeechFile) -> Result<SpeechSound> {
         let failed = |e: std::io::Error| MediaError::io(source.path().display(), &e);
         let file = File::open(source.path()).map_err(failed)?;

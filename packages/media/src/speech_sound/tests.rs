@@ -1,11 +1,11 @@
-//! Any range must be what one pass over the whole stream gives.
+//! Any range must equal the same range of one pass over the whole stream.
 
 use std::path::PathBuf;
 
 use super::*;
 use crate::probe;
 
-/// Speech-like in level, noisy enough that a sample out of place is seen.
+/// Speech-like in level, noisy enough that a misplaced sample is detected.
 const NOISE: &str =
     "-f lavfi -i aevalsrc=0.3*sin(440*2*PI*t)*sin(3*t)|0.2*sin(700*2*PI*t+5*sin(t)):s=44100:d=17.3";
 const PICTURE: &str = "-f lavfi -i testsrc2=s=64x64:r=10:d=17 -g 70 -c:v mpeg4";
@@ -64,7 +64,7 @@ async fn read(sound: &Arc<SpeechSound>, from: i64, to: i64) -> Vec<i16> {
     tokio::task::spawn_blocking(move || sound.read(from, to)).await.unwrap().unwrap()
 }
 
-/// Loudest difference, where both have a sample.
+/// Largest difference, where both have a sample.
 fn worst(a: &[i16], b: &[i16]) -> i32 {
     a.iter().zip(b).map(|(a, b)| (i32::from(*a) - i32::from(*b)).abs()).max().unwrap_or(0)
 }
@@ -74,12 +74,12 @@ async fn check(name: &str, args: &str, on_demand: bool) {
     let whole = source.one_pass();
     let sound = source.open(4).await;
     assert_eq!(sound.is_on_demand(), on_demand, "{name}");
-    // the last samples of a range are read first, so that no block follows its neighbour
+    // the last samples of a range are read first, so that no block is read after its predecessor
     for (from, to) in [(190_000, 260_000), (60_000, 70_001), (0, 300_000), (127_999, 128_001)] {
         let (from, to) = (from.min(whole.len()), to.min(whole.len()));
         let got = read(&sound, from as i64, to as i64).await;
         assert!(got.len() + 400 > to - from, "{name}: {} of {} samples", got.len(), to - from);
-        // -60 dB of full scale is 33; what is decoded from another place rounds otherwise
+        // -60 dB of full scale is 33; audio decoded from another position rounds differently
         let off = worst(&got, &whole[from..to]);
         assert!(off <= 2, "{name}: {off} in {from}..{to}");
     }
@@ -129,7 +129,7 @@ async fn late_sound_begins_at_zero_and_says_when() {
     let late = format!("-i {plain} -itsoffset 2.5 -i {plain} {PICTURE} -map 2:v -map 1:a -c:a copy");
     let source = Source::make("late.mp4", &late).await;
     let sound = source.open(4).await;
-    // the priming is heard in this file, as ffmpeg writes it
+    // the priming is audible in this file, as ffmpeg writes it
     assert!((2470..=2500).contains(&sound.start_offset_ms()), "{}", sound.start_offset_ms());
     let got = read(&sound, 100_000, 140_000).await;
     assert!(worst(&got, &source.one_pass()[100_000..140_000]) <= 2);

@@ -1,4 +1,4 @@
-//! Sound that was decoded from end to end.
+//! Audio decoded as a whole into a file.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,7 +12,7 @@ use crate::process::{self, Heard, Limits};
 use crate::progress::Progress;
 use crate::tools::Tools;
 
-/// A file of all samples, gone with this unless it is kept.
+/// A file of all samples, removed on drop unless it is kept.
 #[derive(Debug)]
 pub(super) struct Whole {
     file: File,
@@ -42,7 +42,7 @@ impl Whole {
         Ok(Whole { file, path: out, len, stays: false })
     }
 
-    /// The file and its number of samples; it stays.
+    /// Keeps the file; returns it with its number of samples.
     pub fn keep(mut self) -> (PathBuf, i64) {
         self.stays = true;
         (self.path.clone(), self.len)
@@ -60,7 +60,7 @@ impl Whole {
 impl Drop for Whole {
     fn drop(&mut self) {
         if !self.stays {
-            // a file that is not there is as good as one that was removed
+            // a missing file counts as removed
             let _ = std::fs::remove_file(&self.path);
         }
     }

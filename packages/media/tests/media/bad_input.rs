@@ -1,4 +1,4 @@
-//! What is no media, or no longer whole, or a list of other files in disguise.
+//! Inputs that are not media, truncated, or disguised playlists.
 
 use std::path::Path;
 
@@ -36,8 +36,8 @@ async fn each_has_one_clear_line() {
         ("f.mp4", b"\0\0\0\x14ftypisom\0\0\0\0isom\0\0\x10\0mdat................", "no index"),
     ];
     for (name, bytes, expected) in cases {
-        let said = refusal(&write(name, bytes)).await;
-        assert!(said.contains(expected), "{name}: {said}");
+        let cause = refusal(&write(name, bytes)).await;
+        assert!(cause.contains(expected), "{name}: {cause}");
     }
     assert!(refusal(dir.path()).await.contains("is a directory"));
     assert!(refusal(&dir.path().join("none.mp4")).await.contains("no such file"));
@@ -48,7 +48,7 @@ async fn a_source_that_asks_for_too_much_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     ffmpeg(dir.path(), "-f lavfi -i color=s=8194x16:d=0.1 -c:v ffv1 wide.mkv");
     assert!(refusal(&dir.path().join("wide.mkv")).await.contains("8194 x 16 pixels; the limit is 8192"));
-    // boxes inside one another, and more tracks than ffmpeg opens
+    // nested boxes, and more tracks than ffmpeg opens
     let boxes = |kind: &[u8; 4], inside: &[u8]| {
         [&(inside.len() as u32 + 8).to_be_bytes(), kind.as_slice(), inside].concat()
     };
@@ -63,8 +63,8 @@ async fn a_source_that_asks_for_too_much_is_refused_by_name() {
     let inside = [whole(place(b"mvhd")), &whole(place(b"trak")).repeat(1100)].concat();
     let many = [whole(0), &boxes(b"moov", &inside), &boxes(b"mdat", &[0; 99])].concat();
     std::fs::write(dir.path().join("many.mp4"), many).unwrap();
-    let said = refusal(&dir.path().join("many.mp4")).await;
-    assert!(said.contains("too many streams"), "{said}");
+    let cause = refusal(&dir.path().join("many.mp4")).await;
+    assert!(cause.contains("too many streams"), "{cause}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Codecs that MP4 or ffmpeg's muxer of it does not hold, cut and joined again.
+//! Codecs that MP4 or ffmpeg's MP4 muxer does not support, cut and joined again.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ fn clip(dir: &Path, name: &str, codecs: &str) -> std::path::PathBuf {
     dir.join(name)
 }
 
-/// The picture's frames are decoded from the result as from the source, at the same times.
+/// The video frames decoded from the result equal those of the source, with the same times.
 async fn same_with_and_without_a_map(dir: &Path, source: &Path) {
     for map in [None, Some("cp {input} {output}")] {
         let joined = rejoin(source, dir, map).await.unwrap();
@@ -33,7 +33,7 @@ async fn vp8_of_a_browser() {
     let dir = tempfile::tempdir().unwrap();
     let source = clip(dir.path(), "a.webm", "-c:v libvpx -b:v 300k -g 25 -c:a libopus");
     same_with_and_without_a_map(dir.path(), &source).await;
-    // a browser writes neither length nor index
+    // a browser writes neither a duration nor an index
     let live = "-c:v libvpx -b:v 300k -g 25 -deadline realtime -c:a libopus -f webm -live 1";
     let source = clip(dir.path(), "live.webm", live);
     same_with_and_without_a_map(dir.path(), &source).await;
@@ -82,7 +82,7 @@ async fn theora() {
     same_with_and_without_a_map(dir.path(), &source).await;
 }
 
-/// ffmpeg reads RealVideo and has no container to write it into: it can be mapped and encoded.
+/// ffmpeg decodes RealVideo and has no muxer for it: it can be mapped and encoded.
 #[tokio::test]
 async fn real_video_is_mapped_and_not_copied() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Small files made by ffmpeg, and the whole way from a source to a certified join.
+//! Small files made by ffmpeg, and the pipeline from a source to a certified join.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,7 +31,7 @@ pub fn talk(dir: &Path, name: &str, picture: &str, rest: &str) -> PathBuf {
     dir.join(name)
 }
 
-/// A join with all that it was made of.
+/// A join and its inputs.
 pub struct Joined {
     pub tools: Tools,
     pub source: PathBuf,

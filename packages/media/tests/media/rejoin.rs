@@ -1,4 +1,4 @@
-//! N parts equal one: real files, cut at every second and joined in three ways, are what they were.
+//! N parts equal one: real files, cut at every second and joined in three ways, equal their source.
 
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -93,7 +93,7 @@ async fn a_map_that_loses_a_frame_is_refused_and_named() {
     let lossy = "ffmpeg -nostdin -v error -y -i {input} -c copy -frames:v 20 {output}";
     let error = rejoin(&source, dir.path(), Some(lossy)).await.err().unwrap().to_string();
     assert!(
-        error.starts_with("FRAME MISMATCH in segment 0: it owns 30 frames and the map gave 20"),
+        error.starts_with("FRAME MISMATCH in segment 0: it owns 30 frames and the map wrote 20"),
         "{error}"
     );
 }
@@ -137,7 +137,7 @@ async fn verify_sees_a_shift_and_another_picture() {
         async |name: &str| verify(&tools, &source, &dir.path().join(name), &Limits::default()).await.unwrap();
     let late = compare("late.mp4").await;
     assert_eq!(late.verdict, Verdict::Differs);
-    assert!(late.differences.iter().any(|d| d.contains("ms from where it stood")), "{:?}", late.differences);
+    assert!(late.differences.iter().any(|d| d.contains("shifted by")), "{:?}", late.differences);
     let other = compare("other.mp4").await;
     assert!(other.differences[0].contains("content differs from frame 0"), "{:?}", other.differences);
 }
@@ -163,7 +163,7 @@ async fn parts_that_were_only_read_are_carried_with_all_that_stands_beside_them(
     assert_eq!((certificate.result_bytes, certificate.result_sha256), (bytes, sha256));
     let facts = segue_media::probe(&joined.tools, &joined.report.path).await.unwrap();
     assert_eq!((facts.chapters, facts.tags["title"].as_str()), (2, "A talk"));
-    // the movie comes first, so that playing can start before all is there
+    // the movie box comes first, so that playback can start before the download ends
     let head = std::fs::read(&joined.report.path).unwrap();
     let at = |kind: &[u8]| head.windows(4).position(|w| w == kind).unwrap();
     assert!(at(b"moov") < at(b"mdat"));
@@ -233,7 +233,7 @@ async fn a_carried_file_that_was_changed_on_disk_is_noticed() {
         "{:?}",
         certificate.failures
     );
-    // the place of a chunk
+    // the chunk offset
     change(stco + 15);
     let error = joined.try_certificate().await.unwrap_err();
     assert!(error.to_string().contains("does not read back"), "{error}");

@@ -1,4 +1,4 @@
-//! The assembler: the parts of an output are there; they become one published result.
+//! The assembler: assembles the parts of an output and publishes the result.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use segue_domain::manifest::INDEX_VERSION;
 use segue_domain::{
-    CommittedIndex, Completion, FaultKind, Gate, JobRecord, Key, Message, OutputIndex, OutputRecord, OutputState,
-    Plan, PublishedFile, Task, TaskId, Term,
+    CommittedIndex, Completion, FaultKind, Gate, JobRecord, Key, Message, OutputIndex, OutputRecord,
+    OutputState, Plan, PublishedFile, Task, TaskId, Term,
 };
 use segue_ports::{
     AssembleRequest, Assembled, AssembledFile, Assembler, EngineError, FileUse, JobChange, Lane, LeaseName,
@@ -29,13 +29,13 @@ use crate::progress::PAGE;
 use crate::publish::{publish, publish_held};
 use crate::receive::{Outcome, serve};
 
-/// Files of parts that are fetched at the same time.
+/// Maximum number of concurrent downloads of parts.
 const FETCHED_AT_ONCE: usize = 16;
 
 /// Assembles outputs until `shutdown`.
 ///
 /// # Errors
-/// None that end the role: what fails is logged and comes again.
+/// None that end the role: failures are logged and the message is redelivered.
 pub async fn run(
     deps: Deps,
     assembler: Arc<dyn Assembler>,
@@ -143,7 +143,7 @@ impl Role {
         }
         let fence = Some(held.lease()).filter(|_| !mutant!("commit-unfenced"));
         let Some(committed) = self.deps.ledger.change(&job.id, commit, fence).await? else {
-            // another holder came, or the output ended: the files of this attempt are swept
+            // another holder took over, or the output ended: the files of this attempt are swept
             return Ok(Outcome::Later(Duration::ZERO));
         };
         report_state(&self.deps, &committed, id);
@@ -153,7 +153,7 @@ impl Role {
         Ok(Outcome::Done)
     }
 
-    /// Assembles, and stores the result under this attempt's keys; where its index is.
+    /// Assembles, and stores the result under this attempt's keys; returns the key of its index.
     async fn make_index(
         &self,
         job: &JobRecord,

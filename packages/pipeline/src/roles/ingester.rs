@@ -1,7 +1,7 @@
 //! The ingester: creates a job for each source that arrives.
 //!
-//! A source under `input/JOB/` is a request in itself. A notice of it may come twice, late, before an
-//! older one, or for a job that was created before with a recipe of its own; the job is created once.
+//! A source under `input/JOB/` is a request in itself. A notice of it may be delivered twice, late, out of
+//! order, or for a job that was created before with a recipe of its own; the job is created once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,37 +15,37 @@ use crate::receive::{Outcome, serve_all};
 use crate::submit::new_job;
 use crate::wake::ask_for_plan;
 
-/// How sources become jobs in a deployment.
+/// Configuration of the creation of jobs from sources.
 #[derive(Clone)]
 pub struct Intake {
     /// Reads the store's notices.
     pub reader: Arc<dyn ReadArrivals>,
-    /// The recipe of a job that was not created before its source arrived.
+    /// The default recipe of a job that was not created before its source arrived.
     pub recipe: Recipe,
 }
 
-/// Result of the arrival of a source.
+/// Result of ingesting a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ingested {
-    /// It made a job, which a planner was asked to plan.
+    /// The job was created, and its plan requested.
     Created,
-    /// The job was there and is not planned yet; a planner was asked again.
+    /// The job existed and is not planned yet; its plan was requested again.
     Asked,
-    /// The job is past that, in this state; nothing was done.
+    /// The job is in this later state; nothing was done.
     Known(JobState),
-    /// The job has another source, which stays; nothing was done.
+    /// The job has another source, which is kept; nothing was done.
     OtherSource,
 }
 
-/// The source at `source` is there: its job is made with `recipe` unless it is known, and a
-/// chunker is asked for its plan. A repeat makes no second job.
+/// Creates the job of the source `source` with `recipe` unless it exists, and requests its plan from a
+/// planner. A repeat creates no second job.
 ///
-/// A job that has ended is left as it is, also when it failed: a notice that comes again
-/// would otherwise try a bad source for ever.
+/// A job that has ended is unchanged, also when it failed: a repeated notice
+/// would otherwise retry an invalid source without end.
 ///
 /// # Errors
-/// The ledger's and the queue's; the notice is to be handled again. `Misuse` for a key that is
-/// no source's.
+/// Errors of the ledger and the queue; the notice is to be handled again. `Misuse` for a key that is
+/// not a source's.
 pub async fn ingest(deps: &Deps, recipe: &Recipe, source: &Key) -> Result<Ingested, PortError> {
     if !matches!(source, Key::Source { .. }) {
         return Err(PortError::new(PortErrorKind::Misuse, format!("{source} is no source")));
@@ -54,11 +54,11 @@ pub async fn ingest(deps: &Deps, recipe: &Recipe, source: &Key) -> Result<Ingest
     let created = deps.ledger.create_job(new_job(&id, source_key.clone(), recipe)).await?;
     let job = created.job;
     if job.source_key != source_key {
-        tracing::warn!(job = %id, source = %source_key, has = %job.source_key, "a second source is left alone");
+        tracing::warn!(job = %id, source = %source_key, has = %job.source_key, "a second source of a job is ignored");
         return Ok(Ingested::OtherSource);
     }
     if !job.open_outputs().any(|output| output.state == OutputState::Created) {
-        tracing::info!(job = %id, state = %job.state(), "a notice of a source that is known");
+        tracing::info!(job = %id, state = %job.state(), "a repeated notice of a source");
         return Ok(Ingested::Known(job.state()));
     }
     ask_for_plan(deps, &id).await?;
@@ -66,12 +66,12 @@ pub async fn ingest(deps: &Deps, recipe: &Recipe, source: &Key) -> Result<Ingest
     Ok(if created.created { Ingested::Created } else { Ingested::Asked })
 }
 
-/// Takes in every source of a notice, and says what is to become of the notice: it is done, it
-/// is left for a newer build, or a person is to look at what else it says. `wait` is how long
-/// one of a newer version is left to others.
+/// Ingests every source of a notice, and returns the outcome of its message: removed,
+/// left for a newer build, or dead-lettered because of its other entries. `wait` is the delay of
+/// one that is left for a newer build.
 ///
 /// # Errors
-/// As [`ingest`]: some of the sources may be taken in, and a repeat takes in the others.
+/// As [`ingest`]: some of the sources may be ingested, and a repeat ingests the others.
 pub async fn ingest_notice(
     deps: &Deps,
     recipe: &Recipe,
@@ -102,11 +102,11 @@ pub(crate) async fn take_in(
     Ok(ingest_notice(deps, &intake.recipe, &intake.reader.read(text), wait).await?)
 }
 
-/// Takes sources in until `shutdown`, from notices on the lane of ingesters of
+/// Ingests sources until `shutdown`, from notices on the ingesters' lane of
 /// `notices`. Jobs and their messages go to `deps`.
 ///
 /// # Errors
-/// None that end the role: what fails is logged and comes again.
+/// None that end the role: failures are logged and the message is redelivered.
 pub async fn run(
     deps: Deps,
     notices: Arc<dyn WorkQueue>,

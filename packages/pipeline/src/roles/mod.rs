@@ -1,4 +1,4 @@
-//! The roles: each is a loop over one lane; the ledger knows what is to be done.
+//! The roles: each is a loop over one lane; the ledger is authoritative.
 
 pub mod assembler;
 pub mod ingester;

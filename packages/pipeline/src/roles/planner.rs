@@ -1,4 +1,4 @@
-//! The planner: from a job to sealed plans of its outputs and one message per task.
+//! The planner: seals plans of a job's outputs and sends one message per task.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -21,7 +21,8 @@ use super::ingester::{Intake, take_in};
 use crate::attempts::{count_survivor, fail_if_poison, job_under_lease, record_failure, report_state};
 use crate::config::{Deps, RoleConfig};
 use crate::inputs::{
-    as_engine_error, internal, load_plan, open_source, published_index, scratch, source_error, unless_cancelled,
+    as_engine_error, internal, load_plan, open_source, published_index, scratch, source_error,
+    unless_cancelled,
 };
 use crate::lease_guard::{Hold, LeaseGuard, WorkFor};
 use crate::progress::report_stages;
@@ -31,7 +32,7 @@ use crate::wake::{assemble_if_ready, is_ready_to_plan, send_missing};
 /// Plans outputs until `shutdown`.
 ///
 /// # Errors
-/// None that end the role: what fails is logged and comes again.
+/// None that end the role: failures are logged and the message is redelivered.
 pub async fn run(
     deps: Deps,
     planner: Arc<dyn Planner>,
@@ -43,10 +44,10 @@ pub async fn run(
     Ok(())
 }
 
-/// The same where notices of arrived sources come to the planners' lane as well.
+/// The same where notices of arrived sources are delivered on the planners' lane as well.
 ///
 /// # Errors
-/// None that end the role: what fails is logged and comes again.
+/// None that end the role: failures are logged and the message is redelivered.
 pub async fn run_with_intake(
     deps: Deps,
     planner: Arc<dyn Planner>,
@@ -113,8 +114,15 @@ impl Role {
         };
         let (outcome, ready) = match now {
             Ok(Some(now)) if now.epoch == record.epoch && !now.deleting => {
-                let ready = ready(&now);
-                (self.plan_held(&now, &ready, &held).await, ready)
+                let (was_ready, ready) = (ready(&record), ready(&now));
+                let planned = self.plan_held(&now, &ready, &held).await;
+                // sealed since it was read, perhaps by a planner that died before the tasks were sent
+                let is_sent = was_ready.iter().all(|was| ready.iter().any(|now| now.id() == was.id()));
+                let outcome = match planned {
+                    Ok(Outcome::Done) if !is_sent => Ok(Outcome::Later(Duration::ZERO)),
+                    planned => planned,
+                };
+                (outcome, ready)
             }
             Ok(_) => (Ok(Outcome::Later(Duration::ZERO)), Vec::new()),
             Err(error) => (Err(error.into()), Vec::new()),
@@ -127,7 +135,7 @@ impl Role {
         outcome
     }
 
-    /// Plans the outputs that are ready, all of them from one look at the source.
+    /// Plans the outputs that are ready, all of them from one probe of the source.
     async fn plan_held(
         &self,
         job: &JobRecord,
@@ -151,7 +159,8 @@ impl Role {
         }
         let job_id = job.id.clone();
         let stage = Stage::Plan;
-        let started = Event::StageStarted { job: job_id.clone(), stage, total: 1, done: 0, unit: "plan".into() };
+        let started =
+            Event::StageStarted { job: job_id.clone(), stage, total: 1, done: 0, unit: "plan".into() };
         self.deps.reporter.report(started);
         let mut plans = Vec::new();
         match self.derive(job, &wanted, held).await {
@@ -202,7 +211,7 @@ impl Role {
             }
         }
         let Some(sealed) = self.seal(job, &plans, held).await? else {
-            // sealed by another planner, or one of them has ended: look again
+            // sealed by another planner, or one of them has ended: check again
             return Ok(Outcome::Later(Duration::ZERO));
         };
         for plan in &plans {
@@ -237,7 +246,9 @@ impl Role {
         let needs: BTreeMap<OutputId, String> = wanted
             .iter()
             .flat_map(|output| &output.asked.needs)
-            .filter_map(|need| Some((need.output.clone(), job.output(&need.output)?.index.as_ref()?.hash.clone())))
+            .filter_map(|need| {
+                Some((need.output.clone(), job.output(&need.output)?.index.as_ref()?.hash.clone()))
+            })
             .collect();
         let Planned { outputs, warnings } = self.planner.plan(request).await?;
         for message in warnings {
@@ -246,10 +257,10 @@ impl Role {
         let mut plans = BTreeMap::new();
         for (output, planned) in outputs {
             let plan = match planned {
-                Ok(planned) => self.store_files(job, planned, held).await.map(|plan| Plan {
-                    needs: needs_of(job, &output, &needs),
-                    ..plan
-                }),
+                Ok(planned) => self
+                    .store_files(job, planned, held)
+                    .await
+                    .map(|plan| Plan { needs: needs_of(job, &output, &needs), ..plan }),
                 Err(error) => Err(error),
             };
             plans.insert(output, plan);

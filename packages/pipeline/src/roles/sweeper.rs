@@ -1,38 +1,38 @@
-//! The sweeper: finds outputs that are unchanged for a while and resumes them.
+//! The sweeper: finds outputs that have not changed for a while and resumes them.
 //!
-//! It decides nothing: it sends messages again that were lost, publishes what is committed, continues
-//! deletions, and removes files that nothing names. An output that failed or was cancelled keeps the files
-//! that its completions name, so that it can be retried.
+//! It makes no decisions: it sends lost messages again, publishes committed outputs, continues
+//! deletions, and removes unreferenced files. An output that failed or was cancelled keeps the files
+//! that its completions reference, so that it can be retried.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use segue_domain::{JobId, JobRecord, OutputRecord, OutputRef, OutputState};
+use segue_domain::{JobRecord, OutputRecord, OutputRef, OutputState};
 use segue_ports::{Clock, JobChange, LeaseName, mutant};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cleanup::cleanup_store;
 use crate::config::{Deps, RoleConfig};
-use crate::delete::{Source, delete};
+use crate::delete::continue_deletion;
 use crate::lease_guard::{Hold, LeaseGuard, WorkFor};
 use crate::publish::publish;
 use crate::wake::resume;
 
-/// Jobs that are read at once.
+/// Page size of reading jobs.
 const PAGE: usize = 100;
 
 /// The store is cleaned up at the first sweep and at every one whose number this divides: it
-/// costs a listing of `work/` and `segments/`, and nothing waits for it.
+/// requires a listing of `work/` and `segments/`, and is not urgent.
 const STORE_EVERY: u32 = 5;
 
-/// Sweeps for which an output that makes progress is remembered, at least: twice the longest wait.
+/// Minimum number of sweeps for which an output that makes progress is remembered: twice the longest backoff.
 const MEMORY: u32 = 128;
 
 /// Sweeps until `shutdown`.
 ///
 /// # Errors
-/// None that end the role: what fails is logged and tried again.
+/// None that end the role: failures are logged and retried.
 pub async fn run(
     deps: Deps,
     clock: Arc<dyn Clock>,
@@ -47,12 +47,12 @@ pub async fn run(
             () = tokio::time::sleep(sweeper.config.sweep_every) => {}
         }
         if let Err(error) = sweeper.sweep_held().await {
-            tracing::warn!(error = format!("{error:#}"), "sweep not finished, it will be done again");
+            tracing::warn!(error = format!("{error:#}"), "sweep failed, it will be repeated");
         }
     }
 }
 
-/// When an output was resumed last, and how often in the same state.
+/// When an output was last resumed, and how often in the same state.
 struct Seen {
     state: OutputState,
     mapped: bool,
@@ -73,7 +73,14 @@ struct Sweeper {
 impl Sweeper {
     async fn sweep_held(&mut self) -> anyhow::Result<()> {
         let name = LeaseName::sweep();
-        let held = match LeaseGuard::acquire(&self.deps.ledger, &self.config, name, WorkFor::Nothing, &self.shutdown).await?
+        let held = match LeaseGuard::acquire(
+            &self.deps.ledger,
+            &self.config,
+            name,
+            WorkFor::Nothing,
+            &self.shutdown,
+        )
+        .await?
         {
             Hold::Held(held) => held,
             Hold::Busy(_) => return Ok(()),
@@ -96,9 +103,9 @@ impl Sweeper {
             let page = self.deps.ledger.open_jobs(quiet_since, from.as_deref(), PAGE).await?;
             for job in page.jobs {
                 if job.deleting {
-                    self.continue_deletion(&job.id).await;
+                    self.continue_deletion(&job).await;
                 } else if job.awaiting_until_ms.is_some() {
-                    // refused before its time is over
+                    // refused before its timeout
                     self.deps.ledger.change(&job.id, JobChange::Expire, None).await?;
                 } else {
                     self.look_at(&job, &mut still).await?;
@@ -109,7 +116,7 @@ impl Sweeper {
                 None => break,
             }
         }
-        // an output that makes progress is quiet only now and then, and keeps its waits
+        // an output that makes progress is idle only now and then, and keeps its backoff
         let (now, memory) = (Instant::now(), self.config.sweep_every * MEMORY);
         self.seen.retain(|_, seen| now < seen.at + memory);
         self.seen.extend(still);
@@ -121,17 +128,13 @@ impl Sweeper {
         Ok(())
     }
 
-    async fn continue_deletion(&self, job: &JobId) {
-        if let Err(error) = delete(&self.deps, job, Source::Keep).await {
-            tracing::warn!(%job, error = format!("{error:#}"), "not deleted, it will be tried again");
+    async fn continue_deletion(&self, job: &JobRecord) {
+        if let Err(error) = continue_deletion(&self.deps, job).await {
+            tracing::warn!(job = %job.id, error = format!("{error:#}"), "not deleted, it will be tried again");
         }
     }
 
-    async fn look_at(
-        &mut self,
-        job: &JobRecord,
-        still: &mut HashMap<OutputRef, Seen>,
-    ) -> anyhow::Result<()> {
+    async fn look_at(&mut self, job: &JobRecord, still: &mut HashMap<OutputRef, Seen>) -> anyhow::Result<()> {
         for output in job.open_outputs() {
             let name = job.output_ref(output.id());
             let completed = match output.state {
@@ -147,7 +150,7 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Resumes one output. A failure does not keep the others waiting.
+    /// Resumes one output. A failure does not block the others.
     async fn resume(&self, job: &JobRecord, output: &OutputRecord) {
         let name = job.output_ref(output.id());
         tracing::info!(output = %name, state = %output.state, "resuming");
@@ -160,14 +163,14 @@ impl Sweeper {
             _ => resume(&self.deps, job, output).await,
         };
         if let Err(error) = resumed {
-            tracing::warn!(output = %name, error = format!("{error:#}"), "not resumed, it will be tried again");
+            tracing::warn!(output = %name, error = format!("{error:#}"), "resuming failed, it will be retried");
         }
     }
 
-    /// Whether to resume a quiet output now: after waits that double while it is in one state, so
-    /// that a lane does not fill with repeats, however long its tasks take. So what was lost costs an
-    /// output at most about as long as it was under way. One whose tasks are being completed is not
-    /// quiet.
+    /// Whether to resume an idle output now: with a backoff that doubles while it is in one state, so
+    /// that a lane does not fill with repeats, however long its tasks take. A lost message delays an
+    /// output at most by about the time it has been in progress. One whose tasks are being completed is not
+    /// idle.
     fn is_due(&self, seen: Option<&Seen>, output: &OutputRecord, completed: u64) -> (Seen, bool) {
         let at = Instant::now();
         let mapped = output.is_mapped(completed);
@@ -181,7 +184,7 @@ impl Sweeper {
                 (Seen { at: seen.at, times: seen.times, ..now }, false)
             }
             Some(seen) => (Seen { times: seen.times + 1, ..now }, true),
-            // first seen while its tasks are being completed: the next sweep shows whether they still are
+            // first seen while its tasks are being completed: the next sweep shows whether that continues
             None => {
                 let is_moving = completed > 0 && !mapped;
                 (now, !is_moving)
@@ -190,7 +193,7 @@ impl Sweeper {
     }
 }
 
-/// Sweeps until an output is resumed again that was resumed so many times.
+/// Number of sweeps until an output is resumed again, after this many times.
 fn waits(times: u32) -> u32 {
     1 << times.min(6)
 }

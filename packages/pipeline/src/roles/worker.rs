@@ -1,4 +1,4 @@
-//! The worker: one task at a time, under a lease, to a completion.
+//! The worker: runs one task at a time, under a lease, and records its completion.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -26,16 +26,16 @@ use crate::stragglers::{Pace, Watch, Watched};
 use crate::task_reporter::TaskReporter;
 use crate::wake::{assemble_if_last, assemble_if_ready};
 
-/// Most bytes of facts that a completion carries; an item of the ledger stays small.
+/// Maximum size of the facts of a completion, bytes; an item of the ledger stays small.
 const FACTS_LIMIT: usize = 64 << 10;
 
-/// How often a spare attempt is started; whether a task kills workers is found by the others.
+/// Number of starts of a spare attempt; the other attempts detect a task that kills workers.
 const SPARE_TRIES: u32 = 2;
 
 /// Runs tasks until `shutdown`.
 ///
 /// # Errors
-/// None that end the role: what fails is logged and comes again.
+/// None that end the role: failures are logged and the message is redelivered.
 pub async fn run(
     deps: Deps,
     engines: Vec<Arc<dyn MapEngine>>,
@@ -65,7 +65,7 @@ pub async fn run(
 struct Attempt<'a> {
     output: &'a OutputRef,
     task: &'a Task,
-    /// The id of the task, or of a spare attempt at it: its lease and its keys have this name.
+    /// The id of the task, or of a spare attempt at it; part of the names of its lease and its keys.
     name: TaskId,
     held: &'a LeaseGuard,
 }
@@ -93,7 +93,7 @@ impl Worker {
         let Some(record) = self.deps.ledger.job(&job).await? else { return Ok(Outcome::Done) };
         let Some(mapping) = mapping(&record, &output) else { return Ok(Outcome::Done) };
         let output = record.output_ref(&output);
-        // a spare attempt has a lease and keys of its own; all else is that of the task
+        // a spare attempt has a lease and keys of its own; all else is shared with the task
         let attempt = task.clone();
         let task = attempt.of_spare().unwrap_or(task);
         if self.deps.ledger.completion(&output, &task).await?.is_some() {
@@ -179,7 +179,7 @@ impl Worker {
         match self.deps.ledger.record(&completion, held.lease()).await? {
             Recorded::Created => reporter.finish(),
             Recorded::Existed => {
-                // this attempt's own, where the answer to an earlier try was lost: its files are the result
+                // recorded by this attempt, where the response to an earlier try was lost: its files are the result
                 let counted = self.deps.ledger.completion(output, &task.id).await?;
                 if counted.is_some_and(|counted| counted != completion || mutant!("existed-discards-own")) {
                     self.discard(&attempt).await;
@@ -193,8 +193,8 @@ impl Worker {
         Ok(Outcome::Done)
     }
 
-    /// A spare that fails is forgotten: the attempt that asked for it continues, and where that
-    /// one is killed, its own message comes again.
+    /// A spare that fails is discarded: the attempt that requested it continues, and if that
+    /// one is killed, its own message is redelivered.
     async fn failed(&self, attempt: &Attempt<'_>, error: EngineError) -> anyhow::Result<Outcome> {
         let Attempt { output, task, held, .. } = attempt;
         if attempt.is_spare() && !error.cancelled {
@@ -263,8 +263,7 @@ impl Worker {
             let bytes = std::fs::metadata(&path).map(|m| m.len()).map_err(|e| {
                 EngineError::new(FaultKind::Internal, format!("{} did not leave {name}: {e}", task.id))
             })?;
-            let stored =
-                self.deps.store.upload(&key, &path, FileUse::Consume, &PutOptions::default()).await;
+            let stored = self.deps.store.upload(&key, &path, FileUse::Consume, &PutOptions::default()).await;
             if !mutant!("store-errors-ignored") {
                 stored.map_err(as_engine_error)?;
             }
@@ -274,7 +273,7 @@ impl Worker {
         Ok(Completion { version: COMPLETION_VERSION, output, task, term, files, facts: result.facts })
     }
 
-    /// Removes the files of an attempt that does not count; the sweeper removes what is left.
+    /// Removes the files of an attempt that was not recorded; the sweeper removes the rest.
     async fn discard(&self, attempt: &Attempt<'_>) {
         let OutputRef { job, output, .. } = attempt.output;
         let folder = format!("{}{}/", Key::output_work_prefix(job, output), attempt.name);
@@ -293,7 +292,7 @@ fn mapping<'a>(job: &'a JobRecord, output: &segue_domain::OutputId) -> Option<&'
     job.output(output).filter(|output| output.state == OutputState::Mapping && !job.deleting)
 }
 
-/// Whether the job that was read under the lease still has the output as it was read before.
+/// Whether the job, read under the lease, still has the output as it was read before.
 fn is_unchanged(now: &JobRecord, read: &JobRecord, output: &OutputRecord) -> bool {
     let now_mapping = mapping(now, output.id());
     now.epoch == read.epoch && now_mapping.is_some_and(|now| now.plan == output.plan)

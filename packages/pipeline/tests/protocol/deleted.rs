@@ -62,7 +62,7 @@ async fn a_job_is_deleted_in_any_state_also_by_the_sweeper() {
     }
 }
 
-/// A job that has ended, with all that it left, and nobody at work.
+/// A job that has ended, with its files, and no running role.
 async fn completed() -> (World, Vec<Running>) {
     let world = World::new(Script { segments: 2, ..Script::default() });
     let roles = world.start_all();
@@ -122,7 +122,7 @@ async fn who_published_the_job_before_does_not_complete_the_next() {
     world.submit().await;
     is_publishing().await;
     delete_all(&world).await;
-    // the second stops likewise, in the next job of that id
+    // the second stops likewise, in the next job with that id
     let second = slow();
     roles.push(world.start_assembler(deps(&second), "second"));
     world.submit().await;

@@ -1,4 +1,4 @@
-//! Scripted engines: they count, fail and wait as they are told.
+//! Scripted engines: they count, fail and wait as configured.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +15,7 @@ use segue_ports::{
     PlannedOutput, Planner, ProducedFile, TaskRequest, TaskResult,
 };
 
-/// What the scripted engines share.
+/// State shared by the scripted engines.
 #[derive(Default)]
 pub struct Script {
     /// Segments that the planner makes.
@@ -24,7 +24,7 @@ pub struct Script {
     pub task_takes: Duration,
     /// How long an assembly takes.
     pub join_takes: Duration,
-    /// Outputs for which the source has nothing.
+    /// Outputs for which the source has no input.
     pub empty: Vec<&'static str>,
     /// Attempts of a task that fail and may be tried again.
     pub failing: Mutex<HashMap<String, u32>>,
@@ -34,7 +34,7 @@ pub struct Script {
     pub finished: Mutex<BTreeMap<String, u32>>,
     /// Assemblies that ran to their end.
     pub joins: AtomicU32,
-    /// Looks at the source for plans.
+    /// Probes of the source for plans.
     pub plans: AtomicU32,
     /// Attempts that were cancelled.
     pub cancelled: AtomicU32,

@@ -1,4 +1,4 @@
-//! Crashes at any moment, lost and doubled messages, foreign texts.
+//! Crashes at any moment, lost and duplicated messages, invalid bodies.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn script() -> Script {
     }
 }
 
-/// Every role is killed `after` the start; new ones go on.
+/// Every role is killed `after` the start; new ones continue.
 async fn killed_after(after: Duration) {
     let world = World::new(script());
     world.submit().await;
@@ -80,7 +80,10 @@ async fn every_message_comes_many_times_and_counts_once() {
     let roles = world.start_all();
     for _ in 0..40 {
         let (job, output): (_, segue_domain::OutputId) = (record.id.clone(), "video".parse().unwrap());
-        let mut bodies = vec![Message::Plan { job: job.clone() }, Message::Assemble { job: job.clone(), output: output.clone() }];
+        let mut bodies = vec![
+            Message::Plan { job: job.clone() },
+            Message::Assemble { job: job.clone(), output: output.clone() },
+        ];
         bodies.extend((0..4).map(|i| {
             let task = format!("digest-{i:05}").parse().unwrap();
             Message::Task { job: job.clone(), output: output.clone(), task }
@@ -118,8 +121,11 @@ async fn foreign_texts_are_put_aside_and_newer_ones_are_left() {
     world.check_published(4).await;
     assert_eq!(world.queue.dead_letters(Lane::Task(Resource::Cpu)).len(), 2);
     tokio::time::sleep(Duration::from_secs(120)).await;
-    let left =
-        world.queue.receive(Lane::Task(Resource::Cpu), 10, Duration::from_secs(60), Duration::ZERO).await.unwrap();
+    let left = world
+        .queue
+        .receive(Lane::Task(Resource::Cpu), 10, Duration::from_secs(60), Duration::ZERO)
+        .await
+        .unwrap();
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].body, newer);
 }

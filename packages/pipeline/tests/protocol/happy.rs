@@ -1,4 +1,4 @@
-//! Jobs that go well, and jobs that fail for a reason.
+//! Jobs that succeed, and jobs that fail for a reason.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -92,7 +92,7 @@ async fn bad_luck_is_tried_again_and_poison_is_put_aside() {
     assert_eq!(dead.len(), 1);
     assert!(dead[0].body.contains("digest-00001"), "{dead:?}");
 
-    // retried, with the cause repaired: only what is missing is done
+    // retried, with the cause repaired: only missing tasks are run
     world.script.failing.lock().unwrap().clear();
     let before = world.script.finished.lock().unwrap().clone();
     control::retry(&world.deps(), &world.job, None).await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Sources that arrive by themselves.
+//! Sources that arrive without a submitted job.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

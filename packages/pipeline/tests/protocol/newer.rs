@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use segue_domain::{Key, Message, OutputId, OutputState, PlanHash, SealedPlan, TaskId, TaskKind, Term};
-use segue_ports::{CompletionLedger, JobChange, JobLedger, Lane, MediaStore, PutOptions, Resource, WorkQueue};
+use segue_ports::{
+    CompletionLedger, JobChange, JobLedger, Lane, MediaStore, PutOptions, Resource, WorkQueue,
+};
 
 use crate::engines::Script;
 use crate::world::{World, drain};

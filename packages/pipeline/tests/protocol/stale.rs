@@ -1,4 +1,4 @@
-//! Those who wake up after their lease is gone.
+//! Holders that continue after their lease was taken over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -160,8 +160,8 @@ async fn two_reassemblers_publish_one_result() {
     let script = Script { segments: 3, join_takes: Duration::from_secs(5), ..Script::default() };
     let world = World::new(script);
     let slow = Arc::new(Slow::new(&world.ledger));
-    let late = world
-        .start_assembler(world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _), "late");
+    let late =
+        world.start_assembler(world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _), "late");
     let mut roles = vec![world.start_planner(world.deps(), "c"), world.start_worker(world.deps(), "w")];
     world.submit().await;
     // the first one is stopped in the middle of its join, until a second has published
@@ -180,7 +180,7 @@ async fn two_reassemblers_publish_one_result() {
     world.check_nothing_left().await;
 }
 
-/// A world with one worker whose renewals are lost, and how often its task was begun again.
+/// A world with one worker whose renewals are lost, and the number of restarts of its task.
 async fn starved() -> (World, Arc<Slow>, Vec<crate::world::Running>) {
     let world = World::new(Script { segments: 1, task_takes: Duration::from_secs(60), ..Script::default() });
     let slow = Arc::new(Slow { starved: AtomicBool::new(true), ..Slow::new(&world.ledger) });

@@ -1,4 +1,4 @@
-//! A world to run roles in, and the invariants that hold in it afterwards.
+//! A test world that runs roles, and the invariants that hold afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +70,7 @@ impl World {
         submit(&self.deps(), new_job(&self.job, key.to_string(), &self.recipe)).await.unwrap()
     }
 
-    /// An output in the present life of the job.
+    /// An output in the current epoch of the job.
     pub async fn output(&self, name: &str) -> OutputRef {
         self.record().await.output_ref(&name.parse().unwrap())
     }
@@ -80,8 +80,8 @@ impl World {
         Running::start(|stop| planner::run(deps, Arc::new(engine), config, stop))
     }
 
-    /// A planner that also creates jobs for sources: `arrived KEY` is a notice, `odd` one that is for a
-    /// person, `newer` one of a newer version.
+    /// A planner that also creates jobs for sources: `arrived KEY` is a notice, `odd` one that is to be
+    /// dead-lettered, `newer` one of a newer version.
     pub fn start_intake(&self, deps: Deps, holder: &str) -> Running {
         let (config, engine) = (self.config(holder), Scripted(Arc::clone(&self.script)));
         let intake = Intake { reader: Arc::new(Words), recipe: self.recipe.clone() };
@@ -131,7 +131,7 @@ impl World {
         panic!("the job did not end: {:?}", self.record().await);
     }
 
-    /// Everything that is true of a completed job once all is quiet.
+    /// All invariants of a completed job, once no role is working.
     pub async fn check_published(&self, segments: u32) {
         let record = self.record().await;
         assert_eq!(record.state(), JobState::Completed, "{:?}", record.failure());
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    /// What is true of a published output.
+    /// Invariants of a published output.
     pub async fn check_output(&self, output: &OutputId, segments: u32) {
         let record = self.record().await;
         let found = record.output(output).unwrap();
@@ -149,7 +149,8 @@ impl World {
         let manifest = self.store.get_bytes(&Key::manifest(&self.job), 1 << 20).await.unwrap();
         let manifest = Manifest::decode(&manifest).unwrap();
         assert_eq!(manifest.epoch, record.epoch);
-        let listed = manifest.outputs.get(output).unwrap_or_else(|| panic!("{output} is not in the manifest"));
+        let listed =
+            manifest.outputs.get(output).unwrap_or_else(|| panic!("{output} is not in the manifest"));
         assert_eq!(listed.segments, segments);
         assert_eq!(listed.plan, found.plan.as_ref().unwrap().hash);
         assert_eq!(listed.index_hash, found.index.as_ref().unwrap().hash);
@@ -160,10 +161,10 @@ impl World {
             let key = Key::published(&self.job, &format!("{name}.txt")).unwrap();
             let text = self.store.get_bytes(&key, 1 << 20).await.unwrap().to_vec();
             let text = String::from_utf8(text).unwrap();
-            let text: String = text.lines().filter(|line| !line.starts_with("needs ")).fold(
-                String::new(),
-                |all, line| all + line.rsplit('/').next().unwrap() + "\n",
-            );
+            let text: String = text
+                .lines()
+                .filter(|line| !line.starts_with("needs "))
+                .fold(String::new(), |all, line| all + line.rsplit('/').next().unwrap() + "\n");
             let expected: String = (0..segments).map(|i| format!("digest-{i:05}\n")).collect();
             assert_eq!(text, expected, "every segment once, in order");
         }
@@ -174,7 +175,7 @@ impl World {
         assert_eq!(completions.len(), segments as usize);
     }
 
-    /// What must not be left once all is quiet.
+    /// What must not be left once no role is working.
     pub async fn check_nothing_left(&self) {
         for queue in Lane::ALL {
             let depth = self.queue.depth(queue).await.unwrap();
@@ -190,7 +191,7 @@ impl World {
     }
 }
 
-/// Notices in plain words.
+/// Notices in a plain-text format.
 struct Words;
 
 impl ReadArrivals for Words {
@@ -210,7 +211,7 @@ impl ReadArrivals for Words {
     }
 }
 
-/// A role that runs.
+/// A running role.
 pub struct Running {
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
@@ -225,13 +226,13 @@ impl Running {
         Running { task: tokio::spawn(role(stop.clone())), stop }
     }
 
-    /// Asks it to stop and waits.
+    /// Shuts it down and waits.
     pub async fn drain(self) {
         self.stop.cancel();
         self.task.await.unwrap().unwrap();
     }
 
-    /// Ends it where it is, as a lost process ends.
+    /// Aborts it, as a killed process ends.
     pub async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;

@@ -1,4 +1,4 @@
-//! The suite of the dead letters.
+//! Conformance suite of the dead-letter port.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -29,18 +29,18 @@ where
     );
 }
 
-/// The same queues by both of their ports.
+/// The same queues by both ports.
 pub struct Port {
-    /// What puts aside.
+    /// The work queue.
     pub queue: Arc<dyn WorkQueue>,
-    /// What was put aside.
+    /// Its dead letters.
     pub letters: Arc<dyn DeadLetters>,
 }
 
 const QUEUE: Lane = Lane::Task(Resource::Cpu);
 const REASON: &str = "not ours";
 
-/// More than a page of any service.
+/// More than one page of any service.
 const MANY: usize = 23;
 
 fn bodies(n: usize) -> Vec<String> {
@@ -48,7 +48,7 @@ fn bodies(n: usize) -> Vec<String> {
 }
 
 impl Port {
-    /// Sends messages and puts every one aside.
+    /// Sends messages and dead-letters every one.
     async fn put_aside(&self, queue: Lane, bodies: &[String], caps: &Capabilities) {
         self.queue.send(queue, bodies, Duration::ZERO).await.unwrap();
         for _ in bodies {
@@ -63,7 +63,7 @@ impl Port {
         got.remove(0)
     }
 
-    /// Everything that can be received, acknowledged; in order.
+    /// Receives and acknowledges all messages; returns them in order.
     async fn drain(&self, queue: Lane, caps: &Capabilities) -> Vec<String> {
         let mut all = Vec::new();
         loop {
@@ -94,7 +94,7 @@ fn told(letters: &[DeadMessage]) -> Vec<String> {
     letters.iter().map(|letter| letter.body.clone()).collect()
 }
 
-/// Each once, with the text that was sent and why it was put aside.
+/// Each is listed once, with its body and reason.
 pub async fn what_is_put_aside_is_told_with_its_reason(port: Arc<Port>, caps: &Capabilities) {
     assert_eq!(port.list(QUEUE).await, [], "there are letters that nobody wrote");
     port.put_aside(QUEUE, &bodies(MANY), caps).await;
@@ -105,7 +105,7 @@ pub async fn what_is_put_aside_is_told_with_its_reason(port: Arc<Port>, caps: &C
     assert_eq!(ids.len(), MANY, "an id names one letter");
 }
 
-/// Of many, some; none for none.
+/// `max` limits the listing; zero gives none.
 pub async fn no_more_than_asked_for(port: Arc<Port>, caps: &Capabilities) {
     port.put_aside(QUEUE, &bodies(MANY), caps).await;
     assert_eq!(port.letters.list(QUEUE, 0).await.unwrap(), []);
@@ -116,7 +116,7 @@ pub async fn no_more_than_asked_for(port: Arc<Port>, caps: &Capabilities) {
     assert_eq!(port.drain(QUEUE, caps).await.len(), 12);
 }
 
-/// Who looks takes nothing away, not even for a while.
+/// Listing does not remove or hide letters.
 pub async fn a_look_leaves_them_where_they_are(port: Arc<Port>, caps: &Capabilities) {
     port.put_aside(QUEUE, &bodies(3), caps).await;
     let first = port.list(QUEUE).await;
@@ -126,7 +126,7 @@ pub async fn a_look_leaves_them_where_they_are(port: Arc<Port>, caps: &Capabilit
     assert_eq!(port.letters.redrive(QUEUE, 10).await.unwrap(), 3, "a look hid something");
 }
 
-/// Its deliveries begin anew, and it is a letter no more.
+/// The delivery count is reset, and it is no longer a dead letter.
 pub async fn sent_again_is_a_new_message(port: Arc<Port>, caps: &Capabilities) {
     port.put_aside(QUEUE, &bodies(2), caps).await;
     assert_eq!(port.letters.redrive(QUEUE, 1).await.unwrap(), 1);
@@ -145,7 +145,7 @@ pub async fn sent_again_is_a_new_message(port: Arc<Port>, caps: &Capabilities) {
     assert_eq!(port.dead(QUEUE).await, 0);
 }
 
-/// Who waits for work gets it.
+/// A redriven message wakes a waiting receiver.
 pub async fn a_sleeper_wakes_when_one_is_sent_again(port: Arc<Port>, caps: &Capabilities) {
     port.put_aside(QUEUE, &bodies(1), caps).await;
     let sleeper = {
@@ -160,7 +160,7 @@ pub async fn a_sleeper_wakes_when_one_is_sent_again(port: Arc<Port>, caps: &Capa
     assert!(redriven.elapsed() <= caps.short, "{:?} after it was sent", sent.elapsed());
 }
 
-/// Nothing is sent twice, nothing stays.
+/// A redrive of all sends each once and leaves none.
 pub async fn who_send_again_at_once_share_no_letter(port: Arc<Port>, caps: &Capabilities) {
     port.put_aside(QUEUE, &bodies(MANY), caps).await;
     let calls = (0..caps.callers).map(|_| {
@@ -172,7 +172,7 @@ pub async fn who_send_again_at_once_share_no_letter(port: Arc<Port>, caps: &Capa
     assert_eq!(port.dead(QUEUE).await, 0);
 }
 
-/// Neither told nor sent any more.
+/// Purged letters are neither listed nor redriven.
 pub async fn removed_is_gone_for_good(port: Arc<Port>, caps: &Capabilities) {
     port.put_aside(QUEUE, &bodies(MANY), caps).await;
     assert_eq!(port.letters.purge(QUEUE).await.unwrap(), MANY);
@@ -183,7 +183,7 @@ pub async fn removed_is_gone_for_good(port: Arc<Port>, caps: &Capabilities) {
     assert_eq!(port.drain(QUEUE, caps).await, [""; 0]);
 }
 
-/// A message that waits or is worked on is not put aside.
+/// Purging does not affect visible messages or those in flight.
 pub async fn what_waits_is_none_of_them(port: Arc<Port>, caps: &Capabilities) {
     port.put_aside(QUEUE, &bodies(1), caps).await;
     let others = ["held".to_owned(), "waits".to_owned()];
@@ -200,7 +200,7 @@ pub async fn what_waits_is_none_of_them(port: Arc<Port>, caps: &Capabilities) {
     );
 }
 
-/// What lies aside of one queue is nothing to another.
+/// Dead letters of one queue are not visible on another.
 pub async fn queues_are_apart(port: Arc<Port>, caps: &Capabilities) {
     port.put_aside(QUEUE, &["mine".to_owned()], caps).await;
     port.put_aside(Lane::Plan, &["theirs".to_owned()], caps).await;
@@ -211,7 +211,7 @@ pub async fn queues_are_apart(port: Arc<Port>, caps: &Capabilities) {
     assert_eq!(port.drain(Lane::Plan, caps).await, ["theirs"]);
 }
 
-/// What was sent again and is still poison lies there once, and can be sent again.
+/// A redriven message that is dead-lettered again is listed once, and can be redriven again.
 pub async fn aside_again_is_one_letter(port: Arc<Port>, caps: &Capabilities) {
     port.put_aside(QUEUE, &bodies(1), caps).await;
     for _ in 0..2 {

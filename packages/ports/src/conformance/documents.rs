@@ -1,4 +1,4 @@
-//! The suite of documents that are replaced by compare-and-swap.
+//! Conformance suite of documents that are replaced by compare-and-swap.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::error::PortErrorKind;
 use crate::media_type::media_type_of;
 use crate::store::{MediaStore, PutOptions, Version};
 
-/// The documents, and the store in which they lie.
+/// The documents, and the store that contains them.
 #[derive(Clone)]
 pub struct Port {
     /// The documents.
@@ -67,7 +67,7 @@ pub async fn a_document_is_created_once(port: Arc<Port>, _caps: &Capabilities) {
     assert_eq!(port.read(&key).await, ("first".to_owned(), version));
 }
 
-/// By the present version only, be it one that was read or one that a write returned.
+/// A replacement requires the current version, whether it was read or returned by a write.
 pub async fn a_document_is_replaced_by_version(port: Arc<Port>, _caps: &Capabilities) {
     let key = published(&job(), "hls/main.m3u8");
     let first = Expected::Version(port.write(&key, "1", &Expected::Absent).await);
@@ -81,7 +81,7 @@ pub async fn a_document_is_replaced_by_version(port: Arc<Port>, _caps: &Capabili
     assert_eq!(port.read(&key).await.0, "3");
 }
 
-/// Writers that expect the same: exactly one writes, and its document stands.
+/// Concurrent writers that expect the same version: exactly one writes, and its document remains.
 pub async fn one_of_many_writers_wins(port: Arc<Port>, caps: &Capabilities) {
     let key = published(&job(), "hls/main.m3u8");
     let mut expected = Expected::Absent;
@@ -102,7 +102,7 @@ pub async fn one_of_many_writers_wins(port: Arc<Port>, caps: &Capabilities) {
     }
 }
 
-/// A counter that two writers increment by read, compare and swap.
+/// A counter that two writers increment by compare-and-swap.
 pub async fn no_update_is_lost(port: Arc<Port>, _caps: &Capabilities) {
     const EACH: u32 = 8;
     let key = published(&job(), "counter.json");
@@ -123,7 +123,7 @@ pub async fn no_update_is_lost(port: Arc<Port>, _caps: &Capabilities) {
     assert_eq!(port.read(&key).await.0, (2 * EACH).to_string(), "an update is lost");
 }
 
-/// A version that was deleted is expected by nobody; the key is free again.
+/// The version of a deleted document matches no document; the key is free again.
 pub async fn deletion_makes_a_document_absent(port: Arc<Port>, _caps: &Capabilities) {
     let key = published(&job(), "a.json");
     let version = port.write(&key, "{}", &Expected::Absent).await;
@@ -135,7 +135,7 @@ pub async fn deletion_makes_a_document_absent(port: Arc<Port>, _caps: &Capabilit
     assert_eq!(port.read(&key).await.0, "again");
 }
 
-/// The store reads, lists and describes them as it does every object.
+/// The store reads, lists and describes documents like all objects.
 pub async fn documents_are_objects(port: Arc<Port>, caps: &Capabilities) {
     let key = published(&job(), "hls/main.m3u8");
     let options = PutOptions {
@@ -153,7 +153,7 @@ pub async fn documents_are_objects(port: Arc<Port>, caps: &Capabilities) {
     assert_eq!(listed.len(), 1);
 }
 
-/// A bound is a bound; exactly at it is fine.
+/// A document of exactly the size limit is read; a larger one is an error.
 pub async fn documents_are_bounded(port: Arc<Port>, _caps: &Capabilities) {
     let key = published(&job(), "ten.json");
     port.write(&key, "0123456789", &Expected::Absent).await;

@@ -1,4 +1,4 @@
-//! The suite of signed links. The requests themselves are the adapter's test to make: ports know
+//! Conformance suite of signed links. The HTTP client is an argument: ports contain
 //! no HTTP.
 
 use std::future::Future;
@@ -15,7 +15,7 @@ use crate::error::PortErrorKind;
 use crate::links::{ReadOptions, SignedPut, StoreLinks, UploadedPart};
 use crate::store::{MediaStore, PutOptions};
 
-/// An answer to an HTTP request.
+/// A response to an HTTP request.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// Its status.
@@ -35,7 +35,7 @@ impl Answer {
 /// A client without credentials.
 #[async_trait]
 pub trait Client: Send + Sync {
-    /// Sends one request with these headers and returns the answer, whatever its status.
+    /// Sends one request with these headers and returns the response, whatever its status.
     async fn send(
         &self,
         method: &'static str,
@@ -45,7 +45,7 @@ pub trait Client: Send + Sync {
     ) -> Answer;
 }
 
-/// The links, the store to which they lead, and who uses them.
+/// The links, the store they refer to, and a client.
 #[derive(Clone)]
 pub struct Port {
     /// The links.
@@ -93,7 +93,7 @@ fn header(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-/// The whole and a part of it.
+/// The whole object and a range.
 pub async fn an_object_is_read_by_link(port: Arc<Port>, _caps: &Capabilities) {
     let key = published(&job(), "final.mp4");
     port.store.put_bytes(&key, Bytes::from_static(b"by link"), &PutOptions::default()).await.unwrap();
@@ -105,7 +105,7 @@ pub async fn an_object_is_read_by_link(port: Arc<Port>, _caps: &Capabilities) {
     assert_eq!((part.status, &part.body[..]), (206, &b"link"[..]));
 }
 
-/// In place of those that are stored.
+/// Response headers of the link replace the stored ones.
 pub async fn a_link_sets_the_response_headers(port: Arc<Port>, _caps: &Capabilities) {
     let key = published(&job(), "final.mp4");
     port.store.put_bytes(&key, Bytes::from_static(b"x"), &PutOptions::default()).await.unwrap();
@@ -138,7 +138,7 @@ pub async fn an_object_is_written_by_link(port: Arc<Port>, _caps: &Capabilities)
     assert_eq!((found.media_type, found.cache_control), (options.media_type, options.cache_control));
 }
 
-/// Media type and length are part of what is signed.
+/// Media type and length are part of the signature.
 pub async fn a_link_is_for_what_was_signed(port: Arc<Port>, _caps: &Capabilities) {
     let options = PutOptions::media_type("video/mp4");
     let signed = port.links.presign_put(&source(), 7, MINUTE, &options).await.unwrap();
@@ -146,7 +146,7 @@ pub async fn a_link_is_for_what_was_signed(port: Arc<Port>, _caps: &Capabilities
         let found = signed.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         assert_eq!(found.map(|(_, value)| value.as_str()), Some(value), "{name} is not signed");
         let names = signed.url.split('&').find_map(|part| part.strip_prefix("X-Amz-SignedHeaders="));
-        // links of other stores are checked by what they refuse
+        // links of other stores are checked by the requests they refuse
         assert!(names.is_none_or(|names| names.contains(name)), "{name} is not in the signature");
     };
     signed_header("content-type", "video/mp4");
@@ -178,7 +178,7 @@ pub async fn an_object_is_written_in_parts(port: Arc<Port>, _caps: &Capabilities
     assert_eq!(found.media_type, options.media_type);
 }
 
-/// And can be aborted again.
+/// An aborted upload can be aborted again.
 pub async fn an_aborted_upload_stores_nothing(port: Arc<Port>, _caps: &Capabilities) {
     let key = source();
     let upload = port.links.start_multipart(&key, &PutOptions::default()).await.unwrap();

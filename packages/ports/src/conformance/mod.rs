@@ -1,9 +1,9 @@
-//! One suite per port, run by every adapter: what the contracts say, as code.
+//! Conformance suites: one per port, run by every adapter.
 //!
 //! A clause is a function that takes the port and panics when its contract does not hold;
-//! `run` goes through all of them, several at once, each on a subject of its own. What an adapter
-//! cannot do is an argument ([`Capabilities`]), not a fork. Subjects may share one table or bucket,
-//! where ids are fresh; a queue must begin empty and belong to its subject alone.
+//! `run` executes all of them concurrently, each on a subject of its own. A missing
+//! capability is an argument ([`Capabilities`]), not a fork. Subjects may share one table or bucket,
+//! where ids are unique; a queue must start empty and be used by one subject only.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -23,21 +23,21 @@ pub mod links;
 pub mod queue;
 pub mod store;
 
-/// Limits and capabilities of the adapter that is tested.
+/// Limits and capabilities of the adapter under test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
-    /// The shortest ttl, delay and visibility that it respects; a call must take far less.
+    /// The shortest ttl, delay and visibility that it supports; a call must take far less.
     pub short: Duration,
-    /// How late the effect of a deadline or of a call may be seen.
+    /// Maximum latency until the effect of a deadline or of a call is visible.
     pub settle: Duration,
-    /// Whether it reports that a receipt is void; SQS accepts every receipt.
+    /// Whether it reports void receipts; SQS accepts every receipt.
     pub tells_void_receipts: bool,
-    /// How many callers at once the clauses on concurrency start.
+    /// Number of callers in the clauses on concurrency.
     pub callers: usize,
-    /// Whether a store keeps media type and cache control. One that does not derives the media
+    /// Whether a store keeps media type and cache control. Otherwise it derives the media
     /// type from the key.
     pub keeps_put_options: bool,
-    /// How many clauses run at once: more than 1 where they mostly wait and no subject shares a queue.
+    /// Maximum number of concurrent clauses: more than 1 where they mostly wait and no subject shares a queue.
     pub clauses_at_once: usize,
 }
 
@@ -55,38 +55,38 @@ impl Default for Capabilities {
 }
 
 impl Capabilities {
-    /// Longer than any clause takes.
+    /// Timeout of a clause.
     pub fn long(&self) -> Duration {
         self.short * 100
     }
 
-    /// Waits until what was set to end after [`Capabilities::short`] has ended.
+    /// Waits until a deadline of [`Capabilities::short`] has passed.
     pub async fn outlast_short(&self) {
         tokio::time::sleep(self.short + self.settle).await;
     }
 }
 
-/// An adapter to be tested, and what must live as long as it.
+/// An adapter under test, and a guard with the same lifetime.
 pub struct Subject<P: ?Sized> {
     /// The adapter.
     pub port: Arc<P>,
-    /// A temporary folder, a server: dropped after the clause.
+    /// A temporary folder or a server: dropped after the clause.
     pub guard: Box<dyn Any + Send>,
 }
 
 impl<P: ?Sized> Subject<P> {
-    /// An adapter that needs nothing to live.
+    /// An adapter without a guard.
     pub fn new(port: Arc<P>) -> Subject<P> {
         Subject { port, guard: Box::new(()) }
     }
 
-    /// An adapter that needs `guard`.
+    /// An adapter with `guard`.
     pub fn guarded(port: Arc<P>, guard: impl Any + Send) -> Subject<P> {
         Subject { port, guard: Box::new(guard) }
     }
 }
 
-/// Runs each clause on a fresh subject, several at once, and names those that panic.
+/// Runs each clause on a fresh subject, several at once, and prints the names of those that panic.
 macro_rules! run_clauses {
     ($factory:expr, $caps:expr; $($clause:path),+ $(,)?) => {{
         let caps: &$crate::conformance::Capabilities = $caps;
@@ -126,7 +126,7 @@ impl Clauses {
         self.started.push((self.running.spawn(clause).id(), name));
     }
 
-    /// Waits for all, prints the names of those that failed, and panics as the first of them did.
+    /// Waits for all, prints the names of those that failed, and resumes the panic of the first.
     pub(crate) async fn finish(mut self) {
         self.wait_for_room(1).await;
         let mut first = None;
@@ -142,7 +142,7 @@ impl Clauses {
     }
 }
 
-/// Text that was never used before, also not by an earlier run on the same table.
+/// A unique text, also across earlier runs on the same table.
 fn fresh(stem: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -157,7 +157,7 @@ fn holder(name: &str) -> HolderId {
     name.parse().expect("a plain id")
 }
 
-/// Starts all of them at once and gives their results, in no order.
+/// Starts all of them at once and returns their results, unordered.
 async fn all_at_once<T, F>(calls: impl IntoIterator<Item = F>) -> Vec<T>
 where
     T: Send + 'static,

@@ -1,10 +1,10 @@
-//! Time since 1970 that stands still when tokio's clock is paused.
+//! Milliseconds since 1970, by tokio's clock: a paused clock stands still.
 
 use tokio::time::Instant;
 
 use crate::clock::{Clock, SystemClock};
 
-/// A clock that goes with tokio's.
+/// A clock that follows tokio's.
 #[derive(Debug, Clone, Copy)]
 pub struct TokioClock {
     epoch_ms: i64,
@@ -12,12 +12,12 @@ pub struct TokioClock {
 }
 
 impl TokioClock {
-    /// A clock that shows the machine's time now.
+    /// A clock that starts at the system time.
     pub fn new() -> TokioClock {
         TokioClock::at(SystemClock.now_ms())
     }
 
-    /// A clock that shows `epoch_ms` now: the same history every time.
+    /// A clock that starts at `epoch_ms`: deterministic.
     pub fn at(epoch_ms: i64) -> TokioClock {
         TokioClock { epoch_ms, started: Instant::now() }
     }

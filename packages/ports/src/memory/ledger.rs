@@ -1,4 +1,4 @@
-//! A ledger in memory: one mutex is its transaction.
+//! In-memory ledger; one mutex serves as the transaction.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use crate::ledger::{
 use crate::memory::TokioClock;
 use crate::mutant;
 
-/// A ledger that lives as long as the process.
+/// A ledger with the lifetime of the process.
 pub struct MemoryLedger {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -24,7 +24,7 @@ pub struct MemoryLedger {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Jobs that were made so far.
+    /// Number of jobs created so far.
     made: u64,
     jobs: BTreeMap<JobId, JobRecord>,
     completions: BTreeMap<(OutputRef, TaskId), Completion>,
@@ -34,16 +34,16 @@ struct State {
     outbox: BTreeMap<String, OutboxEntry>,
 }
 
-/// The last lease of a name; it stays known when it is over, for its term.
+/// The last lease of a name; it is kept after its end, for its term.
 #[derive(Debug)]
 struct HeldLease {
     term: Term,
-    /// Absent when it was given back.
+    /// Absent when it was released.
     holder: Option<HolderId>,
     until_ms: i64,
 }
 
-/// `ttl` from `now_ms` on.
+/// Expires after `ttl` from `now_ms`.
 fn later(now_ms: i64, ttl: Duration) -> i64 {
     now_ms.saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX))
 }
@@ -66,7 +66,7 @@ impl State {
         Ok(CreatedJob { created: true, job })
     }
 
-    /// Whether the output is there in that life of its job.
+    /// Whether the output exists in that epoch of its job.
     fn has(&self, output: &OutputRef) -> bool {
         let job = self.jobs.get(&output.job).filter(|job| job.epoch == output.epoch);
         job.is_some_and(|job| job.output(&output.output).is_some())
@@ -113,12 +113,12 @@ impl MemoryLedger {
         MemoryLedger::with_clock(Arc::new(TokioClock::new()))
     }
 
-    /// An empty ledger whose records are dated and whose leases run out by `clock`.
+    /// An empty ledger whose timestamps and lease expiry follow `clock`.
     pub fn with_clock(clock: Arc<dyn Clock>) -> MemoryLedger {
         MemoryLedger { clock, state: Mutex::default() }
     }
 
-    /// Names of the leases that are held now, for a test that wants none left over.
+    /// Names of the leases that are held now, for tests that require none.
     pub fn held_leases(&self) -> Vec<LeaseName> {
         let now_ms = self.clock.now_ms();
         let state = self.locked();

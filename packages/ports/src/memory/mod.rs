@@ -1,6 +1,6 @@
 //! In-memory adapters for protocol tests.
 //!
-//! They keep every promise of the ports but the one to outlive the process, and they take
+//! They fulfil the contracts of the ports except durability beyond the process, and they take
 //! all time from tokio, so that a test with a paused clock runs hours in milliseconds.
 //! They pass the suites in [`conformance`](crate::conformance).
 

@@ -1,4 +1,4 @@
-//! A queue in memory that hides, redelivers and forgets receipts as a real one does.
+//! In-memory queue with visibility, redelivery and void receipts, as real services have.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,22 +12,22 @@ use crate::dead::{DeadLetters, DeadMessage};
 use crate::error::PortError;
 use crate::queue::{Delivery, Lane, QueueDepth, Receipt, WorkQueue};
 
-/// A message that was put aside.
+/// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Names it on its queue.
+    /// Its id on its queue.
     pub id: u64,
-    /// The text that was sent.
+    /// The message body.
     pub body: String,
-    /// Why it was put aside.
+    /// The reason.
     pub reason: String,
 }
 
-/// Queues that live as long as the process.
+/// Queues with the lifetime of the process.
 #[derive(Debug, Default)]
 pub struct MemoryQueue {
     lanes: Mutex<HashMap<Lane, Messages>>,
-    /// Rung when a message may have become visible sooner than was known.
+    /// Notified when a message may have become visible earlier than expected.
     bell: Notify,
 }
 
@@ -43,7 +43,7 @@ struct Message {
     id: u64,
     body: String,
     visible_at: Instant,
-    /// 0 until it is delivered; part of the receipt, so that a later one voids it.
+    /// 0 until it is delivered; part of the receipt, so that a later delivery voids it.
     deliveries: u32,
 }
 
@@ -85,7 +85,7 @@ impl MemoryQueue {
         MemoryQueue::default()
     }
 
-    /// What was put aside.
+    /// The dead letters.
     pub fn dead_letters(&self, queue: Lane) -> Vec<DeadLetter> {
         self.locked().entry(queue).or_default().dead.clone()
     }
@@ -118,7 +118,7 @@ impl WorkQueue for MemoryQueue {
     ) -> Result<Vec<Delivery>, PortError> {
         let deadline = Instant::now() + wait;
         loop {
-            // register before looking, so that nothing is sent unheard in between
+            // registers before the check, so that no message sent in between is missed
             let mut bell = std::pin::pin!(self.bell.notified());
             bell.as_mut().enable();
             let (taken, next) = {
@@ -130,17 +130,12 @@ impl WorkQueue for MemoryQueue {
                 return Ok(taken);
             }
             let until = next.map_or(deadline, |next| next.min(deadline));
-            // rung or not, the next thing is to look again
+            // after a notification or a timeout, check again
             let _ = timeout_at(until, bell).await;
         }
     }
 
-    async fn extend(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        visibility: Duration,
-    ) -> Result<bool, PortError> {
+    async fn extend(&self, queue: Lane, receipt: &Receipt, visibility: Duration) -> Result<bool, PortError> {
         let mut lanes = self.locked();
         let lane = lanes.entry(queue).or_default();
         let Some(place) = lane.place_of(receipt) else { return Ok(false) };
@@ -157,12 +152,7 @@ impl WorkQueue for MemoryQueue {
         Ok(place.map(|place| lane.messages.remove(place)).is_some())
     }
 
-    async fn dead_letter(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        reason: &str,
-    ) -> Result<bool, PortError> {
+    async fn dead_letter(&self, queue: Lane, receipt: &Receipt, reason: &str) -> Result<bool, PortError> {
         let mut lanes = self.locked();
         let lane = lanes.entry(queue).or_default();
         let Some(place) = lane.place_of(receipt) else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! A media store in memory.
+//! In-memory media store.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,10 +18,10 @@ use crate::store::{
     ByteStream, FileUse, MediaStore, Object, ObjectInfo, ObjectPage, PutOptions, Version, check_range,
 };
 
-/// Bytes of one item of a stream.
+/// Size of a stream item, bytes.
 const PIECE: usize = 64 << 10;
 
-/// Objects that live as long as the process.
+/// Objects with the lifetime of the process.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     objects: Mutex<Objects>,

@@ -15,7 +15,7 @@ use super::{kernel, programs};
 use crate::invocation::{Invocation, Profile};
 use crate::policy::{MapAccess, Policy};
 
-/// The newest interface whose rights are handled; an older kernel enforces those that it knows.
+/// The newest Landlock ABI whose rights are handled; an older kernel enforces those that it supports.
 const NEWEST: ABI = ABI::V6;
 
 /// Reading a file or a folder and running a program.
@@ -24,7 +24,7 @@ const RUN: BitFlags<AccessFs> = make_bitflags!(AccessFs::{Execute | ReadFile | R
 /// Reading a file or a folder.
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
 
-/// Everything in a folder but running programs, devices and sockets.
+/// All rights in a folder except executing programs, devices and sockets.
 const WRITE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     ReadFile | ReadDir | WriteFile | Truncate | RemoveFile | RemoveDir | MakeReg | MakeDir | MakeSym | MakeFifo
     | Refer
@@ -33,7 +33,7 @@ const WRITE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
 /// Using a device.
 const DEVICE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | IoctlDev});
 
-/// The rights that a rule for something other than a folder may have.
+/// The rights that a rule for a file may have.
 const OF_FILES: BitFlags<AccessFs> =
     make_bitflags!(AccessFs::{Execute | ReadFile | WriteFile | Truncate | IoctlDev});
 
@@ -45,7 +45,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Allows the calling process to read what /proc has of itself. The parent cannot add this
+    /// Allows the calling process to read its own /proc entries. The parent cannot add this
     /// rule: its own /proc/self is another folder. Runs between fork and exec.
     pub fn allow_own_proc(&self) -> io::Result<()> {
         if self.restricts_files {
@@ -80,7 +80,7 @@ impl From<RulesetError> for Refusal {
     }
 }
 
-/// The ruleset for a command; `None` where the kernel enforces none of it.
+/// The ruleset for a command; `None` if the kernel can enforce none of it.
 pub(super) fn rules(call: &Invocation, policy: &Policy) -> Result<Option<Rules>, Refusal> {
     let restricts_files = call.profile == Profile::Media || policy.map != MapAccess::Open;
     let created = if restricts_files { restricted(call, policy)? } else { open_to_all()? };
@@ -88,7 +88,7 @@ pub(super) fn rules(call: &Invocation, policy: &Policy) -> Result<Option<Rules>,
     Ok(ruleset.map(|ruleset| Rules { ruleset, restricts_files }))
 }
 
-/// Nothing but the declared files, no TCP, no signals to and no abstract sockets of processes
+/// Only the declared files, no TCP, no signals to and no abstract sockets of processes
 /// outside.
 fn restricted(call: &Invocation, policy: &Policy) -> Result<RulesetCreated, Refusal> {
     let is_map = call.profile == Profile::Map;
@@ -132,15 +132,15 @@ fn restricted(call: &Invocation, policy: &Policy) -> Result<RulesetCreated, Refu
     Ok(created)
 }
 
-/// All files stay usable, and the processes outside are out of reach: the kernel shows a process
-/// under any ruleset neither the memory nor the environment of one that is not.
+/// All files stay accessible, and processes outside do not: a process under any ruleset can read
+/// neither the memory nor the environment of one that is not under it.
 fn open_to_all() -> Result<RulesetCreated, Refusal> {
     let mut created = Ruleset::default().handle_access(AccessFs::Refer)?.create()?;
     rule(&mut created, Path::new("/"), AccessFs::Refer.into())?;
     Ok(created)
 }
 
-/// Adds a rule. A path that is not there needs none: the program finds nothing there either.
+/// Adds a rule. A missing path needs none: the program cannot open it either.
 fn rule(created: &mut RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<(), Refusal> {
     let Ok(fd) = PathFd::new(path) else { return Ok(()) };
     let access = if path.is_dir() { access } else { access & OF_FILES };

@@ -1,4 +1,4 @@
-//! The system calls for which no library has a function that may run between fork and exec.
+//! System calls without a library function that may run between fork and exec.
 //! None of these functions allocates.
 
 use std::io;
@@ -8,8 +8,8 @@ use std::ptr;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
-/// What a child adds to its score when the kernel has to kill a process for its memory: it goes
-/// before the worker that started it. The scale ends at 1000.
+/// OOM score adjustment of a child: the kernel kills it
+/// before the worker that started it. The maximum is 1000.
 const OOM_SCORE_ADJ: &[u8] = b"500";
 
 /// The kernel's `LANDLOCK_CREATE_RULESET_VERSION`.
@@ -24,7 +24,7 @@ struct PathBeneath {
     parent_fd: i32,
 }
 
-/// Version of Landlock's interface; `None` where there is no Landlock.
+/// Version of the Landlock ABI; `None` without Landlock.
 #[expect(unsafe_code, reason = "a system call that takes no pointer and returns a version")]
 pub(super) fn landlock_abi() -> Option<u32> {
     let nothing = ptr::null::<libc::c_void>();
@@ -77,17 +77,17 @@ const PRIVILEGES: [CapabilitySet; 20] = [
     CapabilitySet::MKNOD,
 ];
 
-/// Takes from a child of root the privileges that undo the sandbox. Fails without effect where this
-/// process has no privileges, so that its children gain none either, and for those that an older
-/// kernel does not know.
+/// Drops the capabilities of a child of root that undo the sandbox. Fails without effect if this
+/// process has no capabilities, so that its children gain none either, and for those that an older
+/// kernel does not support.
 pub(super) fn drop_privileges() {
     for privilege in PRIVILEGES {
         let _ = remove_capability_from_bounding_set(privilege);
     }
 }
 
-/// Has the kernel kill this process before others when memory is short. A system that does not
-/// offer the file goes without.
+/// Makes the kernel kill this process before others when memory is short. Without effect if the system
+/// lacks the file.
 pub(super) fn prefer_for_oom_kill() {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     if let Ok(file) = open(c"/proc/self/oom_score_adj", flags, Mode::empty()) {

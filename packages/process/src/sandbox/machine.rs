@@ -1,8 +1,8 @@
-//! How much memory this machine has.
+//! The amount of memory of this machine.
 
 use std::fs;
 
-/// Bytes of memory that this process may use with its children: the machine's, or those of its
+/// Memory limit of this process with its children, in bytes: the machine's, or that of its
 /// container; `None` where the system does not report it.
 pub fn machine_memory() -> Option<u64> {
     let meminfo = fs::read_to_string("/proc/meminfo").ok();
@@ -18,7 +18,7 @@ fn total_of(meminfo: &str) -> Option<u64> {
 }
 
 /// Whether the kernel refuses memory that it could not provide (`vm.overcommit_memory` is 2):
-/// then a refused allocation does not show that a limit of ours was reached.
+/// then a refused allocation does not show that a limit set by Segue was reached.
 pub(super) fn overcommits() -> bool {
     fs::read_to_string("/proc/sys/vm/overcommit_memory").map_or(true, |mode| mode.trim() != "2")
 }

@@ -28,18 +28,18 @@ use crate::supervise::Limits;
 pub use machine::machine_memory;
 pub(crate) use resources::Applied;
 
-/// What the kernel offers for a sandbox.
+/// Sandbox features of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Support {
-    /// Version of Landlock's interface; `None` where the kernel has no Landlock, or does not
+    /// Version of the Landlock ABI; `None` if the kernel lacks Landlock, or does not
     /// enable it.
     pub landlock_abi: Option<u32>,
-    /// Whether system calls can be filtered.
+    /// Whether seccomp filters are available.
     pub seccomp: bool,
 }
 
 impl Support {
-    /// What is missing and where it is to be had; `None` where nothing is missing.
+    /// What is missing and where it is available; `None` if nothing is missing.
     pub fn missing(&self) -> Option<&'static str> {
         match (self.landlock_abi, self.seccomp) {
             (Some(_), true) => None,
@@ -50,12 +50,12 @@ impl Support {
     }
 }
 
-/// What this kernel offers.
+/// Detects the features of this kernel.
 pub fn support() -> Support {
     static SUPPORT: OnceLock<Support> = OnceLock::new();
     *SUPPORT.get_or_init(|| Support {
         landlock_abi: kernel::landlock_abi(),
-        // a list of the actions that a filter may take; empty or absent without filters
+        // a list of the actions that a filter may use; empty or absent without filters
         seccomp: std::fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail")
             .is_ok_and(|actions| actions.split_whitespace().any(|action| action == "errno")),
     })
@@ -73,7 +73,7 @@ pub(crate) struct Jail {
 }
 
 impl Jail {
-    /// Prepares what `policy` asks for.
+    /// Prepares the restrictions of `policy`.
     ///
     /// # Errors
     /// A kernel without Landlock or seccomp where they are required; rules that it refuses.
@@ -117,7 +117,7 @@ impl Jail {
         self.applied
     }
 
-    /// Whether the child sees only the files of its rules.
+    /// Whether the child can access only the files of its rules.
     pub fn has_file_rules(&self) -> bool {
         self.files.is_some()
     }
@@ -154,7 +154,7 @@ impl Jail {
     }
 }
 
-/// Which system calls a child is refused.
+/// Groups of system calls that a child is refused.
 fn refused(call: &Invocation, policy: &Policy) -> syscalls::Refused {
     match (call.profile, policy.map) {
         (Profile::Media, _) => syscalls::Refused { sockets: true, privileged: true },

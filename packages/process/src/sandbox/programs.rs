@@ -1,10 +1,10 @@
-//! Where programs and what they load may lie.
+//! Folders of programs and of the files that they load.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Folders and files of the system that hold programs, libraries and what they read of the
-/// machine.
+/// Folders and files of the system that hold programs, libraries and the machine's
+/// configuration.
 pub(super) const SYSTEM: [&str; 22] = [
     "/usr",
     "/bin",
@@ -30,7 +30,7 @@ pub(super) const SYSTEM: [&str; 22] = [
     "/dev/urandom",
 ];
 
-/// What a program needs that uses the network: names and certificates.
+/// Files required by a program that uses the network: name resolution and certificates.
 pub(super) const NETWORK: [&str; 6] = [
     "/etc/hosts",
     "/etc/nsswitch.conf",
@@ -40,7 +40,7 @@ pub(super) const NETWORK: [&str; 6] = [
     "/etc/ca-certificates",
 ];
 
-/// What a program reads that uses a GPU.
+/// Files required by a program that uses a GPU.
 pub(super) const GPU_READ: [&str; 4] = ["/proc/driver/nvidia", "/proc/devices", "/sys", "/etc/OpenCL"];
 
 /// Devices of GPUs.
@@ -52,7 +52,7 @@ pub(super) fn gpu_devices() -> Vec<PathBuf> {
     names.filter(is_gpu).map(|name| Path::new("/dev").join(name)).collect()
 }
 
-/// What a child may read and run for its program's sake: the program, its folder with the
+/// Files that a child may read and execute because of its program: the program, its folder with the
 /// libraries beside it, and the folders of PATH for a script that calls other programs.
 pub(super) fn of(program: &Path) -> Vec<PathBuf> {
     let found = which::which(program).unwrap_or_else(|_| program.to_owned());
@@ -72,7 +72,7 @@ pub(super) fn of(program: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// A folder of programs, with what is installed under the same prefix. Not one that holds the
+/// A folder of programs, with the files installed under the same prefix. Not one that holds the
 /// user's own files.
 fn with_libraries(folder: &Path) -> Vec<PathBuf> {
     if folder.as_os_str().is_empty() || holds_home(folder) {

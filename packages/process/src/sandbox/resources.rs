@@ -15,7 +15,7 @@ const OPEN_FILES: u64 = 1024;
 /// Seconds of processor time between the signal that a program may handle and SIGKILL.
 const CPU_GRACE: u64 = 5;
 
-/// The limits of a child that are tighter than those of this process, which therefore show in its
+/// The limits of a child that are tighter than those of this process; only these can cause its
 /// failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Applied {
@@ -35,7 +35,7 @@ pub(super) fn limits(
 ) -> (Vec<(Resource, Rlimit)>, Applied) {
     let memory = call.memory.map(|bytes| policy.memory.unwrap_or(bytes));
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get) as u64;
-    // a backstop for what escapes the limit on wall time: all cores for as long as that
+    // a backstop if the limit on wall time is evaded: the same duration on all cores
     let cpu = limits.time.as_secs().saturating_add(1).saturating_mul(cores);
     let files = (call.profile == Profile::Media).then_some(OPEN_FILES);
     let mut all = Vec::new();
@@ -53,7 +53,7 @@ pub(super) fn limits(
     (all, Applied { memory, file_size, cpu_seconds })
 }
 
-/// `wanted`, where this process is not limited further; and whether it is not.
+/// `wanted`, unless this process has a lower limit; and whether it has not.
 fn tightened(ours: &Rlimit, wanted: u64, grace: u64) -> (Rlimit, bool) {
     let least = |limit: Option<u64>, wanted: u64| limit.map_or(wanted, |limit| limit.min(wanted));
     let maximum = least(ours.maximum, wanted.saturating_add(grace));

@@ -1,7 +1,7 @@
 //! The filter of system calls (seccomp): a list of calls that no decoder needs.
 //!
-//! A short list of refused calls is enough behind the rules on files. They fail with EPERM, so
-//! that a program which only tries one goes on.
+//! A short list of refused calls is enough in addition to the file rules. They fail with EPERM, so
+//! that a program which only tries one continues.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,17 +12,17 @@ use seccompiler::{
     sock_filter,
 };
 
-/// Which groups of calls are refused beyond [`LEAVING`].
+/// Groups of calls that are refused in addition to [`LEAVING`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refused {
-    /// All that makes or connects a socket; pairs of sockets stay.
+    /// All calls that create or connect a socket; socket pairs stay allowed.
     pub sockets: bool,
-    /// Other processes' memory, namespaces, mounts, keys, and interfaces of the kernel with a
-    /// history of holes.
+    /// Other processes' memory, namespaces, mounts, keys, and kernel interfaces with a
+    /// history of vulnerabilities.
     pub privileged: bool,
 }
 
-/// Calls that leave the process group, in which a program is killed with us.
+/// Calls that leave the process group, by which a program is killed with this process.
 const LEAVING: [c_long; 2] = [libc::SYS_setsid, libc::SYS_setpgid];
 
 const SOCKETS: [c_long; 4] = [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind, libc::SYS_listen];
@@ -96,7 +96,7 @@ const NAMESPACES: [libc::c_int; 7] = [
 /// The compiled filter.
 ///
 /// # Errors
-/// A processor for which the library has no filters.
+/// A processor without support in the library.
 pub(super) fn filter(refused: Refused) -> io::Result<BpfProgram> {
     let arch = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
     let mut rules: BTreeMap<c_long, Vec<SeccompRule>> = LEAVING.map(|call| (call, Vec::new())).into();

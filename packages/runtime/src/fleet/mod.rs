@@ -1,9 +1,9 @@
-//! Roles as processes: any of them, any number, over a backend that others share.
+//! Roles as processes: any combination and number of roles, over a shared backend.
 //!
 //! A process takes its roles from a [`Roster`], works in a scratch folder of its own, and keeps
-//! sources that it downloaded for further tasks. Asked to end, it gives back what it holds: its
-//! programs are stopped, its messages shown again at once, its leases released. What is recorded
-//! stays, so only what was on its way is done again.
+//! downloaded sources for further tasks. On shutdown it stops its programs, returns its messages
+//! to the queue at once and releases its leases. Recorded results stay, so only tasks in progress
+//! are repeated.
 
 mod cache;
 pub mod health;
@@ -34,14 +34,14 @@ use crate::failure;
 use crate::recipe::{Overrides, resolve};
 use crate::settings::{AllowMap, Late, Settings};
 
-/// How long a process may take to give back what it holds: a spot instance has two minutes, a
-/// container 30 s, and the rest is for the last words.
+/// Drain timeout of a process: a spot instance has two minutes, a container 30 s; the remainder
+/// is for the last log lines.
 const DRAIN: Duration = Duration::from_secs(25);
 
-/// How long one look at a queue waits.
+/// Long-poll wait of one receive from a queue.
 const POLL_WAIT: Duration = Duration::from_secs(5);
 
-/// How a process of a fleet works.
+/// Configuration of a process of a fleet.
 #[derive(Debug, Clone)]
 pub struct FleetConfig {
     /// Its roles.
@@ -50,27 +50,27 @@ pub struct FleetConfig {
     pub recipe: Recipe,
     /// Threads for all roles.
     pub threads: usize,
-    /// Folder in which it makes one of its own; absent for the default.
+    /// Folder in which the process creates its scratch folder; absent for the default.
     pub scratch: Option<PathBuf>,
-    /// Bytes of downloaded sources that are kept.
+    /// Limit of the source cache, bytes.
     pub source_cache_bytes: u64,
-    /// File that is touched while all is well.
+    /// File that is touched while the roles run.
     pub health_file: Option<PathBuf>,
     /// How long a lease lasts without renewal.
     pub lease: Duration,
     /// How long a message is hidden without a heartbeat.
     pub visibility: Duration,
-    /// How often the sweeper looks.
+    /// Interval of the sweeper.
     pub sweep_every: Duration,
-    /// When a worker's attempt is late; never where it is absent.
+    /// Factor after which a worker's attempt counts as late; absent: never.
     pub late: Option<LateRule>,
 }
 
 impl FleetConfig {
-    /// What the settings say, with what the deployment says of recipes.
+    /// From the settings, with the deployment's defaults of recipes.
     ///
     /// # Errors
-    /// Roles or a recipe that cannot be read, or make no sense.
+    /// Roles or a recipe that cannot be parsed or are not valid.
     pub fn of(settings: &Settings) -> Result<FleetConfig, Failure> {
         let of_deployment = settings.of_deployment()?;
         let overrides = Overrides {
@@ -99,8 +99,8 @@ impl FleetConfig {
     }
 }
 
-/// The rule for late attempts. Workers over a folder share one machine and would only slow each
-/// other; those of a fleet do not.
+/// The rule for late attempts: off for workers over a folder, which share one machine and would
+/// only slow each other down.
 fn late(settings: &Settings) -> Option<LateRule> {
     match settings.late {
         Some(Late::Off) => None,
@@ -109,11 +109,11 @@ fn late(settings: &Settings) -> Option<LateRule> {
     }
 }
 
-/// Works until `shutdown`, then gives back what it holds.
+/// Runs until `shutdown`, then releases leases and messages.
 ///
 /// # Errors
 /// A role that ends by itself; a scratch folder that cannot be written; a role that this backend
-/// has nothing for; roles that do not end within 25 s.
+/// does not support; roles that do not end within 25 s.
 pub async fn work(
     backend: &Backend,
     engines: &Engines,
@@ -131,11 +131,11 @@ pub async fn work(
         () = shutdown.cancelled() => None,
         ended = roles.join_next() => Some(match ended {
             Some(Ok(Err(error))) => failure::role(&error),
-            Some(Err(panic)) => failure::internal(format!("a role broke down: {panic}")),
-            Some(Ok(Ok(()))) | None => failure::internal("a role ended that was not asked to"),
+            Some(Err(panic)) => failure::internal(format!("a role panicked: {panic}")),
+            Some(Ok(Ok(()))) | None => failure::internal("a role ended unexpectedly"),
         }),
     };
-    tracing::info!("giving back what is held");
+    tracing::info!("releasing leases and messages");
     stop.cancel();
     let drained = tokio::time::timeout(DRAIN, async { while roles.join_next().await.is_some() {} }).await;
     if let Some(beating) = beating {
@@ -148,7 +148,7 @@ pub async fn work(
     match (early, drained) {
         (Some(failure), _) => Err(failure),
         (None, Err(_)) => Err(failure::environment(format!(
-            "roles did not end within {} s and were stopped; what they held comes again by itself",
+            "roles did not end within {} s and were stopped; their leases and messages expire",
             DRAIN.as_secs()
         ))),
         (None, Ok(())) => Ok(()),
@@ -217,8 +217,8 @@ fn start(
     Ok(tasks)
 }
 
-/// The store, with downloaded sources kept in `folder`, at most `limit_bytes` of them; the store
-/// itself where a source is a file already.
+/// The store with a source cache in `folder` of at most `limit_bytes`; the store itself where a
+/// source is a local file already.
 fn cached_store(backend: &Backend, folder: PathBuf, limit_bytes: u64) -> Arc<dyn MediaStore> {
     let store = Arc::clone(&backend.store);
     match backend.is_local {
@@ -237,7 +237,7 @@ fn role_config(
     let holder: HolderId = format!("{}{number}-{process}", role.as_str())
         .parse()
         .map_err(|error| failure::internal(format!("holder: {error}")))?;
-    // those of one role work side by side, and roles seldom do
+    // instances of one role run concurrently; several roles in one process are rare
     let threads = (config.threads / config.roster.count(role).max(1)).max(1);
     Ok(RoleConfig {
         threads,
@@ -280,8 +280,8 @@ mod tests {
             assert_eq!(late(&[("SEGUE_BACKEND", "aws://"), ("SEGUE_LATE", "1.25")]), so_late(125));
         }
         for bad in ["1", "0.5", "on", "-3", "NaN", "inf", "1e9"] {
-            let said = worker(&[("SEGUE_LATE", bad)]).unwrap_err().cause;
-            assert!(said.contains("off") && said.contains("late"), "{said}");
+            let cause = worker(&[("SEGUE_LATE", bad)]).unwrap_err().cause;
+            assert!(cause.contains("off") && cause.contains("late"), "{cause}");
         }
     }
 }

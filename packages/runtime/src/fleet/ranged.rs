@@ -1,5 +1,5 @@
-//! One version of an object as a file of this machine, of which ranges come when they are asked
-//! for, each once, whoever asks.
+//! One version of an object as a sparse local file. Ranges are fetched on request, each once for
+//! all concurrent callers.
 
 use std::fmt;
 use std::fs::File;
@@ -16,9 +16,9 @@ use segue_domain::Key;
 use segue_ports::{MediaStore, ObjectInfo, PortError, PortErrorKind, Prefetch};
 use tokio::sync::Notify;
 
-/// Most bytes of one request.
+/// Maximum size of one range request, bytes.
 const PIECE: u64 = 4 << 20;
-/// Requests that are on their way at the same time for one who asks.
+/// Maximum number of concurrent requests of one caller.
 const AT_ONCE: usize = 8;
 
 /// A file of the object's size, with holes where nothing was fetched.
@@ -34,9 +34,9 @@ pub struct RangedFile {
 #[derive(Default)]
 struct State {
     there: RangeSet<u64>,
-    /// On its way, for whoever asked first.
+    /// In flight, claimed by the first caller.
     coming: RangeSet<u64>,
-    /// Whether all of it has the checksum that it was stored with.
+    /// Whether the complete file was verified against its stored checksum.
     proven: bool,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Debug for RangedFile {
     }
 }
 
-/// What one who asks has taken upon himself to fetch; what he does not, others may.
+/// Ranges this caller has claimed; other callers may fetch the rest.
 struct Claim<'a> {
     of: &'a RangedFile,
     ranges: Vec<Range<u64>>,
@@ -65,7 +65,7 @@ impl Drop for Claim<'_> {
 }
 
 impl RangedFile {
-    /// Makes the file at `path`, all of it a hole.
+    /// Creates a sparse file of the object's size at `path`.
     pub fn create(
         store: Arc<dyn MediaStore>,
         key: Key,
@@ -85,7 +85,7 @@ impl RangedFile {
         })
     }
 
-    /// Bytes that take room on the disk.
+    /// Bytes allocated on the disk.
     pub fn bytes_there(&self) -> u64 {
         self.state().there.iter().map(|range| range.end - range.start).sum()
     }
@@ -94,7 +94,7 @@ impl RangedFile {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is missing of `ranges` and nobody fetches yet; `None` when all is there.
+    /// The parts of `ranges` that are neither present nor in flight; `None` when all are present.
     fn claim(&self, ranges: &[Range<u64>]) -> Option<Claim<'_>> {
         let mut state = self.state();
         let missing: Vec<_> = ranges.iter().flat_map(|range| state.there.gaps(range)).collect();
@@ -150,7 +150,7 @@ impl RangedFile {
         Ok(bytes.freeze())
     }
 
-    /// Holds a whole file against the checksum that it was stored with, once.
+    /// Verifies a complete file against its stored checksum, once.
     async fn prove(&self) -> Result<(), PortError> {
         let Some(crc32) = self.object.crc32 else { return Ok(()) };
         let all = 0..self.object.bytes;
@@ -195,13 +195,13 @@ impl Prefetch for RangedFile {
         let within = |range: &Range<u64>| range.start.min(len)..range.end.min(len);
         let wanted: Vec<_> = ranges.iter().map(within).filter(|range| !range.is_empty()).collect();
         loop {
-            // before the look, so that no change is missed after it
+            // registered before the check, so that no change after it is missed
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let Some(claim) = self.claim(&wanted) else { break };
             if claim.ranges.is_empty() {
-                // all that is missing is on its way for others
+                // all missing ranges are in flight for other callers
                 drop(claim);
                 changed.await;
             } else {

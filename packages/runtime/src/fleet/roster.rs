@@ -1,4 +1,4 @@
-//! Which roles a process has, and how many of each.
+//! Roles of a process and the number of instances of each.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use segue_domain::Failure;
 
 use crate::failure;
 
-/// Most of one role in one process.
+/// Maximum number of instances of one role in a process.
 const MOST: usize = 256;
 
 /// A role that a process can have.
@@ -15,7 +15,7 @@ const MOST: usize = 256;
 pub enum RoleName {
     /// Creates jobs for sources from notices on a queue of their own.
     Ingest,
-    /// Plans outputs; creates jobs for sources as well where notices come to its queue.
+    /// Plans outputs; also creates jobs for sources where upload notices arrive on its queue.
     Planner,
     /// Runs tasks.
     Worker,
@@ -60,17 +60,17 @@ impl RoleName {
     }
 }
 
-/// Roles and how many of each run at once, at least one role and at least one of each.
+/// Roles and the number of concurrent instances of each: at least one role, at least one instance each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster(BTreeMap<RoleName, usize>);
 
 impl Roster {
-    /// Each role with how many of it run at once.
+    /// Each role with its number of instances.
     pub fn iter(&self) -> impl Iterator<Item = (RoleName, usize)> + '_ {
         self.0.iter().map(|(role, count)| (*role, *count))
     }
 
-    /// How many of that role run at once.
+    /// Number of instances of that role.
     pub fn count(&self, role: RoleName) -> usize {
         self.0.get(&role).copied().unwrap_or(0)
     }
@@ -100,7 +100,7 @@ impl FromStr for Roster {
             })?;
             if found.insert(role, count).is_some() {
                 return Err(failure::usage(format!(
-                    "role {name:?} stands twice; write {name}=2 for two of it"
+                    "role {name:?} is listed twice; write {name}=2 for two instances"
                 )));
             }
         }

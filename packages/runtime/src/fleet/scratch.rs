@@ -1,5 +1,4 @@
-//! The scratch folder of a process: its own while it lives, removed after its end by itself or by
-//! the next process.
+//! The scratch folder of a process: removed at exit, or by the next process when it was killed.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -21,26 +20,27 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// A new folder in `root`, which is made if need be. Folders of processes that have ended are
-    /// removed: the system has released their locks.
+    /// Creates a folder in `root`, which is created if missing. Folders of processes that have ended are
+    /// removed: the operating system has released their locks.
     ///
     /// # Errors
     /// A folder that cannot be written.
     pub fn open(root: &Path) -> Result<Scratch, Failure> {
-        let said = |error: std::io::Error| failure::io(format!("scratch folder {}", root.display()), &error);
-        make_folders(root).map_err(said)?;
-        let gate = open_lock(&root.join(LOCK)).map_err(said)?;
-        gate.lock().map_err(said)?;
-        for entry in fs::read_dir(root).map_err(said)?.flatten() {
+        let failed =
+            |error: std::io::Error| failure::io(format!("scratch folder {}", root.display()), &error);
+        make_folders(root).map_err(failed)?;
+        let gate = open_lock(&root.join(LOCK)).map_err(failed)?;
+        gate.lock().map_err(failed)?;
+        for entry in fs::read_dir(root).map_err(failed)?.flatten() {
             let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
             if is_ours && is_free(&entry.path()) {
-                fs::remove_dir_all(entry.path()).map_err(said)?;
+                fs::remove_dir_all(entry.path()).map_err(failed)?;
             }
         }
         let path = root.join(format!("{PREFIX}{}", uuid::Uuid::new_v4().simple()));
-        make_folder(&path).map_err(said)?;
-        let lock = open_lock(&path.join(LOCK)).map_err(said)?;
-        lock.lock().map_err(said)?;
+        make_folder(&path).map_err(failed)?;
+        let lock = open_lock(&path.join(LOCK)).map_err(failed)?;
+        lock.lock().map_err(failed)?;
         Ok(Scratch { path, _lock: lock })
     }
 
@@ -66,7 +66,7 @@ impl Scratch {
     }
 }
 
-/// Whether nobody who lives holds the folder.
+/// Whether no running process holds the folder.
 fn is_free(folder: &Path) -> bool {
     File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
 }

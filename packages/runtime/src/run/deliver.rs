@@ -1,7 +1,7 @@
-//! Gives published files their names in the output folder.
+//! Moves published files to their names in the output folder.
 //!
-//! Each file is whole under its name or not there; the manifest comes last, so that a
-//! folder with a manifest is complete (after a power cut: with `fsync`). Any step may be repeated.
+//! Each file is complete under its name or absent; the manifest is renamed last, so that a
+//! folder with a manifest is complete (after a power cut: with `fsync`). Every step can be repeated.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,14 @@ use crate::{failure, models};
 
 const MANIFEST_LIMIT: u64 = 16 << 20;
 
-/// The first result of `record`, which an earlier process has assembled, that is not there as its index
-/// says, by its hash: it need not have been on the disk when the machine stopped.
+/// The first result of `record`, assembled by an earlier process, whose file does not have the size and
+/// hash of its index: it may not have been flushed when the machine stopped.
 ///
 /// # Errors
 /// A store that cannot be read.
 pub async fn lost(deps: &Deps, record: &JobRecord, state: &Path) -> Result<Option<String>, Failure> {
-    let assembled = |output: &&OutputRecord| {
-        matches!(output.state, OutputState::Publishing | OutputState::Completed)
-    };
+    let assembled =
+        |output: &&OutputRecord| matches!(output.state, OutputState::Publishing | OutputState::Completed);
     for output in record.outputs.iter().filter(assembled) {
         let lost = lost_of(deps, record, output, state).await?;
         if lost.is_some() {
@@ -44,7 +43,7 @@ async fn lost_of(
     let public = Key::index(&record.id, output.id());
     let name = format!("outputs/{}.json", output.id());
     let committed = output.index.as_ref().map(|index| work_key(&index.key)).transpose()?;
-    // what was published is no longer under the name of the attempt, and before that not public
+    // a published object is no longer under the name of the attempt, and not yet public before that
     let index =
         first_of(committed, public, async |key| deps.store.get_bytes(key, MANIFEST_LIMIT).await).await?;
     let Some(Ok(index)) = index.map(|bytes| OutputIndex::decode(&bytes)) else { return Ok(Some(name)) };
@@ -57,7 +56,7 @@ async fn lost_of(
         let Some(found) = found else { return Ok(Some(file.name)) };
         let hashed = tokio::task::spawn_blocking(move || models::sha256_of(&found)).await;
         let hashed = hashed.map_err(|error| failure::internal(error.to_string()))?;
-        // one that cannot be read is as good as none
+        // one that cannot be parsed counts as absent
         if !hashed.is_ok_and(|found| found == (file.bytes, file.sha256)) {
             return Ok(Some(file.name));
         }
@@ -65,7 +64,7 @@ async fn lost_of(
     Ok(None)
 }
 
-/// What `get` finds under the one name, else under the other.
+/// Reads the object under the first name, else under the second.
 async fn first_of<T>(
     one: Option<Key>,
     other: Key,
@@ -88,11 +87,11 @@ fn work_key(key: &str) -> Result<Key, Failure> {
     key.parse().map_err(|error: DomainError| failure::internal(error.to_string()))
 }
 
-/// Delivers what `job` published to `dir`; files on their way are kept in `state`. With `fsync`
-/// each is on the disk before it has its name.
+/// Delivers the published files of `job` to `dir`; partial copies are kept in `state`. With `fsync`
+/// each file is flushed before it is renamed to its name.
 ///
 /// # Errors
-/// A file that is not what the manifest says, or a folder that cannot be written.
+/// A file that does not match the manifest, or a folder that cannot be written.
 pub async fn deliver(
     deps: &Deps,
     job: &JobId,
@@ -104,17 +103,17 @@ pub async fn deliver(
     let bytes = bytes.map_err(|error| failure::port(&error))?;
     let manifest = Manifest::decode(&bytes).map_err(|error| failure::internal(error.to_string()))?;
     let passage = state.join("out");
-    let said = |error: std::io::Error| failure::io(format!("output folder {}", dir.display()), &error);
-    std::fs::create_dir_all(&passage).map_err(said)?;
-    // one of an earlier run, whose files are about to be replaced
-    remove_if_there(&dir.join(MANIFEST)).map_err(said)?;
+    let failed = |error: std::io::Error| failure::io(format!("output folder {}", dir.display()), &error);
+    std::fs::create_dir_all(&passage).map_err(failed)?;
+    // the manifest of an earlier run, whose files are about to be replaced
+    remove_if_there(&dir.join(MANIFEST)).map_err(failed)?;
     for file in manifest.files() {
         let from = deps
             .store
             .get_file(&key(job, &file.name)?, &passage)
             .await
             .map_err(|error| failure::port(&error))?;
-        let size = from.metadata().map_err(said)?.len();
+        let size = from.metadata().map_err(failed)?.len();
         if size != file.bytes {
             return Err(failure::internal(format!(
                 "{} has {size} bytes, the manifest says {}",
@@ -122,21 +121,21 @@ pub async fn deliver(
             )));
         }
         let to = dir.join(&file.name);
-        place(from, passage.join("file"), to, fsync).await.map_err(said)?;
+        place(from, passage.join("file"), to, fsync).await.map_err(failed)?;
     }
     let written = passage.join("file");
-    std::fs::write(&written, &bytes).map_err(said)?;
-    File::open(&written).and_then(|file| file.sync_all()).map_err(said)?;
-    sync_folder(dir).map_err(said)?;
-    std::fs::rename(&written, dir.join(MANIFEST)).map_err(said)?;
-    sync_folder(dir).map_err(said)?;
+    std::fs::write(&written, &bytes).map_err(failed)?;
+    File::open(&written).and_then(|file| file.sync_all()).map_err(failed)?;
+    sync_folder(dir).map_err(failed)?;
+    std::fs::rename(&written, dir.join(MANIFEST)).map_err(failed)?;
+    sync_folder(dir).map_err(failed)?;
     Ok(manifest)
 }
 
-/// Waits until what was delivered is on the disk.
+/// Flushes the delivered files to the disk.
 ///
 /// # Errors
-/// A file that is not there or a disk that fails.
+/// A file that is missing or a disk that fails.
 pub fn flush(manifest: &Manifest, dir: &Path) -> Result<(), Failure> {
     for file in manifest.files() {
         let path = dir.join(&file.name);
@@ -146,8 +145,8 @@ pub fn flush(manifest: &Manifest, dir: &Path) -> Result<(), Failure> {
     sync_folder(dir).map_err(|error| failure::io(format!("output folder {}", dir.display()), &error))
 }
 
-/// Gives `from` the name `to`: the same file where the file system allows, else a copy.
-/// `passage` lies on the file system of `to`.
+/// Gives `from` the name `to`: a hard link where the file system allows it, else a copy.
+/// `passage` is on the file system of `to`.
 async fn place(from: PathBuf, passage: PathBuf, to: PathBuf, fsync: bool) -> std::io::Result<()> {
     let placed = tokio::task::spawn_blocking(move || {
         remove_if_there(&passage)?;
@@ -160,7 +159,7 @@ async fn place(from: PathBuf, passage: PathBuf, to: PathBuf, fsync: bool) -> std
         if let Some(parent) = to.parent() {
             std::fs::create_dir_all(parent)?;
         }
-        // a rename onto another name of the same file would do nothing and leave both
+        // a rename onto another hard link of the same file does nothing and leaves both
         remove_if_same(&passage, &to)?;
         std::fs::rename(&passage, &to)
     });
@@ -193,9 +192,7 @@ mod tests {
 
     use bytes::Bytes;
     use segue_domain::manifest::INDEX_VERSION;
-    use segue_domain::{
-        CommittedIndex, FileKind, NewOutput, PlanHash, PublishedFile, Recipe, TaskId, Term,
-    };
+    use segue_domain::{CommittedIndex, FileKind, NewOutput, PlanHash, PublishedFile, Recipe, TaskId, Term};
     use segue_pipeline::new_job;
     use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
     use segue_ports::{MediaStore, NoReport, PutOptions};

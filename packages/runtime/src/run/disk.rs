@@ -1,4 +1,4 @@
-//! The little that a run does with its folders itself.
+//! File system helpers of a run.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use segue_domain::{Failure, OutputSpec, Recipe};
 
 use crate::failure;
 
-/// Removes a folder with all in it; fine when it is not there.
+/// Removes a folder recursively; a missing one is not an error.
 pub fn remove_tree(path: &Path) -> Result<(), Failure> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -25,14 +25,14 @@ pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 /// Bytes that this user can still write to the file system of `path`.
 ///
 /// # Errors
-/// A path that is not there.
+/// A path that does not exist.
 pub fn free_bytes(path: &Path) -> Result<u64, Failure> {
     let found = nix::sys::statvfs::statvfs(path)
         .map_err(|errno| failure::io(path.display(), &std::io::Error::from(errno)))?;
     Ok(found.blocks_available().saturating_mul(found.fragment_size()))
 }
 
-/// Refuses before any work what cannot fit: a copied video is as large as its source.
+/// Fails before any work if the results cannot fit: a copied video is as large as its source.
 pub fn check_space(state: &Path, source_bytes: u64, recipe: &Recipe) -> Result<(), Failure> {
     let videos = recipe.outputs.values().filter_map(OutputSpec::video);
     let copies = videos.filter(|video| video.mode == VideoMode::Copy).count() as u64;

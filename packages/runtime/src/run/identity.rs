@@ -1,4 +1,4 @@
-//! Which job a command means: the same command finds the same job again.
+//! Identity of a job: the same command gives the same job id.
 
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +9,7 @@ use segue_domain::{Failure, JobId, Recipe};
 
 use crate::failure;
 
-/// A source that is there and can be read.
+/// A source that exists and can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
     /// Its path, without links.
@@ -20,13 +20,13 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
-    /// Looks at the file at `path`.
+    /// Inspects the file at `path`.
     ///
     /// # Errors
-    /// A source failure: missing, a folder, something odd, empty, or not readable.
+    /// A source failure: missing, a folder, not a plain file, empty, or not readable.
     pub fn look(path: &Path) -> Result<SourceFile, Failure> {
         let cannot = |why: &str| failure::source(format!("source {}: {why}", path.display()));
-        let said = |error: std::io::Error| match error.kind() {
+        let refused = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => cannot("there is no such file; check the path"),
             std::io::ErrorKind::PermissionDenied => {
                 cannot("permission denied; make it readable for this user")
@@ -35,10 +35,10 @@ impl SourceFile {
         };
         let looks_like_url = path.to_str().is_some_and(|text| text.contains("://"));
         if looks_like_url && !path.exists() {
-            return Err(cannot("only files are taken; download it first"));
+            return Err(cannot("only local files are supported; download it first"));
         }
-        let real = path.canonicalize().map_err(said)?;
-        let found = real.metadata().map_err(said)?;
+        let real = path.canonicalize().map_err(refused)?;
+        let found = real.metadata().map_err(refused)?;
         if found.is_dir() {
             return Err(cannot("it is a folder; name a file in it"));
         }
@@ -48,11 +48,11 @@ impl SourceFile {
         if found.len() == 0 {
             return Err(cannot("it is empty; was it copied or downloaded to the end?"));
         }
-        std::fs::File::open(&real).map_err(said)?;
+        std::fs::File::open(&real).map_err(refused)?;
         Ok(SourceFile { path: real, bytes: found.len(), modified_ns: modified_ns(&found) })
     }
 
-    /// Its extension, or nothing.
+    /// Its extension, or an empty string.
     pub fn extension(&self) -> String {
         self.path.extension().and_then(|ext| ext.to_str()).unwrap_or_default().to_owned()
     }

@@ -1,4 +1,4 @@
-//! One job, claimed by this process: driven to its end, and its folders left in order.
+//! Runs one job that this process has claimed, and cleans up its folders.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::backend::{self, Backend};
 use crate::failure;
 use crate::private::make_folders;
 
-/// A job and the folder that is its own.
+/// A job and the folder that it owns.
 pub(super) struct EmbeddedJob {
     pub(super) job: JobId,
     pub(super) source: SourceFile,
@@ -34,7 +34,7 @@ pub(super) struct EmbeddedJob {
 }
 
 impl EmbeddedJob {
-    /// Drives it and cleans up after it.
+    /// Runs the job and cleans up after it.
     pub(super) async fn run(
         mut self,
         engines: Engines,
@@ -65,7 +65,7 @@ impl EmbeddedJob {
                 self.clean_up(record.map(|record| *record))?;
                 Err(failure)
             }
-            // the machine's fault is no reason to give up what was done: the same command goes on
+            // an environment failure does not discard finished work: the same command resumes the job
             Err(failure) if self.resumed && failure.kind == FaultKind::Environment => Err(failure),
             Err(failure) => {
                 self.clean_up(None)?;
@@ -91,7 +91,7 @@ impl EmbeddedJob {
             && let Some(name) = self.lost_result().await?
         {
             let message = format!(
-                "{name} was not yet on the disk when this machine stopped, and is damaged: the job begins anew"
+                "{name} was not flushed before this machine stopped, and is damaged: the job starts again"
             );
             self.reporter.report(Event::Warning { job: self.job.clone(), message });
             self.out.withdraw()?;
@@ -113,9 +113,9 @@ impl EmbeddedJob {
         let deps = backend::deps(&backend, Arc::clone(&self.reporter));
         self.submit(&backend, &deps).await?;
         if self.resumed {
-            // only a display; an output that was published already has no plan any more
+            // only for display; an output that is published already has no plan any more
             if let Err(error) = progress::announce(&deps, &self.job).await {
-                tracing::info!(error = format!("{error:#}"), "nothing to show of what is done");
+                tracing::info!(error = format!("{error:#}"), "the progress of an earlier run is not shown");
             }
         }
 
@@ -126,7 +126,7 @@ impl EmbeddedJob {
         roles.stop().await;
         let record = match end {
             Ok(End::Job(record)) => Ok(Some(*record)),
-            // it may have ended while the roles gave back what they held
+            // it may have ended while the roles drained
             Ok(End::Interrupted) => watch::look(&deps, &self.job).await,
             Err(failure) => Err(failure),
         };
@@ -157,7 +157,7 @@ impl EmbeddedJob {
         }
     }
 
-    /// The first result of an earlier process that a power cut took.
+    /// The first result of an earlier process that was lost in a power cut.
     async fn lost_result(&self) -> Result<Option<String>, Failure> {
         let backend = Backend::open_folder(&self.state).await?;
         let deps = backend::deps(&backend, Arc::clone(&self.reporter));
@@ -168,7 +168,7 @@ impl EmbeddedJob {
         }
     }
 
-    /// The optional outputs that failed, in the words of the user.
+    /// The optional outputs that failed, with causes that name the user's files.
     fn failed_outputs(&self, record: &JobRecord, backend: &Backend) -> Vec<(OutputId, Failure)> {
         let failed = record.outputs.iter().filter(|output| output.state == OutputState::Failed);
         failed
@@ -183,7 +183,7 @@ impl EmbeddedJob {
         Key::source(&self.job, &self.source.extension())
     }
 
-    /// The source by the name that the user gave it.
+    /// The source under the name that the user gave.
     fn in_words_of_the_user(&self, failure: Failure, backend: &Backend) -> Failure {
         let Some(inner) = backend.sources.adopted_path(&self.source_key()) else { return failure };
         let inner = inner.display().to_string();
@@ -207,8 +207,8 @@ impl EmbeddedJob {
 
 enum Ended {
     Delivered(Manifest, Vec<(OutputId, Failure)>),
-    /// Nobody said that the job failed: the state of one that was gone on with stays, also with
-    /// results that could not be delivered, and the same command goes on.
+    /// The job itself has not failed: the state of a resumed job is kept, also when its results could
+    /// not be delivered, and the same command resumes it.
     Kept(Failure),
     Interrupted,
     Failed(Failure, Option<Box<JobRecord>>),

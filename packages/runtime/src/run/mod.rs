@@ -30,68 +30,68 @@ use out_dir::{Found, OutDir};
 /// A job to run.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
-    /// The source.
+    /// The source file.
     pub source: PathBuf,
-    /// Where the results go.
+    /// Output folder.
     pub out_dir: PathBuf,
-    /// What is wanted.
+    /// The recipe and its overrides.
     pub recipe: Recipe,
-    /// Where unfinished work is kept, in a folder for each job; absent for `.segue` in the
+    /// Folder for unfinished work, with one folder for each job; absent for `.segue` in the
     /// output folder.
     pub state: Option<PathBuf>,
-    /// Workers at the same time.
+    /// Number of concurrent workers.
     pub workers: usize,
     /// Threads for all workers.
     pub threads: usize,
-    /// Whether to wait until the results are on the disk. Parts are always flushed; results can
-    /// be made again, and what a power cut left of them is noticed by their hashes.
+    /// Whether to flush the results before the run ends. Parts are always flushed; results can be
+    /// produced again, and damage by a power cut is detected by their hashes.
     pub fsync: bool,
 }
 
-/// A job whose results are in their folder.
+/// A job whose results are in the output folder.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// The job.
     pub job: JobId,
-    /// The folder.
+    /// The output folder.
     pub out_dir: PathBuf,
-    /// What is in it.
+    /// Its manifest.
     pub manifest: Manifest,
-    /// Whether it was there before, and nothing was done.
+    /// Whether the results were complete already, so that nothing was done.
     pub already: bool,
-    /// Whether it went on from where another process stopped.
+    /// Whether it resumed the work of an earlier process.
     pub resumed: bool,
-    /// Time this process took.
+    /// Duration of this process's run.
     pub took: Duration,
     /// Optional outputs that failed, and why.
     pub failed: Vec<(OutputId, Failure)>,
 }
 
-/// How a run ended that did not fail.
+/// Outcome of a run that did not fail.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// The results are there.
+    /// The results are delivered.
     Finished(Box<Finished>),
-    /// It was asked to stop; the same command goes on.
+    /// The run was interrupted; the same command resumes it.
     Interrupted {
         /// The job.
         job: JobId,
-        /// Where its work is kept.
+        /// Folder of its unfinished work.
         state: PathBuf,
     },
 }
 
-/// Runs a job from its source to its results, or on from where it stopped.
+/// Runs a job from its source to its results, resuming an interrupted one.
 ///
-/// `engines` is called once, when it is certain that there is work to do. The same request
-/// is the same job: a completed one is left alone, an interrupted one goes on, a failed one
-/// begins anew.
+/// `engines` is called once, and only if there is work to do. The same request is the same job: a
+/// completed one is left as it is, an interrupted one is resumed, a failed one
+/// starts again.
 ///
 /// # Errors
-/// Whose fault it is and one line of what to do. The work of a failed job is removed; its
-/// record stays in `.segue/job.json` where it holds the last words of a program. Where the machine
-/// kept a job from going on, and where results cannot be put into their folder, all stays in the
-/// state, and the same request goes on.
+/// The kind of failure and one line with cause and remedy. The work of a failed job is removed; its
+/// record stays in `.segue/job.json` where it holds the stderr tail of a program. After a failure of
+/// the environment, and where results cannot be delivered, all work stays in the state folder, and
+/// the same request resumes the job.
 pub async fn run_embedded(
     request: RunRequest,
     engines: impl AsyncFnOnce(&Recipe) -> Result<Engines, Failure>,

@@ -1,8 +1,8 @@
-//! The output folder: whose it is, and what may be in it.
+//! The output folder: which job owns it, and which files it may contain.
 //!
 //! A job owns its folder by `.segue/job.json`, and works in it under a lock on
-//! `.segue/lock`, which the system gives back when a process dies. When the job is
-//! published, `.segue` goes and `manifest.json` says whose the folder is.
+//! `.segue/lock`, which the operating system releases when a process dies. When the job is
+//! published, `.segue` is removed and `manifest.json` names the owner.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -15,13 +15,13 @@ use super::lock::{self, take_lock};
 use super::published::{MANIFEST, Published, published};
 use crate::failure;
 
-/// Name of the folder with what is not published.
+/// Name of the folder for unpublished work.
 pub const STATE: &str = ".segue";
 
 const MARKER: &str = "job.json";
 const MARKER_VERSION: u32 = 1;
 
-/// Files of these names are ours or in the way.
+/// Names of files that Segue writes to an output folder.
 const PUBLIC: [&str; 12] = [
     "final.mp4",
     "final.mov",
@@ -37,7 +37,7 @@ const PUBLIC: [&str; 12] = [
     MANIFEST,
 ];
 
-/// Whose a folder is, while the job is not published; after a failure the whole record.
+/// Marker of a folder's owner while the job is not published; after a failure with the whole record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Marker {
     /// Document version.
@@ -48,17 +48,17 @@ pub struct Marker {
     pub source: PathBuf,
     /// Name of its recipe.
     pub recipe: String,
-    /// Where its state is kept.
+    /// Folder of its state.
     pub state: PathBuf,
-    /// Folders that were made for it, the innermost first.
+    /// Folders that were created for it, the innermost first.
     pub made: Vec<PathBuf>,
-    /// How it ended, where it ended badly.
+    /// The failure, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<JobRecord>,
 }
 
 impl Marker {
-    /// The marker of a job that begins.
+    /// The marker of a job that starts.
     pub fn new(job: &JobId, source: &Path, recipe: &str, state: &Path) -> Marker {
         Marker {
             version: MARKER_VERSION,
@@ -72,7 +72,7 @@ impl Marker {
     }
 }
 
-/// An output folder that this process alone works in.
+/// An output folder that this process has locked.
 #[derive(Debug)]
 pub struct OutDir {
     dir: PathBuf,
@@ -80,24 +80,24 @@ pub struct OutDir {
     _lock: File,
 }
 
-/// What was found in a folder that is now ours to work in.
+/// What a locked folder contains.
 #[derive(Debug, PartialEq)]
 pub enum Found {
-    /// Nothing of a job, or what a failed one left.
+    /// No job, or the record of a failed one.
     Nothing,
-    /// This job, not finished.
+    /// This job, unfinished.
     Unfinished,
-    /// This job, published, every file as the manifest says.
+    /// This job, published, every file as the manifest lists it.
     Published(Manifest),
 }
 
 impl OutDir {
-    /// Makes the folder if it is not there and takes its lock.
+    /// Creates the folder if it is missing and takes its lock.
     ///
     /// # Errors
-    /// A path that is not a folder, no permission, or another process at work in it.
+    /// A path that is not a folder, no permission, or another process that holds the lock.
     pub fn open(path: &Path) -> Result<OutDir, Failure> {
-        let said = |error: std::io::Error| match error.kind() {
+        let failed = |error: std::io::Error| match error.kind() {
             ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
                 failure::usage(format!("output folder {}: there is a file of that name", path.display()))
             }
@@ -108,10 +108,10 @@ impl OutDir {
             .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
             .map(Path::to_owned)
             .collect();
-        std::fs::create_dir_all(path).map_err(said)?;
-        let dir = path.canonicalize().map_err(said)?;
+        std::fs::create_dir_all(path).map_err(failed)?;
+        let dir = path.canonicalize().map_err(failed)?;
         for folder in &mut made {
-            *folder = folder.canonicalize().map_err(said)?;
+            *folder = folder.canonicalize().map_err(failed)?;
         }
         match take_lock(&dir.join(STATE), &dir) {
             Ok(lock) => Ok(OutDir { dir, made, _lock: lock }),
@@ -122,37 +122,37 @@ impl OutDir {
         }
     }
 
-    /// The folder, without links.
+    /// The canonical path of the folder.
     pub fn path(&self) -> &Path {
         &self.dir
     }
 
-    /// The folder with what is not published.
+    /// The folder of unpublished work.
     pub fn state(&self) -> PathBuf {
         self.dir.join(STATE)
     }
 
-    /// Looks whose the folder is, for the job `job`.
+    /// Determines whether the folder is free for the job `job`.
     ///
     /// # Errors
-    /// A usage failure when it holds another job, or files that are nobody's.
+    /// A usage failure when it holds another job, or files that no job owns.
     pub fn find(&mut self, job: &JobId) -> Result<Found, Failure> {
         let dir = self.dir.clone();
         if let Some(marker) = self.marker()? {
-            // the document may be somebody else's: only this folder and those above it are ours to remove
+            // the document may be of another origin: only this folder and its parents may be removed
             self.made = marker.made.iter().filter(|made| dir.starts_with(made)).cloned().collect();
             let failed = marker.record.is_some();
             if marker.job == *job && !failed {
                 return match published(&dir, job)? {
                     Published::Whole(manifest) => Ok(Found::Published(manifest)),
-                    // what was delivered may be what a power cut left of it
+                    // delivered files may be damaged by a power cut
                     Published::None | Published::Part | Published::Changed(_) => Ok(Found::Unfinished),
                 };
             }
             if !failed {
                 return Err(failure::usage(format!(
                     "output folder {} holds an unfinished job (recipe {} from {}, or a source that changed since); \
-                     give its command again to finish it, remove {}/{STATE} to give it up, or choose another --out",
+                     repeat its command to finish it, remove {}/{STATE} to discard it, or choose another --out",
                     dir.display(),
                     marker.recipe,
                     marker.source.display(),
@@ -164,13 +164,13 @@ impl OutDir {
             Published::Whole(manifest) => Ok(Found::Published(manifest)),
             Published::Part => Ok(Found::Nothing),
             Published::Changed(name) => Err(failure::usage(format!(
-                "output folder {} holds the results of this very job, but {name} is not what was written: \
-                 changed afterwards, or lost in a power cut; remove it to have it made anew, or choose another --out",
+                "output folder {} holds the results of this job, but {name} is not what was written: \
+                 changed afterwards, or lost in a power cut; remove it to produce it again, or choose another --out",
                 dir.display()
             ))),
             Published::None => match PUBLIC.iter().find(|name| dir.join(name).exists()) {
                 Some(name) => Err(failure::usage(format!(
-                    "output folder {} has a {name} that no job of Segue's left there; \
+                    "output folder {} has a {name} that Segue did not write; \
                      move it away or choose another --out",
                     dir.display()
                 ))),
@@ -189,14 +189,14 @@ impl OutDir {
         let marker = serde_json::from_slice::<Marker>(&bytes).ok().filter(|m| m.version == MARKER_VERSION);
         marker.map(Some).ok_or_else(|| {
             failure::usage(format!(
-                "{} was not written by this version of segue; remove the folder {} to give that job up",
+                "{} was not written by this version of segue; remove the folder {} to discard that job",
                 path.display(),
                 self.state().display()
             ))
         })
     }
 
-    /// Removes what an earlier job left beside the lock and writes whose the folder is now.
+    /// Removes the work of an earlier job, except the lock, and writes this job's marker.
     ///
     /// # Errors
     /// A folder that cannot be written.
@@ -205,7 +205,7 @@ impl OutDir {
         self.write_marker(&Marker { made: self.made.clone(), ..marker })
     }
 
-    /// Removes results that were delivered already. Only for a folder that is this job's by its
+    /// Removes results that were delivered already. Only for a folder that this job owns by its
     /// marker.
     ///
     /// # Errors
@@ -224,37 +224,36 @@ impl OutDir {
 
     fn clear(&self) -> Result<(), Failure> {
         let state = self.state();
-        let said = |error: std::io::Error| failure::io(format!("emptying {}", state.display()), &error);
-        for entry in std::fs::read_dir(&state).map_err(said)? {
-            let path = entry.map_err(said)?.path();
+        let failed = |error: std::io::Error| failure::io(format!("emptying {}", state.display()), &error);
+        for entry in std::fs::read_dir(&state).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
             if path.file_name().is_some_and(|name| name == lock::NAME) {
                 continue;
             }
             if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }
-                .map_err(said)?;
+                .map_err(failed)?;
         }
         Ok(())
     }
 
     fn write_marker(&self, marker: &Marker) -> Result<(), Failure> {
         let path = self.state().join(MARKER);
-        let said = |error: std::io::Error| failure::io(format!("writing {}", path.display()), &error);
+        let failed = |error: std::io::Error| failure::io(format!("writing {}", path.display()), &error);
         let text = serde_json::to_vec_pretty(marker)
             .map_err(|error| failure::internal(format!("job.json: {error}")))?;
-        let mut file = tempfile::NamedTempFile::new_in(self.state()).map_err(said)?;
-        file.write_all(&text).and_then(|()| file.as_file().sync_all()).map_err(said)?;
-        file.persist(&path).map(|_| ()).map_err(|error| said(error.error))
+        let mut file = tempfile::NamedTempFile::new_in(self.state()).map_err(failed)?;
+        file.write_all(&text).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+        file.persist(&path).map(|_| ()).map_err(|error| failed(error.error))
     }
 
-    /// The job ended badly: removes its work. Its record stays in `.segue/job.json` where
-    /// it says more than one line can; else nothing stays, and the folder goes as well if
-    /// it was made for this job.
+    /// Cleans up after a failed job: removes its work. Its record stays in `.segue/job.json` where
+    /// it holds more than one line; else nothing stays, and the folder is removed too if
+    /// it was created for this job.
     ///
     /// # Errors
     /// A folder that cannot be written.
     pub fn abandon(self, marker: Marker, record: Option<JobRecord>) -> Result<(), Failure> {
-        let worth_keeping =
-            |record: &JobRecord| record.failure().is_some_and(|f| !f.stderr_tail.is_empty());
+        let worth_keeping = |record: &JobRecord| record.failure().is_some_and(|f| !f.stderr_tail.is_empty());
         match record.filter(worth_keeping) {
             Some(record) => {
                 self.clear()?;
@@ -264,7 +263,7 @@ impl OutDir {
         }
     }
 
-    /// Removes what is not published.
+    /// Removes unpublished work.
     ///
     /// # Errors
     /// A folder that cannot be written.
@@ -272,8 +271,8 @@ impl OutDir {
         self.remove_state().map(|_| ())
     }
 
-    /// The lock goes last: from then on the folder may be another process's, which finds nothing
-    /// of ours in it.
+    /// The lock is removed last: from then on another process may own the folder, and this one no
+    /// longer has files in it.
     fn remove_state(self) -> Result<Vec<PathBuf>, Failure> {
         self.clear()?;
         let state = self.state();
@@ -286,7 +285,7 @@ impl OutDir {
         }
     }
 
-    /// Leaves the folder as it was found: `.segue` and the folder itself go if they hold
+    /// Restores the folder: `.segue` and the folder itself are removed if they hold
     /// nothing but the lock.
     pub fn leave(self) {
         let alone = std::fs::read_dir(self.state()).is_ok_and(|entries| entries.count() <= 1);
@@ -296,7 +295,7 @@ impl OutDir {
     }
 }
 
-/// What is known of an ended or running job in the folder `dir`, from `.segue/job.json`.
+/// The record of an ended or running job in the folder `dir`, from `.segue/job.json`.
 ///
 /// # Errors
 /// No such document.

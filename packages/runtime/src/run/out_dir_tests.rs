@@ -28,7 +28,8 @@ fn failed(id: &str, tail: &[&str]) -> JobRecord {
         priority: 0,
         spec: "s".into(),
     };
-    let video = OutputRecord { state: OutputState::Failed, failure: Some(failure), ..OutputRecord::new(asked, 0) };
+    let video =
+        OutputRecord { state: OutputState::Failed, failure: Some(failure), ..OutputRecord::new(asked, 0) };
     JobRecord {
         version: JOB_VERSION,
         id: job(id),
@@ -98,8 +99,8 @@ fn a_folder_is_found_again_by_its_job_and_refused_to_others() {
     assert_eq!(out.find(&job("a")).unwrap(), Found::Nothing);
     out.claim(marker("a", root.path())).unwrap();
     assert_eq!(out.find(&job("a")).unwrap(), Found::Unfinished);
-    let said = out.find(&job("b")).unwrap_err().cause;
-    assert!(said.contains("unfinished job") && said.contains("/talk.mp4"), "{said}");
+    let cause = out.find(&job("b")).unwrap_err().cause;
+    assert!(cause.contains("unfinished job") && cause.contains("/talk.mp4"), "{cause}");
     out.abandon(marker("a", root.path()), Some(failed("a", &["line"]))).unwrap();
 
     let left = read_marker(root.path()).unwrap();
@@ -194,7 +195,7 @@ fn published_results_are_recognised_and_kept_from_others() {
     std::fs::remove_file(root.path().join("final.mp4")).unwrap();
     assert_eq!(find("a").unwrap(), Found::Nothing);
     std::fs::write(root.path().join(MANIFEST), "{}").unwrap();
-    assert!(find("a").unwrap_err().cause.contains("not ours"));
+    assert!(find("a").unwrap_err().cause.contains("segue did not write"));
 }
 
 #[test]
@@ -203,8 +204,8 @@ fn files_of_nobody_are_not_overwritten() {
     std::fs::write(root.path().join("notes.txt"), "mine").unwrap();
     assert_eq!(OutDir::open(root.path()).unwrap().find(&job("a")).unwrap(), Found::Nothing);
     std::fs::write(root.path().join("final.mp4"), "mine").unwrap();
-    let said = OutDir::open(root.path()).unwrap().find(&job("a")).unwrap_err().cause;
-    assert!(said.contains("final.mp4"), "{said}");
+    let cause = OutDir::open(root.path()).unwrap().find(&job("a")).unwrap_err().cause;
+    assert!(cause.contains("final.mp4"), "{cause}");
 
     let file = root.path().join("notes.txt");
     let failure = OutDir::open(&file).unwrap_err();
@@ -217,7 +218,7 @@ fn who_leaves_a_folder_and_who_comes_do_not_disturb_each_other() {
     let come_and_go = |id: &str| {
         let mut worked = 0;
         while worked < 50 {
-            // or another is at work in it
+            // or another process has locked it
             let Ok(mut out) = OutDir::open(dir.path()) else { continue };
             assert_eq!(out.find(&job(id)).unwrap(), Found::Nothing, "something of another's");
             out.claim(marker(id, dir.path())).unwrap();

@@ -1,4 +1,4 @@
-//! What an output folder says of itself by its manifest.
+//! Inspects the published files of an output folder by its manifest.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -10,22 +10,22 @@ use crate::{failure, models};
 /// Name of the published list.
 pub const MANIFEST: &str = "manifest.json";
 
-/// What is published in a folder.
+/// State of the published files of a folder.
 pub enum Published {
-    /// Nothing.
+    /// No manifest.
     None,
-    /// Ours, with files missing.
+    /// This job's, with files missing.
     Part,
-    /// Ours, and this file is not what the manifest says.
+    /// This job's, and this file differs from the manifest.
     Changed(String),
-    /// Ours, every file as the manifest says.
+    /// This job's, every file as the manifest lists it.
     Whole(Manifest),
 }
 
-/// Looks what is published in `dir`, for the job `job`.
+/// Inspects the published files in `dir` of the job `job`.
 ///
 /// # Errors
-/// A usage failure when it is another job's.
+/// A usage failure when the manifest is of another job.
 pub fn published(dir: &Path, job: &JobId) -> Result<Published, Failure> {
     let path = dir.join(MANIFEST);
     let bytes = match std::fs::read(&path) {
@@ -35,12 +35,12 @@ pub fn published(dir: &Path, job: &JobId) -> Result<Published, Failure> {
     };
     let other = |what: &str| {
         failure::usage(format!(
-            "output folder {} {what}; choose another --out, or move what is there away",
+            "output folder {} {what}; choose another --out, or move its files away",
             dir.display()
         ))
     };
     let manifest = Manifest::decode(&bytes)
-        .map_err(|error| other(&format!("has a manifest.json that is not ours ({error})")))?;
+        .map_err(|error| other(&format!("has a manifest.json that segue did not write ({error})")))?;
     if manifest.job != *job {
         return Err(other(&format!("holds the results of another job (recipe {})", manifest.recipe)));
     }

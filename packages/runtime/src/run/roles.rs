@@ -13,22 +13,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failure;
 
-/// The embedded ledger frees at once what a dead process held, so this is only for one that
-/// hangs; and nobody else works on an embedded job.
+/// Lease of an embedded job. The embedded ledger releases a dead process's leases at once, so this
+/// applies only to a process that hangs; no other process works on an embedded job.
 const LEASE_TTL: Duration = Duration::from_secs(30);
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const POLL_WAIT: Duration = Duration::from_secs(1);
-/// How long roles may take to give back what they hold.
+/// Drain timeout of the roles.
 const DRAIN: Duration = Duration::from_secs(60);
 
-/// How many there are and what they share.
+/// Number of roles and the resources they share.
 #[derive(Debug, Clone)]
 pub struct Crew {
-    /// Workers at the same time, at least 1.
+    /// Number of concurrent workers, at least 1.
     pub workers: usize,
     /// Threads for all workers, at least 1.
     pub threads: usize,
-    /// Folder in which each piece of work gets a folder of its own.
+    /// Folder in which each task gets a folder of its own.
     pub scratch: PathBuf,
 }
 
@@ -42,7 +42,7 @@ impl Roles {
     /// Starts a planner, the workers, an assembler, which stores in `results`, and a sweeper.
     ///
     /// # Errors
-    /// None in practice: the names of the holders are plain.
+    /// None in practice: the holder names are valid by construction.
     pub fn start(
         deps: &Deps,
         results: Arc<dyn MediaStore>,
@@ -80,16 +80,16 @@ impl Roles {
         Ok(Roles { tasks, stop })
     }
 
-    /// Waits for a role that ends before it was asked to, which is always a failure.
+    /// Waits for a role that ends before shutdown, which is always a failure.
     pub async fn ended_early(&mut self) -> Failure {
         match self.tasks.join_next().await {
             Some(Ok(Err(error))) => failure::role(&error),
-            Some(Err(panic)) => failure::internal(format!("a role broke down: {panic}")),
-            Some(Ok(Ok(()))) | None => failure::internal("a role ended that was not asked to"),
+            Some(Err(panic)) => failure::internal(format!("a role panicked: {panic}")),
+            Some(Ok(Ok(()))) | None => failure::internal("a role ended unexpectedly"),
         }
     }
 
-    /// Asks every role to give back what it holds, and waits until they have.
+    /// Shuts the roles down and waits until all have released their leases and messages.
     pub async fn stop(mut self) {
         self.stop.cancel();
         let drained = tokio::time::timeout(DRAIN, async {
@@ -97,14 +97,14 @@ impl Roles {
                 match ended {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
-                        tracing::error!(error = format!("{error:#}"), "a role did not end well")
+                        tracing::error!(error = format!("{error:#}"), "a role failed during shutdown")
                     }
-                    Err(panic) => tracing::error!(%panic, "a role broke down"),
+                    Err(panic) => tracing::error!(%panic, "a role panicked"),
                 }
             }
         });
         if drained.await.is_err() {
-            tracing::error!(seconds = DRAIN.as_secs(), "roles do not end, they are stopped");
+            tracing::error!(seconds = DRAIN.as_secs(), "roles did not end in time and were aborted");
             self.tasks.shutdown().await;
         }
     }

@@ -1,4 +1,4 @@
-//! Waits for the end of a job: published, failed, interrupted, or a machine on which
+//! Waits for the end of a job: published, failed, interrupted, or a machine to which
 //! nothing can be written any more.
 
 use std::path::Path;
@@ -14,22 +14,22 @@ use crate::failure;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// How long a ledger that cannot be read, or a disk that cannot be written, is waited for.
+/// Time after which a ledger that cannot be read, or a disk that cannot be written, fails the run.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How a job ended, or that it has not.
+/// Outcome of a job, or none yet.
 #[derive(Debug)]
 pub enum End {
     /// It is completed, failed or cancelled.
     Job(Box<JobRecord>),
-    /// It goes on when the same command is given again.
+    /// Interrupted; the same command resumes it.
     Interrupted,
 }
 
 /// Waits for the end of `job`.
 ///
 /// # Errors
-/// A role that ended by itself, or a machine that stays unusable.
+/// A role that ended by itself, or an environment failure that persists.
 pub async fn until_end(
     deps: &Deps,
     job: &JobId,
@@ -65,18 +65,18 @@ pub async fn until_end(
     }
 }
 
-/// The job if all its outputs have ended, or wait for one that failed.
+/// The job if none of its outputs is open: each has ended or depends on one that failed.
 pub async fn look(deps: &Deps, job: &JobId) -> Result<Option<JobRecord>, Failure> {
     let record = deps.ledger.job(job).await.map_err(|error| failure::port(&error))?;
     let record = record.ok_or_else(|| failure::internal(format!("job {job} is gone from the ledger")))?;
     Ok((!record.is_open_job()).then_some(record))
 }
 
-/// Writes a little, so that a full disk is seen also when only the ledger meets it.
+/// Probes the disk with a small write, so that a full disk is detected also when only the ledger hits it.
 fn probe(state: &Path) -> Result<(), Failure> {
     let path = state.join("probe");
     let written = std::fs::write(&path, [b'.'; 4096]);
-    // a half of it goes as well
+    // a partial write is removed as well
     let removed = std::fs::remove_file(&path);
     written.and(removed).map_err(|error| failure::io(format!("state folder {}", state.display()), &error))
 }

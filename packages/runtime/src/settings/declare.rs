@@ -1,13 +1,13 @@
-//! The macro behind the settings: one declaration makes the struct, what a source may give, the
-//! defaults and the table of variables from which flags and documentation come.
+//! The macro behind the settings: one declaration generates the struct, the parser of the sources,
+//!  the defaults and the table of variables from which flags and documentation are generated.
 
-/// Who may set a setting in a `segue.toml` that was found in the current folder, without being
-/// named by the user.
+/// Which settings files may set a setting: a `segue.toml` that was found in the current folder,
+/// without being named by the user, is trusted less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// Any file: the setting can neither start a program nor choose where data go.
+    /// Any file: the setting can neither start a program nor choose where data are written.
     AnyFile,
-    /// Any file, as long as the value is the name of something built in.
+    /// Any file, if the value is the name of something built in.
     BuiltInNames,
     /// Only a file that the user named, or the user's own in the configuration folder.
     NamedFile,
@@ -22,7 +22,7 @@ pub struct Variable {
     pub(crate) text: &'static str,
     /// Placeholder of the value in `--help`; empty for a switch.
     pub value: &'static str,
-    /// What holds where it is not set, for people; code is marked by backticks.
+    /// The default, as text for documentation; code is marked by backticks.
     pub default: &'static str,
     pub(crate) trust: Trust,
 }
@@ -34,7 +34,7 @@ impl Variable {
         self.key
     }
 
-    /// What it means, for people; code is marked by backticks.
+    /// Its meaning, as text for documentation; code is marked by backticks.
     pub fn meaning(&self) -> &'static str {
         self.text.trim().trim_end_matches('.')
     }

@@ -26,8 +26,8 @@ use crate::failure;
 use declare::settings;
 
 pub use declare::{Trust, Variable};
-pub use sources::{FILE_NAME, SettingsFile, Sources};
 pub use segue_engines::AllowMap;
+pub use sources::{FILE_NAME, SettingsFile, Sources};
 pub use values::{Late, LogFormat, ProgressMode};
 
 const MAX_WORKERS: usize = 256;

@@ -24,8 +24,8 @@ pub struct SettingsFile {
     pub name: String,
     /// Its text, TOML.
     pub text: String,
-    /// Whether the user chose it. A file that merely lies in the current folder may have come with
-    /// somebody else's archive, so it may neither name programs nor choose where data go.
+    /// Whether the user chose it. A file that was only found in the current folder may come from an
+    /// untrusted archive, so it may neither name programs nor choose where data are written.
     pub trusted: bool,
 }
 
@@ -45,7 +45,7 @@ impl Sources {
     /// folder; the process's environment; these flags.
     ///
     /// # Errors
-    /// A file that was named and cannot be read, or one that is there and cannot be.
+    /// A named file that cannot be read, or an existing one that cannot be.
     pub fn of_process(
         config: Option<&Path>,
         flags: BTreeMap<&'static str, String>,
@@ -95,7 +95,7 @@ fn read_file(path: &Path, trusted: bool) -> Result<Option<SettingsFile>, Failure
     }
 }
 
-/// Values with the name of where each came from.
+/// Values with the name of their origin.
 #[derive(Debug, Clone)]
 pub(super) struct Layer(Vec<(String, String, String)>);
 
@@ -125,7 +125,7 @@ impl Source for SettingsFile {
 }
 
 impl SettingsFile {
-    /// The file, when every key in it is known and may stand in it.
+    /// The file, when every key in it is known and allowed in it.
     pub(super) fn checked(&self) -> Result<SettingsFile, Failure> {
         let one_line = |error: ConfigError| {
             let text = error.to_string();

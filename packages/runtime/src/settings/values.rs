@@ -1,9 +1,8 @@
 //! Types of single settings.
 
-
 use serde::Deserialize;
 
-/// How progress is shown.
+/// Mode of progress display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(try_from = "String")]
 pub enum ProgressMode {
@@ -18,11 +17,11 @@ pub enum ProgressMode {
     None,
 }
 
-/// How logs are written.
+/// Log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(try_from = "String")]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     #[default]
     Text,
     /// One JSON document a line.
@@ -81,4 +80,3 @@ impl TryFrom<String> for Late {
         }
     }
 }
-

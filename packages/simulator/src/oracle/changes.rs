@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt;
 use segue_domain::{
-    CommittedIndex, Completion, Failure, JobId, JobRecord, JobState, Key, OutputId, OutputIndex,
-    OutputState, Plan, SealedPlan,
+    CommittedIndex, Completion, Failure, JobId, JobRecord, JobState, Key, OutputId, OutputIndex, OutputState,
+    Plan, SealedPlan,
 };
 use segue_ports::{CompletionLedger, JobChange, LeaseName, OutputChange};
 use tokio::time::Instant;
@@ -211,7 +211,10 @@ impl World {
             self.violate(state, Invariant::StaleTerm, what);
             return Ok(());
         }
-        if OutputIndex::hash_of(&bytes) != committed.hash || index.epoch != job.epoch || index.output != *output {
+        if OutputIndex::hash_of(&bytes) != committed.hash
+            || index.epoch != job.epoch
+            || index.output != *output
+        {
             return Err("the committed index is another".into());
         }
         let plan = state.oracle.output(&job.id, output).plan.clone().ok_or("no plan is sealed")?;
@@ -319,7 +322,8 @@ fn judge_content(
     let joined = String::from_utf8_lossy(&state.objects.get(&joined.work_key).ok_or("no file")?[..]);
     let name = |task: &segue_domain::Task| format!("{} {output} {}", job.id, task.id);
     let wanted: Vec<String> = plan.tasks.iter().map(name).collect();
-    let found: Vec<&str> = joined.lines().map(|line| line.rsplit_once(' ').map_or(line, |(l, _)| l)).collect();
+    let found: Vec<&str> =
+        joined.lines().map(|line| line.rsplit_once(' ').map_or(line, |(l, _)| l)).collect();
     if found != wanted {
         return Err(format!("joined {found:?}, the plan has {wanted:?}"));
     }

@@ -77,14 +77,16 @@ impl World {
                     return planned.then(|| "the task is not recorded".into());
                 }
                 let ready = state.model.is_mapped(&job, found) && had_its_needs(state, &job, output, sent);
-                (ready && is_last(state, sent, &job.id, output)).then(|| "its assembly was not asked for".into())
+                (ready && is_last(state, sent, &job.id, output))
+                    .then(|| "its assembly was not asked for".into())
             }
             Message::Assemble { output, .. } => {
                 let found = output_of(&job, output)?;
                 match found.state {
                     OutputState::Publishing => Some("it is not published".into()),
                     OutputState::Mapping | OutputState::Assembling => {
-                        let ready = state.model.is_mapped(&job, found) && had_its_needs(state, &job, output, sent);
+                        let ready =
+                            state.model.is_mapped(&job, found) && had_its_needs(state, &job, output, sent);
                         // a worker that has the last task recorded and not acknowledged yet asks again
                         let tasks = &state.lanes.lane(Lane::Task(Resource::Cpu)).messages;
                         let asks = tasks.iter().any(|message| is_of(&message.body, &job.id, output));
@@ -121,8 +123,8 @@ impl World {
     pub fn judge_dead_letter(&self, state: &mut State, sent: &Sent, reason: &str) {
         let valid = Message::decode(&as_old(&sent.body)).is_ok();
         let known = ["injected", "workers without a result", "not a message for", "has no task"];
-        let robbed = reason.contains("not in the store")
-            && state.oracle.stories.values().any(|story| story.is_robbed);
+        let robbed =
+            reason.contains("not in the store") && state.oracle.stories.values().any(|story| story.is_robbed);
         if valid && !robbed && !known.iter().any(|known| reason.contains(known)) {
             let what = format!("{} was dead-lettered because {reason}", sent.body);
             self.violate(state, Invariant::GoodMessage, what);

@@ -203,7 +203,8 @@ fn a_violated_invariant_is_named() {
             created(state);
             put_in(state, OutputState::Assembling);
             hold(state, &LeaseName::assemble(&job(), &video()));
-            let index = CommittedIndex { key: "work/j0/video/assembly/1/index.json".into(), hash: "h".into() };
+            let index =
+                CommittedIndex { key: "work/j0/video/assembly/1/index.json".into(), hash: "h".into() };
             change_video(world, state, OutputChange::Commit(index));
         }),
         (Invariant::AckLast, |world, state| {
@@ -413,7 +414,9 @@ fn what_is_left_over_is_noticed() {
     assert_eq!(left(|_| {}), None);
     assert!(left(|state| state.objects.put("work/j0/video/digest-00000/1/part.txt", Bytes::new())).is_some());
     assert!(left(|state| state.objects.put("segments/j0/video/1/plan.json", Bytes::new())).is_some());
-    assert!(left(|state| state.lanes.lane(Lane::Task(Resource::Cpu)).send("x".into(), Duration::ZERO)).is_some());
+    assert!(
+        left(|state| state.lanes.lane(Lane::Task(Resource::Cpu)).send("x".into(), Duration::ZERO)).is_some()
+    );
     let late = i64::MAX;
     let holder = Some(by().holder);
     let held = crate::model::LastLease { term: 1, holder, until_ms: late };

@@ -135,15 +135,20 @@ impl World {
                 && is_sure(state, working)
         });
         if let Some(working) = anothers {
-            let what =
-                format!("{} works under {}, which another holds", working.life.holder, working.lease.as_str());
+            let what = format!(
+                "{} works under {}, which another holds",
+                working.life.holder,
+                working.lease.as_str()
+            );
             self.violate(state, Invariant::Trust, what);
         }
         let unwanted = state.oracle.working.iter().find(|working| {
             let story = state.oracle.stories.get(&working.job);
             let output = working.output.as_ref().and_then(|output| story?.outputs.get(output));
             let ended = story.and_then(|story| story.deleted_at);
-            ended.or(output.and_then(|output| output.ended_at)).is_some_and(|at| now > at.max(working.since) + NOTICE)
+            ended
+                .or(output.and_then(|output| output.ended_at))
+                .is_some_and(|at| now > at.max(working.since) + NOTICE)
                 && !working.cancel.is_cancelled()
                 && !working.life.is_dead()
                 && !working.life.is_frozen()

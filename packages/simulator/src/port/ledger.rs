@@ -90,7 +90,8 @@ impl JobLedger for Port {
         from: Option<&str>,
         max: usize,
     ) -> Result<JobPage, PortError> {
-        let (from, max, life) = (from.map(str::to_owned), max.min(self.world.params.page), Arc::clone(&self.life));
+        let (from, max, life) =
+            (from.map(str::to_owned), max.min(self.world.params.page), Arc::clone(&self.life));
         self.call(Op::OpenJobs, String::new(), move |state, world, _| {
             let got = now(world.ledger.open_jobs(updated_before_ms, from.as_deref(), max))?;
             let fits = |job: &&JobRecord| {

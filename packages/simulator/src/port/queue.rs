@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_ports::{Delivery, PortError, QueueDepth, Lane, Receipt, WorkQueue};
+use segue_ports::{Delivery, Lane, PortError, QueueDepth, Receipt, WorkQueue};
 use tokio::time::Instant;
 
 use crate::fault::FaultKind;
@@ -47,7 +47,10 @@ impl Port {
             for delivery in state.lanes.lane(queue).take(max, visibility, &mut rng) {
                 let (body, receipt) = (short(&delivery.body), &delivery.receipt.0);
                 let who = port.life.holder.as_str();
-                state.line(who, format_args!("receive {queue} = {body} as {receipt}, which the caller does not get"));
+                state.line(
+                    who,
+                    format_args!("receive {queue} = {body} as {receipt}, which the caller does not get"),
+                );
             }
         });
         wait_ms(gives_up).await;
@@ -127,12 +130,7 @@ impl WorkQueue for Port {
         self.leave(fate, Op::Receive, Ok(taken.into_iter().map(read).collect())).await
     }
 
-    async fn extend(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        visibility: Duration,
-    ) -> Result<bool, PortError> {
+    async fn extend(&self, queue: Lane, receipt: &Receipt, visibility: Duration) -> Result<bool, PortError> {
         let (receipt, visibility) = (receipt.clone(), self.true_time(visibility));
         let what = format!("{queue} {} by {} ms", receipt.0, visibility.as_millis());
         self.call(Op::Extend, what, move |state, world, _| {
@@ -155,12 +153,7 @@ impl WorkQueue for Port {
         .await
     }
 
-    async fn dead_letter(
-        &self,
-        queue: Lane,
-        receipt: &Receipt,
-        reason: &str,
-    ) -> Result<bool, PortError> {
+    async fn dead_letter(&self, queue: Lane, receipt: &Receipt, reason: &str) -> Result<bool, PortError> {
         let (receipt, reason) = (receipt.clone(), reason.to_owned());
         let what = format!("{queue} {} because {reason}", receipt.0);
         self.call(Op::DeadLetter, what, move |state, world, _| {

@@ -33,7 +33,8 @@ fn what_a_late_receive_takes_nobody_gets() {
         }
         let deliveries = world.lock().lanes.lane(Lane::Task(Resource::Cpu)).messages[0].deliveries;
         assert_eq!(deliveries, 1, "the request took the message all the same");
-        let again = port.receive(Lane::Task(Resource::Cpu), 1, visibility, Duration::from_secs(90)).await.unwrap();
+        let again =
+            port.receive(Lane::Task(Resource::Cpu), 1, visibility, Duration::from_secs(90)).await.unwrap();
         assert_eq!(again[0].deliveries, 2, "it comes again when its visibility is over");
     });
 }

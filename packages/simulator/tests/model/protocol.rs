@@ -1,18 +1,13 @@
 //! The roles as steps between two calls, and everything that can come between two steps.
 //!
-//! What a change makes of a job, and whether all is in, is asked of the production rules
-//! (`JobChange::applied_to`, `JobRecord::all_tasks_in`); a lease is the contract of
+//! The result of a change of a job, whether needs are met, and which outputs are open come from the
+//! production rules (`JobChange::applied_to`, `JobRecord`). A lease follows the contract of
 //! `LeaseLedger`, and the steps are those of `packages/pipeline`.
 
-use segue_domain::JobState;
-use segue_ports::JobChange;
-use stateright::{Model, Property};
+use segue_domain::{Gate, JobRecord, OutputState};
+use segue_ports::{JobChange, OutputChange};
 
-use crate::fold::folded;
-use crate::state::{Job, Lease, Step, What, Work, World, fail, seal};
-
-/// That not only nothing bad happens.
-pub const POSSIBLE: &str = "all jobs are completed";
+use crate::state::{Job, Lease, Manifest, Step, What, Work, name, of, seal};
 
 /// A deliberate mistake of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,75 +17,104 @@ pub enum Mistake {
     CountsTwice,
     PublishesBeforeCommit,
     CompletesUnfenced,
+    ManifestReplaced,
+    ManifestUnasked,
+    NeedReadEarly,
     LeaseNeverExpires,
     NobodySweeps,
 }
 
-/// How much of the protocol is looked at.
+/// The bounds of the model.
 #[derive(Debug, Clone)]
 pub struct Protocol {
     pub jobs: usize,
+    /// Outputs of a job, 1 or 2.
+    pub outputs: usize,
+    /// What of the first output waits for the second, if anything.
+    pub gate: Option<Gate>,
+    /// Segments of an output.
     pub segments: u8,
     pub processes: usize,
-    /// Crashes, leases that run out under a living holder, lost messages, failures, and
-    /// cancels, retries and deletes of users: so many in all.
+    /// Crashes, leases that expire under a living holder, lost messages, failures, and cancels, retries
+    /// and deletions of users: so many in all.
     pub faults: u8,
     pub mistake: Option<Mistake>,
-    /// Whether states that differ by names alone are one.
+    /// Whether states that differ only in numbers are one.
     pub folds: bool,
 }
 
-/// Something that happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    Receive(u8, u8, What),
-    Step(u8),
-    Crash(u8),
-    Expire(u8, What),
-    Lose(u8, What),
-    Break(u8),
-    Cancel(u8),
-    Retry(u8),
-    Delete(u8),
-    Create(u8),
-    Sweep(u8),
-}
+/// The set of planned outputs is not that which was ready when the job was read.
+const CHANGED: u8 = 1 << 7;
 
 impl Protocol {
-    fn is(&self, mistake: Mistake) -> bool {
+    pub fn is(&self, mistake: Mistake) -> bool {
         self.mistake == Some(mistake)
     }
 
-    fn whats(&self) -> impl Iterator<Item = What> {
-        [What::Plan, What::Join].into_iter().chain((0..self.segments).map(What::Task))
+    pub fn record(&self, job: &Job) -> JobRecord {
+        job.record(self.segments, self.gate)
     }
 
-    /// A change under the lease that the process took.
-    fn fenced(&self, job: &mut Job, me: u8, work: Work, change: &JobChange) -> bool {
+    pub fn change(&self, job: &mut Job, change: &JobChange) -> bool {
+        job.change(change, self.segments, self.gate)
+    }
+
+    pub fn whats(&self) -> impl Iterator<Item = What> {
+        let outputs = 0..self.outputs as u8;
+        let tasks =
+            outputs.clone().flat_map(|output| (0..self.segments).map(move |task| What::Task(output, task)));
+        [What::Plan].into_iter().chain(outputs.map(What::Assembly)).chain(tasks)
+    }
+
+    /// A change under the lease that the process acquired.
+    pub fn fenced(&self, job: &mut Job, me: u8, work: Work, change: &JobChange) -> bool {
         let lease = *job.lease(work.what);
         let current = lease.term == work.term && lease.holder == Some(me);
-        let unfenced = self.is(Mistake::ChangeUnfenced)
-            || self.is(Mistake::CompletesUnfenced) && *change == JobChange::Complete;
-        (current || unfenced) && job.change(change, self.segments)
+        let completes = matches!(change, JobChange::Output { change: OutputChange::Complete, .. });
+        let unfenced = self.is(Mistake::ChangeUnfenced) || self.is(Mistake::CompletesUnfenced) && completes;
+        (current || unfenced) && self.change(job, change)
     }
 
-    fn ask_missing(&self, job: &mut Job) {
-        for task in (0..self.segments).filter(|task| job.done[usize::from(*task)] == 0) {
-            job.ask_tasks |= 1 << task;
+    fn ask_missing(&self, job: &mut Job, output: usize) {
+        let output = &mut job.outputs[output];
+        for task in (0..self.segments).filter(|task| output.done[usize::from(*task)] == 0) {
+            output.ask_tasks |= 1 << task;
         }
     }
 
-    fn ask_join(&self, job: &mut Job) {
-        let waits = matches!(job.state, Some(JobState::Mapping | JobState::Reassembling));
-        job.ask_join |= waits && job.is_all_in(self.segments);
+    fn needs_are_met(&self, job: &Job, output: usize, gate: Gate) -> bool {
+        let record = self.record(job);
+        record.output(&name(output)).is_some_and(|output| record.needs_are_met(output, gate))
     }
 
-    /// The next step of a process; `None` when it has done with its message.
-    fn step(&self, job: &mut Job, me: u8, work: Work) -> Option<Work> {
+    fn is_mapped(&self, job: &Job, output: usize) -> bool {
+        let (record, count) = (self.record(job), job.outputs[output].count);
+        record.output(&name(output)).is_some_and(|output| output.is_mapped(count.into()))
+    }
+
+    fn ask_assembly(&self, job: &mut Job, output: usize) {
+        let waits = matches!(job.outputs[output].state, OutputState::Mapping | OutputState::Assembling);
+        let ready = self.is_mapped(job, output) && self.needs_are_met(job, output, Gate::Assembly);
+        job.outputs[output].ask_assembly |= job.is_there && waits && ready;
+    }
+
+    /// The outputs, as bits, that can be planned now.
+    fn ready(&self, job: &Job) -> u8 {
+        let record = self.record(job);
+        let is_ready = |number: &usize| {
+            let output = &record.outputs[*number];
+            output.state == OutputState::Created
+                && record.is_open(output)
+                && record.needs_are_met(output, Gate::Plan)
+        };
+        (0..self.outputs).filter(is_ready).fold(0, |bits, number| bits | 1 << number)
+    }
+
+    /// The next step of a process; `None` when it is done with its message.
+    pub fn step(&self, job: &mut Job, me: u8, work: Work) -> Option<Work> {
         let next = |step: Step| Some(Work { step, ..work });
-        let later = next(Step::Release(false));
         match (work.step, work.what) {
-            (Step::Read, what) => next(self.read(job, what)),
+            (Step::Read, _) => self.read(job, work),
             (Step::Acquire, what) => {
                 let lease = job.lease(what);
                 if lease.holder.is_some() && lease.lasts {
@@ -99,69 +123,21 @@ impl Protocol {
                 *lease = Lease { term: lease.term + 1, holder: Some(me), lasts: true };
                 Some(Work { step: Step::ReadAgain, term: lease.term, ..work })
             }
-            (Step::ReadAgain, what) => match (what, job.state) {
-                (What::Plan, Some(JobState::Created)) => next(Step::Commit),
-                (What::Task(_), Some(JobState::Mapping)) => next(Step::Store),
-                (What::Join, Some(JobState::Mapping)) => {
-                    let joined = self.fenced(job, me, work, &JobChange::Reassemble);
-                    if joined { next(Step::Store) } else { later }
-                }
-                (What::Join, Some(JobState::Reassembling)) => next(Step::Store),
-                (What::Join, Some(JobState::Publishing)) => {
-                    Some(Work { step: Step::Promote, manifest: job.manifest, ..work })
-                }
-                _ => later,
-            },
-            (Step::Store, What::Task(task)) => {
-                job.parts[usize::from(task)] |= 1 << work.term;
-                next(Step::Commit)
-            }
+            (Step::ReadAgain, _) => self.read_again(job, me, work),
             (Step::Store, _) => {
-                job.joins |= 1 << work.term;
-                if self.is(Mistake::PublishesBeforeCommit) {
-                    job.public = work.term;
-                }
+                self.store(job, work);
                 next(Step::Commit)
             }
-            (Step::Commit, What::Plan) => {
-                let sealed = self.fenced(job, me, work, &seal(self.segments));
-                if sealed { next(Step::Send) } else { later }
-            }
-            (Step::Commit, What::Task(task)) => next(self.record(job, me, work, usize::from(task))),
-            (Step::Commit, What::Join) => {
-                let commit = JobChange::Commit { manifest_key: work.term.to_string() };
-                let chosen = self.fenced(job, me, work, &commit);
-                if chosen { Some(Work { step: Step::Promote, manifest: work.term, ..work }) } else { later }
-            }
-            (Step::Discard, What::Task(task)) => {
-                job.parts[usize::from(task)] &= !(1 << work.term);
+            (Step::Commit, _) => self.commit(job, me, work),
+            (Step::Discard, What::Task(output, task)) => {
+                let parts = &mut job.outputs[usize::from(output)].parts;
+                parts[usize::from(task)] &= !(1 << work.term);
                 next(Step::Send)
             }
             (Step::Send, what) => {
-                if what == What::Plan && job.state == Some(JobState::Mapping) {
-                    self.ask_missing(job);
-                }
-                self.ask_join(job);
-                next(if work.term == 0 { Step::Ack } else { Step::Release(true) })
-            }
-            (Step::Promote, _) => {
-                if job.public == 0 && job.joins & (1 << work.manifest) == 0 {
-                    return later;
-                }
-                if job.public == 0 {
-                    job.public = work.manifest;
-                }
-                next(Step::Complete)
-            }
-            (Step::Complete, _) => {
-                let completed = self.fenced(job, me, work, &JobChange::Complete);
-                if !completed && job.state == Some(JobState::Publishing) {
-                    return later;
-                }
-                if job.state == Some(JobState::Completed) {
-                    (job.joins, job.parts) = (0, Default::default());
-                }
-                next(Step::Release(true))
+                self.send(job, work);
+                let done = what != What::Plan || work.ready & CHANGED == 0;
+                next(if work.term == 0 { Step::Ack } else { Step::Release(done) })
             }
             (Step::Release(done), what) => {
                 let lease = job.lease(what);
@@ -174,235 +150,236 @@ impl Protocol {
                 take(job, what);
                 None
             }
-            (Step::Discard, _) => unreachable!("only a worker discards"),
+            (_, What::Assembly(output)) => self.publish(job, me, work, usize::from(output)),
+            (step, what) => unreachable!("{step:?} of {what:?}"),
         }
     }
 
-    fn read(&self, job: &Job, what: What) -> Step {
-        let all_in = job.is_all_in(self.segments);
-        match (what, job.state) {
-            (What::Plan, Some(JobState::Created)) => Step::Acquire,
-            (What::Plan, Some(JobState::Mapping)) => Step::Send,
-            (What::Task(task), Some(JobState::Mapping)) if job.done[usize::from(task)] > 0 => Step::Send,
-            (What::Task(_), Some(JobState::Mapping)) => Step::Acquire,
-            (What::Join, Some(JobState::Mapping)) if all_in => Step::Acquire,
-            (What::Join, Some(JobState::Reassembling | JobState::Publishing)) => Step::Acquire,
-            _ => Step::Ack,
+    fn read(&self, job: &mut Job, work: Work) -> Option<Work> {
+        let work = Work { life: job.life, ..work };
+        let next = |step: Step| Some(Work { step, ..work });
+        if !job.is_there || job.deleting {
+            return next(Step::Ack);
+        }
+        match work.what {
+            What::Plan => {
+                for output in 0..self.outputs {
+                    if job.outputs[output].state == OutputState::Mapping {
+                        self.ask_missing(job, output);
+                    }
+                }
+                let ready = self.ready(job);
+                Some(Work { ready, step: if ready == 0 { Step::Ack } else { Step::Acquire }, ..work })
+            }
+            What::Task(output, task) => {
+                let output = &job.outputs[usize::from(output)];
+                match output.state {
+                    OutputState::Mapping if output.done[usize::from(task)] > 0 => next(Step::Send),
+                    OutputState::Mapping => next(Step::Acquire),
+                    _ => next(Step::Ack),
+                }
+            }
+            What::Assembly(output) => {
+                let number = usize::from(output);
+                let is_ready = self.is_mapped(job, number)
+                    && (self.needs_are_met(job, number, Gate::Assembly) || self.is(Mistake::NeedReadEarly));
+                match job.outputs[number].state {
+                    OutputState::Mapping | OutputState::Assembling if is_ready => next(Step::Acquire),
+                    OutputState::Publishing => next(Step::Acquire),
+                    _ => next(Step::Ack),
+                }
+            }
         }
     }
 
-    /// Create and count, in one transaction, under the term.
-    fn record(&self, job: &mut Job, me: u8, work: Work, task: usize) -> Step {
-        let current = job.tasks[task].term == work.term && job.tasks[task].holder == Some(me);
-        if job.state.is_some() && job.done[task] > 0 {
-            job.count += u8::from(self.is(Mistake::CountsTwice));
-            return if job.done[task] == work.term { Step::Send } else { Step::Discard };
+    /// The job as it is read under the lease.
+    fn read_again(&self, job: &mut Job, me: u8, work: Work) -> Option<Work> {
+        let next = |step: Step| Some(Work { step, ..work });
+        let later = next(Step::Release(false));
+        if !job.is_there || job.deleting || job.life != work.life {
+            return later;
         }
-        if job.state.is_none() || !current && !self.is(Mistake::RecordUnfenced) {
+        match work.what {
+            What::Plan => {
+                let now = self.ready(job);
+                let changed = if work.ready & !now == 0 { 0 } else { CHANGED };
+                if now == 0 { later } else { Some(Work { step: Step::Commit, ready: now | changed, ..work }) }
+            }
+            What::Task(output, _) => match job.outputs[usize::from(output)].state {
+                OutputState::Mapping => next(Step::Store),
+                _ => later,
+            },
+            What::Assembly(output) => match job.outputs[usize::from(output)].state {
+                OutputState::Mapping if self.is(Mistake::NeedReadEarly) => next(Step::Store),
+                OutputState::Mapping => {
+                    let changed = self.fenced(job, me, work, &of(output, OutputChange::Assemble));
+                    if changed { next(Step::Store) } else { later }
+                }
+                OutputState::Assembling => next(Step::Store),
+                OutputState::Publishing => {
+                    let index = job.outputs[usize::from(output)].index;
+                    Some(Work { step: Step::Promote, index, ..work })
+                }
+                _ => later,
+            },
+        }
+    }
+
+    fn store(&self, job: &mut Job, work: Work) {
+        match work.what {
+            What::Plan => {}
+            What::Task(output, task) => {
+                job.outputs[usize::from(output)].parts[usize::from(task)] |= 1 << work.term;
+            }
+            What::Assembly(output) => {
+                let number = usize::from(output);
+                // an attempt whose lease is over can read what it likes: it commits nothing
+                let current = job.outputs[number].assembly.term == work.term && job.life == work.life;
+                let needed = self.gate.filter(|_| number == 0).map(|_| &job.outputs[1]);
+                let early = needed.is_some_and(|needed| needed.public == 0 || needed.public != needed.index);
+                job.outputs[number].read_early |= early && current && job.is_there && !job.deleting;
+                job.outputs[number].assemblies |= 1 << work.term;
+                if self.is(Mistake::PublishesBeforeCommit) {
+                    job.outputs[number].public = work.term;
+                }
+            }
+        }
+    }
+
+    fn commit(&self, job: &mut Job, me: u8, work: Work) -> Option<Work> {
+        let next = |step: Step| Some(Work { step, ..work });
+        let later = next(Step::Release(false));
+        match work.what {
+            What::Plan => {
+                let sealed = self.fenced(job, me, work, &seal(work.ready, self.segments));
+                if sealed { next(Step::Send) } else { later }
+            }
+            What::Task(output, task) => {
+                next(self.record_completion(job, me, work, output, usize::from(task)))
+            }
+            What::Assembly(output) => {
+                let index = segue_domain::CommittedIndex { key: work.term.to_string(), hash: String::new() };
+                let chosen = self.fenced(job, me, work, &of(output, OutputChange::Commit(index)));
+                if chosen { Some(Work { step: Step::Promote, index: work.term, ..work }) } else { later }
+            }
+        }
+    }
+
+    /// Creates and counts a completion in one transaction, under the term.
+    fn record_completion(&self, job: &mut Job, me: u8, work: Work, output: u8, task: usize) -> Step {
+        let (is_there, same_life) = (job.is_there, job.life == work.life);
+        let output = &mut job.outputs[usize::from(output)];
+        let current = output.tasks[task].term == work.term && output.tasks[task].holder == Some(me);
+        let unfenced = self.is(Mistake::RecordUnfenced);
+        if is_there && (same_life || unfenced) && output.done[task] > 0 {
+            output.count += u8::from(self.is(Mistake::CountsTwice));
+            return if output.done[task] == work.term { Step::Send } else { Step::Discard };
+        }
+        let is_ours = same_life && current;
+        if !is_there || !(is_ours || unfenced) {
             return Step::Discard;
         }
-        job.done[task] = work.term;
-        job.count += 1;
+        output.done[task] = work.term;
+        output.count += 1;
         Step::Send
     }
 
-    fn sweep(&self, job: &mut Job) {
-        match job.state {
-            Some(JobState::Created) => job.ask_plan = true,
-            Some(JobState::Mapping) => {
-                self.ask_missing(job);
-                self.ask_join(job);
+    fn send(&self, job: &mut Job, work: Work) {
+        match work.what {
+            What::Plan => {
+                for output in (0..self.outputs).filter(|output| work.ready & (1 << output) != 0) {
+                    if job.outputs[output].state == OutputState::Mapping {
+                        self.ask_missing(job, output);
+                    }
+                    self.ask_assembly(job, output);
+                }
             }
-            Some(JobState::Reassembling | JobState::Publishing) => job.ask_join = true,
-            _ => {}
+            What::Task(output, _) | What::Assembly(output) => self.ask_assembly(job, usize::from(output)),
+        }
+    }
+
+    fn publish(&self, job: &mut Job, me: u8, work: Work, output: usize) -> Option<Work> {
+        let next = |step: Step| Some(Work { step, ..work });
+        let later = next(Step::Release(false));
+        match work.step {
+            Step::Promote => {
+                let found = &mut job.outputs[output];
+                if found.public != work.index && found.assemblies & (1 << work.index) == 0 {
+                    return later;
+                }
+                found.public = work.index;
+                next(Step::ReadManifest)
+            }
+            Step::ReadManifest => {
+                let is_mine = job.is_there && !job.deleting && job.life == work.life;
+                let manifest = job.manifest;
+                if manifest.life != work.life && !is_mine && !self.is(Mistake::ManifestUnasked) {
+                    return later;
+                }
+                Some(Work { step: Step::WriteManifest, manifest, ..work })
+            }
+            Step::WriteManifest => {
+                if job.manifest != work.manifest && !self.is(Mistake::ManifestReplaced) {
+                    return next(Step::ReadManifest);
+                }
+                let read = if work.manifest.life == work.life { work.manifest.listed } else { 0 };
+                job.manifest = Manifest { listed: read | 1 << output, life: work.life };
+                Some(Work { step: Step::Complete, manifest: Manifest::default(), ..work })
+            }
+            Step::Complete => {
+                let completed = self.fenced(job, me, work, &of(output as u8, OutputChange::Complete));
+                let found = &mut job.outputs[output];
+                if !completed && found.state == OutputState::Publishing {
+                    return later;
+                }
+                if found.state == OutputState::Completed {
+                    (found.assemblies, found.parts) = (0, Default::default());
+                }
+                next(if completed { Step::Wake } else { Step::Release(true) })
+            }
+            Step::Wake => {
+                if self.gate.is_some() && output == 1 {
+                    job.ask_plan |= self.ready(job) & 1 != 0;
+                    self.ask_assembly(job, 0);
+                }
+                next(Step::Release(true))
+            }
+            step => unreachable!("{step:?} of an assembly"),
+        }
+    }
+
+    pub fn sweep(&self, job: &mut Job) {
+        if !job.is_there || job.deleting {
+            return;
+        }
+        let record = self.record(job);
+        for output in (0..self.outputs).filter(|output| record.is_open(&record.outputs[*output])) {
+            match job.outputs[output].state {
+                OutputState::Created => job.ask_plan |= self.ready(job) & (1 << output) != 0,
+                OutputState::Mapping => {
+                    self.ask_missing(job, output);
+                    self.ask_assembly(job, output);
+                }
+                OutputState::Assembling => self.ask_assembly(job, output),
+                OutputState::Publishing => job.outputs[output].ask_assembly = true,
+                _ => {}
+            }
         }
     }
 }
 
-fn take(job: &mut Job, what: What) {
+pub fn take(job: &mut Job, what: What) {
     match what {
         What::Plan => job.ask_plan = false,
-        What::Join => job.ask_join = false,
-        What::Task(task) => job.ask_tasks &= !(1 << task),
+        What::Assembly(output) => job.outputs[usize::from(output)].ask_assembly = false,
+        What::Task(output, task) => job.outputs[usize::from(output)].ask_tasks &= !(1 << task),
     }
 }
 
-fn is_asked(job: &Job, what: What) -> bool {
+pub fn is_asked(job: &Job, what: What) -> bool {
     match what {
         What::Plan => job.ask_plan,
-        What::Join => job.ask_join,
-        What::Task(task) => job.ask_tasks & (1 << task) != 0,
-    }
-}
-
-/// Whether the process that holds a lease still works under it.
-fn is_holder_at_work(world: &World, number: usize, what: What, lease: Lease) -> bool {
-    let holder = lease.holder.and_then(|holder| world.processes[usize::from(holder)]);
-    holder.is_some_and(|work| usize::from(work.job) == number && work.what == what && work.term == lease.term)
-}
-
-impl Model for Protocol {
-    type State = World;
-    type Action = Action;
-
-    fn init_states(&self) -> Vec<World> {
-        let (jobs, processes) = (vec![Job::new(); self.jobs], vec![None; self.processes]);
-        let nobody_knows = World { jobs, processes, left: self.faults };
-        let mut told = nobody_knows.clone();
-        told.jobs.iter_mut().for_each(|job| job.ask_plan = true);
-        vec![nobody_knows, told]
-    }
-
-    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        let faults = world.left > 0;
-        for (me, process) in world.processes.iter().enumerate().map(|(me, process)| (me as u8, process)) {
-            let Some(work) = process else { continue };
-            actions.push(Action::Step(me));
-            if faults {
-                actions.push(Action::Crash(me));
-                if work.step == Step::Store {
-                    actions.push(Action::Break(me));
-                }
-            }
-        }
-        // who is idle is all the same: the first of them receives
-        let idle = world.processes.iter().position(Option::is_none);
-        for (number, job) in world.jobs.iter().enumerate() {
-            let name = number as u8;
-            for what in self.whats() {
-                if is_asked(job, what) {
-                    actions.extend(idle.map(|me| Action::Receive(me as u8, name, what)));
-                    if faults {
-                        actions.push(Action::Lose(name, what));
-                    }
-                }
-                let lease = *job.clone().lease(what);
-                let expires = lease.holder.is_some() && lease.lasts && !self.is(Mistake::LeaseNeverExpires);
-                if expires && (faults || !is_holder_at_work(world, number, what, lease)) {
-                    actions.push(Action::Expire(name, what));
-                }
-            }
-            let mut swept = job.clone();
-            self.sweep(&mut swept);
-            if swept != *job && !self.is(Mistake::NobodySweeps) {
-                actions.push(Action::Sweep(name));
-            }
-            if faults {
-                actions.extend([Action::Cancel(name), Action::Retry(name), Action::Delete(name)]);
-            }
-            if job.state.is_none() {
-                actions.push(Action::Create(name));
-            }
-        }
-    }
-
-    fn next_state(&self, world: &World, action: Action) -> Option<World> {
-        let mut next = world.clone();
-        let pays = |next: &mut World| next.left = next.left.saturating_sub(1);
-        match action {
-            Action::Receive(me, job, what) => {
-                let work = Work { job, what, step: Step::Read, term: 0, manifest: 0 };
-                next.processes[usize::from(me)] = Some(work);
-            }
-            Action::Step(me) => {
-                let work = next.processes[usize::from(me)]?;
-                let job = &mut next.jobs[usize::from(work.job)];
-                next.processes[usize::from(me)] = self.step(job, me, work);
-            }
-            Action::Crash(me) => {
-                next.processes[usize::from(me)] = None;
-                pays(&mut next);
-            }
-            Action::Expire(number, what) => {
-                let lease = *next.jobs[usize::from(number)].lease(what);
-                if is_holder_at_work(&next, usize::from(number), what, lease) {
-                    pays(&mut next);
-                }
-                next.jobs[usize::from(number)].lease(what).lasts = false;
-            }
-            Action::Lose(job, what) => {
-                take(&mut next.jobs[usize::from(job)], what);
-                pays(&mut next);
-            }
-            Action::Break(me) => {
-                let work = next.processes[usize::from(me)]?;
-                let job = &mut next.jobs[usize::from(work.job)];
-                let failed = self.fenced(job, me, work, &fail());
-                next.processes[usize::from(me)] = Some(Work { step: Step::Release(failed), ..work });
-                pays(&mut next);
-            }
-            Action::Cancel(job) | Action::Retry(job) => {
-                let cancels = matches!(action, Action::Cancel(_));
-                let change = if cancels { JobChange::Cancel } else { JobChange::Retry };
-                if !next.jobs[usize::from(job)].change(&change, self.segments) {
-                    return None;
-                }
-                pays(&mut next);
-            }
-            Action::Delete(job) => {
-                let old = &next.jobs[usize::from(job)];
-                if !old.state?.is_terminal() {
-                    return None;
-                }
-                // terms are not forgotten, messages and processes neither
-                let end = |lease: Lease| Lease { holder: None, lasts: false, ..lease };
-                let (chunk, tasks, join) = (end(old.chunk), old.tasks.map(end), end(old.join));
-                let (ask_plan, ask_join, ask_tasks) = (old.ask_plan, old.ask_join, old.ask_tasks);
-                next.jobs[usize::from(job)] =
-                    Job { state: None, chunk, tasks, join, ask_plan, ask_join, ask_tasks, ..Job::new() };
-                pays(&mut next);
-            }
-            Action::Create(job) => next.jobs[usize::from(job)].state = Some(JobState::Created),
-            Action::Sweep(job) => self.sweep(&mut next.jobs[usize::from(job)]),
-        }
-        if self.folds {
-            next = folded(next, self.segments);
-        }
-        (next != *world).then_some(next)
-    }
-
-    fn properties(&self) -> Vec<Property<Self>> {
-        fn every(world: &World, holds: impl Fn(&Job) -> bool) -> bool {
-            world.jobs.iter().all(holds)
-        }
-        vec![
-            Property::always("the count is the number of completions", |_, world| {
-                every(world, |job| {
-                    usize::from(job.count) == job.done.iter().filter(|term| **term > 0).count()
-                })
-            }),
-            Property::always("nothing is joined before all of it is in", |protocol: &Protocol, world| {
-                use JobState::{Completed, Publishing, Reassembling};
-                every(world, |job| {
-                    !matches!(job.state, Some(Reassembling | Publishing | Completed))
-                        || job.count == protocol.segments
-                })
-            }),
-            Property::always("what is recorded is stored", |_, world| {
-                every(world, |job| {
-                    job.state == Some(JobState::Completed)
-                        || job
-                            .done
-                            .iter()
-                            .zip(job.parts)
-                            .all(|(term, parts)| *term == 0 || parts & (1 << term) != 0)
-                })
-            }),
-            Property::always("only the committed manifest is public", |_, world| {
-                every(world, |job| {
-                    job.public == 0
-                        || job.public == job.manifest
-                            && matches!(job.state, Some(JobState::Publishing | JobState::Completed))
-                })
-            }),
-            Property::always("what is completed is public", |_, world| {
-                every(world, |job| {
-                    job.state != Some(JobState::Completed) || job.manifest > 0 && job.public == job.manifest
-                })
-            }),
-            Property::sometimes(POSSIBLE, |_, world| {
-                every(world, |job| job.state == Some(JobState::Completed))
-            }),
-        ]
+        What::Assembly(output) => job.outputs[usize::from(output)].ask_assembly,
+        What::Task(output, task) => job.outputs[usize::from(output)].ask_tasks & (1 << task) != 0,
     }
 }

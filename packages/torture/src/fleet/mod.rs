@@ -27,8 +27,7 @@ use deployment::{Deployment, Emulated, Folder};
 use member::{Condition, Member};
 
 /// Roles of the members; two of each role that holds long leases.
-const ROLES: [&str; 6] =
-    ["planner", "worker", "worker", "assembler", "assembler,sweeper", "worker,sweeper"];
+const ROLES: [&str; 6] = ["planner", "worker", "worker", "assembler", "assembler,sweeper", "worker,sweeper"];
 /// Lease duration of a fleet, seconds.
 const LEASE_S: u64 = 4;
 /// Exit code of a retryable error, and the number of retries: a fleet with resource limits may lock its

@@ -110,7 +110,8 @@ fn seams(bench: &Bench, source: &Path, duration: &str) -> Result<Vec<usize>> {
     let mut plan = Command::new(&bench.segue);
     plan.arg("plan").arg(source).args(["--recipe", "mp4", "--segment-duration", duration, "--json"]);
     let plan: Value = serde_json::from_str(&run(&mut plan, Watch::Time)?.stdout)?;
-    let segments = plan["plans"]["video"]["segments"].as_array().context("segue plan --json has no segments")?;
+    let segments =
+        plan["plans"]["video"]["segments"].as_array().context("segue plan --json has no segments")?;
     let mut first = 0;
     let mut seams = Vec::new();
     for segment in segments {

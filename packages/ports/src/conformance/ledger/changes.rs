@@ -24,7 +24,7 @@ fn every_change() -> [JobChange; 7] {
     ]
 }
 
-/// What the contract says, written out again and not taken from the code under test.
+/// The transition table of the contract, written out independently of the code under test.
 fn expected(from: OutputState, sealed: bool, change: &JobChange) -> Option<OutputState> {
     use OutputState::{Assembling, Cancelled, Completed, Created, Failed, Mapping, Publishing};
     let change = match change {
@@ -94,7 +94,7 @@ fn check_fields(before: &JobRecord, after: &JobRecord, change: &JobChange) {
     }
 }
 
-/// Every state with every change: done or refused as the table says, and nothing in between.
+/// Every state with every change: applied or refused as the table says, without partial effects.
 pub async fn each_output_state_allows_its_changes(ledger: Port, _caps: &Capabilities) {
     let unsealed = [OutputState::Created, OutputState::Failed, OutputState::Cancelled];
     let sealed = OutputState::ALL.into_iter().filter(|state| *state != OutputState::Created);
@@ -131,7 +131,7 @@ pub async fn each_output_state_allows_its_changes(ledger: Port, _caps: &Capabili
         .await;
 }
 
-/// No completion of this output may be missing when its parts are assembled.
+/// The assembly requires every completion of its output.
 pub async fn assembly_waits_for_every_task(ledger: Port, _caps: &Capabilities) {
     let id = fresh_job();
     let job = create(&ledger, &id).await;
@@ -148,7 +148,7 @@ pub async fn assembly_waits_for_every_task(ledger: Port, _caps: &Capabilities) {
     must_change(&ledger, &id, assemble).await;
 }
 
-/// A source without sound has a transcript without tasks.
+/// A source without audio has a transcript without tasks.
 pub async fn a_plan_without_tasks_is_assembled_at_once(ledger: Port, _caps: &Capabilities) {
     let id = fresh_job();
     create(&ledger, &id).await;
@@ -156,7 +156,7 @@ pub async fn a_plan_without_tasks_is_assembled_at_once(ledger: Port, _caps: &Cap
     assert_eq!(state_of(&ledger, &id, &video()).await, OutputState::Completed);
 }
 
-/// All of the outputs that it names, or none.
+/// A seal applies to all outputs that it names, or to none.
 pub async fn a_seal_of_several_outputs_is_one_change(ledger: Port, _caps: &Capabilities) {
     let (both, one) = (fresh_job(), fresh_job());
     let plans =
@@ -176,7 +176,7 @@ pub async fn a_seal_of_several_outputs_is_one_change(ledger: Port, _caps: &Capab
     assert_eq!(state_of(&ledger, &one, &video()).await, OutputState::Created);
 }
 
-/// Of many callers with different plans, one seals.
+/// Of concurrent callers with different plans, one seals.
 pub async fn one_of_many_seals_takes_effect(ledger: Port, caps: &Capabilities) {
     let id = fresh_job();
     create(&ledger, &id).await;
@@ -216,7 +216,7 @@ pub async fn concurrent_changes_of_two_outputs_all_take_effect(ledger: Port, cap
     assert!(after.revision >= before.revision + changes, "two changes share a revision");
 }
 
-/// A holder whose lease was taken over or released changes nothing.
+/// The holder of a lease that was taken over or released changes nothing.
 pub async fn a_change_is_fenced_by_the_term(ledger: Port, caps: &Capabilities) {
     let id = fresh_job();
     create(&ledger, &id).await;
@@ -240,7 +240,7 @@ pub async fn a_change_is_fenced_by_the_term(ledger: Port, caps: &Capabilities) {
     assert_eq!(released, None, "released");
 }
 
-/// Completions are kept; failures of the output, and of no other, are counted anew.
+/// A retry keeps completions and resets the failure counts of this output only.
 pub async fn a_retry_resets_failures_and_keeps_completions(ledger: Port, _caps: &Capabilities) {
     let (id, other) = (fresh_job(), fresh_job());
     let mut refs: Vec<OutputRef> = Vec::new();

@@ -17,7 +17,7 @@ async fn fresh_output(ledger: &Port) -> OutputRef {
     create(ledger, &fresh_job()).await.output_ref(&video())
 }
 
-/// Many record the same task under the same lease: one is created and counted.
+/// Many callers record the same task under the same lease: one completion is created and counted.
 pub async fn one_of_many_recorders_is_counted(ledger: Port, caps: &Capabilities) {
     let output = fresh_output(&ledger).await;
     let lease = held_task(&ledger, &output, &task(0), "a", caps.long()).await;
@@ -34,7 +34,7 @@ pub async fn one_of_many_recorders_is_counted(ledger: Port, caps: &Capabilities)
     assert_eq!(stored.facts, won[0], "the winner's is stored");
 }
 
-/// Many tasks, each recorded by several at once: the count is the number of tasks.
+/// Many tasks, each recorded by several callers at once: the count is the number of tasks.
 pub async fn many_tasks_are_counted_once_each(ledger: Port, caps: &Capabilities) {
     let output = fresh_output(&ledger).await;
     must_change(&ledger, &output.job, seal(&video(), caps.callers as u64)).await;
@@ -57,7 +57,7 @@ pub async fn many_tasks_are_counted_once_each(ledger: Port, caps: &Capabilities)
     must_change(&ledger, &output.job, JobChange::output(&video(), OutputChange::Assemble)).await;
 }
 
-/// The document stays as it is, so that workers never contend for it.
+/// A completion does not change the job document, so that workers never contend for it.
 pub async fn a_completion_does_not_change_the_job(ledger: Port, caps: &Capabilities) {
     let output = fresh_output(&ledger).await;
     let before = must_change(&ledger, &output.job, seal(&video(), 2)).await;
@@ -67,7 +67,7 @@ pub async fn a_completion_does_not_change_the_job(ledger: Port, caps: &Capabilit
     assert_eq!(read(&ledger, &output.job).await, before, "a completion changed the job");
 }
 
-/// Tasks of the same name belong to different outputs.
+/// Tasks with the same name in different outputs are independent.
 pub async fn outputs_are_counted_apart(ledger: Port, _caps: &Capabilities) {
     let job = create(&ledger, &fresh_job()).await;
     let (first, second) = (job.output_ref(&video()), job.output_ref(&transcript()));
@@ -88,7 +88,7 @@ pub async fn outputs_are_counted_apart(ledger: Port, _caps: &Capabilities) {
     assert_eq!(ledger.count_failure(&second, &task(9)).await.unwrap(), 1);
 }
 
-/// Nothing is written, also where the lease is good.
+/// A second completion is not written, even under a valid lease.
 pub async fn an_unknown_output_or_an_earlier_life_is_stale(ledger: Port, caps: &Capabilities) {
     let job = create(&ledger, &fresh_job()).await;
     must_change(&ledger, &job.id, JobChange::Delete).await;
@@ -111,7 +111,7 @@ pub async fn an_unknown_output_or_an_earlier_life_is_stale(ledger: Port, caps: &
     assert_eq!(ledger.completions(&now, None, 10).await.unwrap(), []);
 }
 
-/// Taken over or released: nothing is written and nothing counted.
+/// A lease that was taken over or released: nothing is written or counted.
 pub async fn a_stale_lease_writes_nothing(ledger: Port, caps: &Capabilities) {
     let output = fresh_output(&ledger).await;
     let old = held_task(&ledger, &output, &task(0), "old", caps.short).await;
@@ -131,7 +131,7 @@ pub async fn a_stale_lease_writes_nothing(ledger: Port, caps: &Capabilities) {
     assert_eq!(ledger.record(&done, &new).await.unwrap(), Recorded::Created);
 }
 
-/// What was made in time is not thrown away when the task was not taken over.
+/// A completion under an expired lease is accepted if the task was not taken over.
 pub async fn an_expired_lease_still_records(ledger: Port, caps: &Capabilities) {
     let output = fresh_output(&ledger).await;
     let lease = held_task(&ledger, &output, &task(0), "a", caps.short).await;
@@ -141,7 +141,7 @@ pub async fn an_expired_lease_still_records(ledger: Port, caps: &Capabilities) {
     assert_eq!(counted(&ledger, &output).await, 1);
 }
 
-/// Each spare attempt records under a lease of its own; the first of them all is the completion.
+/// Each spare attempt records under its own lease; the first of all attempts is the completion.
 pub async fn the_first_of_a_task_and_its_spares_is_counted(ledger: Port, caps: &Capabilities) {
     let output = fresh_output(&ledger).await;
     let spare = task(0).spare().expect("a short name");
@@ -162,7 +162,7 @@ pub async fn the_first_of_a_task_and_its_spares_is_counted(ledger: Port, caps: &
     assert_eq!(misuse.kind, PortErrorKind::Misuse, "it is no spare of another task");
 }
 
-/// The caller learns that the task is done, whatever became of its lease.
+/// The caller gets the existing completion, whatever the state of its lease.
 pub async fn a_stale_lease_is_told_of_a_completion(ledger: Port, caps: &Capabilities) {
     let output = fresh_output(&ledger).await;
     let old = held_task(&ledger, &output, &task(0), "old", caps.short).await;
@@ -179,7 +179,7 @@ pub async fn a_stale_lease_is_told_of_a_completion(ledger: Port, caps: &Capabili
     assert_eq!(counted(&ledger, &output).await, 1);
 }
 
-/// A worker may be faster than the planner's last write.
+/// A worker may complete before the planner's last write.
 pub async fn a_completion_may_precede_the_seal(ledger: Port, _caps: &Capabilities) {
     let output = fresh_output(&ledger).await;
     finish(&ledger, &output, task(0)).await;
@@ -188,7 +188,7 @@ pub async fn a_completion_may_precede_the_seal(ledger: Port, _caps: &Capabilitie
     must_change(&ledger, &output.job, JobChange::output(&video(), OutputChange::Assemble)).await;
 }
 
-/// Refused before anything is written: another task, another output, another term.
+/// Refused before any write: another task, another output, another term.
 pub async fn a_lease_of_something_else_is_misuse(ledger: Port, caps: &Capabilities) {
     let output = fresh_output(&ledger).await;
     let lease = held_task(&ledger, &output, &task(0), "a", caps.long()).await;
@@ -202,7 +202,7 @@ pub async fn a_lease_of_something_else_is_misuse(ledger: Port, caps: &Capabiliti
     assert_eq!((counted(&ledger, &output).await, counted(&ledger, &beside).await), (0, 0));
 }
 
-/// In order of the ids, each on one page, of this output alone.
+/// Ordered by id, each on one page, of this output only.
 pub async fn completions_are_listed_in_pages(ledger: Port, _caps: &Capabilities) {
     let (job, other) = (create(&ledger, &fresh_job()).await, create(&ledger, &fresh_job()).await);
     let output = job.output_ref(&video());
@@ -227,7 +227,7 @@ pub async fn completions_are_listed_in_pages(ledger: Port, _caps: &Capabilities)
     }
 }
 
-/// Files and facts come back to the letter.
+/// Files and facts are returned unchanged.
 pub async fn a_completion_is_stored_as_it_was_recorded(ledger: Port, caps: &Capabilities) {
     let output = fresh_output(&ledger).await;
     let lease = held_task(&ledger, &output, &task(0), "a", caps.long()).await;
@@ -242,7 +242,7 @@ pub async fn a_completion_is_stored_as_it_was_recorded(ledger: Port, caps: &Capa
     assert_eq!(ledger.completions(&output, None, 1).await.unwrap(), [done]);
 }
 
-/// Each failure has a number of its own.
+/// Each recorded failure returns a distinct count.
 pub async fn failures_are_counted_one_by_one(ledger: Port, caps: &Capabilities) {
     let output = fresh_output(&ledger).await;
     assert_eq!(ledger.failures(&output, &task(0)).await.unwrap(), 0, "none was counted");

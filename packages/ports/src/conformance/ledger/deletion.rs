@@ -1,4 +1,4 @@
-//! Deletion: begun from any state, then leases end, then the job is removed.
+//! Deletion: started from any state; leases end; the job is removed.
 
 use segue_domain::{JobRecord, JobState};
 
@@ -52,7 +52,7 @@ pub async fn a_deletion_refuses_every_other_change(ledger: Port, _caps: &Capabil
     }
 }
 
-/// Of this job and no other; one that is acquired afterwards is a lease like any other.
+/// Ends the leases of this job only; one that is acquired afterwards is valid.
 pub async fn a_deletion_ends_the_leases_of_its_job(ledger: Port, caps: &Capabilities) {
     let (id, other) = (fresh_job(), fresh_job());
     let mut leases = Vec::new();
@@ -76,7 +76,7 @@ pub async fn a_deletion_ends_the_leases_of_its_job(ledger: Port, caps: &Capabili
     assert_eq!(ledger.record(&done, &leases[2]).await.unwrap(), Recorded::Stale, "a worker of a deleted job");
 }
 
-/// Completions, counts, failures and leases go; terms stay known.
+/// Completions, counts, failures and leases are removed; terms are kept.
 pub async fn a_deleted_job_leaves_only_its_terms(ledger: Port, caps: &Capabilities) {
     let (id, other) = (fresh_job(), fresh_job());
     let (job, other) = (create(&ledger, &id).await, create(&ledger, &other).await);
@@ -120,7 +120,7 @@ pub async fn a_deleted_job_leaves_only_its_terms(ledger: Port, caps: &Capabiliti
     assert!(ledger.renew(&kept, caps.long()).await.unwrap(), "another job's lease was ended");
 }
 
-/// A late request does not touch the next job of the id, not even while that is deleted too.
+/// A late request does not affect the next job with the id, even if that is being deleted too.
 pub async fn a_late_deletion_does_not_touch_the_next_job(ledger: Port, caps: &Capabilities) {
     let id = fresh_job();
     let first = create(&ledger, &id).await;

@@ -16,7 +16,7 @@ fn add(job: &JobRecord, outputs: Vec<NewOutput>) -> JobChange {
     JobChange::Add { outputs, recipe: "{\"added\":true}".to_owned(), revision: job.revision }
 }
 
-/// One that is there with the same specification is left alone.
+/// An existing output with the same specification is unchanged.
 pub async fn outputs_are_added(ledger: Port, _caps: &Capabilities) {
     let id = fresh_job();
     create(&ledger, &id).await;
@@ -33,7 +33,7 @@ pub async fn outputs_are_added(ledger: Port, _caps: &Capabilities) {
     assert_eq!(again.outputs, after.outputs, "a repeat added something");
 }
 
-/// Another specification, an old revision, a need of something that is not there.
+/// Refused: another specification, an outdated revision, a need of a missing output.
 pub async fn a_conflicting_addition_is_refused_as_a_whole(ledger: Port, _caps: &Capabilities) {
     let id = fresh_job();
     let first = create(&ledger, &id).await;
@@ -47,7 +47,7 @@ pub async fn a_conflicting_addition_is_refused_as_a_whole(ledger: Port, _caps: &
     is_refused(&ledger, &id, add(&first, vec![asked("stream")]), "an old revision").await;
 }
 
-/// A job that has ended does not become undone.
+/// A job that has ended stays ended.
 pub async fn outputs_that_are_added_after_the_end_are_optional(ledger: Port, _caps: &Capabilities) {
     let (done, failed) = (fresh_job(), fresh_job());
     for id in [&done, &failed] {
@@ -65,7 +65,7 @@ pub async fn outputs_that_are_added_after_the_end_are_optional(ledger: Port, _ca
     }
 }
 
-/// Of many callers that read the same revision, one adds.
+/// Of concurrent callers that read the same revision, one adds.
 pub async fn one_of_many_additions_takes_effect(ledger: Port, caps: &Capabilities) {
     let id = fresh_job();
     let read_before = create(&ledger, &id).await;
@@ -79,7 +79,7 @@ pub async fn one_of_many_additions_takes_effect(ledger: Port, caps: &Capabilitie
     assert_eq!(read(&ledger, &id).await, won[0]);
 }
 
-/// What is published, or being published, is not taken back.
+/// Published outputs and those being published are not cancelled.
 pub async fn a_cancel_leaves_what_is_published(ledger: Port, _caps: &Capabilities) {
     let id = fresh_job();
     let names = ["done", "publishing", "assembling", "mapping", "created", "failed"];
@@ -113,7 +113,7 @@ async fn create_awaiting(ledger: &Port, awaiting: Duration) -> JobId {
     id
 }
 
-/// Until then nothing is planned, and afterwards it does not expire.
+/// Before the confirmation nothing is planned; afterwards the upload does not expire.
 pub async fn an_awaited_upload_is_confirmed_once(ledger: Port, caps: &Capabilities) {
     let id = create_awaiting(&ledger, caps.short).await;
     is_refused(&ledger, &id, seal(&video(), 1), "the upload is not confirmed").await;
@@ -132,7 +132,7 @@ pub async fn an_awaited_upload_is_confirmed_once(ledger: Port, caps: &Capabiliti
     is_refused(&ledger, &there, JobChange::Expire, "no upload is awaited").await;
 }
 
-/// Not before its time, by the ledger's clock; outputs that were cancelled meanwhile stay so.
+/// Expires only after its time, by the ledger's clock; cancelled outputs stay so.
 pub async fn an_upload_that_is_not_confirmed_expires(ledger: Port, caps: &Capabilities) {
     let patient = create_awaiting(&ledger, caps.long()).await;
     is_refused(&ledger, &patient, JobChange::Expire, "its time is not over").await;

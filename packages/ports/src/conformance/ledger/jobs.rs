@@ -14,7 +14,7 @@ use crate::conformance::{Capabilities, all_at_once, fresh, fresh_job};
 use crate::error::PortErrorKind;
 use crate::ledger::{JobChange, JobFilter, JobPage, NewJob, OutputChange, Recorded};
 
-/// One of many callers creates; all get the same job, also later.
+/// Of concurrent callers one creates; all get the same job, also later.
 pub async fn a_job_is_created_once(ledger: Port, caps: &Capabilities) {
     let id = fresh_job();
     let calls = (0..caps.callers).map(|n| {
@@ -37,7 +37,7 @@ pub async fn a_job_is_created_once(ledger: Port, caps: &Capabilities) {
     assert_eq!(again.job.state(), JobState::Cancelled, "a repeat returns the job as it is");
 }
 
-/// Every field, to the letter.
+/// Every field is returned unchanged.
 pub async fn a_job_is_stored_as_it_was_created(ledger: Port, _caps: &Capabilities) {
     let id = fresh_job();
     let last = NewOutput { priority: -7, ..needing(optional("study"), "transcript", Gate::Plan) };
@@ -59,7 +59,7 @@ pub async fn a_job_is_stored_as_it_was_created(ledger: Port, _caps: &Capabilitie
     assert_eq!((job.deleting, job.completed_at_ms), (false, None));
 }
 
-/// None, two of one name, a need of something that is not there, a cycle, too many.
+/// Refused: no outputs, two of one name, a need of a missing output, a cycle, too many.
 pub async fn outputs_that_cannot_stand_together_are_refused(ledger: Port, _caps: &Capabilities) {
     for outputs in [
         vec![],
@@ -76,7 +76,7 @@ pub async fn outputs_that_cannot_stand_together_are_refused(ledger: Port, _caps:
     }
 }
 
-/// No result is invented for a job that is not there.
+/// A missing job reads as `None`.
 pub async fn an_unknown_job_reads_as_absent(ledger: Port, caps: &Capabilities) {
     let (id, other) = (fresh_job(), fresh_job());
     let other = create(&ledger, &other).await;
@@ -114,7 +114,7 @@ impl Listing {
         }
     }
 
-    /// Every page; those of the jobs that are mine, since others may share the table.
+    /// Every page; only jobs of this clause, since subjects may share the table.
     async fn walk(&self, ledger: &Port, max: usize, mine: &BTreeSet<JobId>) -> Vec<JobId> {
         let mut ids = Vec::new();
         let mut from: Option<String> = None;
@@ -140,7 +140,7 @@ async fn check_pages(ledger: &Port, listing: Listing, mine: &BTreeSet<JobId>) {
     }
 }
 
-/// Every job is on one page, in the same order each time; likewise with open jobs.
+/// Every job is on one page, in a stable order; likewise with open jobs.
 pub async fn jobs_are_listed_in_pages(ledger: Port, _caps: &Capabilities) {
     let stem = fresh("page");
     let mut mine = BTreeSet::new();
@@ -153,7 +153,7 @@ pub async fn jobs_are_listed_in_pages(ledger: Port, _caps: &Capabilities) {
     check_pages(&ledger, Listing::Open(i64::MAX), &mine).await;
 }
 
-/// Each alone and both at once.
+/// Each filter alone and both together.
 pub async fn jobs_are_filtered_by_state_and_time(ledger: Port, caps: &Capabilities) {
     let (old, young) = (fresh_job(), fresh_job());
     let mine = BTreeSet::from([old.clone(), young.clone()]);
@@ -192,7 +192,7 @@ async fn completed_but_for(ledger: &Port, asked_too: NewOutput) -> JobId {
     id
 }
 
-/// Whatever their state: an optional output that is open keeps a completed job on the list.
+/// In any state: an open optional output keeps a completed job on the list.
 pub async fn open_jobs_are_exactly_the_open_jobs(ledger: Port, _caps: &Capabilities) {
     let mut open = BTreeSet::new();
     let mut closed = BTreeSet::new();
@@ -206,7 +206,7 @@ pub async fn open_jobs_are_exactly_the_open_jobs(ledger: Port, _caps: &Capabilit
     complete(&ledger, &id, &super::output("study")).await;
     closed.insert(id);
 
-    // what needs a failed output is not open, until that one is retried
+    // an output that needs a failed one is not open until that one is retried
     let fail = |output: &segue_domain::OutputId| JobChange::output(output, OutputChange::Fail(failure()));
     for retried in [false, true] {
         let id = fresh_job();
@@ -244,7 +244,7 @@ pub async fn open_jobs_are_exactly_the_open_jobs(ledger: Port, _caps: &Capabilit
     must_change(&ledger, &id, JobChange::Add { outputs: added, recipe: "{}".into(), revision }).await;
     open.insert(id);
 
-    // a completion is no change of the job and closes nothing
+    // a completion does not change the job document and closes nothing
     let counted = open.first().cloned().expect("a job");
     let job = read(&ledger, &counted).await;
     finish(&ledger, &job.output_ref(job.outputs[0].id()), task(0)).await;

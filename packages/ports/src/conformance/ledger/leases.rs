@@ -1,4 +1,4 @@
-//! Leases: one holder at a time, and a term that only grows.
+//! Leases: one holder at a time, and a term that only increases.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{Port, create, held, must_change, task, transcript, video};
 use crate::conformance::{Capabilities, all_at_once, fresh, fresh_job, holder};
 use crate::ledger::{Acquired, JobChange, LeaseName};
 
-/// Of many callers one holds it; the others learn for how long.
+/// Of concurrent callers one acquires it; the others get the remaining time.
 pub async fn one_of_many_acquires(ledger: Port, caps: &Capabilities) {
     let name = LeaseName::plan(&fresh_job());
     let calls = (0..caps.callers).map(|n| {
@@ -34,7 +34,7 @@ pub async fn a_holder_does_not_acquire_twice(ledger: Port, caps: &Capabilities) 
     assert!(ledger.renew(&lease, caps.long()).await.unwrap(), "the attempt ended the lease");
 }
 
-/// Over release, expiry, renewal, change of holder and deletion of the job.
+/// Terms increase over release, expiry, renewal, change of holder and deletion of the job.
 pub async fn the_term_grows_for_ever(ledger: Port, caps: &Capabilities) {
     let job = fresh_job();
     let name = LeaseName::task(&job, &video(), &task(0));
@@ -56,7 +56,7 @@ pub async fn the_term_grows_for_ever(ledger: Port, caps: &Capabilities) {
     }
 }
 
-/// A renewal counts from now.
+/// A renewal extends from the time of the call.
 pub async fn a_renewed_lease_is_held(ledger: Port, caps: &Capabilities) {
     let name = LeaseName::plan(&fresh_job());
     let lease = held(&ledger, &name, "a", caps.short).await;
@@ -69,7 +69,7 @@ pub async fn a_renewed_lease_is_held(ledger: Port, caps: &Capabilities) {
     held(&ledger, &name, "b", caps.short).await;
 }
 
-/// Taken over or released: the old holder learns of it.
+/// A renewal of a lease that was taken over or released returns false.
 pub async fn a_lost_lease_is_not_renewed(ledger: Port, caps: &Capabilities) {
     let name = LeaseName::plan(&fresh_job());
     let old = held(&ledger, &name, "a", caps.short).await;
@@ -83,7 +83,7 @@ pub async fn a_lost_lease_is_not_renewed(ledger: Port, caps: &Capabilities) {
     assert!(third.term > new.term, "the refused renewals changed nothing");
 }
 
-/// A lease that was not taken over is renewed late.
+/// An expired lease that was not taken over can be renewed.
 pub async fn an_expired_lease_is_renewed(ledger: Port, caps: &Capabilities) {
     let name = LeaseName::plan(&fresh_job());
     let lease = held(&ledger, &name, "a", caps.short).await;
@@ -93,7 +93,7 @@ pub async fn an_expired_lease_is_renewed(ledger: Port, caps: &Capabilities) {
     assert!(matches!(other, Acquired::Busy(_)), "a renewed lease was taken: {other:?}");
 }
 
-/// A late release does not end another's lease.
+/// A late release does not end another holder's lease.
 pub async fn a_stale_release_does_nothing(ledger: Port, caps: &Capabilities) {
     let name = LeaseName::plan(&fresh_job());
     let old = held(&ledger, &name, "a", caps.short).await;
@@ -107,7 +107,7 @@ pub async fn a_stale_release_does_nothing(ledger: Port, caps: &Capabilities) {
     held(&ledger, &name, "b", caps.short).await;
 }
 
-/// After that time it can be acquired.
+/// After its ttl it can be acquired.
 pub async fn busy_reports_the_time_that_is_left(ledger: Port, caps: &Capabilities) {
     let name = LeaseName::plan(&fresh_job());
     held(&ledger, &name, "a", caps.short).await;
@@ -118,7 +118,7 @@ pub async fn busy_reports_the_time_that_is_left(ledger: Port, caps: &Capabilitie
     held(&ledger, &name, "b", caps.short).await;
 }
 
-/// No name is confused with another, also where one is the beginning of the other.
+/// Names are distinct, also if one is a prefix of another.
 pub async fn lease_names_do_not_mix(ledger: Port, caps: &Capabilities) {
     let stem = fresh("n_m");
     let ids = [stem.clone(), format!("{stem}_"), format!("{stem}-x"), stem.replace('_', "x")];

@@ -1,4 +1,4 @@
-//! The suite of the ledger.
+//! Conformance suite of the ledger.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -95,7 +95,7 @@ fn video() -> OutputId {
     output("video")
 }
 
-/// The output beside it.
+/// A second output.
 fn transcript() -> OutputId {
     output("transcript")
 }
@@ -206,7 +206,7 @@ fn completion(output: &OutputRef, lease: &Lease, task: TaskId, facts: u64) -> Co
     }
 }
 
-/// Does a task as a worker would.
+/// Completes a task as a worker would.
 async fn finish(ledger: &Port, output: &OutputRef, task: TaskId) {
     let lease = held_task(ledger, output, &task, "finisher", Duration::from_secs(60)).await;
     let done = completion(output, &lease, task, 0);
@@ -230,7 +230,7 @@ async fn is_refused(ledger: &Port, job: &JobId, change: JobChange, why: &str) {
     assert_eq!(read(ledger, job).await, before, "{change:?} was refused and changed the job");
 }
 
-/// Drives one output from `created` to `completed`, without tasks.
+/// Moves one output from `created` to `completed`, without tasks.
 async fn complete(ledger: &Port, job: &JobId, output: &OutputId) {
     must_change(ledger, job, seal(output, 0)).await;
     for change in [OutputChange::Assemble, OutputChange::Commit(index()), OutputChange::Complete] {

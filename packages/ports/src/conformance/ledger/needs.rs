@@ -9,7 +9,7 @@ use super::{
 use crate::conformance::{Capabilities, fresh_job};
 use crate::ledger::{JobChange, OutputChange};
 
-/// A need that gates the plan holds up both steps, one that gates the assembly the second alone.
+/// A need that gates the plan blocks both steps, one that gates the assembly only the second.
 pub async fn needs_hold_up_plan_and_assembly(ledger: Port, _caps: &Capabilities) {
     let id = fresh_job();
     let study = super::output("study");
@@ -35,7 +35,7 @@ pub async fn needs_hold_up_plan_and_assembly(ledger: Port, _caps: &Capabilities)
     must_change(&ledger, &id, assemble(&study)).await;
 }
 
-/// The state is that of the required output that is least far; optional ones do not count.
+/// The state is that of the least advanced required output; optional ones do not count.
 pub async fn the_state_of_a_job_follows_its_required_outputs(ledger: Port, _caps: &Capabilities) {
     let id = fresh_job();
     let extra = super::output("extra");
@@ -65,7 +65,7 @@ pub async fn the_state_of_a_job_follows_its_required_outputs(ledger: Port, _caps
     assert_eq!(read(&ledger, &id).await.state(), JobState::Created);
 }
 
-/// Set with the change that completes the job, and kept whatever happens afterwards.
+/// The completion time is set by the change that completes the job, and never changes.
 pub async fn the_time_of_completion_is_set_once(ledger: Port, caps: &Capabilities) {
     let id = fresh_job();
     create_of(&ledger, &id, vec![asked("video"), asked("transcript"), optional("extra")]).await;

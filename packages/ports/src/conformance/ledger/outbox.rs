@@ -6,7 +6,7 @@ use super::{Port, create, failure, held, index, must_change, seal, video};
 use crate::conformance::{Capabilities, fresh, fresh_job};
 use crate::ledger::{JobChange, LeaseName, OutputChange};
 
-/// More than any other clause leaves in a table that is shared.
+/// More entries than any other clause leaves in a shared table.
 const ALL: usize = 100_000;
 
 fn notice() -> OutboxEntry {
@@ -18,14 +18,14 @@ fn with_notices(change: OutputChange, outbox: &[OutboxEntry]) -> JobChange {
     JobChange::Output { output: video(), change, outbox: outbox.to_vec() }
 }
 
-/// The entries of that id.
+/// The entries with that id.
 async fn found(ledger: &Port, notice: &OutboxEntry) -> Vec<OutboxEntry> {
     let mut all = ledger.outbox(ALL).await.unwrap();
     all.retain(|entry| entry.id == notice.id);
     all
 }
 
-/// Whatever the change of the output is; several with one change.
+/// With any change of an output; several with one change.
 pub async fn a_notice_is_durable_with_its_change(ledger: Port, _caps: &Capabilities) {
     let id = fresh_job();
     create(&ledger, &id).await;
@@ -53,7 +53,7 @@ pub async fn a_notice_is_durable_with_its_change(ledger: Port, _caps: &Capabilit
     assert_eq!(ledger.outbox(0).await.unwrap(), []);
 }
 
-/// Refused by the state, by the fence, or because the job is not there.
+/// Refused by the state, by the fence, or because the job does not exist.
 pub async fn a_refused_change_leaves_no_notice(ledger: Port, caps: &Capabilities) {
     let id = fresh_job();
     let (early, fenced, unknown) = (notice(), notice(), notice());
@@ -71,7 +71,7 @@ pub async fn a_refused_change_leaves_no_notice(ledger: Port, caps: &Capabilities
     }
 }
 
-/// The id is the caller's: the same id twice is the same notice.
+/// The caller chooses the id: the same id twice is the same notice.
 pub async fn a_repeated_notice_is_one_entry(ledger: Port, _caps: &Capabilities) {
     let (id, notice) = (fresh_job(), notice());
     create(&ledger, &id).await;
@@ -82,7 +82,7 @@ pub async fn a_repeated_notice_is_one_entry(ledger: Port, _caps: &Capabilities) 
     }
 }
 
-/// Removal is idempotent and concerns one notice.
+/// Removal is idempotent and affects one notice.
 pub async fn a_removed_notice_does_not_return(ledger: Port, _caps: &Capabilities) {
     let (id, first, second) = (fresh_job(), notice(), notice());
     create(&ledger, &id).await;

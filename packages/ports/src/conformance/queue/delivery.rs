@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Port, QUEUE, bodies, is_quiet, send, take};
 use crate::conformance::{Capabilities, all_at_once};
-use crate::queue::{QueueDepth, Lane};
+use crate::queue::{Lane, QueueDepth};
 
 async fn drain(queue: &Port, caps: &Capabilities, max: usize) -> Vec<String> {
     let mut all = Vec::new();
@@ -23,7 +23,7 @@ async fn drain(queue: &Port, caps: &Capabilities, max: usize) -> Vec<String> {
     }
 }
 
-/// Every body once, to the letter; a text that is sent twice is two messages.
+/// Every body is delivered unchanged and once; a body that is sent twice is two messages.
 pub async fn what_is_sent_is_delivered(queue: Port, caps: &Capabilities) {
     let mut sent = bodies(25);
     sent.push("{\"text\":\"naïve \u{1f3ac} \\n ' \\\" \"}".to_owned());
@@ -36,7 +36,7 @@ pub async fn what_is_sent_is_delivered(queue: Port, caps: &Capabilities) {
     assert_eq!(got, sent);
 }
 
-/// Empty-handed after `wait`, at once when there is none.
+/// Returns no message after `wait`, or at once if `wait` is zero.
 pub async fn an_empty_queue_lets_go_in_time(queue: Port, caps: &Capabilities) {
     for wait in [Duration::ZERO, caps.short] {
         let started = Instant::now();
@@ -47,7 +47,7 @@ pub async fn an_empty_queue_lets_go_in_time(queue: Port, caps: &Capabilities) {
     }
 }
 
-/// Not before the delay, and then of itself.
+/// Delivered after the delay, without another call.
 pub async fn a_delay_hides(queue: Port, caps: &Capabilities) {
     queue.send(QUEUE, &bodies(1), caps.short).await.unwrap();
     assert_eq!(queue.receive(QUEUE, 1, caps.long(), Duration::ZERO).await.unwrap(), []);
@@ -59,14 +59,14 @@ pub async fn a_delay_hides(queue: Port, caps: &Capabilities) {
     assert_eq!(take(&queue, caps, caps.long()).await.deliveries, 1);
 }
 
-/// `max` is a bound; one below it does not lose the rest.
+/// `max` limits a receive; the other messages stay.
 pub async fn no_more_than_asked_for(queue: Port, caps: &Capabilities) {
     send(&queue, &bodies(7)).await;
     assert_eq!(queue.receive(QUEUE, 0, caps.long(), Duration::ZERO).await.unwrap(), []);
     assert_eq!(drain(&queue, caps, 3).await.len(), 7);
 }
 
-/// A long poll ends when there is something, not when its time is over.
+/// A long poll ends when a message arrives, not at its timeout.
 pub async fn a_sleeper_wakes_when_something_is_sent(queue: Port, caps: &Capabilities) {
     let sleeper = {
         let (queue, caps) = (Arc::clone(&queue), caps.clone());
@@ -79,7 +79,7 @@ pub async fn a_sleeper_wakes_when_something_is_sent(queue: Port, caps: &Capabili
     assert!(sent.elapsed() <= caps.short, "woke {:?} after the sending", sent.elapsed());
 }
 
-/// Nobody sends in between: the sleeper must know by itself.
+/// A delayed message without further sends: the waiting receiver must wake up by itself.
 pub async fn a_sleeper_wakes_when_a_delay_ends(queue: Port, caps: &Capabilities) {
     let started = Instant::now();
     queue.send(QUEUE, &bodies(1), caps.short).await.unwrap();
@@ -90,7 +90,7 @@ pub async fn a_sleeper_wakes_when_a_delay_ends(queue: Port, caps: &Capabilities)
     assert!(took <= caps.short * 4 + caps.settle, "two short waits took {took:?}");
 }
 
-/// Many at once: every message goes to one of them.
+/// Concurrent receivers: every message goes to one of them.
 pub async fn receivers_never_share_a_delivery(queue: Port, caps: &Capabilities) {
     let sent = bodies(caps.callers * 5);
     send(&queue, &sent).await;
@@ -104,7 +104,7 @@ pub async fn receivers_never_share_a_delivery(queue: Port, caps: &Capabilities) 
     assert_eq!(got.len(), sent.len(), "a message went to nobody");
 }
 
-/// A message is on the queue that it was sent to.
+/// A message is delivered only on the queue that it was sent to.
 pub async fn queues_are_apart(queue: Port, caps: &Capabilities) {
     for name in Lane::ALL {
         queue.send(name, &[name.to_string()], Duration::ZERO).await.unwrap();
@@ -116,7 +116,7 @@ pub async fn queues_are_apart(queue: Port, caps: &Capabilities) {
     }
 }
 
-/// Waiting, in flight, put aside.
+/// Visible, in flight, dead-lettered.
 pub async fn depth_tells_what_is_there(queue: Port, caps: &Capabilities) {
     assert_eq!(queue.depth(QUEUE).await.unwrap(), QueueDepth::default());
     send(&queue, &bodies(4)).await;

@@ -1,4 +1,4 @@
-//! The suite of the work queue.
+//! Conformance suite of the work queue.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -49,14 +49,14 @@ async fn send(queue: &Port, bodies: &[String]) {
     queue.send(QUEUE, bodies, Duration::ZERO).await.unwrap();
 }
 
-/// The one message that is on the queue.
+/// The one message on the queue.
 async fn take(queue: &Port, caps: &Capabilities, visibility: Duration) -> Delivery {
     let mut got = queue.receive(QUEUE, 1, visibility, caps.long()).await.unwrap();
     assert_eq!(got.len(), 1, "nothing was delivered");
     got.remove(0)
 }
 
-/// Nothing can be received for a while.
+/// No message can be received for a while.
 async fn is_quiet(queue: &Port, caps: &Capabilities) {
     let got = queue.receive(QUEUE, 10, caps.short, caps.short / 2).await.unwrap();
     assert_eq!(got, [], "something was delivered");

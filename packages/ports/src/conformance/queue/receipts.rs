@@ -1,4 +1,4 @@
-//! Receipts: the right to say something of one delivery, and of no other.
+//! Receipts: each is valid for one delivery.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::{Port, QUEUE, bodies, is_quiet, send, take};
 use crate::conformance::Capabilities;
 use crate::queue::Lane;
 
-/// A receiver that died loses nothing.
+/// The message of a receiver that died is delivered again.
 pub async fn what_is_not_acknowledged_comes_again(queue: Port, caps: &Capabilities) {
     send(&queue, &bodies(1)).await;
     let first = take(&queue, caps, caps.short).await;
@@ -22,7 +22,7 @@ pub async fn what_is_not_acknowledged_comes_again(queue: Port, caps: &Capabiliti
     }
 }
 
-/// Whoever was too slow has no say any more.
+/// An outdated receipt is void.
 pub async fn a_redelivery_voids_the_receipt(queue: Port, caps: &Capabilities) {
     send(&queue, &bodies(1)).await;
     let old = take(&queue, caps, caps.short).await;
@@ -39,7 +39,7 @@ pub async fn a_redelivery_voids_the_receipt(queue: Port, caps: &Capabilities) {
     assert_eq!(take(&queue, caps, caps.short).await.deliveries, 3, "the message is gone");
 }
 
-/// For good, and twice is once.
+/// An acknowledgement is final and idempotent.
 pub async fn an_acknowledged_message_is_gone(queue: Port, caps: &Capabilities) {
     send(&queue, &bodies(1)).await;
     let only = take(&queue, caps, caps.short).await;
@@ -53,7 +53,7 @@ pub async fn an_acknowledged_message_is_gone(queue: Port, caps: &Capabilities) {
     is_quiet(&queue, caps).await;
 }
 
-/// A receipt is good until the next delivery, not until its time is over.
+/// A receipt is valid until the next delivery, not until its visibility ends.
 pub async fn a_late_acknowledgement_counts(queue: Port, caps: &Capabilities) {
     send(&queue, &bodies(1)).await;
     let only = take(&queue, caps, caps.short).await;
@@ -62,7 +62,7 @@ pub async fn a_late_acknowledgement_counts(queue: Port, caps: &Capabilities) {
     is_quiet(&queue, caps).await;
 }
 
-/// A heartbeat keeps the message from others.
+/// A heartbeat keeps the message hidden.
 pub async fn an_extension_hides_on(queue: Port, caps: &Capabilities) {
     send(&queue, &bodies(1)).await;
     let only = take(&queue, caps, caps.short).await;
@@ -72,11 +72,11 @@ pub async fn an_extension_hides_on(queue: Port, caps: &Capabilities) {
     assert!(queue.ack(QUEUE, &only.receipt).await.unwrap(), "an extension keeps the receipt");
 }
 
-/// A worker that shuts down need not make others wait.
+/// A visibility of zero returns the message at once.
 pub async fn zero_gives_it_back_at_once(queue: Port, caps: &Capabilities) {
     send(&queue, &bodies(1)).await;
     let first = take(&queue, caps, caps.long()).await;
-    // one who waits already is told
+    // a receiver that is already waiting is woken up
     let sleeper = {
         let (queue, caps) = (Arc::clone(&queue), caps.clone());
         tokio::spawn(async move { take(&queue, &caps, caps.long()).await })
@@ -88,7 +88,7 @@ pub async fn zero_gives_it_back_at_once(queue: Port, caps: &Capabilities) {
     assert!(started.elapsed() <= caps.short, "given back after {:?}", started.elapsed());
 }
 
-/// Aside is neither waiting nor lost.
+/// A dead letter is neither visible nor lost.
 pub async fn a_dead_letter_is_put_aside(queue: Port, caps: &Capabilities) {
     send(&queue, &bodies(1)).await;
     let poison = take(&queue, caps, caps.short).await;
@@ -102,7 +102,7 @@ pub async fn a_dead_letter_is_put_aside(queue: Port, caps: &Capabilities) {
     assert_eq!((depth.waiting, depth.in_flight, depth.dead), (0, 0, 1));
 }
 
-/// A receipt of one queue says nothing on another, and no text is a receipt.
+/// A receipt is void on another queue, and arbitrary text is not a receipt.
 pub async fn a_receipt_is_of_its_queue(queue: Port, caps: &Capabilities) {
     if !caps.tells_void_receipts {
         return;

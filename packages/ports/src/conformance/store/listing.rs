@@ -1,4 +1,4 @@
-//! Listings: ordered, in pages, and calm while things change.
+//! Listings: ordered, paged, and stable during concurrent changes.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::conformance::Capabilities;
 /// Names whose order by folder differs from their order by bytes.
 const NAMES: [&str; 9] = ["a", "a-b", "a.b", "b/c", "b-c", "b.c", "b/c.d", "c/d/e/f", "c/d-e"];
 
-/// `a/…` cannot stand beside `a` in a folder; those names are left out above.
+/// `a/…` cannot be stored beside `a` in a folder; those names are left out above.
 async fn fill(port: &Port, job: &JobId) -> Vec<String> {
     let mut keys = Vec::new();
     for (n, name) in NAMES.iter().enumerate() {
@@ -36,7 +36,7 @@ async fn walk(port: &Port, prefix: &str, max: usize) -> Vec<String> {
     }
 }
 
-/// By the bytes of the whole key, with sizes.
+/// Ordered by the bytes of the whole key, with sizes.
 pub async fn a_listing_is_in_order_of_keys(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     let keys = fill(&port, &job).await;
@@ -50,7 +50,7 @@ pub async fn a_listing_is_in_order_of_keys(port: Arc<Port>, _caps: &Capabilities
     }
 }
 
-/// Each object on one page, whatever the size of the pages.
+/// Each object is on one page, whatever the size of the pages.
 pub async fn a_listing_comes_in_pages(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     let keys = fill(&port, &job).await;
@@ -62,7 +62,7 @@ pub async fn a_listing_comes_in_pages(port: Arc<Port>, _caps: &Capabilities) {
     assert!(everything.is_sorted());
 }
 
-/// It may end within a name, or name nothing.
+/// A prefix may end within a name, or match nothing.
 pub async fn a_prefix_is_a_text(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     let keys = fill(&port, &job).await;
@@ -78,7 +78,7 @@ pub async fn a_prefix_is_a_text(port: Arc<Port>, _caps: &Capabilities) {
     }
 }
 
-/// Objects that stay are listed, whatever comes and goes around them.
+/// Objects that stay are listed during concurrent writes and deletions of others.
 pub async fn a_listing_bears_changes(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     let keys = fill(&port, &job).await;

@@ -1,4 +1,4 @@
-//! The suite of the media store.
+//! Conformance suite of the media store.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ pub mod ranges;
 pub mod reading;
 pub mod writing;
 
-/// A store, and a folder of this machine for the files that go in and out.
+/// A store, and a local folder for uploads and downloads.
 #[derive(Clone)]
 pub struct Port {
     /// The store.
     pub store: Arc<dyn MediaStore>,
-    /// The folder, on the file system where the engines would have theirs.
+    /// The folder, on the file system that engines would use.
     pub scratch: PathBuf,
 }
 

@@ -27,7 +27,7 @@ async fn read(port: &Port, key: &Key, version: &Version, range: Range<u64>) -> R
     all.await.map(|all| all.to_vec())
 }
 
-/// From anywhere to anywhere, the first and the last byte included.
+/// All start and end offsets, the first and the last byte included.
 pub async fn a_range_is_its_bytes(port: Arc<Port>, _caps: &Capabilities) {
     let (key, bytes) = (work(&job(), "a.bin"), pattern(0));
     let file = port.file(&bytes).await;
@@ -41,7 +41,7 @@ pub async fn a_range_is_its_bytes(port: Arc<Port>, _caps: &Capabilities) {
     }
 }
 
-/// Anything else is a mistake of the caller.
+/// Any other range is `Misuse`.
 pub async fn a_range_lies_within_the_object(port: Arc<Port>, _caps: &Capabilities) {
     let key = work(&job(), "a.bin");
     port.put(&key, "0123456789").await;
@@ -56,7 +56,7 @@ pub async fn a_range_lies_within_the_object(port: Arc<Port>, _caps: &Capabilitie
     assert_eq!(error.kind, PortErrorKind::NotFound, "{error}");
 }
 
-/// Of equal or of other size, and also when the object is deleted and written again.
+/// Of equal or other size, and also when the object is deleted and written again.
 pub async fn another_version_is_an_error(port: Arc<Port>, _caps: &Capabilities) {
     let key = work(&job(), "a.bin");
     port.put(&key, "0123456789").await;
@@ -74,7 +74,7 @@ pub async fn another_version_is_an_error(port: Arc<Port>, _caps: &Capabilities) 
     assert_eq!(error.kind, PortErrorKind::NotFound, "{error}");
 }
 
-/// An object that is replaced in the middle of a stream: the rest of the version, or an error.
+/// An object that is replaced during a stream: the rest of the version, or an error.
 pub async fn a_stream_is_of_one_version(port: Arc<Port>, _caps: &Capabilities) {
     let (key, bytes) = (work(&job(), "a.bin"), pattern(0));
     let file = port.file(&bytes).await;

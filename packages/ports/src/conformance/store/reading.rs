@@ -1,4 +1,4 @@
-//! Reads, and the names that can be read.
+//! Reads, and the keys that can be read.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{Port, job, output, published, work};
 use crate::conformance::Capabilities;
 use crate::error::PortErrorKind;
 
-/// An error of that kind, never empty bytes.
+/// A missing object is an error of that kind, never empty bytes.
 pub async fn what_is_not_there_is_not_found(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     let key = work(&job, "a/b.bin");
@@ -23,7 +23,7 @@ pub async fn what_is_not_there_is_not_found(port: Arc<Port>, _caps: &Capabilitie
     }
 }
 
-/// A bound is a bound; exactly at it is fine.
+/// An object of exactly the size limit is read; a larger one is an error.
 pub async fn small_objects_are_bounded(port: Arc<Port>, _caps: &Capabilities) {
     let key = work(&job(), "ten.bin");
     port.put(&key, "0123456789").await;
@@ -34,7 +34,7 @@ pub async fn small_objects_are_bounded(port: Arc<Port>, _caps: &Capabilities) {
     assert_eq!(found.map(|found| found.bytes), Some(10));
 }
 
-/// Two objects of one file name do not fall on each other in the scratch folder.
+/// Two objects with the same file name have different paths in the scratch folder.
 pub async fn files_are_read_where_they_lie(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     let keys = [work(&job, "a/part.nut"), work(&job, "b/part.nut"), published(&job, "part.nut")];
@@ -49,7 +49,7 @@ pub async fn files_are_read_where_they_lie(port: Arc<Port>, _caps: &Capabilities
     }
 }
 
-/// Every key that the domain lets through is written, found, listed, read and deleted.
+/// Every key that the domain accepts is written, found, listed, read and deleted.
 pub async fn every_key_is_a_name(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     let long = "n".repeat(200);

@@ -1,4 +1,4 @@
-//! Writes: whole or nothing, and what is stored beside the bytes.
+//! Writes: atomic, with the options that are stored beside the bytes.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::store::{FileUse, PutOptions};
 
 const BLOCK: usize = 256 * 1024;
 
-/// Whatever is there, also nothing.
+/// A write replaces any object, also by an empty one.
 pub async fn replacing_replaces(port: Arc<Port>, _caps: &Capabilities) {
     let key = work(&job(), "a.bin");
     for text in ["one", "a longer text", ""] {
@@ -24,7 +24,7 @@ pub async fn replacing_replaces(port: Arc<Port>, _caps: &Capabilities) {
     assert_eq!(port.text(&key).await, "from a file");
 }
 
-/// Of concurrent writes one remains whole, from memory and from files alike.
+/// Of concurrent writes one remains, complete, from memory and from files alike.
 pub async fn one_of_many_writes_remains(port: Arc<Port>, caps: &Capabilities) {
     let key = published(&job(), "final.mp4");
     let calls = (0..caps.callers).map(|n| {
@@ -47,7 +47,7 @@ pub async fn one_of_many_writes_remains(port: Arc<Port>, caps: &Capabilities) {
     assert_eq!(port.text(&key).await, stands, "it changes after every write has returned");
 }
 
-/// While a key is being replaced, every reader sees one write and no mixture.
+/// During a replacement every reader gets one complete write.
 pub async fn a_reader_sees_the_whole_or_nothing(port: Arc<Port>, caps: &Capabilities) {
     let key = work(&job(), "big.bin");
     port.put(&key, vec![0_u8; BLOCK]).await;
@@ -76,7 +76,7 @@ pub async fn a_reader_sees_the_whole_or_nothing(port: Arc<Port>, caps: &Capabili
     writer.await.expect("the writer");
 }
 
-/// Empty files and ones of some megabytes; the file is gone or stays, as was asked for.
+/// Empty files and ones of some megabytes; the file is removed or kept as requested.
 pub async fn a_file_is_uploaded_and_kept_or_consumed(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     for size in [0, 1, 5 << 20] {
@@ -100,7 +100,7 @@ pub async fn a_file_is_uploaded_and_kept_or_consumed(port: Arc<Port>, _caps: &Ca
     }
 }
 
-/// A user's program may leave a link where its output should be: it is not followed.
+/// A map command may leave a link as its output: it is not followed.
 pub async fn a_link_is_not_a_file(port: Arc<Port>, _caps: &Capabilities) {
     let key = work(&job(), "linked.bin");
     let secret = port.file(b"secret").await;
@@ -116,7 +116,7 @@ pub async fn a_link_is_not_a_file(port: Arc<Port>, _caps: &Capabilities) {
     assert!(is_there(&secret), "what the link points at was taken");
 }
 
-/// By bytes, by file and by promotion: what was given, or what follows from the key.
+/// By bytes, by file and by promotion: the given options, or the defaults of the key.
 pub async fn media_type_and_cache_control_are_returned(port: Arc<Port>, caps: &Capabilities) {
     let job = job();
     let given = |name: &str| PutOptions {
@@ -137,7 +137,7 @@ pub async fn media_type_and_cache_control_are_returned(port: Arc<Port>, caps: &C
             port.store.promote(&attempt, &to, &options).await.unwrap();
             check_options(&port, &to, &options, caps).await;
         }
-        // those of the promotion count, not those of the attempt
+        // the options of the promotion apply, not those of the attempt
         port.store.put_bytes(&attempt, "small".into(), &given(name)).await.unwrap();
         port.store.promote(&attempt, &to, &PutOptions::default()).await.unwrap();
         check_options(&port, &to, &PutOptions::default(), caps).await;
@@ -158,7 +158,7 @@ async fn check_options(port: &Port, key: &Key, options: &PutOptions, caps: &Capa
     assert_eq!(found.cache_control, cache_control, "cache control of {key}");
 }
 
-/// A repeat succeeds, also when `from` is gone.
+/// A repeat succeeds, even if `from` was removed.
 pub async fn promotion_gives_a_second_name(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     let (from, to) = (work(&job, "final.mp4"), published(&job, "final.mp4"));
@@ -173,7 +173,7 @@ pub async fn promotion_gives_a_second_name(port: Arc<Port>, _caps: &Capabilities
     assert_eq!(port.text(&to).await, "made");
 }
 
-/// What an earlier job of that name left public is replaced, whole.
+/// A published object of an earlier job with the same name is replaced as a whole.
 pub async fn promotion_replaces(port: Arc<Port>, caps: &Capabilities) {
     let job = job();
     let (from, to) = (work(&job, "final.mp4"), published(&job, "final.mp4"));
@@ -195,7 +195,7 @@ pub async fn promotion_replaces(port: Arc<Port>, caps: &Capabilities) {
     assert_eq!(port.text(&to).await, "made again", "a write to the attempt changes what is published");
 }
 
-/// More than one request takes, with keys that do not exist among them, in every area.
+/// More keys than one request takes, some of them missing, in every area.
 pub async fn many_are_deleted_at_once(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     let beside = work(&job, "many/beside");
@@ -219,7 +219,7 @@ pub async fn many_are_deleted_at_once(port: Arc<Port>, _caps: &Capabilities) {
     assert_eq!(port.text(&beside).await, "beside", "a neighbour was deleted");
 }
 
-/// Gone at once; the key is free again.
+/// Removed at once; the key is free again.
 pub async fn deleting_is_for_good_and_twice_is_once(port: Arc<Port>, _caps: &Capabilities) {
     let job = job();
     let (key, beside) = (work(&job, "a/b/c.bin"), work(&job, "a/b/d.bin"));
@@ -236,7 +236,7 @@ pub async fn deleting_is_for_good_and_twice_is_once(port: Arc<Port>, _caps: &Cap
     }
 }
 
-/// A folder that empties under a writer is the store's business.
+/// A folder that becomes empty during a write is handled by the store.
 pub async fn writers_and_deleters_do_not_meet(port: Arc<Port>, caps: &Capabilities) {
     let job = job();
     let calls = (0..caps.callers.min(4)).map(|n| {
