@@ -64,7 +64,7 @@ fn read_page(
     from: Option<&AssetPlace>,
     max: usize,
 ) -> Result<AssetPage, PortError> {
-    // the place of a page that begins with the newest is after all of them; '~' is behind every id
+    // without a cursor, start after all rows; '~' sorts after every id
     let (at_ms, id) = from.map_or((i64::MAX, "~"), |from| (from.created_at_ms, from.id.as_str()));
     let sql = "SELECT id, created_at_ms, document FROM assets
                WHERE owner = ?1 AND deleted_at_ms IS NULL AND (created_at_ms, id) < (?2, ?3)

@@ -22,10 +22,10 @@ const APPLICATION_ID: i64 = 0x5345_4755;
 /// Timeout for another process's write lock.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// A job is its document; `state`, `open` and `updated_at_ms` repeat what listings select by. Terms must
-/// grow after a job was deleted: its leases stay, without a holder. The owner is the process behind the
+/// A job is its document; `state`, `open` and `updated_at_ms` repeat the fields that listings filter by. Terms must
+/// increase beyond a job's deletion: its leases stay, without a holder. The owner is the process of the
 /// holder, by its file in `alive/`. A queue is the name of a lane. An asset is its document; the columns
-/// beside it repeat what it is listed and purged by.
+/// beside it repeat the fields of listings and purges.
 const TABLES: &str = "
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY NOT NULL,

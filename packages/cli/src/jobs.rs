@@ -31,7 +31,7 @@ fn json_line(document: &impl Serialize) {
     }
 }
 
-/// A job as it is printed in JSON: its document, and the state that follows from its outputs.
+/// A job as printed in JSON: its document, and its state.
 #[derive(Serialize)]
 struct JobDocument<'a> {
     state: JobState,

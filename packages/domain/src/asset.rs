@@ -6,13 +6,13 @@ use crate::error::DomainError;
 use crate::id::{AssetId, Epoch};
 use crate::keys::Key;
 
-/// Longest owner, in bytes.
+/// Maximum length of an owner, bytes.
 pub const OWNER_MAX: usize = 200;
 
-/// Longest title, in bytes.
+/// Maximum length of a title, bytes.
 pub const TITLE_MAX: usize = 500;
 
-/// Longest file name and longest media type, in bytes.
+/// Maximum length of a file name and of a media type, bytes.
 pub const NAME_MAX: usize = 255;
 
 /// Newest asset document that this build reads, and the one it writes.
@@ -52,7 +52,7 @@ pub struct Asset {
     pub kind: AssetKind,
     /// Display title; 1 to 500 bytes.
     pub title: String,
-    /// Name of the file that was uploaded; 1 to 255 bytes.
+    /// Original name of the uploaded file; 1 to 255 bytes.
     pub file_name: String,
     /// Media type, e.g. `video/mp4`; 3 to 255 bytes of ASCII.
     pub media_type: String,
@@ -71,7 +71,7 @@ pub struct Asset {
     pub deleted_at_ms: Option<i64>,
 }
 
-/// Refuses a text that is empty, longer than `max` bytes or not one line.
+/// Fails for a text that is empty, longer than `max` bytes or not one line.
 fn check_text(what: &str, text: &str, max: usize) -> Result<(), DomainError> {
     if text.is_empty() || text.len() > max {
         return Err(invalid(format!("{what} has {} bytes, 1 to {max} are allowed", text.len())));
@@ -86,24 +86,24 @@ fn invalid(why: String) -> DomainError {
     DomainError::Invalid { document: "asset", why }
 }
 
-/// Checks an owner by itself, as a listing names it.
+/// Validates an owner, as for a listing.
 ///
 /// # Errors
-/// [`DomainError::Invalid`] for one that no asset can have.
+/// [`DomainError::Invalid`] for an invalid owner.
 pub fn check_owner(owner: &str) -> Result<(), DomainError> {
     check_text("the owner", owner, OWNER_MAX)
 }
 
 impl Asset {
-    /// Whether it was deleted: what is left is a tombstone.
+    /// Whether it was deleted: then it is a tombstone.
     pub fn is_deleted(&self) -> bool {
         self.deleted_at_ms.is_some()
     }
 
-    /// Checks the bounds of every text, and that the source is the asset's own.
+    /// Validates the length of every text, and that the source is the asset's own.
     ///
     /// # Errors
-    /// [`DomainError::Invalid`], naming the first that is out of bounds.
+    /// [`DomainError::Invalid`], naming the first invalid field.
     pub fn check(&self) -> Result<(), DomainError> {
         check_owner(&self.owner)?;
         check_text("the title", &self.title, TITLE_MAX)?;
@@ -171,7 +171,8 @@ mod tests {
         assert_eq!(refused(|_| ()), None);
         assert_eq!(refused(|a| a.owner = "x".repeat(OWNER_MAX)), None);
         assert_eq!(refused(|a| a.title = "\u{fc}".repeat(TITLE_MAX / 2)), None);
-        let cases: [(&str, fn(&mut Asset)); 14] = [
+        type Change = fn(&mut Asset);
+        let cases: [(&str, Change); 14] = [
             ("the owner", |a| a.owner = String::new()),
             ("the owner", |a| a.owner = "x".repeat(OWNER_MAX + 1)),
             ("the owner", |a| a.owner = "a\nb".into()),

@@ -258,12 +258,12 @@ impl JobRecord {
     /// Decodes a stored document.
     ///
     /// # Errors
-    /// A newer version, a text that is not a job, or outputs that cannot stand together.
+    /// A newer version, a text that is not a job document, or an invalid set of outputs.
     pub fn decode(text: &str) -> Result<JobRecord, DomainError> {
         crate::wire::check_version("job", text.as_bytes(), JOB_VERSION)?;
         let job: JobRecord = serde_json::from_str(text)
             .map_err(|e| DomainError::Document { document: "job", why: e.to_string() })?;
-        // a circle of needs would have no end to follow
+        // a cycle of needs could not be followed to an end
         JobRecord::check_outputs(job.outputs.iter().map(|output| &output.asked))?;
         Ok(job)
     }
@@ -395,6 +395,6 @@ mod tests {
             (asked("b", true, &["a"]), OutputState::Created),
         ];
         let error = JobRecord::decode(&self::job(&circle).encode()).unwrap_err();
-        assert!(error.to_string().contains("circle"), "{error}");
+        assert!(error.to_string().contains("cycle"), "{error}");
     }
 }

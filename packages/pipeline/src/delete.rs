@@ -1,10 +1,10 @@
 //! Deletion of a job with its files.
 //!
 //! `deleting` is set first: it refuses every other change of the job and ends its leases. While the
-//! document is there no later job of that id can be created. Two callers can delete the same job, a user
-//! and the sweeper, and one of them can be slow: so the ledger is asked after each listing whether the
-//! document is still there. What an attempt stores before what is public: files become public by being copied from
-//! an attempt's key, so once the first are gone a slow publisher finds nothing to copy.
+//! document exists no later job with that id can be created. Two callers can delete the same job, a user
+//! and the sweeper, and one of them can be slow: so the ledger is read after each listing to check that the
+//! document still exists. Files of attempts are removed before public ones: publishing copies from
+//! an attempt's key, so once those are removed a slow publisher finds nothing to copy.
 //!
 //! One case is not covered: a request that was sent before and reaches the store late can leave one file,
 //! which the sweeper removes below `work/` and `segments/`, and which the next job of that id replaces
@@ -15,7 +15,7 @@ use segue_ports::{JobChange, mutant};
 
 use crate::config::Deps;
 
-/// Objects that are listed at once.
+/// Page size of listings.
 const PAGE: usize = 1000;
 
 /// What is deleted with a job.
@@ -38,14 +38,14 @@ pub async fn delete(deps: &Deps, job: &JobId, source: Source) -> anyhow::Result<
     }
     let read = deps.ledger.job(job).await?;
     if read.as_ref().is_some_and(|read| !read.deleting) && !mutant!("delete-without-marking") {
-        // a later job, created after there was none to mark
+        // a later job, created after the deletion found none to mark
         return Ok(());
     }
     delete_read(deps, job, read.as_ref(), source).await
 }
 
-/// Continues the deletion of a job that was read while it was being deleted. A later job of its id is
-/// not touched.
+/// Continues the deletion of a job that was read while it was being deleted. A later job with its id is
+/// not affected.
 ///
 /// # Errors
 /// As [`delete`].
@@ -75,11 +75,11 @@ async fn delete_read(
 }
 
 /// Removes every object whose key begins with `prefix`, as long as the ledger has the job that was read, or
-/// none where there was none; whether it has. Another caller can finish the same deletion, and a later
-/// job of that id can be created, between any two calls.
+/// none if there was none; returns whether it has. Another caller can finish the same deletion, and a later
+/// job with that id can be created, between any two calls.
 ///
-/// Keys of attempts carry terms, which are never repeated: what was listed before the ledger answered
-/// belongs to this job or an earlier one. Other keys are asked for one by one.
+/// Keys of attempts carry terms, which are never repeated: an object listed before the ledger answered
+/// belongs to this job or an earlier one. For other keys the ledger is read before each deletion.
 async fn remove(deps: &Deps, prefix: &str, job: &JobId, read: Option<&JobRecord>) -> anyhow::Result<bool> {
     let have_terms = [Key::WORK, Key::SEGMENTS].iter().any(|area| prefix.starts_with(area));
     let at_once = if have_terms { PAGE } else { 1 };

@@ -136,14 +136,14 @@ async fn publish_files(
     Ok((index, committed.hash.clone()))
 }
 
-/// Whether the job of the index is there and is not being deleted.
+/// Whether the job of the index exists and is not being deleted.
 async fn is_there(deps: &Deps, index: &OutputIndex) -> anyhow::Result<bool> {
     let job = deps.ledger.job(&index.job).await?;
     Ok(job.is_some_and(|job| job.epoch == index.epoch && !job.deleting))
 }
 
 /// Adds a published output to the manifest of its job by compare-and-swap, so that outputs that are
-/// published at the same time all are in it. The manifest of an earlier job of this id is replaced, that of
+/// published concurrently are all listed. The manifest of an earlier job with this id is replaced, that of
 /// a later one is not.
 async fn add_to_manifest(deps: &Deps, index: &OutputIndex, hash: &str) -> anyhow::Result<()> {
     let key = Key::manifest(&index.job);
@@ -166,8 +166,8 @@ async fn add_to_manifest(deps: &Deps, index: &OutputIndex, hash: &str) -> anyhow
                 manifest.add(index, hash);
                 manifest
             }
-            // of an earlier job, of none, or of a later one, which the ledger tells apart: a document that
-            // was read before it answered is older than this job
+            // of an earlier job, of none, or of a later one; the ledger decides: a document that
+            // was read before the ledger answered is older than this job
             None if is_there(deps, index).await? => Manifest::new(index, hash),
             None => bail!("job {} is being deleted, or a later one by now", index.job),
         };

@@ -37,8 +37,8 @@ impl Outcome {
 
 /// Handles messages of `lane`, one at a time, until `shutdown`.
 ///
-/// A message is removed only after `handle` said so; a handler that fails leaves it to
-/// come again. A text that is no message is dead-lettered.
+/// A message is removed only after `handle` returned; if the handler fails, it is
+/// redelivered. A body that cannot be parsed is dead-lettered.
 pub async fn serve<H, F>(deps: &Deps, config: &RoleConfig, lane: Lane, shutdown: CancellationToken, handle: H)
 where
     H: Fn(Message) -> F,
@@ -82,7 +82,7 @@ pub async fn serve_all<H, F, G, A>(
                     if let Err(error) =
                         settle(deps, lane, &delivery.receipt, &Outcome::Later(Duration::ZERO)).await
                     {
-                        tracing::warn!(queue = %lane, %error, "message not given back, it will come again");
+                        tracing::warn!(queue = %lane, %error, "message not returned, it will be redelivered");
                     }
                 }
                 return;
@@ -134,7 +134,7 @@ async fn attend<H, F, G, A>(
         Err(error) => foreign(delivery.body.clone(), error).await,
     };
     let outcome = handled.unwrap_or_else(|error| {
-        tracing::warn!(queue = %lane, error = format!("{error:#}"), "message not handled, it will come again");
+        tracing::warn!(queue = %lane, error = format!("{error:#}"), "message not handled, it will be redelivered");
         match mutant!("error-is-done") {
             true => Outcome::Done,
             false => Outcome::Later(config.backoff_after(delivery.deliveries, &delivery.body)),
@@ -142,7 +142,7 @@ async fn attend<H, F, G, A>(
     });
     drop(hidden);
     if let Err(error) = settle(deps, lane, &delivery.receipt, &outcome).await {
-        tracing::warn!(queue = %lane, %error, ?outcome, "message not settled, it will come again");
+        tracing::warn!(queue = %lane, %error, ?outcome, "message not settled, it will be redelivered");
     }
 }
 

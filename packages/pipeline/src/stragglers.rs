@@ -119,9 +119,9 @@ impl Watched {
                     Ok(Look::On) => {}
                     Ok(Look::Asked) => company = Company { has_any: true, has_asked: true },
                     Ok(Look::End) => return self.cancel.cancel(),
-                    // it looks again
+                    // the check is repeated
                     Err(error) => {
-                        tracing::warn!(output = %self.output, %error, "an attempt is not looked after")
+                        tracing::warn!(output = %self.output, %error, "cannot check whether an attempt is late")
                     }
                 }
             }

@@ -1,10 +1,10 @@
 //! Asset catalogue: the assets of each owner.
 //!
-//! An asset is one document of a few hundred bytes, well below the limits of every adapter. It names its
-//! source and nothing that is made from it. Each of the following belongs to a record of its own, under the
-//! asset's id and epoch, and not into the document: transcript versions, which grow with each edit; the
+//! An asset is one document of a few hundred bytes, well below the limits of every adapter. It references its
+//! source and no derived data. Each of the following is a record of its own, under the
+//! asset's id and epoch, and not part of the document: transcript versions, which grow with each edit; the
 //! audit log, which is append-only. Access keys and quotas are records of the owner, beside the catalogue;
-//! a quota that counts assets has to be checked in the transaction that creates one.
+//! a quota that counts assets must be checked in the transaction that creates one.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ use segue_domain::{Asset, AssetId, AssetKind, DomainError, Epoch};
 
 use crate::error::{PortError, PortErrorKind};
 
-/// How long a tombstone is kept at least. Writes to the asset's keys that began before the deletion have
-/// ended by then, and what they wrote can be found and removed.
+/// Minimum lifetime of a tombstone. Writes to the asset's keys that started before the deletion have
+/// ended by then, and their objects can be found and removed.
 pub const TOMBSTONE_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// An asset to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAsset {
-    /// Its id, chosen by the caller so that a repeat is the same asset.
+    /// Its id, chosen by the caller so that a repeat creates no second asset.
     pub id: AssetId,
-    /// Who owns it.
+    /// Its owner.
     pub owner: String,
-    /// What it is.
+    /// Its kind.
     pub kind: AssetKind,
-    /// Title, for people.
+    /// Display title.
     pub title: String,
-    /// Name of the file that was uploaded.
+    /// Original name of the uploaded file.
     pub file_name: String,
     /// Media type.
     pub media_type: String,
@@ -37,7 +37,7 @@ pub struct NewAsset {
     pub size_bytes: Option<u64>,
     /// Key of the source.
     pub source_key: String,
-    /// Length in milliseconds, where it is known.
+    /// Duration in milliseconds, where it is known.
     pub duration_ms: Option<u64>,
 }
 
@@ -46,7 +46,7 @@ pub struct NewAsset {
 pub struct CreatedAsset {
     /// Whether this call created it.
     pub created: bool,
-    /// The asset as it is now.
+    /// The current asset.
     pub asset: Asset,
 }
 
@@ -55,18 +55,18 @@ pub struct CreatedAsset {
 pub enum AssetUpdate {
     /// The asset after the update.
     Updated(Asset),
-    /// Nothing was changed: the asset has another revision, and is now this one.
+    /// Nothing was changed: the asset has another revision; this is the current one.
     Stale(Asset),
-    /// Nothing was changed: the asset is not there, was deleted, or is another life of that id.
+    /// Nothing was changed: the asset does not exist, was deleted, or has another epoch.
     Missing,
 }
 
 /// A page of assets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AssetPage {
-    /// The newest first.
+    /// Newest first.
     pub assets: Vec<Asset>,
-    /// Where the next page begins, an opaque token; absent on the last.
+    /// Cursor of the next page, an opaque token; absent on the last.
     pub next: Option<String>,
 }
 
@@ -78,21 +78,21 @@ pub struct AssetPage {
 /// listings. Permissions are not checked here: the caller compares the owner.
 #[async_trait]
 pub trait AssetCatalogue: Send + Sync {
-    /// Creates an asset with revision 1 where its id is free. Where it is not, nothing is changed and the
-    /// stored asset is returned, whatever it says and whoever owns it. A tombstone takes its id as an asset
+    /// Creates an asset with revision 1 if its id is free. Otherwise nothing is changed and the
+    /// stored asset is returned, whatever its content and owner. A tombstone occupies its id as an asset
     /// does: it is returned, and the id is free again once the tombstone was purged.
     ///
     /// [`PortErrorKind::Misuse`](crate::PortErrorKind) when [`Asset::check`] refuses it.
     async fn create(&self, asset: NewAsset) -> Result<CreatedAsset, PortError>;
 
-    /// The asset or its tombstone, with every change that was reported before; `None` when the id is free.
+    /// The asset or its tombstone, after every change that has returned; `None` when the id is free.
     async fn get(&self, id: &AssetId) -> Result<Option<Asset>, PortError>;
 
-    /// Replaces the asset of that id and epoch by this document, if the stored revision is that of the
+    /// Replaces the asset with that id and epoch by this document, if the stored revision is that of the
     /// document, and increments the revision. Of concurrent updates of one revision exactly one is
     /// [`AssetUpdate::Updated`].
     ///
-    /// [`PortErrorKind::Misuse`](crate::PortErrorKind) when [`Asset::check`] refuses it, or when it changes
+    /// [`PortErrorKind::Misuse`](crate::PortErrorKind) when [`Asset::check`] fails, or when it changes
     /// owner, key of the source or time of creation, or is a tombstone.
     async fn update(&self, asset: &Asset) -> Result<AssetUpdate, PortError>;
 
@@ -102,12 +102,12 @@ pub trait AssetCatalogue: Send + Sync {
     /// after its deletion. A page may be empty and not the last.
     ///
     /// [`PortErrorKind::Misuse`](crate::PortErrorKind) for a `from` that is not a token of this owner's
-    /// listing, for an owner that no asset can have, and for a `max` of 0.
+    /// listing, for an invalid owner, and for a `max` of 0.
     async fn list(&self, owner: &str, from: Option<&str>, max: usize) -> Result<AssetPage, PortError>;
 
-    /// Turns the asset of that id and epoch into a tombstone, whatever its revision, and increments the
-    /// revision. The tombstone; for one that is deleted already the same as before, unchanged. `None` when
-    /// there is no such life of the asset.
+    /// Turns the asset with that id and epoch into a tombstone, whatever its revision, and increments the
+    /// revision. Returns the tombstone; one that exists already is unchanged. `None` when
+    /// no asset has that id and epoch.
     async fn delete(&self, id: &AssetId, epoch: &Epoch) -> Result<Option<Asset>, PortError>;
 
     /// Removes at most `max` tombstones of assets that were deleted before a time, milliseconds since 1970,
@@ -116,16 +116,16 @@ pub trait AssetCatalogue: Send + Sync {
     async fn purge(&self, before_ms: i64, max: usize) -> Result<usize, PortError>;
 }
 
-/// What a caller asks for that no asset can be.
+/// The error of an invalid argument.
 fn misuse(doing: impl std::fmt::Display, error: DomainError) -> PortError {
     PortError::with(PortErrorKind::Misuse, doing, error)
 }
 
 impl NewAsset {
-    /// The asset as it is created in that life at that time.
+    /// The new asset with that epoch and time of creation.
     ///
     /// # Errors
-    /// `Misuse` when [`Asset::check`] refuses it.
+    /// `Misuse` when [`Asset::check`] fails.
     pub fn into_asset(self, epoch: Epoch, now_ms: i64) -> Result<Asset, PortError> {
         let asset = Asset {
             version: ASSET_VERSION,
@@ -149,11 +149,11 @@ impl NewAsset {
 }
 
 impl AssetUpdate {
-    /// What an update by `asset` makes of the stored one: the rule of every catalogue, applied inside its
+    /// The stored asset after an update by `asset`: the rule of every catalogue, applied inside its
     /// atomic step.
     ///
     /// # Errors
-    /// `Misuse` for a document that no update may bring.
+    /// `Misuse` for an update that is not allowed.
     pub fn of(stored: Option<&Asset>, asset: &Asset) -> Result<AssetUpdate, PortError> {
         let refuse =
             |why: &str| Err(PortError::new(PortErrorKind::Misuse, format!("asset {}: {why}", asset.id)));
@@ -176,14 +176,14 @@ impl AssetUpdate {
     }
 }
 
-/// The tombstone of the stored asset, if it is of that life: unchanged where it is one already.
+/// The tombstone of the stored asset, if it has that epoch: unchanged if it is one already.
 pub fn tombstone_of(stored: &Asset, epoch: &Epoch, now_ms: i64) -> Option<Asset> {
     let deleted_at_ms = stored.deleted_at_ms.or(Some(now_ms));
     let revision = stored.revision + u64::from(!stored.is_deleted());
     (stored.epoch == *epoch).then(|| Asset { revision, deleted_at_ms, ..stored.clone() })
 }
 
-/// A place in the listing of an owner: after the asset of that time and id.
+/// A cursor in the listing of an owner: after the asset with that time and id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AssetPlace {
     /// When the asset was created, milliseconds since 1970.
@@ -193,20 +193,20 @@ pub struct AssetPlace {
 }
 
 impl AssetPlace {
-    /// The place of that asset.
+    /// The cursor after that asset.
     pub fn of(asset: &Asset) -> AssetPlace {
         AssetPlace { created_at_ms: asset.created_at_ms, id: asset.id.clone() }
     }
 
-    /// The token of this place in the listing of `owner`.
+    /// The token of this cursor in the listing of `owner`.
     pub fn token(&self, owner: &str) -> String {
         format!("{}/{}/{owner}", self.created_at_ms, self.id)
     }
 
-    /// Checks the arguments of a listing and reads its token.
+    /// Validates the arguments of a listing and parses its token.
     ///
     /// # Errors
-    /// `Misuse` as [`AssetCatalogue::list`] says.
+    /// `Misuse` as in [`AssetCatalogue::list`].
     pub fn begin(owner: &str, from: Option<&str>, max: usize) -> Result<Option<AssetPlace>, PortError> {
         check_owner(owner).map_err(|e| misuse("a listing of assets", e))?;
         if max == 0 {

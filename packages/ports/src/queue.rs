@@ -123,16 +123,16 @@ pub trait WorkQueue: Send + Sync {
         wait: Duration,
     ) -> Result<Vec<Delivery>, PortError>;
 
-    /// Hides the message for `visibility` from now on; zero gives it back at once. False
-    /// when the receipt is void: the message was delivered again, acknowledged, or put
-    /// aside. A receipt whose visibility ran out is good until the next delivery.
+    /// Hides the message for `visibility` from now; zero returns it to the queue at once. False
+    /// when the receipt is void: the message was delivered again, acknowledged, or
+    /// dead-lettered. A receipt whose visibility ran out is valid until the next delivery.
     async fn extend(&self, lane: Lane, receipt: &Receipt, visibility: Duration) -> Result<bool, PortError>;
 
     /// Removes the message. False, without effect, when the receipt is void.
     async fn ack(&self, lane: Lane, receipt: &Receipt) -> Result<bool, PortError>;
 
-    /// Puts the message aside with the reason, to be looked at by a person. False, and
-    /// nothing happens, when the receipt is void.
+    /// Dead-letters the message with the reason. False, without
+    /// effect, when the receipt is void.
     async fn dead_letter(&self, lane: Lane, receipt: &Receipt, reason: &str) -> Result<bool, PortError>;
 
     /// Sizes of the queue; may be slightly outdated.

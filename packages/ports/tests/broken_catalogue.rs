@@ -1,4 +1,4 @@
-//! The suite of the catalogue finds catalogues that break the contract.
+//! The suite of the catalogue detects catalogues that violate the contract.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ enum Fault {
     AlwaysCreated,
     /// Compares the revision, and writes some time later.
     ComparesThenWrites,
-    /// Writes whatever the revision is.
+    /// Writes without comparing the revision.
     IgnoresTheRevision,
     /// One result for a stale revision and for a missing asset.
     StaleIsMissing,
@@ -27,15 +27,15 @@ enum Fault {
     OldestFirst,
     /// A token is the number of assets before the page.
     CountsPlaces,
-    /// Takes tokens of another owner's listing.
+    /// Accepts tokens of another owner's listing.
     TakesEveryToken,
-    /// Deletes the asset of that id in whichever life it is.
+    /// Deletes the asset with that id in any epoch.
     DeletesAnyLife,
     /// Each deletion is a new one.
     DeletesAgain,
-    /// Purges every tombstone, however young.
+    /// Purges every tombstone, however recent.
     PurgesYoungTombstones,
-    /// Purges more than it was asked to.
+    /// Purges more than `max`.
     PurgesWithoutBound,
 }
 
@@ -161,8 +161,9 @@ async fn every_broken_catalogue_is_found() {
     for (fault, expected) in cases {
         let ended = tokio::spawn(run(fault)).await;
         let panic = ended.expect_err(&format!("the suite did not find {fault:?}")).into_panic();
-        let said = panic.downcast_ref::<String>().cloned();
-        let said = said.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
-        assert!(said.contains(expected), "{fault:?} was found by accident: {said}");
+        let message = panic.downcast_ref::<String>().cloned();
+        let message =
+            message.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
+        assert!(message.contains(expected), "{fault:?} was found by accident: {message}");
     }
 }

@@ -53,8 +53,7 @@ pub fn media(error: &MediaError) -> Failure {
 }
 
 /// Converts a role's error into the failure of a run: the error of the adapter or engine behind it
-///  determines the kind.
-/// whose fault it is.
+/// determines the kind.
 pub fn role(error: &anyhow::Error) -> Failure {
     let cause = format!("{error:#}");
     for behind in error.chain() {

@@ -238,7 +238,7 @@ async fn every_output_is_delivered_but_an_optional_one_that_failed() {
     assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json", "other"]);
     assert_eq!(std::fs::read(bench.out().join("other/final.mp4")).unwrap(), SOURCE);
 
-    // a required one takes the job with it
+    // a required one fails the job
     bench.request.out_dir = bench.root.path().join("none");
     let failure = bench.run(Copier { fails: Some("video"), ..Copier::default() }).await.unwrap_err();
     assert_eq!(failure.cause, "no luck");

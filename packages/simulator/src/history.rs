@@ -1,5 +1,6 @@
 //! One history, from its parameters to its outcome.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +9,10 @@ use segue_domain::JobState;
 use tokio::task::JoinHandle;
 
 use crate::chaos;
-use crate::fault::{Coverage, FaultId};
+use crate::fault::{Coverage, FaultId, FaultKind};
 use crate::life::Life;
 use crate::model::{is_open, state_of};
+use crate::op::Op;
 use crate::oracle::{Invariant, Violation};
 use crate::params::{Params, Role};
 use crate::port::Port;
@@ -37,6 +39,8 @@ pub struct Outcome {
     pub coverage: Coverage,
     /// Their names, in order.
     pub fired: Vec<FaultId>,
+    /// Those of single calls, with their kinds.
+    pub of_calls: BTreeMap<(Op, u32), FaultKind>,
     /// Simulated time, milliseconds.
     pub virtual_ms: u64,
     /// Calls of ports.
@@ -76,6 +80,7 @@ pub fn run(params: Params, scratch_root: &Path) -> Outcome {
             log: std::mem::take(&mut state.log),
             coverage: std::mem::take(&mut state.coverage),
             fired: std::mem::take(&mut state.fired),
+            of_calls: std::mem::take(&mut state.of_calls),
             virtual_ms: world.true_elapsed_ms() as u64,
             calls: state.total_calls(),
             ends: ends(&world, state),

@@ -1,8 +1,8 @@
 //! A simulator for the whole protocol: the production roles over simulated services, in
 //! virtual time, on one thread, with every fault drawn from one seed.
 //!
-//! The same seed gives the same history, byte for byte. What must always be true is in
-//! [`oracle`]; `docs/simulator.md` says how to read a history that broke it.
+//! The same seed gives the same history, byte for byte. The invariants are in [`oracle`];
+//! `docs/simulator.md` describes how to read a history that violates one.
 
 mod chaos;
 mod engines;
@@ -19,6 +19,7 @@ pub mod params;
 mod port;
 mod process;
 mod queue;
+pub mod record;
 mod rng;
 pub mod scale;
 pub mod scenario;

@@ -25,7 +25,7 @@ struct Cli {
     /// Run one seed and print its readable log
     #[arg(long, value_name = "SEED")]
     replay: Option<u64>,
-    /// With --replay: leave out every fault that is not needed to break the same invariant
+    /// With --replay: leave out every fault that is not needed to violate the same invariant
     #[arg(long, requires = "replay")]
     shrink: bool,
     /// Threads; all cores by default
@@ -40,6 +40,9 @@ struct Cli {
     /// With --replay: this deliberate bug is on; with --mutants: only this one is looked for
     #[arg(long, value_name = "NAME")]
     mutant: Option<String>,
+    /// With --mutants: write a history with few faults for each of them, DIR/MUTANT.txt
+    #[arg(long, value_name = "DIR", requires = "mutants")]
+    record: Option<std::path::PathBuf>,
     /// Print the scenarios
     #[arg(long)]
     list: bool,
@@ -100,7 +103,7 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
     Ok(found.is_green())
 }
 
-/// Prints the shortest history that still breaks what the seed's breaks.
+/// Prints a history with few faults that violates the same invariant.
 fn show_shrunk(scenario: &'static Scenario, seed: u64) -> anyhow::Result<()> {
     let scratch = scratch_folder()?;
     let found = segue_simulator::run(Params::draw(seed, scenario, HashSet::new()), scratch.path());
@@ -144,6 +147,9 @@ fn choose(name: Option<&str>) -> anyhow::Result<()> {
 
 #[cfg(feature = "mutants")]
 fn find_mutants(cli: &Cli) -> anyhow::Result<bool> {
+    if let Some(folder) = &cli.record {
+        return report::record(cli.seeds.clone(), folder, cli.mutant.as_deref());
+    }
     report::mutants(cli.seeds.clone(), cli.threads, cli.mutant.as_deref())
 }
 

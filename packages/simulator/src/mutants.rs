@@ -1,10 +1,20 @@
 //! Deliberate protocol bugs: what each is, and the scenario that finds it.
 
+#[cfg(feature = "mutants")]
+use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::oracle::Violation;
+#[cfg(feature = "mutants")]
+use crate::params::Params;
+#[cfg(feature = "mutants")]
+use crate::record::Record;
 use crate::scenario::Scenario;
+#[cfg(feature = "mutants")]
+use crate::shrink::{record, shrink};
 use crate::sweep::Sweep;
+#[cfg(feature = "mutants")]
+use crate::sweep::scratch_folder;
 
 /// A deliberate bug.
 #[derive(Debug, Clone, Copy)]
@@ -46,15 +56,15 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("newer-is-poison", "everything", "a message of a newer build is dead-lettered"),
     mutant("newer-is-failure", "upgrade", "a document of a newer build counts as a failed attempt"),
     mutant("unreadable-comes-again", "everything", "a text that is no message is redelivered for ever"),
-    mutant("fail-unfenced", "tasks", "a stale worker can fail an output"),
+    mutant("fail-unfenced", "stale", "a stale worker can fail an output"),
     mutant("failures-not-counted", "everything", "failed attempts are not counted"),
     mutant("cancelled-is-failure", "everything", "a cancelled attempt counts as failed"),
     mutant("killers-not-counted", "everything", "a task that kills its workers is tried for ever"),
     mutant("living-not-counted", "starved", "a surviving worker that lost its lease counts as killed"),
     mutant("killers-by-term", "remade", "the term is taken for the number of killed workers"),
     mutant("trust-never-ends", "everything", "a lease is trusted until a renewal is refused"),
-    mutant("trust-from-answer", "time", "a lease is trusted from the answer, not from the request"),
-    mutant("failed-renewal-trusted", "network", "a failed renewal extends the trust"),
+    mutant("trust-from-answer", "trust", "a lease is trusted from the answer, not from the request"),
+    mutant("failed-renewal-trusted", "trust", "a failed renewal extends the trust"),
     mutant("hung-ledger-keeps-trust", "everything", "a ledger that does not answer extends the trust"),
     mutant("ended-job-works-on", "everything", "work continues for an output that was cancelled"),
     mutant(
@@ -62,8 +72,8 @@ pub const MUTANTS: &[Mutant] = &[
         "outputs",
         "work stops or continues by the state of the job, not of its output",
     ),
-    mutant("commit-unfenced", "time", "the commit of an index carries no term"),
-    mutant("refused-is-published", "publishing", "a refused completion counts as published"),
+    mutant("commit-unfenced", "stale", "the commit of an index carries no term"),
+    mutant("refused-is-published", "stale", "a refused completion counts as published"),
     mutant("publish-before-commit", "everything", "files get their public names before the commit"),
     mutant("complete-before-publish", "everything", "an output is completed before its files are public"),
     mutant("completed-before-manifest", "everything", "an output is completed before it is in the manifest"),
@@ -151,6 +161,32 @@ pub fn find(
     let sweep = Sweep { threads, stop_at_first: true, mutant: Some(mutant.name), ..sweep };
     let found = sweep.run()?.violations.into_iter().next();
     Ok(found.map(|(seed, violation)| (seed - first + 1, violation)))
+}
+
+/// Looks for a mutant and records a history with few faults that finds it.
+///
+/// # Errors
+/// No folder for scratch files can be made.
+#[cfg(feature = "mutants")]
+pub fn find_record(mutant: &Mutant, mut seeds: Range<u64>) -> anyhow::Result<Option<Record>> {
+    let scenario = Scenario::named(mutant.scenario).expect("the table names existing scenarios");
+    let scratch = scratch_folder()?;
+    while let Some((found, _)) = find(mutant, seeds.clone(), None)? {
+        let seed = seeds.start + found - 1;
+        segue_ports::mutants::choose(Some(mutant.name));
+        let outcome = crate::history::run(Params::draw(seed, scenario, HashSet::new()), scratch.path());
+        let shrunk = shrink(&outcome, scenario, scratch.path());
+        let record = record(&shrunk, scenario, mutant.name, scratch.path());
+        segue_ports::mutants::choose(None);
+        // a history that is violated without the mutant as well found something else
+        let is_red =
+            |record: &Record| crate::history::run(record.params.clone(), scratch.path()).violation.is_some();
+        match record.filter(|record| !is_red(record)) {
+            Some(record) => return Ok(Some(record)),
+            None => seeds.start = seed + 1,
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The parameters of a history, drawn from its seed.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use segue_domain::{Gate, OutputId};
 
@@ -29,7 +29,7 @@ pub enum Role {
 }
 
 /// A process: a role that is restarted when it crashes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessParams {
     /// Its role.
     pub role: Role,
@@ -46,7 +46,7 @@ pub struct ProcessParams {
 }
 
 /// An output of a job.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputParams {
     /// Its name.
     pub name: String,
@@ -72,7 +72,7 @@ impl OutputParams {
 }
 
 /// A job and what its user does with it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobParams {
     /// Its id.
     pub id: String,
@@ -96,6 +96,15 @@ pub struct JobParams {
     pub remakes: u32,
     /// Times at which it is submitted again.
     pub again_ms: Vec<u64>,
+}
+
+/// The faults of a recorded history, except its events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Faults of single calls.
+    pub calls: BTreeMap<(Op, u32), FaultKind>,
+    /// Faulty properties of tasks, outputs, jobs and processes.
+    pub traits: BTreeSet<(FaultKind, u32)>,
 }
 
 /// The parameters of a history.
@@ -124,6 +133,8 @@ pub struct Params {
     pub events: Vec<(u64, Event)>,
     /// Whether late attempts return their tasks or ask for spare attempts.
     pub spares: bool,
+    /// The faults of a recorded history; no other fault is drawn then.
+    pub recorded: Option<Recorded>,
     /// Longest page that an adapter returns, whatever was asked for.
     pub page: usize,
 }
@@ -181,6 +192,7 @@ impl Params {
             jobs: Vec::new(),
             events: Vec::new(),
             spares: Rng::of(seed, &[12]).chance(600),
+            recorded: None,
             page: rng.pick(&[1, 2, 3, 100]),
         };
         params.draw_processes(&mut Rng::of(seed, &[2]));
@@ -196,6 +208,9 @@ impl Params {
 
     /// Whether something has a faulty property: drawn by its number, unless it is left out.
     pub fn has_trait(&self, kind: FaultKind, number: u32, per_mille: u64) -> bool {
+        if let Some(recorded) = &self.recorded {
+            return recorded.traits.contains(&(kind, number));
+        }
         self.may(kind)
             && Rng::of(self.seed, &[5, kind as u64, u64::from(number)]).chance(per_mille)
             && !self.without.contains(&FaultId::Trait(kind, number))

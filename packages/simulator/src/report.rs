@@ -1,4 +1,4 @@
-//! What a person reads at the end of a sweep.
+//! Reports of sweeps and histories.
 
 use std::ops::Range;
 
@@ -40,9 +40,9 @@ pub fn sweep(report: &Report, with_coverage: bool) {
         println!("NOT HIT: {missing}");
     }
     for (seed, violation) in &report.violations {
-        println!("BROKEN by seed {seed}: {}: {}", violation.invariant.as_str(), violation.what);
+        println!("VIOLATED by seed {seed}: {}: {}", violation.invariant.as_str(), violation.what);
     }
-    println!("{} of {} histories broke something", report.broken, report.histories);
+    println!("{} of {} histories violated an invariant", report.broken, report.histories);
 }
 
 fn coverage(report: &Report) {
@@ -70,8 +70,8 @@ pub fn history(outcome: &Outcome) {
         outcome.hash()
     );
     match &outcome.violation {
-        Some(violation) => println!("BROKEN: {}: {}", violation.invariant.as_str(), violation.what),
-        None => println!("nothing is broken"),
+        Some(violation) => println!("VIOLATED: {}: {}", violation.invariant.as_str(), violation.what),
+        None => println!("no invariant was violated"),
     }
 }
 
@@ -95,7 +95,7 @@ pub fn shrunk(scenario: &Scenario, found: &Outcome, shrunk: &Shrunk) {
     println!("as above:  cargo xtask simulate --scenario {} --replay {} --shrink", scenario.name, found.seed);
 }
 
-/// Histories of the method that loses jobs.
+/// Histories of the protocol that loses jobs.
 pub fn other(seeds: Range<u64>) -> anyhow::Result<bool> {
     let lost = other::sweep(seeds.clone());
     println!("{}: {} of {} histories lose their job", other::NAME, lost.total(), seeds.end - seeds.start);
@@ -105,7 +105,7 @@ pub fn other(seeds: Range<u64>) -> anyhow::Result<bool> {
     Ok(lost.total() > 0)
 }
 
-/// One history of the method that loses jobs.
+/// One history of the protocol that loses jobs.
 pub fn replay_other(seed: u64) -> anyhow::Result<bool> {
     let outcome = other::run(seed);
     print!("{}", outcome.log);
@@ -117,7 +117,7 @@ pub fn replay_other(seed: u64) -> anyhow::Result<bool> {
 #[cfg(feature = "mutants")]
 pub fn mutants(seeds: Range<u64>, threads: Option<usize>, only: Option<&str>) -> anyhow::Result<bool> {
     use segue_simulator::mutants::{MUTANTS, find};
-    println!("| mutant | the mistake | scenario | seeds to find | invariant that broke |");
+    println!("| mutant | the mistake | scenario | seeds to find | violated invariant |");
     println!("|---|---|---|---|---|");
     let mut missed = 0;
     let chosen = MUTANTS.iter().filter(|mutant| only.is_none_or(|name| name == mutant.name));
@@ -137,4 +137,25 @@ pub fn mutants(seeds: Range<u64>, threads: Option<usize>, only: Option<&str>) ->
     }
     println!("\n{} of {} mutants found", chosen.len() - missed, chosen.len());
     Ok(missed == 0 && !chosen.is_empty())
+}
+
+/// Records a history for each deliberate bug.
+#[cfg(feature = "mutants")]
+pub fn record(seeds: Range<u64>, folder: &std::path::Path, only: Option<&str>) -> anyhow::Result<bool> {
+    use segue_simulator::mutants::{MUTANTS, find_record};
+    std::fs::create_dir_all(folder)?;
+    let mut missed = 0;
+    for mutant in MUTANTS.iter().filter(|mutant| only.is_none_or(|name| name == mutant.name)) {
+        match find_record(mutant, seeds.clone())? {
+            Some(record) => {
+                std::fs::write(folder.join(format!("{}.txt", mutant.name)), record.write())?;
+                println!("{}: seed {}", mutant.name, record.params.seed);
+            }
+            None => {
+                missed += 1;
+                println!("{}: NOT FOUND", mutant.name);
+            }
+        }
+    }
+    Ok(missed == 0)
 }

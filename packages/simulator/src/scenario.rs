@@ -157,6 +157,22 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
+        name: "stale",
+        about: "attempts that fail, commit or publish after their lease was taken over",
+        kinds: &[FailBefore, SlowBefore, Pause, Duplicate, EarlyShow, Broken, BrokenAssembly],
+        focus: Focus {
+            calls: &[Op::Fail, Op::Commit, Op::Promote, Op::Complete, Op::Renew, Op::Extend],
+            roles: &[Role::Worker, Role::Assembler, Role::Sweeper],
+            ..Focus::NONE
+        },
+    },
+    Scenario {
+        name: "trust",
+        about: "leases that are acquired slowly or not renewed, while their messages come again",
+        kinds: &[FailBefore, SlowAfter, Duplicate, EarlyShow, Straggler],
+        focus: Focus { calls: &[Op::Acquire, Op::Renew], roles: &[Role::Worker], ..Focus::NONE },
+    },
+    Scenario {
         name: "deletes",
         about: "jobs deleted by two and made again while requests come late and publishers stand still",
         kinds: &[DeleteJob, Recreate, Late, SlowBefore, SlowAfter, Pause],

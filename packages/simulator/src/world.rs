@@ -1,5 +1,6 @@
 //! The world of one history: services, clocks, faults, the log and the oracle.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -68,6 +69,8 @@ pub struct State {
     pub coverage: Coverage,
     /// Their names.
     pub fired: Vec<FaultId>,
+    /// Those of single calls, with their kinds.
+    pub of_calls: BTreeMap<(Op, u32), FaultKind>,
     /// Whether the faults are over.
     pub healed: bool,
     /// The lanes of the queue.
@@ -138,6 +141,7 @@ impl World {
             violation: None,
             coverage: Coverage::default(),
             fired: Vec::new(),
+            of_calls: BTreeMap::new(),
             healed: false,
             lanes: Lanes::default(),
             objects: Objects::default(),
@@ -185,7 +189,7 @@ impl World {
 
     /// Records a violation; the first one is kept.
     pub fn violate(&self, state: &mut State, invariant: Invariant, what: String) {
-        state.line("!", format_args!("BROKEN: {}: {what}", invariant.as_str()));
+        state.line("!", format_args!("VIOLATED: {}: {what}", invariant.as_str()));
         if state.violation.is_none() {
             state.violation = Some(Violation { invariant, what });
         }
@@ -221,6 +225,9 @@ impl World {
 
     fn draw_fault(&self, op: Op, n: u32, process: usize, rng: &mut Rng) -> Option<FaultKind> {
         let params = &self.params;
+        if let Some(recorded) = &params.recorded {
+            return recorded.calls.get(&(op, n)).copied();
+        }
         let directed = params.directed.filter(|(_, at, nth)| *at == op && *nth == n).map(|(kind, ..)| kind);
         let focus = params.scenario.focus.calls;
         let drawn = if !focus.is_empty() {
@@ -277,6 +284,9 @@ impl State {
     /// Counts a fault that occurred.
     pub fn hit(&mut self, id: FaultId, kind: FaultKind, op: Option<Op>) {
         self.coverage.hit(kind, op);
+        if let FaultId::Call(op, n) = id {
+            self.of_calls.insert((op, n), kind);
+        }
         if !self.fired.contains(&id) {
             self.fired.push(id);
         }

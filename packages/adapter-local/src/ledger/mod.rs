@@ -44,7 +44,7 @@ fn has_its_term(transaction: &Transaction<'_>, lease: &Lease) -> Result<bool, Po
 }
 
 /// Releases the leases and the messages of every dead owner; returns whether there was one. Terms stay; a
-///  message keeps its count of deliveries, and its receipt is void.
+/// message keeps its count of deliveries, and its receipt is void.
 pub(crate) fn reclaim(connection: &mut Connection, roll: &Roll, me: &HolderId) -> Result<bool, PortError> {
     let owners = "SELECT owner FROM leases WHERE owner IS NOT NULL
                   UNION SELECT owner FROM messages WHERE owner IS NOT NULL";

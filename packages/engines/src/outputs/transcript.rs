@@ -107,7 +107,7 @@ fn prove(transcript: &Transcript, heard: Vec<(i64, i64)>) -> Result<SpeechProof,
     if touching && from_zero && proof.times_monotonic {
         return Ok(proof);
     }
-    let why = "the transcript failed its certificate and is not published: a stretch of sound was \
+    let why = "the transcript failed its certificate and is not published: a range of the audio was \
                transcribed twice or not at all";
     Err(EngineError::new(FaultKind::Internal, why))
 }

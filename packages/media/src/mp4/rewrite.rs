@@ -18,7 +18,7 @@ const CONTAINERS: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
 const PLACES: [&[u8; 4]; 5] = [b"iloc", b"saio", b"mvex", b"cmov", b"tfra"];
 
 /// Size from which a file is compared while it is written instead of read again: reading it again took longer
-///  than writing it.
+/// than writing it.
 const LARGE_FROM: u64 = 64 << 20;
 
 /// A range of the old file, in the order of the new one.

@@ -130,7 +130,7 @@ impl Sweeper {
 
     async fn continue_deletion(&self, job: &JobRecord) {
         if let Err(error) = continue_deletion(&self.deps, job).await {
-            tracing::warn!(job = %job.id, error = format!("{error:#}"), "not deleted, it will be tried again");
+            tracing::warn!(job = %job.id, error = format!("{error:#}"), "deletion failed, it will be retried");
         }
     }
 

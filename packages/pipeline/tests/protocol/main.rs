@@ -6,6 +6,7 @@ mod engines;
 mod faults;
 mod happy;
 mod ingest;
+mod later;
 mod newer;
 mod outputs;
 mod stale;

@@ -1,7 +1,7 @@
 //! Holders that continue after their lease was taken over.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +24,12 @@ pub struct Slow {
     pub before_complete: AtomicBool,
     /// While it is set, only renewals wait.
     pub starved: AtomicBool,
+    /// While it is set, only acquisitions wait.
+    pub before_acquire: AtomicBool,
+    /// What the next call of `open_jobs` returns, as it was read earlier.
+    pub stale_page: Mutex<Option<JobPage>>,
+    /// A job that is created right after the next mark of a deletion.
+    pub created_next: Mutex<Option<NewJob>>,
 }
 
 impl Slow {
@@ -33,6 +39,9 @@ impl Slow {
             frozen: AtomicBool::new(false),
             before_complete: AtomicBool::new(false),
             starved: AtomicBool::new(false),
+            before_acquire: AtomicBool::new(false),
+            stale_page: Mutex::default(),
+            created_next: Mutex::default(),
         }
     }
 
@@ -60,6 +69,9 @@ impl JobLedger for Slow {
         from: Option<&str>,
         max: usize,
     ) -> Result<JobPage, PortError> {
+        if let Some(page) = self.stale_page.lock().unwrap().take() {
+            return Ok(page);
+        }
         self.inner.open_jobs(updated_before_ms, from, max).await
     }
     async fn change(
@@ -70,7 +82,13 @@ impl JobLedger for Slow {
     ) -> Result<Option<JobRecord>, PortError> {
         let completes = matches!(&change, JobChange::Output { change: OutputChange::Complete, .. });
         self.thaw(completes.then_some(&self.before_complete)).await;
-        self.inner.change(id, change, fence).await
+        let marks = change == JobChange::Delete;
+        let changed = self.inner.change(id, change, fence).await;
+        let next = self.created_next.lock().unwrap().take_if(|_| marks);
+        if let Some(next) = next {
+            self.inner.create_job(next).await?;
+        }
+        changed
     }
     async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
         self.inner.delete_job(read).await
@@ -124,6 +142,7 @@ impl LeaseLedger for Slow {
         holder: &HolderId,
         ttl: Duration,
     ) -> Result<Acquired, PortError> {
+        self.thaw(Some(&self.before_acquire)).await;
         self.inner.acquire(name, holder, ttl).await
     }
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {

@@ -1,4 +1,4 @@
-//! The suite of the asset catalogue. A catalogue begins empty and belongs to its subject alone.
+//! Conformance suite of the asset catalogue. A catalogue starts empty and is used by one subject only.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -91,7 +91,7 @@ async fn walk(port: &Port, owner: &str, max: usize) -> Vec<Asset> {
     }
 }
 
-/// The second creation changes nothing and returns the first asset, whoever owns it.
+/// The second creation changes nothing and returns the first asset, whatever its owner.
 pub async fn an_asset_is_created_once(port: Port, _caps: &Capabilities) {
     let id = fresh_asset();
     assert_eq!(port.get(&id).await.unwrap(), None);
@@ -109,7 +109,7 @@ pub async fn an_asset_is_created_once(port: Port, _caps: &Capabilities) {
     assert_eq!(walk(&port, "mallory", 10).await, []);
 }
 
-/// Exactly one creates; the others get its asset.
+/// Of concurrent creations exactly one creates; the others get its asset.
 pub async fn one_of_many_creators_creates(port: Port, caps: &Capabilities) {
     for _ in 0..3 {
         let id = fresh_asset();
@@ -127,7 +127,7 @@ pub async fn one_of_many_creators_creates(port: Port, caps: &Capabilities) {
     }
 }
 
-/// At creation and at an update; nothing is stored.
+/// An invalid asset is refused at creation and at an update; nothing is stored.
 pub async fn an_asset_out_of_bounds_is_misuse(port: Port, _caps: &Capabilities) {
     let id = fresh_asset();
     let long = |bytes: usize| "x".repeat(bytes);
@@ -151,7 +151,7 @@ pub async fn an_asset_out_of_bounds_is_misuse(port: Port, _caps: &Capabilities) 
     assert_eq!(port.get(&id).await.unwrap(), Some(asset));
 }
 
-/// By the stored revision only; stale and missing are distinct.
+/// An update requires the stored revision; stale and missing are distinct results.
 pub async fn an_asset_is_updated_by_revision(port: Port, _caps: &Capabilities) {
     let first = created(&port, "ada").await;
     let facts = Asset { size_bytes: None, duration_ms: Some(2000), kind: AssetKind::Audio, ..first.clone() };
@@ -193,7 +193,7 @@ pub async fn an_update_changes_no_fixed_fact(port: Port, _caps: &Capabilities) {
     assert_eq!(port.get(&asset.id).await.unwrap(), Some(asset));
 }
 
-/// Updates of one revision: exactly one writes, and its document stands.
+/// Concurrent updates of one revision: exactly one writes, and its document remains.
 pub async fn one_of_many_updaters_wins(port: Port, caps: &Capabilities) {
     let mut asset = created(&port, "ada").await;
     for round in 0..3 {
@@ -211,7 +211,7 @@ pub async fn one_of_many_updaters_wins(port: Port, caps: &Capabilities) {
     }
 }
 
-/// A number in the title that several updaters increment by read, compare and swap.
+/// A number in the title that several updaters increment by compare-and-swap.
 pub async fn no_update_is_lost(port: Port, _caps: &Capabilities) {
     const UPDATERS: u32 = 3;
     const EACH: u32 = 6;
@@ -263,7 +263,7 @@ pub async fn assets_are_listed_newest_first_in_pages(port: Port, caps: &Capabili
     assert_eq!(walk(&port, "nobody", 10).await, []);
 }
 
-/// What stays is on exactly one page, also when the last asset of a page is deleted before the next.
+/// An asset that stays is on exactly one page, also when the last asset of a page is deleted before the next.
 pub async fn a_listing_goes_on_while_assets_are_deleted(port: Port, caps: &Capabilities) {
     let mut ids = BTreeSet::new();
     for _ in 0..9 {
@@ -287,7 +287,7 @@ pub async fn a_listing_goes_on_while_assets_are_deleted(port: Port, caps: &Capab
     assert_eq!(walk(&port, "ada", 2).await, [], "a deleted asset is listed");
 }
 
-/// A token of another owner, or a text that is none, is refused.
+/// A token of another owner, or an invalid one, is refused.
 pub async fn a_listing_takes_its_own_tokens_only(port: Port, caps: &Capabilities) {
     for owner in ["ada", "ada", "ada", "bob", "bob"] {
         created(&port, owner).await;
@@ -303,7 +303,7 @@ pub async fn a_listing_takes_its_own_tokens_only(port: Port, caps: &Capabilities
     }
 }
 
-/// It is read, is on no page, and takes its id.
+/// A tombstone can be read, is on no page, and occupies its id.
 pub async fn a_deleted_asset_is_a_tombstone(port: Port, caps: &Capabilities) {
     let (asset, other) = (created(&port, "ada").await, created(&port, "ada").await);
     assert_eq!(port.delete(&fresh_asset(), &asset.epoch).await.unwrap(), None, "an unknown asset");
@@ -343,7 +343,7 @@ pub async fn many_deletions_are_one(port: Port, caps: &Capabilities) {
     assert!(tombstones.into_iter().flatten().all(|tombstone| tombstone == stored), "deletions differ");
 }
 
-/// Those that were deleted before the time, and at most so many.
+/// Purges tombstones deleted before the time, and at most `max`.
 pub async fn old_tombstones_alone_are_purged(port: Port, caps: &Capabilities) {
     let alive = created(&port, "ada").await;
     let mut old = Vec::new();

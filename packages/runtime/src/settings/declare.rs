@@ -1,5 +1,5 @@
 //! The macro behind the settings: one declaration generates the struct, the parser of the sources,
-//!  the defaults and the table of variables from which flags and documentation are generated.
+//! the defaults and the table of variables from which flags and documentation are generated.
 
 /// Which settings files may set a setting: a `segue.toml` that was found in the current folder,
 /// without being named by the user, is trusted less.

@@ -69,8 +69,8 @@ settings! {
     roles: Option<String>, "SEGUE_ROLES" "ROLE[=N],…", NamedFile,
         "`chunker,worker,reassembler,sweeper`" => None;
     /// Map commands that recipes may run: `none`, `any`, or a comma-separated list of programs. A
-    /// worker runs the programs that whoever submits a job names, so on a backend the operator has
-    /// to allow them.
+    /// worker runs programs that the submitters of jobs name, so on a backend the operator must
+    /// allow them.
     allow_map: Option<AllowMap>, "SEGUE_ALLOW_MAP" "none|any|PROGRAM,…", NamedFile,
         "`none` for `segue submit` and `segue worker`, `any` for `segue run`" => None;
     /// Folder for unfinished work of `segue worker`, on a local disk.

@@ -1,8 +1,8 @@
 //! Simulated histories: reproducible, without violations, and able to find deliberate bugs.
 
+mod additions;
 mod determinism;
 mod faults;
 mod mutants;
-mod regressions;
 mod spares;
 mod sweep;

@@ -1,4 +1,4 @@
-//! Late attempts give their tasks back, and ask for spare ones that win.
+//! Late attempts return their tasks, and ask for spare attempts that win.
 
 use std::collections::HashSet;
 
@@ -26,14 +26,14 @@ fn spares_begin_win_lose_and_are_forgotten() {
         begun += count("works on task/", "spare");
         won += count(" record ", "= created");
         lost += count(" record ", "= existed");
-        asked += count(" send map ", "spare");
+        asked += count(" send task-cpu ", "spare");
         second += count("works on task/", "spare2_");
         none += usize::from(!may && !of_spares.is_empty());
     }
     println!(
         "{asked} asked for, {begun} begun ({second} second ones), {won} won, {lost} lost at the last moment"
     );
-    assert_eq!(none, 0, "where nobody may ask, nobody does");
+    assert_eq!(none, 0, "spare attempts only where they are allowed");
     assert!(second > 10, "{second} second spares");
     assert!(asked > 50 && begun > 50 && won > 20, "{asked} asked for, {begun} begun, {won} won");
 }

@@ -1,4 +1,4 @@
-//! A short sweep of every scenario: nothing breaks, and every kind of fault is hit.
+//! A short sweep of every scenario: no invariant is violated, and every kind of fault occurs.
 
 use segue_simulator::scenario::SCENARIOS;
 use segue_simulator::sweep::Sweep;
@@ -34,7 +34,7 @@ fn a_sweep_that_hits_nothing_is_not_green() {
 }
 
 #[test]
-fn another_method_loses_jobs_in_four_ways() {
+fn another_protocol_loses_jobs_in_four_ways() {
     let losses = other::sweep(0..600);
     assert_eq!(losses.causes.len(), 4, "{losses:?}");
     assert!(losses.causes.values().all(|(count, _)| *count >= 2), "{losses:?}");

@@ -210,7 +210,10 @@ impl Protocol {
                 _ => later,
             },
             What::Assembly(output) => match job.outputs[usize::from(output)].state {
-                OutputState::Mapping if self.is(Mistake::NeedReadEarly) => next(Step::Store),
+                OutputState::Mapping if self.is(Mistake::NeedReadEarly) => {
+                    job.outputs[usize::from(output)].state = OutputState::Assembling;
+                    next(Step::Store)
+                }
                 OutputState::Mapping => {
                     let changed = self.fenced(job, me, work, &of(output, OutputChange::Assemble));
                     if changed { next(Step::Store) } else { later }
