@@ -194,7 +194,7 @@ pub const SCENARIOS: &[Scenario] = &[
         kinds: &[FailBefore, SlowBefore, SlowAfter, CancelJob, DeleteJob, Recreate, Pause],
         focus: Focus {
             calls: &[Op::Acquire, Op::List, Op::Delete],
-            roles: &[Role::Worker],
+            roles: &[Role::Planner, Role::Worker],
             remakes: (1, 3),
             gives_up: true,
             ..Focus::NONE

@@ -56,8 +56,9 @@ macro_rules! insist {
     };
 }
 
-/// The recipe of some outputs.
-fn recipe<'a>(job: &JobParams, outputs: impl Iterator<Item = &'a OutputParams>) -> Recipe {
+/// The recipe of some outputs. Each job of an id has another name in it, so that its plans differ from
+/// those of an earlier one.
+fn recipe<'a>(job: &JobParams, name: String, outputs: impl Iterator<Item = &'a OutputParams>) -> Recipe {
     let spec = |output: &OutputParams| {
         let make = match output.name.as_str() {
             "video" => OutputMake::Video(VideoRecipe::default()),
@@ -68,7 +69,7 @@ fn recipe<'a>(job: &JobParams, outputs: impl Iterator<Item = &'a OutputParams>) 
         OutputSpec { required: output.required, needs, priority: output.priority, make }
     };
     let outputs: BTreeMap<_, _> = outputs.map(|output| (output.id(), spec(output))).collect();
-    Recipe { outputs, ..Recipe::built_in("rejoin").expect("a built-in recipe") }
+    Recipe { name, outputs, ..Recipe::built_in("rejoin").expect("a built-in recipe") }
 }
 
 impl User {
@@ -78,13 +79,13 @@ impl User {
         let started = tokio::time::Instant::now();
         let until = |ms: u64| tokio::time::sleep_until(started + Duration::from_millis(ms));
         until(self.job.at_ms).await;
-        self.submit().await;
+        self.submit(0).await;
         for (at, command) in self.commands() {
             until(at).await;
             match command {
                 Command::Again => {
                     self.hit(FaultKind::Resubmit);
-                    self.submit().await;
+                    self.submit(0).await;
                 }
                 Command::Cancel => insist!(self.cancel(None)),
                 Command::CancelOutput(output) => insist!(self.cancel(Some(output))),
@@ -108,7 +109,7 @@ impl User {
             if round < self.job.remakes {
                 tokio::time::sleep(Duration::from_millis(rng.pick(&[0, 20, 3_000, 40_000]))).await;
                 self.hit(FaultKind::Recreate);
-                self.submit().await;
+                self.submit(round + 1).await;
                 self.ended().await;
             }
         }
@@ -139,9 +140,9 @@ impl User {
     }
 
     /// Submits until there is a job that is not being deleted.
-    async fn submit(&self) {
+    async fn submit(&self, round: u32) {
         loop {
-            if !insist!(self.try_to_submit()) {
+            if !insist!(self.try_to_submit(round)) {
                 return;
             }
             tokio::time::sleep(Duration::from_secs(5)).await;
@@ -149,12 +150,12 @@ impl User {
     }
 
     /// Whether the job that is there is being deleted.
-    async fn try_to_submit(&self) -> Result<bool, PortError> {
+    async fn try_to_submit(&self, round: u32) -> Result<bool, PortError> {
         let id = self.id();
         let key = Key::source(&id, "mp4");
         self.port.put_bytes(&key, Bytes::from_static(b"source"), &PutOptions::default()).await?;
         let first = self.job.outputs.iter().filter(|output| output.add_ms.is_none());
-        let mut new = new_job(&id, key.to_string(), &recipe(&self.job, first));
+        let mut new = new_job(&id, key.to_string(), &recipe(&self.job, format!("round-{round}"), first));
         for output in &mut new.outputs {
             let params = self.job.outputs.iter().find(|params| params.name == output.id.as_str());
             if let Some((_, gate)) = params.and_then(|params| params.need) {
@@ -175,7 +176,7 @@ impl User {
 
     /// Adds an output, unless the job is gone or being deleted.
     async fn add(&self, output: usize) {
-        let added = recipe(&self.job, std::iter::once(&self.job.outputs[output]));
+        let added = recipe(&self.job, String::new(), std::iter::once(&self.job.outputs[output]));
         loop {
             let error = match control::add_outputs(&self.deps(), &self.id(), &added).await {
                 Ok(_) => return self.hit(FaultKind::AddOutput),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use segue_domain::{
     CommittedIndex, Completion, Failure, JobId, JobRecord, JobState, Key, OutputId, OutputIndex, OutputState,
-    Plan, SealedPlan,
+    Plan, Recipe, SealedPlan,
 };
 use segue_ports::{CompletionLedger, JobChange, LeaseName, OutputChange};
 use tokio::time::Instant;
@@ -40,7 +40,7 @@ impl World {
                 self.judge_holder(state, by, &LeaseName::plan(job), "sealed");
                 for (output, sealed) in sealed {
                     self.judge_needs(state, before, output, true, "planned");
-                    self.judge_seal(state, job, output, sealed);
+                    self.judge_seal(state, before, output, sealed);
                 }
             }
             JobChange::Output { output, change, .. } => {
@@ -174,12 +174,17 @@ impl World {
         }
     }
 
-    fn judge_seal(&self, state: &mut State, job: &JobId, output: &OutputId, sealed: &SealedPlan) {
+    fn judge_seal(&self, state: &mut State, record: &JobRecord, output: &OutputId, sealed: &SealedPlan) {
+        let (job, recipe) = (&record.id, Recipe::from_json(&record.recipe).ok());
         let plan = match state.objects.get(&sealed.key) {
             None => Err("it is not in the store".to_owned()),
             Some(bytes) => Plan::decode(bytes, &sealed.hash).map_err(|e| e.to_string()),
         };
         match plan {
+            Ok(plan) if recipe.is_some_and(|recipe| recipe.name != plan.recipe) => {
+                let what = format!("{job}/{output} was sealed with a plan of recipe {}", plan.recipe);
+                self.violate(state, Invariant::SegmentsOnce, what);
+            }
             Ok(plan) if plan.tasks.len() as u64 == sealed.tasks && plan.output == *output => {
                 let story = state.oracle.output(job, output);
                 (story.plan, story.sealed_at) = (Some(Arc::new(plan)), Some(Instant::now()));
