@@ -199,7 +199,7 @@ async fn named_codec(tools: &Tools, track: &Path) -> Result<Option<String>> {
     let mut args: Vec<OsString> =
         ["-v", "error", "-of", "json", "-show_entries", "stream=codec_name"].map(OsString::from).to_vec();
     args.extend(source_input(track));
-    let call = tools.ffprobe(format!("reading {}", track.display()), args);
+    let call = tools.ffprobe(format!("reading {}", track.display()), args).reading(track);
     let limits = Limits { time: Duration::from_secs(120), ..Limits::default() };
     let answer = process::output(&call, &limits, 1 << 20).await?;
     let value: Value = serde_json::from_slice(&answer)

@@ -153,7 +153,9 @@ async fn who_is_asked_to_end_gives_back_what_it_holds_and_nothing_recorded_is_do
     let mut others = fleet.start("planner,assembler").unwrap();
     let started = std::time::Instant::now();
     each_task_once(&fleet, &job, started).await;
-    let mut first = fleet.start("worker=3").unwrap();
+    // the map command marks its start with a file that is not of its task
+    let open = [("SEGUE_SANDBOX", "off")];
+    let mut first = fleet.start_with("worker=3", &open).unwrap();
     loop {
         let recorded = fleet.backend.ledger.completions(&video, None, 100).await.unwrap();
         let others_in = recorded.iter().filter(|completion| completion.task != task(1)).count();
@@ -170,7 +172,7 @@ async fn who_is_asked_to_end_gives_back_what_it_holds_and_nothing_recorded_is_do
     assert!(depth.waiting >= 1 && depth.in_flight == 0, "{depth:?}");
     let freed = std::time::Instant::now();
     std::fs::write(&let_go, "").unwrap();
-    let mut second = fleet.start("worker").unwrap();
+    let mut second = fleet.start_with("worker", &open).unwrap();
     let record = fleet.ended(&job, PATIENCE).await.unwrap();
     assert_eq!(record.state(), JobState::Completed, "{:?}", record.failure());
     assert!(freed.elapsed() < Duration::from_secs(30), "the lease of a minute was not given back");
