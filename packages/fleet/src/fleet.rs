@@ -153,9 +153,17 @@ impl Fleet {
     /// # Errors
     /// As [`Process::start`].
     pub fn start_all(&self) -> Result<Vec<Process>> {
+        self.start_all_with(&[])
+    }
+
+    /// The same with more in their environment.
+    ///
+    /// # Errors
+    /// As [`Process::start`].
+    pub fn start_all_with(&self, more: &[(&str, &str)]) -> Result<Vec<Process>> {
         ["planner", "worker", "worker", "assembler", "assembler", "sweeper"]
             .into_iter()
-            .map(|roles| self.start(roles))
+            .map(|roles| self.start_with(roles, more))
             .collect()
     }
 
