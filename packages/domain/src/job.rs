@@ -12,6 +12,9 @@ pub const JOB_VERSION: u32 = 1;
 /// Maximum number of outputs of a job.
 pub const OUTPUTS_MAX: usize = 32;
 
+/// Folder of the published indexes below `jobs/JOB/`.
+const INDEX_FOLDER: &str = "outputs";
+
 /// State of a job. From `created` to `completed` it is that of the least advanced required
 /// output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -174,10 +177,22 @@ impl JobRecord {
 
     /// The first direct or indirect need of this output that failed or was cancelled.
     pub fn blocked_by<'a>(&'a self, output: &'a OutputRecord) -> Option<&'a OutputRecord> {
-        output.asked.needs.iter().find_map(|need| {
-            let needed = self.output(&need.output)?;
-            if needed.state.is_unsuccessful() { Some(needed) } else { self.blocked_by(needed) }
-        })
+        let mut seen: Vec<&OutputId> = Vec::new();
+        let mut next: Vec<&OutputRecord> = vec![output];
+        while let Some(output) = next.pop() {
+            for need in output.asked.needs.iter().rev() {
+                let Some(needed) = self.output(&need.output) else { continue };
+                if needed.state.is_unsuccessful() {
+                    return Some(needed);
+                }
+                // outputs share needs: each is followed once
+                if !seen.contains(&&need.output) {
+                    seen.push(&need.output);
+                    next.push(needed);
+                }
+            }
+        }
+        None
     }
 
     /// Whether the output can continue without a user: it has not ended, and none of its needs
@@ -206,8 +221,8 @@ impl JobRecord {
     /// Validates a set of outputs.
     ///
     /// # Errors
-    /// No output, too many, duplicate names, a need of a missing output, a cycle of
-    /// needs, or a required output that needs an optional one.
+    /// No output, too many, duplicate or reserved names, duplicate needs, a need of a missing output, a
+    /// cycle of needs, or a required output that needs an optional one.
     pub fn check_outputs<'a>(
         outputs: impl Iterator<Item = &'a NewOutput> + Clone,
     ) -> Result<(), DomainError> {
@@ -222,7 +237,18 @@ impl JobRecord {
             if all[..position].iter().any(|other| other.id == *id) {
                 return bad(format!("output {id} is listed twice"));
             }
-            for need in &output.needs {
+            // its files lie in a folder of its name
+            let is_same = |other: &&&NewOutput| other.id.as_str().eq_ignore_ascii_case(id.as_str());
+            if let Some(other) = all[..position].iter().find(is_same) {
+                return bad(format!("outputs {} and {id} differ only in upper and lower case", other.id));
+            }
+            if id.as_str().eq_ignore_ascii_case(INDEX_FOLDER) {
+                return bad(format!("no output can have the name {id}, the folder of their indexes"));
+            }
+            for (place, need) in output.needs.iter().enumerate() {
+                if output.needs[..place].iter().any(|other| other.output == need.output) {
+                    return bad(format!("output {id} lists the need {} twice", need.output));
+                }
                 let Some(needed) = find(&need.output) else {
                     return bad(format!("output {id} needs {}, which is not an output", need.output));
                 };
@@ -396,5 +422,32 @@ mod tests {
         ];
         let error = JobRecord::decode(&self::job(&circle).encode()).unwrap_err();
         assert!(error.to_string().contains("cycle"), "{error}");
+    }
+
+    #[test]
+    fn names_and_needs_that_would_collide_are_refused() {
+        for (outputs, why) in [
+            (vec![asked("outputs", true, &[])], "the folder of their indexes"),
+            (vec![asked("Talk", true, &[]), asked("talk", true, &[])], "upper and lower case"),
+            (vec![asked("a", true, &[]), asked("b", true, &["a", "a"])], "twice"),
+        ] {
+            let error = JobRecord::check_outputs(outputs.iter()).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    /// Each need is followed once, however many outputs share it.
+    #[test]
+    fn many_shared_needs_are_followed_in_little_time() {
+        let names: Vec<String> = (0..OUTPUTS_MAX).map(|n| format!("o{n:02}")).collect();
+        let all = names.iter().enumerate().map(|(n, name)| {
+            let needs: Vec<&str> = names[..n].iter().map(String::as_str).collect();
+            (asked(name, true, &needs), OutputState::Created)
+        });
+        let mut job = job(&all.collect::<Vec<_>>());
+        let last = job.outputs.len() - 1;
+        assert!(job.blocked_by(&job.outputs[last]).is_none());
+        job.outputs[0].state = OutputState::Failed;
+        assert_eq!(job.blocked_by(&job.outputs[last]).map(OutputRecord::id), Some(job.outputs[0].id()));
     }
 }

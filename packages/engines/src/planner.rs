@@ -30,10 +30,6 @@ impl MediaPlanner {
 #[async_trait]
 impl Planner for MediaPlanner {
     async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError> {
-        for output in &request.outputs {
-            let spec = request.recipe.outputs.get(output);
-            spec.map_or(Ok(()), |spec| self.context.allow_map.check_output(spec)).map_err(errors::failure)?;
-        }
         let source = source::of(&request.source);
         source.bring_head().await.map_err(errors::media)?;
         let facts = self.context.probe(source.path()).await?;
@@ -44,6 +40,10 @@ impl Planner for MediaPlanner {
         for output in &request.outputs {
             let spec = request.recipe.outputs.get(output);
             let spec = spec.ok_or_else(|| internal(format!("the recipe has no output {output}")))?;
+            if let Err(refused) = self.context.allow_map.check_output(spec) {
+                planned.outputs.insert(output.clone(), Err(errors::failure(refused)));
+                continue;
+            }
             let wanted = OutputRequest {
                 run: &request.run,
                 output,

@@ -38,7 +38,8 @@ pub async fn submit_with_source<E: From<PortError>>(
     let created = deps.ledger.create_job(job.clone()).await?;
     let record = created.job;
     let ended = record.outputs.iter().any(|output| output.state.is_unsuccessful());
-    let waits = record.open_outputs().any(|output| output.state == OutputState::Created);
+    // other outputs would read the source while it is replaced
+    let waits = record.outputs.iter().all(|output| output.state == OutputState::Created);
     let is_missing = ended && deps.store.head(&source).await?.is_none();
     if !waits && !is_missing {
         return Ok(record);
@@ -55,7 +56,7 @@ pub async fn submit_with_source<E: From<PortError>>(
     let uploaded = upload.await;
     held.release().await;
     uploaded?;
-    if ended {
+    if is_missing {
         retry(deps, &record.id, None).await?;
     }
     Ok(submit(deps, job).await?)
@@ -104,6 +105,8 @@ pub async fn add_outputs(deps: &Deps, id: &JobId, recipe: &Recipe) -> anyhow::Re
             bail!("job {id} is being deleted");
         }
         let mut merged = Recipe::from_json(&job.recipe)?;
+        // segments of one job have one length
+        let recipe = Recipe { segment_duration: merged.segment_duration, ..recipe.clone() };
         for wanted in recipe.new_outputs() {
             match job.output(&wanted.id) {
                 Some(found) if found.asked.spec != wanted.spec => bail!(

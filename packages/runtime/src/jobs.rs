@@ -260,6 +260,14 @@ async fn check_output(
     Ok(job)
 }
 
+/// `output small of job talk is mapping`, or the same of the whole job.
+fn state_of(job: &JobRecord, output: Option<&OutputId>) -> String {
+    match output.and_then(|output| job.output(output)) {
+        Some(output) => format!("output {} of job {} is {}", output.id(), job.id, output.state),
+        None => format!("job {} is {}", job.id, job.state()),
+    }
+}
+
 /// Retries the failed and cancelled outputs of a job, or the one of that name.
 ///
 /// # Errors
@@ -271,11 +279,8 @@ pub async fn retry(backend: &Backend, id: &JobId, output: Option<&str>) -> Resul
     match changed.map_err(|error| failure::port(&error))? {
         Some(job) => Ok(job),
         None => {
-            let what = output.map_or_else(String::new, |output| format!("output {output} of "));
-            let state = job.state();
-            Err(failure::usage(format!(
-                "{what}job {id} is {state}; only failed or cancelled outputs can be retried"
-            )))
+            let what = state_of(&job, output.as_ref());
+            Err(failure::usage(format!("{what}; only failed or cancelled outputs can be retried")))
         }
     }
 }
@@ -303,8 +308,8 @@ pub async fn cancel(backend: &Backend, id: &JobId, output: Option<&str>) -> Resu
     match changed.map_err(|error| failure::port(&error))? {
         Some(job) => Ok(job),
         None => {
-            let state = job.state();
-            Err(failure::usage(format!("job {id} is {state} and cannot be cancelled any more")))
+            let what = state_of(&job, output.as_ref());
+            Err(failure::usage(format!("{what} and cannot be cancelled any more")))
         }
     }
 }

@@ -157,7 +157,7 @@ impl DynamoLedger {
         Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
     }
 
-    /// The rows, in the order of the keys; those of a newer build are left out.
+    /// The rows, in the order of the keys; those of a newer build and damaged ones are left out.
     async fn rows(&self, keys: &[Item]) -> Result<Vec<Row>, PortError> {
         let mut order = Vec::new();
         for key in keys {
@@ -171,7 +171,8 @@ impl DynamoLedger {
                 Err(error) if error.kind == PortErrorKind::Newer => {
                     tracing::warn!(%error, "a job is left to a newer build");
                 }
-                Err(error) => return Err(error),
+                // one row that nobody can read does not hide the others
+                Err(error) => tracing::error!(%error, "a row is left out of a listing"),
             }
         }
         Ok(order.iter().filter_map(|id| found.remove(id)).collect())

@@ -24,9 +24,9 @@ fn read_job(connection: &Connection, id: &JobId) -> Result<Option<JobRecord>, Po
     document.as_deref().map(decode).transpose()
 }
 
-/// A page from rows of `id, document`, one more than its maximum. Documents of a newer build are left
-/// out, so that it may have fewer jobs and still a next page.
-fn page(rows: &[(String, String)], max: usize) -> Result<JobPage, PortError> {
+/// A page from rows of `id, document`, one more than its maximum. Documents of a newer build and
+/// damaged ones are left out, so that it may have fewer jobs and still a next page.
+fn page(rows: &[(String, String)], max: usize) -> JobPage {
     let shown = &rows[..rows.len().min(max)];
     let next = shown.last().filter(|_| rows.len() > max).map(|(id, _)| id.clone());
     let mut jobs = Vec::with_capacity(shown.len());
@@ -35,10 +35,12 @@ fn page(rows: &[(String, String)], max: usize) -> Result<JobPage, PortError> {
             Err(error) if error.kind == PortErrorKind::Newer => {
                 tracing::debug!(job = id, %error, "left out of a listing");
             }
-            decoded => jobs.push(decoded?),
+            // one document that nobody can read does not hide the others
+            Err(error) => tracing::error!(job = id, %error, "left out of a listing"),
+            Ok(job) => jobs.push(job),
         }
     }
-    Ok(JobPage { jobs, next })
+    JobPage { jobs, next }
 }
 
 /// The maximum number of rows of a page, plus the one behind it.
@@ -63,7 +65,7 @@ fn read_page(
         .prepare_cached(sql)
         .and_then(|mut found| found.query_map(values, id_and_document)?.collect())
         .map_err(error::sql)?;
-    page(&rows, max)
+    Ok(page(&rows, max))
 }
 
 fn read_open_page(
@@ -80,7 +82,7 @@ fn read_open_page(
             found.query_map(params![from, updated_before_ms, limit(max)], id_and_document)?.collect()
         })
         .map_err(error::sql)?;
-    page(&rows, max)
+    Ok(page(&rows, max))
 }
 
 fn create(transaction: &Transaction<'_>, new: NewJob) -> Result<CreatedJob, PortError> {

@@ -46,9 +46,12 @@ pub async fn plan(
     let segments = segments_in_time(facts, request.segment_us)?;
     let mut media = MediaPlan::new(facts.clone(), None, Some(stream));
     media.warnings = request.warnings.to_vec();
-    let (scratch, limits) = (&request.run.scratch, context.limits(&request.run.cancel));
+    // a folder for each output: transcripts that are planned together have files of one name
+    let scratch = request.run.scratch.join(request.output.as_str());
+    std::fs::create_dir_all(&scratch).map_err(|e| errors::io(scratch.display(), &e))?;
+    let limits = context.limits(&request.run.cancel);
     if segments.len() > 1 {
-        let decoded = SpeechFile::decode(&context.tools, source, facts, stream, scratch, &limits).await;
+        let decoded = SpeechFile::decode(&context.tools, source, facts, stream, &scratch, &limits).await;
         media.speech_file = decoded.map_err(errors::media)?;
     }
     let timebase = Timebase::MICROS;
