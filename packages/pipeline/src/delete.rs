@@ -80,12 +80,7 @@ async fn delete_read(
 ///
 /// Keys of attempts carry terms, which are never repeated: what was listed before the ledger answered
 /// belongs to this job or an earlier one. Other keys are asked for one by one.
-async fn remove(
-    deps: &Deps,
-    prefix: &str,
-    job: &JobId,
-    read: Option<&JobRecord>,
-) -> anyhow::Result<bool> {
+async fn remove(deps: &Deps, prefix: &str, job: &JobId, read: Option<&JobRecord>) -> anyhow::Result<bool> {
     let have_terms = [Key::WORK, Key::SEGMENTS].iter().any(|area| prefix.starts_with(area));
     let at_once = if have_terms { PAGE } else { 1 };
     let mut from: Option<String> = None;

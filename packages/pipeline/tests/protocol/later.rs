@@ -103,7 +103,11 @@ async fn a_sweeper_that_read_a_deletion_earlier_does_not_delete_the_next_job() {
 async fn a_deletion_that_marked_nothing_removes_nothing_of_the_next_job() {
     let world = world();
     let key = Key::source(&world.job, "mp4");
-    world.store.put_document(&key, Bytes::from_static(b"source"), &Expected::Absent, &PutOptions::default()).await.unwrap();
+    world
+        .store
+        .put_document(&key, Bytes::from_static(b"source"), &Expected::Absent, &PutOptions::default())
+        .await
+        .unwrap();
     let slow = Arc::new(Slow::new(&world.ledger));
     *slow.created_next.lock().unwrap() = Some(new_job(&world.job, key.to_string(), &world.recipe));
     let deps = world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _);
