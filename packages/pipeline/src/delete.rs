@@ -78,8 +78,8 @@ async fn delete_read(
 /// none if there was none; returns whether it has. Another caller can finish the same deletion, and a later
 /// job with that id can be created, between any two calls.
 ///
-/// Keys of attempts carry terms, which are never repeated: an object listed before the ledger answered
-/// belongs to this job or an earlier one. For other keys the ledger is read before each deletion.
+/// Keys of attempts carry terms, which are never repeated: what was listed before the ledger answered
+/// belongs to this job or an earlier one. Other keys are asked for one by one.
 async fn remove(deps: &Deps, prefix: &str, job: &JobId, read: Option<&JobRecord>) -> anyhow::Result<bool> {
     let have_terms = [Key::WORK, Key::SEGMENTS].iter().any(|area| prefix.starts_with(area));
     let at_once = if have_terms { PAGE } else { 1 };

@@ -30,7 +30,7 @@ pub enum Event {
     EarlyShow(u64),
     /// A text that is not ours comes.
     Foreign(u64),
-    /// A message of our own that nobody meant to send comes.
+    /// A valid message that no role sent arrives.
     Stray(u64),
 }
 

@@ -31,7 +31,7 @@ pub struct Focus {
     /// Whether every job is cancelled while it is under way, if it can be, and its user, who
     /// deletes it and makes it again, goes on at the first error.
     pub gives_up: bool,
-    /// Whether somebody else deletes what its user deletes.
+    /// Whether a second user deletes the same jobs.
     pub deleted_twice: bool,
     /// Attempts of a task that may be killed before its output fails.
     pub max_begun: u32,

@@ -17,7 +17,7 @@ use crate::scenario::Scenario;
 use crate::world::World;
 
 #[test]
-fn what_a_late_receive_takes_nobody_gets() {
+fn what_a_late_receive_takes_is_not_received() {
     let mut params = Params::draw(1, Scenario::named("calm").unwrap(), HashSet::new());
     params.directed = Some((FaultKind::Late, Op::Receive, 0));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

@@ -30,7 +30,7 @@ fn documented() -> BTreeMap<String, [String; 3]> {
 
 /// The recorded history of a mutant.
 fn recorded(mutant: &str) -> Record {
-    let file = format!("{}/tests/histories/{mutant}.txt", env!("CARGO_MANIFEST_DIR"));
+    let file = format!("{}/tests/recorded/{mutant}.txt", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
     Record::read(&text).unwrap_or_else(|error| panic!("{file}: {error:#}"))
 }
@@ -58,7 +58,7 @@ fn the_documented_table_has_every_mutant() {
 #[test]
 fn no_recorded_history_violates_an_invariant_without_its_mutant() {
     let scratch = scratch_folder().unwrap();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recorded");
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), MUTANTS.len(), "a history for each mutant");
     for mutant in MUTANTS {
         let outcome = run(recorded(mutant.name).params, scratch.path());
