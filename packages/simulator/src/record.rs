@@ -1,7 +1,7 @@
 //! Recorded histories: parameters and an explicit list of faults as text, replayed without drawing others.
 //!
 //! A seed names other faults as soon as anything that is drawn changes; a recorded history keeps its
-//! faults. Only durations and latencies are still drawn from its seed. `tests/histories` has one for each
+//! faults. Only durations and latencies are still drawn from its seed. `tests/recorded` has one for each
 //! deliberate bug.
 
 use std::fmt::{Debug, Write as _};
