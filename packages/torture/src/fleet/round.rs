@@ -91,9 +91,18 @@ impl Fleet<'_> {
 
     /// The state of every job with an open output.
     fn unfinished(&self) -> Result<BTreeMap<String, JobState>> {
-        let all: Vec<JobRecord> = serde_json::from_value(self.segue(&["status"])?)?;
-        let open = all.into_iter().filter(JobRecord::is_open_job);
-        Ok(open.map(|job| (job.id.to_string(), job.state())).collect())
+        let listed: Vec<serde_json::Map<String, serde_json::Value>> =
+            serde_json::from_value(self.segue(&["status"])?)?;
+        let mut open = BTreeMap::new();
+        for mut document in listed {
+            // a listing adds the state, which is no field of the document
+            document.remove("state");
+            let job: JobRecord = serde_json::from_value(document.into())?;
+            if job.is_open_job() {
+                open.insert(job.id.to_string(), job.state());
+            }
+        }
+        Ok(open)
     }
 
     /// A job, and how many tasks of each of its outputs are counted.
