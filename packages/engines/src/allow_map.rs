@@ -205,7 +205,8 @@ mod tests {
                 outputs: vec!["video".parse().unwrap()],
                 needs: BTreeMap::new(),
             };
-            let planned = engines.planner.plan(request).await.unwrap_err();
+            let mut planned = engines.planner.plan(request).await.unwrap().outputs;
+            let planned = planned.remove(&"video".parse().unwrap()).unwrap().map(|_| ()).unwrap_err();
             let task =
                 Task { id: TaskId::of(kind, 0), kind, segment: Some(0), work_ms: 1, attempts: Some(3) };
             let inputs = Inputs { source, files: BTreeMap::new() };

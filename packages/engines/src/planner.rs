@@ -29,21 +29,28 @@ impl MediaPlanner {
 
 #[async_trait]
 impl Planner for MediaPlanner {
-    async fn plan(&self, request: PlanRequest) -> Result<Planned, EngineError> {
+    async fn plan(&self, mut request: PlanRequest) -> Result<Planned, EngineError> {
+        let mut planned = Planned { outputs: BTreeMap::new(), warnings: Vec::new() };
+        request.outputs.retain(|output| {
+            let spec = request.recipe.outputs.get(output);
+            let allowed = spec.map_or(Ok(()), |spec| self.context.allow_map.check_output(spec));
+            let Err(refused) = allowed else { return true };
+            planned.outputs.insert(output.clone(), Err(errors::failure(refused)));
+            false
+        });
+        if request.outputs.is_empty() {
+            return Ok(planned);
+        }
         let source = source::of(&request.source);
         source.bring_head().await.map_err(errors::media)?;
         let facts = self.context.probe(source.path()).await?;
         limits::check_length(&facts)?;
         let warnings = source_warnings(&facts);
         let mut cuts = PictureCuts::default();
-        let mut planned = Planned { outputs: BTreeMap::new(), warnings: warnings.clone() };
+        planned.warnings.clone_from(&warnings);
         for output in &request.outputs {
             let spec = request.recipe.outputs.get(output);
             let spec = spec.ok_or_else(|| internal(format!("the recipe has no output {output}")))?;
-            if let Err(refused) = self.context.allow_map.check_output(spec) {
-                planned.outputs.insert(output.clone(), Err(errors::failure(refused)));
-                continue;
-            }
             let wanted = OutputRequest {
                 run: &request.run,
                 output,
