@@ -171,7 +171,7 @@ impl DynamoLedger {
                 Err(error) if error.kind == PortErrorKind::Newer => {
                     tracing::warn!(%error, "a job is left to a newer build");
                 }
-                // one row that nobody can read does not hide the others
+                // one row that cannot be decoded does not hide the others
                 Err(error) => tracing::error!(%error, "a row is left out of a listing"),
             }
         }

@@ -35,7 +35,7 @@ fn page(rows: &[(String, String)], max: usize) -> JobPage {
             Err(error) if error.kind == PortErrorKind::Newer => {
                 tracing::debug!(job = id, %error, "left out of a listing");
             }
-            // one document that nobody can read does not hide the others
+            // one document that cannot be decoded does not hide the others
             Err(error) => tracing::error!(job = id, %error, "left out of a listing"),
             Ok(job) => jobs.push(job),
         }
