@@ -46,7 +46,7 @@ pub struct Ended {
 impl Ended {
     /// Whether it ended because another process uses its folder.
     pub fn was_turned_away(&self) -> bool {
-        self.code == Some(2) && self.stderr.contains("another segue is at work")
+        self.code == Some(2) && self.stderr.contains("another segue process works")
     }
 
     /// Exit status and stderr, in one line.
