@@ -31,6 +31,11 @@ impl Embedded {
         Ok(Embedded { segue: segue.to_owned(), script })
     }
 
+    /// The script of map steps, which a sandboxed worker has to be allowed to read.
+    pub fn map_script(&self) -> &Path {
+        &self.script
+    }
+
     /// What asks for the work of a script: recipe, map step, length of a segment.
     pub fn recipe(&self, work: Work) -> Vec<String> {
         let recipe = match work {
