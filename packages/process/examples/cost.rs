@@ -1,5 +1,5 @@
-//! What the sandbox costs for each child: runs `ffprobe -version` with and without it, in turn, and
-//! prints the median wall times. `cargo run --release -p segue-process --example cost [PAIRS]`
+//! What the sandbox costs for each child: runs a program with and without it, in turn, and prints
+//! the median wall times. `cargo run --release -p segue-process --example cost [PAIRS] [PROGRAM]`
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,12 @@ use segue_process::{Invocation, Limits, Policy, ProcessError, SandboxMode, outpu
 #[tokio::main]
 async fn main() -> Result<(), ProcessError> {
     let pairs = std::env::args().nth(1).and_then(|pairs| pairs.parse().ok()).unwrap_or(200);
+    let program = std::env::args().nth(2).unwrap_or_else(|| "ffprobe".to_owned());
     let mut times = [const { Vec::<Duration>::new() }; 2];
     for _ in 0..pairs {
         for (mode, times) in [SandboxMode::Off, SandboxMode::Best].into_iter().zip(&mut times) {
             set_policy(Policy { mode, ..Policy::default() });
-            let call = Invocation::new("measuring", "ffprobe", vec!["-version".into()]);
+            let call = Invocation::new("measuring", &program, vec!["-version".into()]);
             let call = call.reading("/etc/hostname").writing(std::env::temp_dir()).with_memory(2 << 30);
             let begun = Instant::now();
             output(&call, &Limits::default(), 1 << 20).await?;

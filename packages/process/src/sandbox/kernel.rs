@@ -72,7 +72,7 @@ const PRIVILEGES: [libc::c_ulong; 20] = [
     33, // CAP_MAC_ADMIN
     30, // CAP_AUDIT_CONTROL
     37, // CAP_AUDIT_READ
-    9, // CAP_LINUX_IMMUTABLE
+    9,  // CAP_LINUX_IMMUTABLE
     27, // CAP_MKNOD
 ];
 
