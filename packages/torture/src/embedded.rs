@@ -31,6 +31,11 @@ impl Embedded {
         Ok(Embedded { segue: segue.to_owned(), script })
     }
 
+    /// The script of map commands, which a sandboxed worker must be allowed to read.
+    pub fn map_script(&self) -> &Path {
+        &self.script
+    }
+
     /// The arguments of a kind of work: recipe, map command, segment length.
     pub fn recipe(&self, work: Work) -> Vec<String> {
         let recipe = match work {

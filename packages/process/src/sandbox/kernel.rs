@@ -6,7 +6,6 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 use rustix::fs::{Mode, OFlags, open};
-use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
 /// OOM score adjustment of a child: the kernel kills it
 /// before the worker that started it. The maximum is 1000.
@@ -54,35 +53,36 @@ pub(super) fn restrict_self(ruleset: BorrowedFd<'_>) -> io::Result<()> {
 /// Privileges of root that undo the sandbox or reach the whole machine. With `CAP_PERFMON` a process
 /// reads the memory of every other, whatever Landlock says, and with `CAP_SYS_RESOURCE` it raises
 /// its limits.
-const PRIVILEGES: [CapabilitySet; 20] = [
-    CapabilitySet::SYS_ADMIN,
-    CapabilitySet::PERFMON,
-    CapabilitySet::SYS_PTRACE,
-    CapabilitySet::SYS_RESOURCE,
-    CapabilitySet::BPF,
-    CapabilitySet::CHECKPOINT_RESTORE,
-    CapabilitySet::SYS_MODULE,
-    CapabilitySet::SYS_RAWIO,
-    CapabilitySet::SYS_BOOT,
-    CapabilitySet::SYS_TIME,
-    CapabilitySet::SYS_PACCT,
-    CapabilitySet::SYSLOG,
-    CapabilitySet::NET_ADMIN,
-    CapabilitySet::NET_RAW,
-    CapabilitySet::MAC_ADMIN,
-    CapabilitySet::MAC_OVERRIDE,
-    CapabilitySet::AUDIT_CONTROL,
-    CapabilitySet::AUDIT_READ,
-    CapabilitySet::LINUX_IMMUTABLE,
-    CapabilitySet::MKNOD,
+const PRIVILEGES: [libc::c_ulong; 20] = [
+    21, // CAP_SYS_ADMIN
+    38, // CAP_PERFMON
+    19, // CAP_SYS_PTRACE
+    24, // CAP_SYS_RESOURCE
+    39, // CAP_BPF
+    40, // CAP_CHECKPOINT_RESTORE
+    16, // CAP_SYS_MODULE
+    17, // CAP_SYS_RAWIO
+    22, // CAP_SYS_BOOT
+    25, // CAP_SYS_TIME
+    20, // CAP_SYS_PACCT
+    34, // CAP_SYSLOG
+    12, // CAP_NET_ADMIN
+    13, // CAP_NET_RAW
+    32, // CAP_MAC_OVERRIDE
+    33, // CAP_MAC_ADMIN
+    30, // CAP_AUDIT_CONTROL
+    37, // CAP_AUDIT_READ
+    9,  // CAP_LINUX_IMMUTABLE
+    27, // CAP_MKNOD
 ];
 
 /// Drops the capabilities of a child of root that undo the sandbox. Fails without effect if this
 /// process has no capabilities, so that its children gain none either, and for those that an older
 /// kernel does not support.
+#[expect(unsafe_code, reason = "a system call that takes no pointer")]
 pub(super) fn drop_privileges() {
     for privilege in PRIVILEGES {
-        let _ = remove_capability_from_bounding_set(privilege);
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, privilege, 0, 0, 0) };
     }
 }
 

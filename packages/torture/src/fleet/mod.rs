@@ -121,6 +121,7 @@ impl<'a> Fleet<'a> {
         let mut command = Command::new(&self.world.segue);
         crate::job::clean_environment(&mut command);
         command.env(MARK, &self.mark).env("TMPDIR", self.folder.join("tmp")).current_dir(&self.folder);
+        command.env("SEGUE_SANDBOX_READ", self.world.recipes.map_script());
         command.envs(self.deployment.environment());
         for (name, seconds) in
             [("SEGUE_LEASE", LEASE_S), ("SEGUE_VISIBILITY", LEASE_S), ("SEGUE_SWEEP_EVERY", 3)]
