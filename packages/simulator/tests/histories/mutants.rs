@@ -85,7 +85,7 @@ fn every_recorded_history_finds_its_mutant() {
 
 #[cfg(feature = "mutants")]
 #[test]
-#[ignore = "an hour: cargo test --release -p segue-simulator --features mutants --test mutants -- --ignored"]
+#[ignore = "an hour: cargo test --release -p segue-simulator --features mutants --test histories mutants:: -- --ignored"]
 fn every_mutant_is_found_within_its_seeds() {
     for mutant in MUTANTS {
         let found = segue_simulator::mutants::find(mutant, 0..SEEDS, None).unwrap();
