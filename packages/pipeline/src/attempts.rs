@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use segue_domain::{Failure, FaultKind, JobRecord, OutputRef, TaskId};
-use segue_ports::{EngineError, Event, JobChange, Lease, OutputChange, PortError, PortErrorKind, mutant};
+use segue_ports::{EngineError, Event, JobChange, Lease, OutputChange, PortError, PortErrorKind};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Deps, RoleConfig};
@@ -31,10 +31,10 @@ pub async fn record_failure(
     lease: &Lease,
     error: EngineError,
 ) -> anyhow::Result<Outcome> {
-    if error.cancelled && !mutant!("cancelled-is-failure") {
+    if error.cancelled {
         return Ok(Outcome::Later(Duration::ZERO));
     }
-    if error.newer && !mutant!("newer-is-failure") {
+    if error.newer {
         tracing::warn!(%output, %task, %error, "left to a newer worker");
         return Ok(Outcome::Later(config.visibility));
     }
@@ -43,7 +43,6 @@ pub async fn record_failure(
         return Ok(if failed { Outcome::Done } else { Outcome::Later(Duration::ZERO) });
     }
     let failures = deps.ledger.count_failure(output, task).await?;
-    let failures = if mutant!("failures-not-counted") { 1 } else { failures };
     if failures < attempts.unwrap_or(config.max_attempts) {
         tracing::warn!(%output, %task, failures, error = %error, "attempt failed, it will be retried");
         return Ok(Outcome::Later(config.backoff_after(failures, task.as_str())));
@@ -71,7 +70,7 @@ pub async fn fail_if_poison(
 ) -> anyhow::Result<Option<Outcome>> {
     let started = count_start(deps, output, task, lease).await?;
     let most = config.max_begun.max(attempts.unwrap_or(0));
-    if started < most || mutant!("killers-not-counted") {
+    if started < most {
         return Ok(None);
     }
     let survived = deps.ledger.failures(output, &counter("lived", task)).await?;
@@ -111,9 +110,6 @@ pub async fn count_start(
     if lease.term.0 == 1 {
         return Ok(0);
     }
-    if mutant!("killers-by-term") {
-        return Ok(lease.term.0.saturating_sub(1) as u32);
-    }
     deps.ledger.count_failure(output, &counter("begun", name)).await
 }
 
@@ -128,7 +124,7 @@ pub async fn count_survivor(
     outcome: &anyhow::Result<Outcome>,
     shutdown: &CancellationToken,
 ) {
-    if matches!(outcome, Ok(Outcome::Done | Outcome::Poison(_))) || mutant!("living-not-counted") {
+    if matches!(outcome, Ok(Outcome::Done | Outcome::Poison(_))) {
         return;
     }
     for tried in 1..=COUNT_TRIES {
@@ -155,9 +151,8 @@ fn counter(what: &str, task: &TaskId) -> TaskId {
 /// Whether this failed the output. It does not when the attempt is stale or the output has ended.
 async fn fail(deps: &Deps, output: &OutputRef, failure: Failure, lease: &Lease) -> Result<bool, PortError> {
     let cause = failure.cause.clone();
-    let fence = Some(lease).filter(|_| !mutant!("fail-unfenced"));
     let change = JobChange::output(&output.output, OutputChange::Fail(failure));
-    let Some(record) = deps.ledger.change(&output.job, change, fence).await? else {
+    let Some(record) = deps.ledger.change(&output.job, change, Some(lease)).await? else {
         tracing::info!(%output, cause, "failure of an ended output ignored");
         return Ok(false);
     };
@@ -179,8 +174,5 @@ pub fn report_state(deps: &Deps, record: &JobRecord, output: &segue_domain::Outp
 /// read before. Deleting a job ends its leases, so commits under this lease
 /// apply to this job, and not to a later one with its id.
 pub async fn job_under_lease(deps: &Deps, read: &JobRecord) -> Result<Option<JobRecord>, PortError> {
-    if mutant!("job-read-before-lease") {
-        return Ok(Some(read.clone()));
-    }
     deps.ledger.job(&read.id).await
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use segue_domain::{HolderId, JobId, Key, OutputId, OutputRef, OutputState, TaskId};
-use segue_ports::{Acquired, LeaseName, mutant};
+use segue_ports::{Acquired, LeaseName};
 
 use crate::config::Deps;
 
@@ -29,9 +29,6 @@ enum Removable {
 async fn removable(deps: &Deps, job: &JobId, output: &OutputId) -> anyhow::Result<Removable> {
     let Some(record) = deps.ledger.job(job).await? else { return Ok(Removable::Everything) };
     let Some(found) = record.output(output) else { return Ok(Removable::Everything) };
-    if mutant!("cleanup-by-job-state") && record.state() == segue_domain::JobState::Completed {
-        return Ok(Removable::Everything);
-    }
     Ok(match found.state {
         _ if record.deleting => Removable::Everything,
         OutputState::Completed => Removable::Everything,
@@ -62,13 +59,7 @@ pub async fn delete_prefix(deps: &Deps, prefix: &str) -> anyhow::Result<()> {
 /// # Errors
 /// Errors of the ledger and the store.
 pub async fn cleanup_completed(deps: &Deps, job: &JobId, output: &OutputId) -> anyhow::Result<()> {
-    let mut prefixes = vec![Key::output_work_prefix(job, output), Key::output_segment_prefix(job, output)];
-    if mutant!("cleanup-by-job-state") {
-        prefixes = vec![Key::work_prefix(job), Key::segment_prefix(job)];
-    }
-    if mutant!("segments-not-tidied") {
-        prefixes.pop();
-    }
+    let prefixes = [Key::output_work_prefix(job, output), Key::output_segment_prefix(job, output)];
     for prefix in prefixes {
         let mut from: Option<String> = None;
         loop {
@@ -77,7 +68,7 @@ pub async fn cleanup_completed(deps: &Deps, job: &JobId, output: &OutputId) -> a
                 break;
             }
             let is_completed = matches!(removable(deps, job, output).await?, Removable::Everything);
-            if !is_completed && !mutant!("tidy-without-asking") {
+            if !is_completed {
                 return Ok(());
             }
             let keys: Result<Vec<Key>, _> = page.objects.iter().map(|object| object.key.parse()).collect();
@@ -99,9 +90,6 @@ pub async fn cleanup_completed(deps: &Deps, job: &JobId, output: &OutputId) -> a
 /// Errors of the ledger and the store.
 pub async fn cleanup_store(deps: &Deps, holder: &HolderId, ttl: Duration) -> anyhow::Result<()> {
     for prefix in [Key::WORK, Key::SEGMENTS] {
-        if mutant!("store-not-tidied") || mutant!("segments-not-tidied") && prefix == Key::SEGMENTS {
-            continue;
-        }
         let mut from: Option<String> = None;
         loop {
             let page = deps.store.list(prefix, from.as_deref(), PAGE).await?;
@@ -167,7 +155,7 @@ async fn cleanup_task(
         keys.iter().filter(|key| !is_named(key)).cloned().collect()
     };
     // the completion of a task references the files of its spare attempt
-    let done = task.of_spare().filter(|_| !mutant!("spare-tidied-by-name")).unwrap_or_else(|| task.clone());
+    let done = task.of_spare().unwrap_or_else(|| task.clone());
     if unnamed(&keys, deps.ledger.completion(output, &done).await?).is_empty() {
         return Ok(());
     }
@@ -176,10 +164,6 @@ async fn cleanup_task(
     } else {
         LeaseName::task(&output.job, &output.output, task)
     };
-    if mutant!("tidy-unfenced") {
-        deps.store.delete_many(&keys).await?;
-        return Ok(());
-    }
     let Acquired::Held(lease) = deps.ledger.acquire(&name, holder, ttl).await? else { return Ok(()) };
     // from here on no earlier attempt can record or commit
     if matches!(removable(deps, &output.job, &output.output).await?, Removable::Unnamed(now) if now == *output)

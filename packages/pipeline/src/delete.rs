@@ -11,7 +11,7 @@
 //! where it is public.
 
 use segue_domain::{JobId, JobRecord, Key};
-use segue_ports::{JobChange, mutant};
+use segue_ports::JobChange;
 
 use crate::config::Deps;
 
@@ -33,11 +33,9 @@ pub enum Source {
 /// # Errors
 /// Errors of the ledger and the store; the job is then being deleted, and a repeat or the sweeper continues.
 pub async fn delete(deps: &Deps, job: &JobId, source: Source) -> anyhow::Result<()> {
-    if !mutant!("delete-without-marking") {
-        deps.ledger.change(job, JobChange::Delete, None).await?;
-    }
+    deps.ledger.change(job, JobChange::Delete, None).await?;
     let read = deps.ledger.job(job).await?;
-    if read.as_ref().is_some_and(|read| !read.deleting) && !mutant!("delete-without-marking") {
+    if read.as_ref().is_some_and(|read| !read.deleting) {
         // a later job, created after the deletion found none to mark
         return Ok(());
     }
@@ -89,7 +87,7 @@ async fn remove(deps: &Deps, prefix: &str, job: &JobId, read: Option<&JobRecord>
         for objects in page.objects.chunks(at_once) {
             let now = deps.ledger.job(job).await?;
             let is_same = now.as_ref().map(|now| &now.epoch) == read.map(|read| &read.epoch);
-            if !is_same && !mutant!("delete-without-asking") {
+            if !is_same {
                 return Ok(false);
             }
             let keys: Result<Vec<Key>, _> = objects.iter().map(|object| object.key.parse()).collect();

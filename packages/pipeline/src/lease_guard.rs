@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_domain::{Epoch, JobId, OutputRef, Term};
-use segue_ports::{Acquired, Lease, LeaseName, Ledger, PortError, mutant};
+use segue_ports::{Acquired, Lease, LeaseName, Ledger, PortError};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,6 @@ impl LeaseGuard {
             Acquired::Held(lease) => lease,
             Acquired::Busy(left) => return Ok(Hold::Busy(left)),
         };
-        let started = if mutant!("trust-from-answer") { Instant::now() } else { started };
         let lost = parent.child_token();
         let beat = Beat {
             ledger: Arc::clone(ledger),
@@ -119,23 +118,19 @@ impl Beat {
             let next = Instant::now() + self.ttl / 5;
             tokio::time::sleep_until(next.min(trusted_until)).await;
             let asked = Instant::now();
-            if asked >= trusted_until && !mutant!("trust-never-ends") {
+            if asked >= trusted_until {
                 return self.lose("not renewed in time");
             }
-            let answer = tokio::time::timeout_at(
-                self.patience(trusted_until),
-                self.ledger.renew(&self.lease, self.ttl),
-            )
-            .await;
+            let answer =
+                tokio::time::timeout_at(trusted_until, self.ledger.renew(&self.lease, self.ttl)).await;
             match answer {
                 Ok(Ok(true)) => trusted_until = asked + trust,
                 Ok(Ok(false)) => return self.lose("taken over"),
-                Ok(Err(_)) if mutant!("failed-renewal-trusted") => trusted_until = asked + trust,
                 Ok(Err(error)) => tracing::warn!(lease = self.lease.name.as_str(), %error, "renewal failed"),
                 Err(_) => return self.lose("not renewed in time"),
             }
             // a ledger that does not answer must not extend the validity
-            match tokio::time::timeout_at(self.patience(trusted_until), self.has_ended()).await {
+            match tokio::time::timeout_at(trusted_until, self.has_ended()).await {
                 Ok(false) => {}
                 Ok(true) => return self.lose("its output has ended"),
                 Err(_) => return self.lose("not renewed in time"),
@@ -143,16 +138,7 @@ impl Beat {
         }
     }
 
-    /// Timeout of a call to the ledger.
-    fn patience(&self, trusted_until: Instant) -> Instant {
-        let forever = mutant!("hung-ledger-keeps-trust") || mutant!("trust-never-ends");
-        if forever { trusted_until + self.ttl * 100 } else { trusted_until }
-    }
-
     async fn has_ended(&self) -> bool {
-        if mutant!("ended-job-works-on") {
-            return false;
-        }
         let (job, epoch, output) = match &self.work_for {
             WorkFor::Nothing => return false,
             WorkFor::Job(job, epoch) => (job, epoch, None),
@@ -161,7 +147,6 @@ impl Beat {
         match self.ledger.job(job).await {
             Ok(None) => true,
             Ok(Some(record)) if record.epoch != *epoch || record.deleting => true,
-            Ok(Some(record)) if mutant!("lease-lost-by-job-state") => record.state().is_terminal(),
             Ok(Some(record)) => output
                 .is_some_and(|output| record.output(output).is_none_or(|output| output.state.is_terminal())),
             Err(_) => false,

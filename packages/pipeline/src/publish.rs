@@ -6,9 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use segue_domain::{JobRecord, Key, Manifest, OutputIndex, OutputRecord, OutputState};
-use segue_ports::{
-    DocumentWrite, Event, Expected, JobChange, LeaseName, OutputChange, PutOptions, Stage, mutant,
-};
+use segue_ports::{DocumentWrite, Event, Expected, JobChange, LeaseName, OutputChange, PutOptions, Stage};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempts::{job_under_lease, report_state};
@@ -71,25 +69,17 @@ pub async fn publish_held(
     let stage = Stage::Publish;
     let started = Event::StageStarted { job: job.id.clone(), stage, total: 1, done: 0, unit: "files".into() };
     deps.reporter.report(started);
-    let complete = || JobChange::output(id, OutputChange::Complete);
-    if mutant!("complete-before-publish") {
-        deps.ledger.change(&job.id, complete(), Some(held.lease())).await?;
-    }
+    let complete = JobChange::output(id, OutputChange::Complete);
     let index = publish_files(deps, job, output, held).await?;
-    if !mutant!("completed-before-manifest") {
-        add_to_manifest(deps, &index.0, &index.1).await?;
-    }
-    let Some(done) = deps.ledger.change(&job.id, complete(), Some(held.lease())).await? else {
+    add_to_manifest(deps, &index.0, &index.1).await?;
+    let Some(done) = deps.ledger.change(&job.id, complete, Some(held.lease())).await? else {
         let now = deps.ledger.job(&job.id).await?;
         let still = now.as_ref().and_then(|now| now.output(id)).map(|output| output.state);
-        if still == Some(OutputState::Publishing) && !mutant!("refused-is-published") {
+        if still == Some(OutputState::Publishing) {
             bail!("the lease to publish {} is lost", job.output_ref(id));
         }
         return cleanup_completed(deps, &job.id, id).await;
     };
-    if mutant!("completed-before-manifest") {
-        add_to_manifest(deps, &index.0, &index.1).await?;
-    }
     deps.reporter.report(Event::StageEnded { job: job.id.clone(), stage });
     report_state(deps, &done, id);
     wake_dependents(deps, &done, id).await?;
@@ -106,9 +96,6 @@ async fn publish_files(
 ) -> anyhow::Result<(OutputIndex, String)> {
     let committed = output.index.as_ref().context("an output is published without an index")?;
     let (from, public) = (committed.key.parse::<Key>()?, Key::index(&job.id, output.id()));
-    if mutant!("index-first") {
-        deps.store.promote(&from, &public, &PutOptions::media_type("application/json")).await?;
-    }
     // an index is public after all its files, and its hash differs from that of an earlier job
     if deps.store.head(&public).await?.is_some() {
         let bytes = deps.store.get_bytes(&public, INDEX_LIMIT).await?;
@@ -158,7 +145,7 @@ async fn add_to_manifest(deps: &Deps, index: &OutputIndex, hash: &str) -> anyhow
             Some(found) => Some(Manifest::decode(&found.bytes)?),
             None => None,
         };
-        let manifest = match stands.filter(|m| m.epoch == index.epoch && !mutant!("manifest-replaced")) {
+        let manifest = match stands.filter(|m| m.epoch == index.epoch) {
             Some(mut manifest) => {
                 if manifest.outputs.get(&index.output).is_some_and(|output| output.index_hash == hash) {
                     return Ok(());

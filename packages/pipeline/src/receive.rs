@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_domain::{DomainError, Message};
-use segue_ports::{Delivery, Lane, PortError, Receipt, WorkQueue, mutant};
+use segue_ports::{Delivery, Lane, PortError, Receipt, WorkQueue};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -121,24 +121,15 @@ async fn attend<H, F, G, A>(
     A: Future<Output = anyhow::Result<Outcome>>,
 {
     let hidden = Hidden::keep(&deps.queue, lane, &delivery.receipt, config.visibility);
-    if mutant!("ack-on-receive") {
-        let _ = settle(deps, lane, &delivery.receipt, &Outcome::Done).await;
-    }
     let handled = match Message::decode(&delivery.body) {
         Ok(message) => handle(message).await,
         // for a worker of a newer build
-        Err(DomainError::Version { .. }) if !mutant!("newer-is-poison") => {
-            Ok(Outcome::Later(config.visibility))
-        }
-        Err(_) if mutant!("unreadable-comes-again") => Ok(Outcome::Later(config.visibility)),
+        Err(DomainError::Version { .. }) => Ok(Outcome::Later(config.visibility)),
         Err(error) => foreign(delivery.body.clone(), error).await,
     };
     let outcome = handled.unwrap_or_else(|error| {
         tracing::warn!(queue = %lane, error = format!("{error:#}"), "message not handled, it will be redelivered");
-        match mutant!("error-is-done") {
-            true => Outcome::Done,
-            false => Outcome::Later(config.backoff_after(delivery.deliveries, &delivery.body)),
-        }
+        Outcome::Later(config.backoff_after(delivery.deliveries, &delivery.body))
     });
     drop(hidden);
     if let Err(error) = settle(deps, lane, &delivery.receipt, &outcome).await {

@@ -10,7 +10,6 @@ use segue_domain::{
 
 use crate::error::{PortError, PortErrorKind};
 use crate::ledger::{JobChange, Lease, LeaseName, NewJob, OutputChange};
-use crate::mutant;
 
 impl Lease {
     /// Whether a completion may be recorded under this lease: that of its task, or that
@@ -73,7 +72,7 @@ impl JobChange {
     /// changed; it never decreases, so it may have been read before. Only [`OutputChange::Assemble`]
     /// reads it.
     pub fn applied_to(&self, job: &JobRecord, completed: u64, now_ms: i64) -> Option<JobRecord> {
-        if job.deleting && !mutant!("change-while-deleting") {
+        if job.deleting {
             return None;
         }
         let mut after = job.clone();
@@ -158,11 +157,10 @@ impl Steps for JobRecord {
         now_ms: i64,
     ) -> Option<()> {
         let read = before.output(output)?;
-        let revives = read.state.is_unsuccessful() && mutant!("seal-revives");
-        if read.state != OutputState::Created && !revives {
+        if read.state != OutputState::Created {
             return None;
         }
-        if !before.needs_are_met(read, Gate::Plan) && !mutant!("need-read-early") {
+        if !before.needs_are_met(read, Gate::Plan) {
             return None;
         }
         let sealed = self.output_mut(output)?;
@@ -217,8 +215,7 @@ impl OutputChange {
     ) -> Option<()> {
         let read = before.output(output)?;
         let next = self.next_state(read);
-        let allowed = read.state.may_become(next) || mutant!("change-in-any-state");
-        if !allowed || self.comes_too_early(before, read, completed) {
+        if !read.state.may_become(next) || self.comes_too_early(before, read, completed) {
             return None;
         }
         let changed = after.output_mut(output)?;
@@ -254,8 +251,7 @@ impl OutputChange {
         match self {
             OutputChange::Retry => !output.state.is_unsuccessful(),
             OutputChange::Assemble => {
-                (!output.is_mapped(completed) && !mutant!("assemble-before-mapped"))
-                    || (!job.needs_are_met(output, Gate::Assembly) && !mutant!("need-read-early"))
+                !output.is_mapped(completed) || !job.needs_are_met(output, Gate::Assembly)
             }
             _ => false,
         }

@@ -19,7 +19,6 @@ pub mod ledger;
 pub mod links;
 mod media_type;
 pub mod memory;
-pub mod mutants;
 pub mod notice;
 pub mod queue;
 pub mod report;

@@ -26,6 +26,7 @@ pub mod scenario;
 pub mod shrink;
 mod store;
 pub mod sweep;
+pub mod switch;
 mod user;
 mod world;
 

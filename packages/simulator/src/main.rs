@@ -6,11 +6,13 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
+use segue_simulator::mutants::MUTANTS;
 use segue_simulator::scenario::SCENARIOS;
 use segue_simulator::shrink::shrink;
 use segue_simulator::sweep::{Sweep, scratch_folder};
-use segue_simulator::{Params, Scenario};
+use segue_simulator::{Params, Scenario, switch};
 
 /// Runs the production roles in a simulated world, one history for each seed
 #[derive(Debug, Parser)]
@@ -34,7 +36,7 @@ struct Cli {
     /// Print how often each fault was hit
     #[arg(long)]
     coverage: bool,
-    /// Find every deliberate bug and print the table; in a build with the feature `mutants`
+    /// Find every deliberate bug and print the table; in the build of `cargo xtask mutants`
     #[arg(long)]
     mutants: bool,
     /// With --replay: this deliberate bug is on; with --mutants: only this one is looked for
@@ -128,32 +130,25 @@ fn replay(cli: &Cli, seed: u64) -> anyhow::Result<bool> {
     Ok(outcome.violation.is_none())
 }
 
-#[cfg(feature = "mutants")]
+/// Enables a deliberate bug on this thread.
 fn choose(name: Option<&str>) -> anyhow::Result<()> {
     let Some(name) = name else { return Ok(()) };
-    let mutant = segue_simulator::mutants::MUTANTS.iter().find(|mutant| mutant.name == name);
-    let mutant = anyhow::Context::context(mutant, "there is no mutant of that name")?;
-    segue_ports::mutants::choose(Some(mutant.name));
+    has_mutants()?;
+    let mutant =
+        MUTANTS.iter().find(|mutant| mutant.name == name).context("there is no mutant of that name")?;
+    switch::choose(Some(&mutant.name));
     Ok(())
 }
 
-#[cfg(not(feature = "mutants"))]
-fn choose(name: Option<&str>) -> anyhow::Result<()> {
-    if name.is_some() {
-        anyhow::bail!("this build has no mutants; build it with --features mutants");
-    }
-    Ok(())
-}
-
-#[cfg(feature = "mutants")]
 fn find_mutants(cli: &Cli) -> anyhow::Result<bool> {
+    has_mutants()?;
     if let Some(folder) = &cli.record {
         return report::record(cli.seeds.clone(), folder, cli.mutant.as_deref());
     }
     report::mutants(cli.seeds.clone(), cli.threads, cli.mutant.as_deref())
 }
 
-#[cfg(not(feature = "mutants"))]
-fn find_mutants(_: &Cli) -> anyhow::Result<bool> {
-    anyhow::bail!("this build has no mutants; build it with --features mutants")
+fn has_mutants() -> anyhow::Result<()> {
+    anyhow::ensure!(switch::IN_BUILD, "this build has no mutants; use cargo xtask simulate");
+    Ok(())
 }

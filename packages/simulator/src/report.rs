@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use segue_simulator::fault::FaultKind;
+use segue_simulator::mutants::{MUTANTS, find, find_record};
 use segue_simulator::op::Op;
 use segue_simulator::scenario::SCENARIOS;
 use segue_simulator::shrink::Shrunk;
@@ -114,9 +115,7 @@ pub fn replay_other(seed: u64) -> anyhow::Result<bool> {
 }
 
 /// The table of deliberate bugs.
-#[cfg(feature = "mutants")]
 pub fn mutants(seeds: Range<u64>, threads: Option<usize>, only: Option<&str>) -> anyhow::Result<bool> {
-    use segue_simulator::mutants::{MUTANTS, find};
     println!("| mutant | the mistake | scenario | seeds to find | violated invariant |");
     println!("|---|---|---|---|---|");
     let mut missed = 0;
@@ -140,9 +139,7 @@ pub fn mutants(seeds: Range<u64>, threads: Option<usize>, only: Option<&str>) ->
 }
 
 /// Records a history for each deliberate bug.
-#[cfg(feature = "mutants")]
 pub fn record(seeds: Range<u64>, folder: &std::path::Path, only: Option<&str>) -> anyhow::Result<bool> {
-    use segue_simulator::mutants::{MUTANTS, find_record};
     std::fs::create_dir_all(folder)?;
     let mut missed = 0;
     for mutant in MUTANTS.iter().filter(|mutant| only.is_none_or(|name| name == mutant.name)) {

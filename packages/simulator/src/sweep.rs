@@ -13,6 +13,7 @@ use crate::op::Op;
 use crate::oracle::Violation;
 use crate::params::{Params, call_faults};
 use crate::scenario::Scenario;
+use crate::switch;
 
 /// Violations that a report keeps.
 const KEEP: usize = 20;
@@ -107,7 +108,7 @@ impl Sweep {
     fn work(&self, next: &AtomicU64, stop: &AtomicBool) -> anyhow::Result<Report> {
         let scratch = scratch_folder()?;
         let mut report = self.empty();
-        choose(self.mutant);
+        switch::choose(self.mutant);
         while !stop.load(Relaxed) {
             let seed = next.fetch_add(1, Relaxed);
             if seed >= self.seeds.end {
@@ -129,18 +130,10 @@ impl Sweep {
                 stop.fetch_or(self.stop_at_first, Relaxed);
             }
         }
-        choose(None);
+        switch::choose(None);
         Ok(report)
     }
 }
-
-#[cfg(feature = "mutants")]
-fn choose(mutant: Option<&'static str>) {
-    segue_ports::mutants::choose(mutant);
-}
-
-#[cfg(not(feature = "mutants"))]
-fn choose(_mutant: Option<&'static str>) {}
 
 /// A folder for the few real files of a history: in memory where the system has such a place.
 ///

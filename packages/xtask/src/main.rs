@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask layers|fidelity|bench|fuzz-lite|fleet|simulate|scale|torture`.
+//! Developer commands: `cargo xtask layers|fidelity|bench|fuzz-lite|fleet|mutants|simulate|scale|torture`.
 
 mod bench;
 mod fidelity;
@@ -6,6 +6,7 @@ mod fleet;
 mod fuzz;
 mod layers;
 mod measure;
+mod mutants;
 mod program;
 mod simulate;
 mod table;
@@ -35,6 +36,8 @@ enum Command {
     FuzzLite(fuzz::FuzzArgs),
     /// Inject faults into real processes on an AWS emulator
     Fleet(fleet::FleetArgs),
+    /// Build the protocol with each deliberate bug, in a copy of the source, and run the tests that find them
+    Mutants(mutants::MutantsArgs),
     /// Simulate the protocol with faults, one history per seed
     Simulate(simulate::SimulateArgs),
     /// Simulate 1,000 workers; write the plots and the table of docs/scale.md
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::FuzzLite(args) => fuzz::run(&args),
         Command::Fleet(args) => fleet::run(&args.args),
+        Command::Mutants(args) => mutants::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Scale => simulate::scale(),
         Command::Torture(args) => torture::run(&args),

@@ -1,6 +1,6 @@
 //! `cargo xtask simulate`: builds and runs the simulator.
 //!
-//! It runs as a separate program, so that its features (a paused clock, deliberate bugs) get into
+//! It runs as a separate program, so that its features (a paused clock) get into
 //! no other build.
 
 use std::process::Command;
@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::program;
+use crate::{mutants, program};
 
 /// `cargo xtask simulate`
 #[derive(Debug, Args)]
@@ -33,11 +33,13 @@ pub fn scale() -> Result<bool> {
 /// # Errors
 /// Cargo cannot be started.
 pub fn run(args: &SimulateArgs) -> Result<bool> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(program::root()).args(["run", "--release", "--quiet", "--package", "segue-simulator"]);
-    if args.args.iter().any(|arg| arg.starts_with("--mutant")) {
-        cargo.args(["--features", "mutants"]);
-    }
-    let ended = cargo.arg("--").args(&args.args).status().context("starting cargo")?;
+    let mut cargo = if args.args.iter().any(|arg| arg.starts_with("--mutant")) {
+        mutants::cargo_of_simulator("run")?
+    } else {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(program::root()).args(["run", "--quiet", "--package", "segue-simulator"]);
+        cargo
+    };
+    let ended = cargo.args(["--release", "--"]).args(&args.args).status().context("starting cargo")?;
     Ok(ended.success())
 }

@@ -14,7 +14,7 @@ use segue_domain::{
 };
 use segue_ports::{
     AssembleRequest, Assembled, AssembledFile, Assembler, EngineError, FileUse, JobChange, Lane, LeaseName,
-    OutputChange, Part, PutOptions, WorkContext, mutant,
+    OutputChange, Part, PutOptions, WorkContext,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -67,8 +67,7 @@ impl Role {
         match found.state {
             OutputState::Mapping | OutputState::Assembling => {
                 let completed = self.deps.ledger.completed(&record.output_ref(&output)).await?;
-                let is_early = !found.is_mapped(completed) && !mutant!("assemble-before-mapped")
-                    || !record.needs_are_met(found, Gate::Assembly) && !mutant!("need-read-early");
+                let is_early = !found.is_mapped(completed) || !record.needs_are_met(found, Gate::Assembly);
                 if is_early { Ok(Outcome::Done) } else { self.assemble(&record, found).await }
             }
             OutputState::Publishing => {
@@ -136,13 +135,8 @@ impl Role {
                 return record_failure(&self.deps, &self.config, &name, &assembly, None, lease, error).await;
             }
         };
-        let commit = JobChange::output(id, OutputChange::Commit(index.clone()));
-        if mutant!("publish-before-commit") {
-            let early = OutputRecord { index: Some(index), ..output.clone() };
-            publish_held(&self.deps, job, &early, held).await?;
-        }
-        let fence = Some(held.lease()).filter(|_| !mutant!("commit-unfenced"));
-        let Some(committed) = self.deps.ledger.change(&job.id, commit, fence).await? else {
+        let commit = JobChange::output(id, OutputChange::Commit(index));
+        let Some(committed) = self.deps.ledger.change(&job.id, commit, Some(held.lease())).await? else {
             // another holder took over, or the output ended: the files of this attempt are swept
             return Ok(Outcome::Later(Duration::ZERO));
         };
@@ -204,10 +198,7 @@ impl Role {
         }
         let fetched = all.into_iter().map(|(task, completion)| self.part(task, completion, folder).boxed());
         let fetched: Vec<_> = fetched.collect();
-        let mut parts: Vec<Part> = stream::iter(fetched).buffered(FETCHED_AT_ONCE).try_collect().await?;
-        if mutant!("parts-by-name") {
-            parts.sort_by(|a: &Part, b| a.task.id.cmp(&b.task.id));
-        }
+        let parts: Vec<Part> = stream::iter(fetched).buffered(FETCHED_AT_ONCE).try_collect().await?;
         Ok(parts)
     }
 

@@ -9,11 +9,11 @@ use anyhow::Context;
 use bytes::Bytes;
 use segue_domain::{
     DomainError, FaultKind, JobRecord, Key, Message, OutputId, OutputRecord, OutputState, Plan, Recipe,
-    SealedPlan, TaskId, Term,
+    SealedPlan, TaskId,
 };
 use segue_ports::{
     EngineError, Event, FileUse, JobChange, Lane, LeaseName, PlanRequest, Planned, PlannedOutput, Planner,
-    PutOptions, Stage, WorkContext, mutant,
+    PutOptions, Stage, WorkContext,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -65,11 +65,6 @@ pub async fn run_with_intake(
     Ok(())
 }
 
-/// Term in the keys of an attempt at planning.
-fn key_term(held: &LeaseGuard) -> Term {
-    if mutant!("plan-key-without-term") { Term(0) } else { held.term() }
-}
-
 struct Role {
     deps: Deps,
     planner: Arc<dyn Planner>,
@@ -88,10 +83,8 @@ impl Role {
         }
         // sealed before, perhaps by a planner that died before the tasks were sent
         for output in record.outputs.iter().filter(|output| output.state == OutputState::Mapping) {
-            if !mutant!("sealed-is-sent") {
-                let plan = load_plan(&self.deps, output).await?;
-                send_missing(&self.deps, &record.output_ref(output.id()), &plan).await?;
-            }
+            let plan = load_plan(&self.deps, output).await?;
+            send_missing(&self.deps, &record.output_ref(output.id()), &plan).await?;
         }
         match record.outputs.iter().any(|output| is_ready_to_plan(&record, output)) {
             true => self.plan(record).await,
@@ -205,11 +198,6 @@ impl Role {
     ) -> anyhow::Result<Outcome> {
         let priority = |plan: &Plan| job.output(&plan.output).map_or(0, |output| output.asked.priority);
         plans.sort_by_key(|plan| std::cmp::Reverse(priority(plan)));
-        if mutant!("send-before-seal") {
-            for plan in &plans {
-                send_missing(&self.deps, &job.output_ref(&plan.output), plan).await?;
-            }
-        }
         let Some(sealed) = self.seal(job, &plans, held).await? else {
             // sealed by another planner, or one of them has ended: check again
             return Ok(Outcome::Later(Duration::ZERO));
@@ -221,9 +209,7 @@ impl Role {
         report_stages(&self.deps, &job.id, &plans);
         for (plan, _) in &plans {
             let output = job.output_ref(&plan.output);
-            if !mutant!("send-before-seal") {
-                send_missing(&self.deps, &output, plan).await?;
-            }
+            send_missing(&self.deps, &output, plan).await?;
             assemble_if_ready(&self.deps, &output).await?;
         }
         Ok(Outcome::Done)
@@ -303,7 +289,7 @@ impl Role {
     ) -> Result<Plan, EngineError> {
         let mut plan = planned.plan;
         for file in planned.files {
-            let key = Key::segment(&job.id, &plan.output, key_term(held), &file.name).map_err(internal)?;
+            let key = Key::segment(&job.id, &plan.output, held.term(), &file.name).map_err(internal)?;
             let options = PutOptions::default();
             let stored = self.deps.store.upload(&key, &file.path, FileUse::Consume, &options).await;
             stored.map_err(as_engine_error)?;
@@ -322,7 +308,7 @@ impl Role {
         let mut sealed = Vec::with_capacity(plans.len());
         for plan in plans {
             let (bytes, hash) = plan.encode();
-            let key = Key::segment(&job.id, &plan.output, key_term(held), "plan.json")?;
+            let key = Key::segment(&job.id, &plan.output, held.term(), "plan.json")?;
             self.deps.store.put_bytes(&key, Bytes::from(bytes), &PutOptions::default()).await?;
             let tasks = plan.tasks.len() as u64;
             sealed.push((plan.output.clone(), SealedPlan { hash, key: key.to_string(), tasks }));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use segue_domain::{JobRecord, OutputRecord, OutputRef, OutputState};
-use segue_ports::{Clock, JobChange, LeaseName, mutant};
+use segue_ports::{Clock, JobChange, LeaseName};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -155,8 +155,6 @@ impl Sweeper {
         let name = job.output_ref(output.id());
         tracing::info!(output = %name, state = %output.state, "resuming");
         let resumed = match output.state {
-            _ if mutant!("sweeper-does-not-resend") => Ok(()),
-            OutputState::Publishing if mutant!("sweeper-skips-publishing") => Ok(()),
             OutputState::Publishing => {
                 publish(&self.deps, &self.config, job, output, &self.shutdown).await.map(drop)
             }

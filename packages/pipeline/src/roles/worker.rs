@@ -8,11 +8,11 @@ use std::time::Duration;
 use segue_domain::completion::COMPLETION_VERSION;
 use segue_domain::{
     Completion, FaultKind, JobRecord, Key, Message, OutputRecord, OutputRef, OutputState, PartFile, Plan,
-    PlanHash, Task, TaskId, TaskKind, Term,
+    PlanHash, Task, TaskId, TaskKind,
 };
 use segue_ports::{
     EngineError, FileUse, Lane, LeaseName, MapEngine, NoReport, ProducedFile, PutOptions, Recorded, Reporter,
-    TaskRequest, TaskResult, WorkContext, mutant,
+    TaskRequest, TaskResult, WorkContext,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -97,9 +97,7 @@ impl Worker {
         let attempt = task.clone();
         let task = attempt.of_spare().unwrap_or(task);
         if self.deps.ledger.completion(&output, &task).await?.is_some() {
-            if !mutant!("only-recorder-asks") {
-                assemble_if_ready(&self.deps, &output).await?;
-            }
+            assemble_if_ready(&self.deps, &output).await?;
             return Ok(Outcome::Done);
         }
         let plan = self.plan(mapping).await?;
@@ -112,7 +110,6 @@ impl Worker {
             LeaseGuard::acquire(&self.deps.ledger, &self.config, name, work_for, &self.shutdown).await?;
         let held = match hold {
             Hold::Held(held) => held,
-            Hold::Busy(_) if mutant!("busy-is-done") => return Ok(Outcome::Done),
             Hold::Busy(left) => return Ok(Outcome::Later(left)),
         };
         let now = job_under_lease(&self.deps, &record).await;
@@ -181,15 +178,13 @@ impl Worker {
             Recorded::Existed => {
                 // recorded by this attempt, where the response to an earlier try was lost: its files are the result
                 let counted = self.deps.ledger.completion(output, &task.id).await?;
-                if counted.is_some_and(|counted| counted != completion || mutant!("existed-discards-own")) {
+                if counted.is_some_and(|counted| counted != completion) {
                     self.discard(&attempt).await;
                 }
             }
             Recorded::Stale => self.discard(&attempt).await,
         }
-        if !mutant!("recorder-does-not-ask") {
-            assemble_if_last(&self.deps, output, tasks).await?;
-        }
+        assemble_if_last(&self.deps, output, tasks).await?;
         Ok(Outcome::Done)
     }
 
@@ -199,9 +194,6 @@ impl Worker {
         let Attempt { output, task, held, .. } = attempt;
         if attempt.is_spare() && !error.cancelled {
             tracing::info!(%output, task = %task.id, %error, "a spare attempt failed");
-            return Ok(Outcome::Done);
-        }
-        if error.cancelled && mutant!("given-back-is-done") {
             return Ok(Outcome::Done);
         }
         record_failure(&self.deps, &self.config, output, &task.id, task.attempts, held.lease(), error).await
@@ -250,7 +242,7 @@ impl Worker {
 
     async fn store(&self, attempt: &Attempt<'_>, result: TaskResult) -> Result<Completion, EngineError> {
         let Attempt { output, task, held, name: folder } = attempt;
-        let (term, folder) = (held.term(), if mutant!("spare-shares-keys") { &task.id } else { folder });
+        let term = held.term();
         let size = result.facts.to_string().len();
         if size > FACTS_LIMIT {
             let why = format!("{} has {size} bytes of facts, more than {FACTS_LIMIT}", task.id);
@@ -258,15 +250,12 @@ impl Worker {
         }
         let mut files = Vec::with_capacity(result.files.len());
         for ProducedFile { name, path } in result.files {
-            let attempt = if mutant!("part-key-without-term") { Term(0) } else { term };
-            let key = Key::work(&output.job, &output.output, folder, attempt, &name).map_err(internal)?;
+            let key = Key::work(&output.job, &output.output, folder, term, &name).map_err(internal)?;
             let bytes = std::fs::metadata(&path).map(|m| m.len()).map_err(|e| {
                 EngineError::new(FaultKind::Internal, format!("{} did not leave {name}: {e}", task.id))
             })?;
             let stored = self.deps.store.upload(&key, &path, FileUse::Consume, &PutOptions::default()).await;
-            if !mutant!("store-errors-ignored") {
-                stored.map_err(as_engine_error)?;
-            }
+            stored.map_err(as_engine_error)?;
             files.push(PartFile { name, key: key.to_string(), bytes });
         }
         let (output, task) = ((*output).clone(), task.id.clone());
@@ -277,10 +266,7 @@ impl Worker {
     async fn discard(&self, attempt: &Attempt<'_>) {
         let OutputRef { job, output, .. } = attempt.output;
         let folder = format!("{}{}/", Key::output_work_prefix(job, output), attempt.name);
-        let mut prefix = format!("{folder}{}/", attempt.held.term());
-        if mutant!("discard-all-attempts") {
-            prefix = folder;
-        }
+        let prefix = format!("{folder}{}/", attempt.held.term());
         if let Err(error) = crate::cleanup::delete_prefix(&self.deps, &prefix).await {
             tracing::warn!(%prefix, error = format!("{error:#}"), "an attempt's files are left for the sweeper");
         }

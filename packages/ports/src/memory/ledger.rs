@@ -14,7 +14,6 @@ use crate::ledger::{
     LeaseName, NewJob, OutboxLedger, OutputChange, Recorded,
 };
 use crate::memory::TokioClock;
-use crate::mutant;
 
 /// A ledger with the lifetime of the process.
 pub struct MemoryLedger {
@@ -74,13 +73,10 @@ impl State {
 
     fn record(&mut self, completion: &Completion, lease: &Lease) -> Recorded {
         let name = (completion.output.clone(), completion.task.clone());
-        if self.completions.contains_key(&name) && !mutant!("completion-overwritten") {
-            if mutant!("count-apart") {
-                *self.counts.entry(completion.output.clone()).or_default() += 1;
-            }
+        if self.completions.contains_key(&name) {
             return Recorded::Existed;
         }
-        if !self.has_its_term(lease) && !mutant!("record-unfenced") {
+        if !self.has_its_term(lease) {
             return Recorded::Stale;
         }
         if !self.has(&completion.output) {
@@ -161,11 +157,7 @@ impl JobLedger for MemoryLedger {
         from: Option<&str>,
         max: usize,
     ) -> Result<JobPage, PortError> {
-        let is_open = |job: &JobRecord| match mutant!("sweeper-reads-job-state") {
-            true => !job.state().is_terminal(),
-            false => job.is_open_job(),
-        };
-        let wanted = |job: &JobRecord| is_open(job) && job.updated_at_ms < updated_before_ms;
+        let wanted = |job: &JobRecord| job.is_open_job() && job.updated_at_ms < updated_before_ms;
         Ok(self.locked().page(from, max, wanted))
     }
 
@@ -176,7 +168,6 @@ impl JobLedger for MemoryLedger {
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError> {
         let mut state = self.locked();
-        let fence = fence.filter(|_| !mutant!("fence-not-compared"));
         if fence.is_some_and(|lease| !state.has_its_term(lease)) {
             return Ok(None);
         }
@@ -187,13 +178,13 @@ impl JobLedger for MemoryLedger {
         let Some(after) = change.applied_to(job, completed, now_ms) else { return Ok(None) };
         match change {
             JobChange::Output { output, change, outbox } => {
-                if change == OutputChange::Retry && !mutant!("retry-keeps-failures") {
+                if change == OutputChange::Retry {
                     let output = after.output_ref(&output);
                     state.failures.retain(|(of, _), _| *of != output);
                 }
                 state.outbox.extend(outbox.into_iter().map(|entry| (entry.id.clone(), entry)));
             }
-            JobChange::Delete if !mutant!("delete-keeps-leases") => state.end_leases(id),
+            JobChange::Delete => state.end_leases(id),
             _ => {}
         }
         state.jobs.insert(id.clone(), after.clone());
@@ -204,7 +195,7 @@ impl JobLedger for MemoryLedger {
         let mut state = self.locked();
         let id = &read.id;
         let Some(now) = state.jobs.get(id) else { return Ok(true) };
-        if (now.epoch != read.epoch || !now.deleting) && !mutant!("delete-unfenced") {
+        if now.epoch != read.epoch || !now.deleting {
             return Ok(false);
         }
         state.jobs.remove(id);
@@ -280,13 +271,10 @@ impl LeaseLedger for MemoryLedger {
         let now_ms = self.clock.now_ms();
         let mut state = self.locked();
         let last = state.leases.get(name);
-        if let Some(held) = last.filter(|held| {
-            held.holder.is_some() && (held.until_ms > now_ms || mutant!("lease-never-expires"))
-        }) {
+        if let Some(held) = last.filter(|held| held.holder.is_some() && held.until_ms > now_ms) {
             return Ok(Acquired::Busy(Duration::from_millis(held.until_ms.abs_diff(now_ms))));
         }
-        let known = last.filter(|held| held.holder.is_some() || !mutant!("release-forgets-term"));
-        let term = Term(known.map_or(0, |held| held.term.0) + 1);
+        let term = Term(last.map_or(0, |held| held.term.0) + 1);
         let held = HeldLease { term, holder: Some(holder.clone()), until_ms: later(now_ms, ttl) };
         state.leases.insert(name.clone(), held);
         Ok(Acquired::Held(Lease { name: name.clone(), holder: holder.clone(), term }))
@@ -294,7 +282,7 @@ impl LeaseLedger for MemoryLedger {
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {
         let mut state = self.locked();
-        if !state.has_its_term(lease) && !mutant!("renew-any-term") {
+        if !state.has_its_term(lease) {
             return Ok(false);
         }
         if let Some(held) = state.leases.get_mut(&lease.name) {
@@ -305,7 +293,7 @@ impl LeaseLedger for MemoryLedger {
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {
         let mut state = self.locked();
-        if (state.has_its_term(lease) || mutant!("release-any-term"))
+        if state.has_its_term(lease)
             && let Some(held) = state.leases.get_mut(&lease.name)
         {
             held.holder = None;
