@@ -21,6 +21,7 @@ mod media_type;
 pub mod memory;
 pub mod mutants;
 pub mod notice;
+mod outbox;
 pub mod queue;
 pub mod report;
 pub mod source;
@@ -37,11 +38,13 @@ pub use engine::{
 pub use error::{PortError, PortErrorKind};
 pub use ledger::{
     Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
-    LeaseName, Ledger, NewJob, OutboxLedger, OutputChange, Recorded,
+    LeaseName, Ledger, NewJob, OutboxLedger, OutputChange, Recorded, TOMBSTONE_KEEP, TombstonePage,
+    is_tombstone_old,
 };
 pub use links::{ReadOptions, SignedPut, StoreLinks, UploadId, UploadedPart};
 pub use media_type::media_type_of;
 pub use notice::{ArrivalNotice, ReadArrivals};
+pub use outbox::notices;
 pub use queue::{Delivery, Lane, QueueDepth, Receipt, Resource, WorkQueue};
 pub use report::{Event, NoReport, Reporter, Stage};
 pub use source::{Prefetch, Source};

@@ -9,12 +9,13 @@ use segue_ports::conformance::{self, Capabilities, Subject};
 use segue_ports::memory::MemoryLedger;
 use segue_ports::{Ledger, mutants};
 
-const MUTANTS: [&str; 18] = [
+const MUTANTS: [&str; 19] = [
     "assemble-before-mapped",
     "change-in-any-state",
     "change-while-deleting",
     "completion-overwritten",
     "count-apart",
+    "delete-any-epoch",
     "delete-keeps-leases",
     "delete-unfenced",
     "fence-not-compared",
@@ -36,7 +37,8 @@ async fn every_mutant_is_found() {
         mutants::choose(Some(name));
         let caps =
             Capabilities { short: Duration::from_secs(60), clauses_at_once: 16, ..Capabilities::default() };
-        let ledger = || async { Subject::<dyn Ledger>::new(Arc::new(MemoryLedger::new())) };
+        let ledger =
+            || async { Subject::<dyn Ledger>::new(Arc::new(MemoryLedger::new().recording_notices())) };
         let ended = tokio::spawn(conformance::ledger::run(ledger, caps)).await;
         assert_eq!(ended.is_err(), !name.is_empty(), "the suite with mutant {name:?}");
     }
