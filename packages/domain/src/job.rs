@@ -290,6 +290,7 @@ impl JobRecord {
         grown.outputs.iter_mut().for_each(|output| output.grow(&self.id));
         grown.outputs.iter_mut().for_each(|output| output.failure = None);
         (grown.revision, grown.completed_at_ms) = (u64::MAX, Some(i64::MAX));
+        (grown.created_at_ms, grown.updated_at_ms) = (i64::MAX, i64::MAX);
         let bytes = grown.encode().len();
         if bytes <= DOCUMENT_MAX {
             return Ok(());

@@ -276,6 +276,7 @@ impl OutputRecord {
         self.plan = Some(SealedPlan { hash: PlanHash(hash.clone()), key: text(plan), tasks: u64::MAX });
         self.index = Some(CommittedIndex { key: text(index), hash });
         (self.state, self.retries) = (OutputState::Publishing, u32::MAX);
+        self.updated_at_ms = i64::MAX;
     }
 
     /// Whether the plan is sealed and `completed` is the number of its tasks.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use segue_domain::{Epoch, JobId, Key, Tombstone};
-use segue_ports::{is_tombstone_old, mutant};
+use segue_ports::is_tombstone_old;
 use tokio::time::Instant;
 
 use crate::config::Deps;
@@ -66,9 +66,6 @@ impl Tombstones {
 }
 
 async fn list_again(deps: &Deps, tombstone: &Tombstone, is_old: bool) {
-    if mutant!("tombstone-not-listed") {
-        return;
-    }
     let job = &tombstone.job;
     let listed = async {
         if remove(deps, &Key::published_prefix(job), job, None).await? && is_old {

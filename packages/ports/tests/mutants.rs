@@ -9,7 +9,7 @@ use segue_ports::conformance::{self, Capabilities, Subject};
 use segue_ports::memory::MemoryLedger;
 use segue_ports::{Ledger, mutants};
 
-const MUTANTS: [&str; 19] = [
+const MUTANTS: [&str; 20] = [
     "assemble-before-mapped",
     "change-in-any-state",
     "change-while-deleting",
@@ -17,6 +17,7 @@ const MUTANTS: [&str; 19] = [
     "count-apart",
     "delete-any-epoch",
     "delete-keeps-leases",
+    "delete-leaves-no-tombstone",
     "delete-unfenced",
     "fence-not-compared",
     "lease-never-expires",

@@ -113,7 +113,7 @@ pub const MUTANTS: &[Mutant] = &[
         "a slow deletion does not ask whether a later job was created",
     ),
     mutant("delete-any-epoch", "deletes", "the start of a deletion names no epoch"),
-    mutant("tombstone-not-listed", "half-deleted", "public files of a deleted job are not looked for again"),
+    mutant("delete-leaves-no-tombstone", "deletes", "a deleted job leaves no tombstone"),
     mutant("delete-without-marking", "everything", "a deletion does not mark the job first"),
     mutant("delete-keeps-leases", "deletes", "a deletion does not end the leases of the job"),
     mutant("change-while-deleting", "everything", "a job that is being deleted is changed"),

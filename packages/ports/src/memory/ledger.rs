@@ -223,7 +223,9 @@ impl JobLedger for MemoryLedger {
         }
         let tombstone = Tombstone::new(id.clone(), now.epoch.clone(), self.clock.now_ms());
         state.jobs.remove(id);
-        state.tombstones.insert(id.clone(), tombstone);
+        if !mutant!("delete-leaves-no-tombstone") {
+            state.tombstones.insert(id.clone(), tombstone);
+        }
         state.completions.retain(|(output, _), _| output.job != *id);
         state.failures.retain(|(output, _), _| output.job != *id);
         state.counts.retain(|output, _| output.job != *id);
