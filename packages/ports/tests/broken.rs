@@ -127,12 +127,14 @@ impl JobLedger for Broken {
         change: JobChange,
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError> {
-        if let Some(job) = self.ledger.job(id).await?.filter(|_| self.is(Fault::NotifiesFirst)) {
-            let after = change.applied_to(&job, u64::MAX, 0);
-            let early = after.map(|after| notices(&job, &after)).unwrap_or_default();
-            self.notices.lock().unwrap().extend(early);
+        let read = self.ledger.job(id).await?;
+        let early = read.and_then(|job| Some(notices(&job, &change.applied_to(&job, u64::MAX, 0)?)));
+        let fence = fence.filter(|_| !self.is(Fault::IgnoresTheTerm));
+        let changed = self.ledger.change(id, change, fence).await?;
+        if changed.is_none() && self.is(Fault::NotifiesFirst) {
+            self.notices.lock().unwrap().extend(early.unwrap_or_default());
         }
-        self.ledger.change(id, change, fence.filter(|_| !self.is(Fault::IgnoresTheTerm))).await
+        Ok(changed)
     }
 
     async fn tombstones(&self, from: Option<&str>, max: usize) -> Result<TombstonePage, PortError> {
@@ -494,7 +496,7 @@ async fn every_broken_adapter_is_found() {
         (Suite::Ledger, Fault::IndexesJobState, "open jobs are not listed"),
         (Suite::Ledger, Fault::DeletesAnyLife, "the next job of that id was deleted"),
         (Suite::Ledger, Fault::DeletionKeepsLeases, "after the deletion of"),
-        (Suite::Ledger, Fault::ForgetsNotices, "the notice of"),
+        (Suite::Ledger, Fault::ForgetsNotices, "the notices after"),
         (Suite::Ledger, Fault::NotifiesFirst, "a refused change left a notice"),
         (Suite::Queue, Fault::NeverRedelivers, "nothing was delivered"),
         (Suite::Queue, Fault::BelievesEveryReceipt, "void receipt"),
