@@ -14,7 +14,7 @@ use crate::db::writing;
 use crate::error::{self, REMEDY, say};
 
 /// Version of the tables that this build reads and writes.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
 
 /// `SEGU`: application id of a Segue database, to reject other files of that name.
 const APPLICATION_ID: i64 = 0x5345_4755;
@@ -36,6 +36,10 @@ CREATE TABLE jobs (
     document TEXT NOT NULL
 ) STRICT;
 CREATE INDEX open_jobs ON jobs (id, updated_at_ms) WHERE open = 1;
+CREATE TABLE tombstones (
+    job TEXT PRIMARY KEY NOT NULL,
+    document TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE counters (
     job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
     epoch TEXT NOT NULL,
@@ -64,8 +68,7 @@ CREATE TABLE failures (
 CREATE TABLE outbox (
     number INTEGER PRIMARY KEY NOT NULL,
     id TEXT UNIQUE NOT NULL,
-    kind TEXT NOT NULL,
-    body TEXT NOT NULL
+    document TEXT NOT NULL
 ) STRICT;
 CREATE TABLE assets (
     id TEXT PRIMARY KEY NOT NULL,

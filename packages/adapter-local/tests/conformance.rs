@@ -25,7 +25,7 @@ fn caps() -> Capabilities {
 
 async fn ledger() -> Subject<dyn Ledger> {
     let (backend, folder) = open();
-    Subject::guarded(backend.ledger, folder)
+    Subject::guarded(Arc::new(backend.ledger.recording_notices()), folder)
 }
 
 async fn catalogue() -> Subject<dyn AssetCatalogue> {

@@ -4,12 +4,10 @@ use std::time::{Duration, Instant};
 
 use segue_adapter_local::LocalBackend;
 use segue_domain::completion::COMPLETION_VERSION;
-use segue_domain::{
-    CommittedIndex, Completion, JobState, NewOutput, OutboxEntry, OutputId, PlanHash, SealedPlan, TaskId,
-};
+use segue_domain::{CommittedIndex, Completion, JobState, NewOutput, OutputId, PlanHash, SealedPlan, TaskId};
 use segue_ports::{
-    Acquired, CompletionLedger, JobChange, JobLedger, Lease, LeaseLedger, LeaseName, NewJob, OutboxLedger,
-    OutputChange, Recorded,
+    Acquired, CompletionLedger, JobChange, JobLedger, Lease, LeaseLedger, LeaseName, NewJob, OutputChange,
+    Recorded,
 };
 
 const JOBS: usize = 100;
@@ -77,10 +75,7 @@ async fn drive(backend: &LocalBackend, cost: &mut Cost, job: &segue_domain::JobR
     let lease = acquire(backend, cost, &LeaseName::assemble(&job.id, id)).await;
     let index = CommittedIndex { key: "work/index.json".into(), hash: "af13".into() };
     for change in [OutputChange::Assemble, OutputChange::Commit(index), OutputChange::Complete] {
-        let id_of_notice = format!("{}-{id}", job.id);
-        let notice = OutboxEntry { id: id_of_notice, kind: "output-completed".into(), body: "{}".into() };
-        let outbox = if change == OutputChange::Complete { vec![notice] } else { vec![] };
-        let change = JobChange::Output { output: id.clone(), change, outbox };
+        let change = JobChange::output(id, change);
         assert!(cost.of(ledger.change(&job.id, change, Some(&lease))).await.is_some());
     }
     cost.of(ledger.release(&lease)).await;
@@ -114,7 +109,6 @@ async fn a_hundred_jobs_of_three_outputs() {
         assert_eq!(read.state(), JobState::Completed);
     }
     assert_eq!(reads.of(ledger.open_jobs(i64::MAX, None, 10)).await.jobs, []);
-    assert_eq!(ledger.outbox(1000).await.unwrap().len(), JOBS * OUTPUTS.len());
     for (what, Cost { calls, took }) in [("changes", cost), ("reads", reads)] {
         println!("{what}: {calls} calls in {took:?}, {:?} each", took / calls);
     }

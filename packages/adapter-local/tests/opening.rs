@@ -131,7 +131,7 @@ async fn a_newer_document_is_reported_and_left_out_of_listings() {
     assert_eq!(error.kind, PortErrorKind::Newer, "{error}");
     assert!(error.message.contains("newer segue") && !error.message.contains('\n'), "{error}");
     for error in [
-        ledger.change(&b, JobChange::Delete, None).await.unwrap_err(),
+        ledger.change(&b, JobChange::Cancel, None).await.unwrap_err(),
         ledger.create_job(new_job("b")).await.unwrap_err(),
     ] {
         assert_eq!(error.kind, PortErrorKind::Newer, "{error}");

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use segue_adapter_local::LocalBackend;
-use segue_domain::{Completion, HolderId, JobId, JobRecord, OutboxEntry, OutputRef, TaskId};
+use segue_domain::{
+    Completion, HolderId, JobId, JobRecord, OutboxEntry, OutputId, OutputRef, TaskId, Tombstone,
+};
 use segue_ports::conformance::{self, Capabilities, Subject};
 use segue_ports::{
     Acquired, CompletionLedger, CreatedJob, Delivery, JobChange, JobFilter, JobLedger, JobPage, Lane, Lease,
     LeaseLedger, LeaseName, Ledger, NewJob, OutboxLedger, PortError, QueueDepth, Receipt, Recorded,
-    WorkQueue,
+    TombstonePage, WorkQueue,
 };
 use tempfile::TempDir;
 
@@ -24,7 +26,11 @@ struct Two {
 impl Two {
     fn open() -> (Arc<Two>, TempDir) {
         let folder = tempfile::tempdir().expect("a folder");
-        let backends = [(); 2].map(|()| LocalBackend::open(folder.path()).expect("a backend"));
+        let backends = [(); 2].map(|()| {
+            let mut backend = LocalBackend::open(folder.path()).expect("a backend");
+            backend.ledger = Arc::new(backend.ledger.recording_notices());
+            backend
+        });
         (Arc::new(Two { backends, calls: AtomicUsize::new(0) }), folder)
     }
 
@@ -63,6 +69,14 @@ impl JobLedger for Two {
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError> {
         self.next().ledger.change(id, change, fence).await
+    }
+
+    async fn tombstones(&self, from: Option<&str>, max: usize) -> Result<TombstonePage, PortError> {
+        self.next().ledger.tombstones(from, max).await
+    }
+
+    async fn remove_tombstone(&self, read: &Tombstone) -> Result<bool, PortError> {
+        self.next().ledger.remove_tombstone(read).await
     }
 
     async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
@@ -126,6 +140,10 @@ impl LeaseLedger for Two {
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {
         self.next().ledger.renew(lease, ttl).await
+    }
+
+    async fn leased_tasks(&self, job: &JobId, output: &OutputId) -> Result<Vec<TaskId>, PortError> {
+        self.next().ledger.leased_tasks(job, output).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {

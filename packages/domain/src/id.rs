@@ -99,6 +99,24 @@ text_id!(
     "epoch"
 );
 
+impl Epoch {
+    /// Digits of the time in an epoch.
+    const TIME_DIGITS: usize = 12;
+
+    /// The epoch of a job that is created at `now_ms`, milliseconds since 1970 by the ledger's clock: greater than
+    /// `previous`, that of the deleted job with the same id, also when the clock was set back. `salt` distinguishes
+    /// creations in the same millisecond.
+    pub fn following(previous: Option<&Epoch>, now_ms: i64, salt: u64) -> Epoch {
+        let time = |epoch: &Epoch| {
+            let digits = epoch.0.get(..Self::TIME_DIGITS)?;
+            u64::from_str_radix(digits, 16).ok()
+        };
+        let now_ms = u64::try_from(now_ms).unwrap_or(0);
+        let time = previous.and_then(time).map_or(now_ms, |previous| now_ms.max(previous + 1));
+        Epoch(format!("{time:0digits$x}{salt:016x}", digits = Self::TIME_DIGITS))
+    }
+}
+
 /// One output in one epoch of a job: the owner of completions, counters and failures.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

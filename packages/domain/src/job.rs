@@ -12,6 +12,10 @@ pub const JOB_VERSION: u32 = 1;
 /// Maximum number of outputs of a job.
 pub const OUTPUTS_MAX: usize = 32;
 
+/// Maximum size of a job document, bytes, with every output sealed and committed; failures
+/// ([`FAILURE_MAX`](crate::output::FAILURE_MAX)) come on top.
+pub const DOCUMENT_MAX: usize = 64 << 10;
+
 /// Folder of the published indexes below `jobs/JOB/`.
 const INDEX_FOLDER: &str = "outputs";
 
@@ -274,6 +278,30 @@ impl JobRecord {
             Some(output) => bad(format!("the needs of output {} form a cycle", output.id)),
             None => Ok(()),
         }
+    }
+
+    /// Validates that the document fits into a row of every ledger until its end: with the longest plan and index
+    /// that each output can be given.
+    ///
+    /// # Errors
+    /// A document that could exceed [`DOCUMENT_MAX`].
+    pub fn check_size(&self) -> Result<(), DomainError> {
+        let mut grown = self.clone();
+        grown.outputs.iter_mut().for_each(|output| output.grow(&self.id));
+        grown.outputs.iter_mut().for_each(|output| output.failure = None);
+        (grown.revision, grown.completed_at_ms) = (u64::MAX, Some(i64::MAX));
+        (grown.created_at_ms, grown.updated_at_ms) = (i64::MAX, i64::MAX);
+        let bytes = grown.encode().len();
+        if bytes <= DOCUMENT_MAX {
+            return Ok(());
+        }
+        let why = format!(
+            "its document could have {bytes} bytes once all {} outputs are sealed; a job has at most \
+             {OUTPUTS_MAX} outputs and {DOCUMENT_MAX} bytes: shorten the recipe ({} bytes), or make two jobs",
+            self.outputs.len(),
+            self.recipe.len()
+        );
+        Err(DomainError::Invalid { document: "job", why })
     }
 
     /// Encodes the document for storage.

@@ -16,6 +16,7 @@ pub mod output;
 pub mod plan;
 pub mod recipe;
 pub mod time;
+pub mod tombstone;
 pub mod transcript;
 pub mod wire;
 
@@ -33,4 +34,5 @@ pub use output::{
 pub use plan::{Plan, PlanHash, Segment, Task, TaskKind};
 pub use recipe::{OutputMake, OutputSpec, Recipe};
 pub use time::{TickRange, Timebase};
+pub use tombstone::Tombstone;
 pub use wire::Message;

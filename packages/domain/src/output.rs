@@ -10,7 +10,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{OutputId, TaskId};
+use crate::error::DomainError;
+use crate::id::{JobId, OutputId, TaskId, Term};
+use crate::keys::Key;
 use crate::plan::PlanHash;
 
 /// State of an output.
@@ -146,7 +148,36 @@ pub struct Failure {
     pub stderr_tail: Vec<String>,
 }
 
+/// Maximum size of the texts of a failure, bytes.
+pub const FAILURE_MAX: usize = 4096;
+
+/// Digits of a BLAKE3 hash.
+const HASH_DIGITS: usize = 64;
+
+/// The first `max` bytes of a text, at the boundary of a character.
+fn first(text: &mut String, max: usize) {
+    text.truncate(text.floor_char_boundary(max));
+}
+
 impl Failure {
+    /// The failure with its texts limited to [`FAILURE_MAX`]: the cause is kept first, then the last lines.
+    #[must_use]
+    pub fn limited(mut self) -> Failure {
+        first(&mut self.cause, FAILURE_MAX / 2);
+        let mut left = FAILURE_MAX - self.cause.len();
+        let mut tail = Vec::new();
+        for mut line in self.stderr_tail.into_iter().rev() {
+            first(&mut line, left);
+            left -= line.len();
+            tail.push(line);
+            if left == 0 {
+                break;
+            }
+        }
+        tail.reverse();
+        Failure { stderr_tail: tail, ..self }
+    }
+
     /// A failure with only a kind and a cause.
     pub fn new(kind: FaultKind, cause: impl Into<String>) -> Failure {
         Failure { kind, cause: cause.into(), task: None, stderr_tail: Vec::new() }
@@ -235,6 +266,19 @@ impl OutputRecord {
         &self.asked.id
     }
 
+    /// Gives it the longest plan and index that it can have.
+    pub(crate) fn grow(&mut self, job: &JobId) {
+        let hash = "f".repeat(HASH_DIGITS);
+        let term = Term(u64::MAX);
+        let plan = Key::segment(job, self.id(), term, "plan.json");
+        let index = Key::work(job, self.id(), &TaskId::assembly(), term, "index.json");
+        let text = |key: Result<Key, DomainError>| key.expect("a plain name").to_string();
+        self.plan = Some(SealedPlan { hash: PlanHash(hash.clone()), key: text(plan), tasks: u64::MAX });
+        self.index = Some(CommittedIndex { key: text(index), hash });
+        (self.state, self.retries) = (OutputState::Publishing, u32::MAX);
+        self.updated_at_ms = i64::MAX;
+    }
+
     /// Whether the plan is sealed and `completed` is the number of its tasks.
     pub fn is_mapped(&self, completed: u64) -> bool {
         self.plan.as_ref().is_some_and(|plan| completed >= plan.tasks)
@@ -244,6 +288,19 @@ impl OutputRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_texts_of_a_failure_are_limited() {
+        let short =
+            Failure { stderr_tail: vec!["a".into(), "b".into()], ..Failure::new(FaultKind::Source, "why") };
+        assert_eq!(short.clone().limited(), short);
+        let tail = (0..10).map(|n| format!("{n}{}", "\u{e9}".repeat(1000))).collect();
+        let long = Failure { stderr_tail: tail, ..Failure::new(FaultKind::Source, "x\u{e9}".repeat(9000)) };
+        let limited = long.limited();
+        let bytes = limited.cause.len() + limited.stderr_tail.iter().map(String::len).sum::<usize>();
+        assert!((FAILURE_MAX - 10..=FAILURE_MAX).contains(&bytes), "{bytes}");
+        assert!(limited.stderr_tail.last().unwrap().starts_with('9'), "the last lines are kept");
+    }
 
     #[test]
     fn an_open_output_can_end_and_a_published_one_cannot_fail() {

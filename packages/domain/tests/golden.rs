@@ -10,11 +10,12 @@ use segue_domain::asset::{ASSET_VERSION, AssetKind};
 use segue_domain::completion::{COMPLETION_VERSION, PartFile};
 use segue_domain::job::JOB_VERSION;
 use segue_domain::manifest::{INDEX_VERSION, PublishedFile};
+use segue_domain::outbox::OUTBOX_VERSION;
 use segue_domain::plan::PLAN_VERSION;
 use segue_domain::{
     Asset, CommittedIndex, Completion, DomainError, Failure, FaultKind, FileKind, Gate, JobRecord, Manifest,
-    Message, Need, NewOutput, OutputIndex, OutputRecord, OutputRef, OutputState, Plan, PlanHash, Recipe,
-    SealedPlan, Segment, Task, TaskId, TaskKind, Term, TickRange, Timebase,
+    Message, Need, NewOutput, OutboxEntry, OutputIndex, OutputRecord, OutputRef, OutputState, Plan, PlanHash,
+    Recipe, SealedPlan, Segment, Task, TaskId, TaskKind, Term, TickRange, Timebase, Tombstone,
 };
 use serde_json::{Value, json};
 
@@ -77,6 +78,15 @@ fn job() -> JobRecord {
         created_at_ms: 1_700_000_000_000,
         updated_at_ms: 1_700_000_001_000,
         completed_at_ms: Some(1_700_000_002_000),
+    }
+}
+
+fn notice() -> OutboxEntry {
+    OutboxEntry {
+        version: OUTBOX_VERSION,
+        id: "0190-a/000000000009/output/video".into(),
+        kind: "output-completed".into(),
+        body: json!({ "job": "talk", "output": "video", "state": "completed" }).to_string(),
     }
 }
 
@@ -240,6 +250,16 @@ fn all() -> Vec<Golden> {
             name: "asset-1",
             written: asset().encode(),
             again: |text| Ok(Asset::decode(text)?.encode()),
+        },
+        Golden {
+            name: "notice-1",
+            written: notice().encode(),
+            again: |text| Ok(OutboxEntry::decode(text)?.encode()),
+        },
+        Golden {
+            name: "tombstone-1",
+            written: Tombstone::new(id("talk"), id("0190-a"), 1_700_000_003_000).encode(),
+            again: |text| Ok(Tombstone::decode(text)?.encode()),
         },
         Golden {
             name: "recipe-2",

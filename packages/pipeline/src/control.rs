@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use segue_domain::{JobId, JobRecord, Key, OutputId, OutputState, Recipe};
+use segue_domain::{
+    DomainError, JobId, JobRecord, Key, NewOutput, OutputId, OutputRecord, OutputState, Recipe,
+};
 use segue_ports::{JobChange, LeaseName, NewJob, OutputChange, PortError, PortErrorKind};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Deps, RoleConfig};
 use crate::lease_guard::{Hold, LeaseGuard, WorkFor};
 use crate::submit::submit;
-use crate::wake::{ask_for_plan, resume};
+use crate::wake::{ask_for_plan, resume_retried};
 
 pub use crate::delete::{Source, delete};
 
@@ -83,8 +85,11 @@ pub async fn retry(
         after = deps.ledger.change(id, change, None).await?.or(after);
     }
     let Some(job) = &after else { return Ok(None) };
-    for output in job.open_outputs() {
-        if let Err(error) = resume(deps, job, output).await {
+    // those that were retried, and those that waited for one of them; the others have their messages
+    let was_open =
+        |output: &OutputRecord| read.output(output.id()).is_some_and(|before| read.is_open(before));
+    for output in job.open_outputs().filter(|output| !was_open(output)) {
+        if let Err(error) = resume_retried(deps, job, output).await {
             let error = format!("{error:#}");
             tracing::warn!(job = %id, output = %output.id(), error, "retried without a message, the sweeper sends it");
         }
@@ -125,6 +130,7 @@ pub async fn add_outputs(deps: &Deps, id: &JobId, recipe: &Recipe) -> anyhow::Re
         if outputs.is_empty() {
             return Ok(job);
         }
+        check_grown(&job, &outputs, &merged)?;
         let change = JobChange::Add { outputs, recipe: merged.to_json(), revision: job.revision };
         if let Some(after) = deps.ledger.change(id, change, None).await? {
             ask_for_plan(deps, id).await?;
@@ -132,6 +138,14 @@ pub async fn add_outputs(deps: &Deps, id: &JobId, recipe: &Recipe) -> anyhow::Re
         }
     }
     bail!("job {id} has too many concurrent changes; try again")
+}
+
+/// Refuses an addition whose document could grow too large, as the ledger does, with the reason.
+fn check_grown(job: &JobRecord, outputs: &[NewOutput], merged: &Recipe) -> Result<(), DomainError> {
+    let mut grown = JobRecord { recipe: merged.to_json(), ..job.clone() };
+    grown.outputs.extend(outputs.iter().map(|asked| OutputRecord::new(asked.clone(), 0)));
+    JobRecord::check_outputs(grown.outputs.iter().map(|output| &output.asked))?;
+    grown.check_size()
 }
 
 /// Cancels every output of a job that is not published or being published, or one of them; `None`

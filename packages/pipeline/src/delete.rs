@@ -33,11 +33,18 @@ pub enum Source {
 /// # Errors
 /// Errors of the ledger and the store; the job is then being deleted, and a repeat or the sweeper continues.
 pub async fn delete(deps: &Deps, job: &JobId, source: Source) -> anyhow::Result<()> {
-    deps.ledger.change(job, JobChange::Delete, None).await?;
-    let read = deps.ledger.job(job).await?;
-    if read.as_ref().is_some_and(|read| !read.deleting) {
-        // a later job, created after the deletion found none to mark
-        return Ok(());
+    let mut read = deps.ledger.job(job).await?;
+    if let Some(found) = read.as_ref().filter(|found| !found.deleting) {
+        let marked = match deps.ledger.change(job, JobChange::delete(found), None).await? {
+            Some(marked) => Some(marked),
+            // by another caller, who may have finished
+            None => deps.ledger.job(job).await?,
+        };
+        if marked.as_ref().is_some_and(|marked| !marked.deleting || marked.epoch != found.epoch) {
+            // a later job: that which was read is deleted
+            return Ok(());
+        }
+        read = marked.or(read);
     }
     delete_read(deps, job, read.as_ref(), source).await
 }
@@ -78,7 +85,12 @@ async fn delete_read(
 ///
 /// Keys of attempts carry terms, which are never repeated: what was listed before the ledger answered
 /// belongs to this job or an earlier one. Other keys are asked for one by one.
-async fn remove(deps: &Deps, prefix: &str, job: &JobId, read: Option<&JobRecord>) -> anyhow::Result<bool> {
+pub(crate) async fn remove(
+    deps: &Deps,
+    prefix: &str,
+    job: &JobId,
+    read: Option<&JobRecord>,
+) -> anyhow::Result<bool> {
     let have_terms = [Key::WORK, Key::SEGMENTS].iter().any(|area| prefix.starts_with(area));
     let at_once = if have_terms { PAGE } else { 1 };
     let mut from: Option<String> = None;

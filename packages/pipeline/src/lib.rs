@@ -20,6 +20,7 @@ pub mod roles;
 mod stragglers;
 mod submit;
 mod task_reporter;
+mod tombstones;
 mod wake;
 
 pub use config::{Deps, LateRule, RoleConfig};

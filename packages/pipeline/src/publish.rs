@@ -78,6 +78,9 @@ pub async fn publish_held(
         if still == Some(OutputState::Publishing) {
             bail!("the lease to publish {} is lost", job.output_ref(id));
         }
+        if let Some(now) = now.filter(|now| now.epoch == job.epoch && still == Some(OutputState::Completed)) {
+            wake_dependents(deps, &now, id).await?;
+        }
         return cleanup_completed(deps, &job.id, id).await;
     };
     deps.reporter.report(Event::StageEnded { job: job.id.clone(), stage });

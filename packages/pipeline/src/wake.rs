@@ -1,9 +1,12 @@
 //! Messages that continue an output: sent by the role that completed its last precondition,
 //! and by the sweeper if that role died.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use segue_domain::{Gate, JobId, JobRecord, Message, OutputId, OutputRecord, OutputRef, OutputState, Plan};
+use segue_domain::{
+    Gate, JobId, JobRecord, Message, OutputId, OutputRecord, OutputRef, OutputState, Plan, TaskId,
+};
 use segue_ports::{Lane, PortError};
 
 use crate::config::Deps;
@@ -84,6 +87,34 @@ pub async fn wake_dependents(deps: &Deps, job: &JobRecord, completed: &OutputId)
 /// Errors of the ledger and the queue; some messages may have been sent.
 pub async fn send_missing(deps: &Deps, output: &OutputRef, plan: &Plan) -> anyhow::Result<()> {
     let done = completed_tasks(deps, output).await?;
+    send_others(deps, output, plan, &done).await
+}
+
+/// Sends a message for every task that has no completion and that no worker holds: that worker's own message is
+/// still on its lane. `if_begun` is false where nothing is to be sent for an output of which a task is completed
+/// or held: its tasks were sent before.
+///
+/// # Errors
+/// Errors of the ledger and the queue; some messages may have been sent.
+pub async fn send_waiting(
+    deps: &Deps,
+    output: &OutputRef,
+    plan: &Plan,
+    if_begun: bool,
+) -> anyhow::Result<()> {
+    let mut others = completed_tasks(deps, output).await?;
+    for held in deps.ledger.leased_tasks(&output.job, &output.output).await? {
+        others.insert(held.of_spare().unwrap_or(held));
+    }
+    if others.is_empty() || if_begun { send_others(deps, output, plan, &others).await } else { Ok(()) }
+}
+
+async fn send_others(
+    deps: &Deps,
+    output: &OutputRef,
+    plan: &Plan,
+    done: &HashSet<TaskId>,
+) -> anyhow::Result<()> {
     let mut lanes: Vec<(Lane, Vec<String>)> = Vec::new();
     for task in plan.tasks.iter().filter(|task| !done.contains(&task.id)) {
         let lane = deps.lane_of(task.kind);
@@ -120,4 +151,16 @@ pub async fn resume(deps: &Deps, job: &JobRecord, output: &OutputRecord) -> anyh
         _ => assemble_if_ready(deps, &name).await?,
     }
     Ok(())
+}
+
+/// The same for an output that a user retried: attempts that are running go on.
+///
+/// # Errors
+/// As [`resume`].
+pub async fn resume_retried(deps: &Deps, job: &JobRecord, output: &OutputRecord) -> anyhow::Result<()> {
+    let name = job.output_ref(output.id());
+    if output.state == OutputState::Mapping && !output.is_mapped(deps.ledger.completed(&name).await?) {
+        return send_waiting(deps, &name, &*load_plan(deps, output).await?, true).await;
+    }
+    resume(deps, job, output).await
 }

@@ -40,14 +40,15 @@ impl NewJob {
     /// The document of the job.
     ///
     /// # Errors
-    /// [`PortErrorKind::Misuse`] for an invalid set of outputs.
+    /// [`PortErrorKind::Misuse`] for an invalid set of outputs, and for a document that could grow too large
+    /// ([`JobRecord::check_size`]).
     pub fn into_record(self, epoch: Epoch, now_ms: i64) -> Result<JobRecord, PortError> {
         JobRecord::check_outputs(self.outputs.iter())
             .map_err(|e| PortError::with(PortErrorKind::Misuse, format!("job {}", self.id), e))?;
         let awaiting = |wait: std::time::Duration| {
             now_ms.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
         };
-        Ok(JobRecord {
+        let job = JobRecord {
             version: JOB_VERSION,
             id: self.id,
             epoch,
@@ -61,7 +62,9 @@ impl NewJob {
             created_at_ms: now_ms,
             updated_at_ms: now_ms,
             completed_at_ms: None,
-        })
+        };
+        job.check_size().map_err(|e| PortError::with(PortErrorKind::Misuse, format!("job {}", job.id), e))?;
+        Ok(job)
     }
 }
 
@@ -101,6 +104,7 @@ impl JobChange {
                 }
                 after.add(outputs, now_ms)?;
                 after.recipe.clone_from(recipe);
+                after.check_size().ok()?;
             }
             JobChange::Cancel => after.end_all(OutputState::Cancelled, now_ms)?,
             JobChange::Confirm => {
@@ -118,7 +122,13 @@ impl JobChange {
                     output.failure = (output.state == OutputState::Failed).then(expired);
                 }
             }
-            JobChange::Delete => after.deleting = true,
+            JobChange::Delete { epoch } => {
+                // a late request of an earlier job's deletion
+                if *epoch != job.epoch {
+                    return None;
+                }
+                after.deleting = true;
+            }
         }
         if after.completed_at_ms.is_none() && after.state() == JobState::Completed {
             after.completed_at_ms = Some(now_ms);
@@ -223,7 +233,7 @@ impl OutputChange {
         changed.updated_at_ms = now_ms;
         match self {
             OutputChange::Commit(index) => changed.index = Some(index.clone()),
-            OutputChange::Fail(failure) => changed.failure = Some(failure.clone()),
+            OutputChange::Fail(failure) => changed.failure = Some(failure.clone().limited()),
             OutputChange::Retry => {
                 changed.failure = None;
                 changed.retries += 1;

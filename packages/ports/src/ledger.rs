@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use segue_domain::{
-    AssetId, CommittedIndex, Completion, Failure, HolderId, JobId, JobRecord, JobState, NewOutput,
-    OutboxEntry, OutputId, OutputRef, SealedPlan, TaskId, Term,
+    AssetId, CommittedIndex, Completion, Epoch, Failure, HolderId, JobId, JobRecord, JobState, NewOutput,
+    OutboxEntry, OutputId, OutputRef, SealedPlan, TaskId, Term, Tombstone,
 };
 
 use crate::error::PortError;
@@ -57,6 +57,24 @@ pub struct JobPage {
     pub next: Option<String>,
 }
 
+/// Minimum time that a tombstone stays, by the ledger's clock.
+pub const TOMBSTONE_KEEP: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether a tombstone may be removed at `now_ms` by the ledger's clock.
+pub fn is_tombstone_old(tombstone: &Tombstone, now_ms: i64) -> bool {
+    let keep_ms = i64::try_from(TOMBSTONE_KEEP.as_millis()).unwrap_or(i64::MAX);
+    now_ms >= tombstone.deleted_at_ms.saturating_add(keep_ms)
+}
+
+/// A page of tombstones.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TombstonePage {
+    /// In a stable order.
+    pub tombstones: Vec<Tombstone>,
+    /// Start of the next page; absent on the last.
+    pub next: Option<String>,
+}
+
 /// A change of one output's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutputChange {
@@ -87,11 +105,10 @@ pub enum JobChange {
         output: OutputId,
         /// The change.
         change: OutputChange,
-        /// Notices that become durable with the change.
-        outbox: Vec<OutboxEntry>,
     },
     /// Adds outputs. One that exists with the same specification is unchanged; the same name
-    /// with another specification refuses the whole. Those added after the job has ended are optional.
+    /// with another specification refuses the whole, and so does a document that could grow too large
+    /// ([`JobRecord::check_size`]). Those added after the job has ended are optional.
     Add {
         /// The outputs.
         outputs: Vec<NewOutput>,
@@ -108,14 +125,22 @@ pub enum JobChange {
     /// timeout has passed by the ledger's clock.
     Expire,
     /// Starts the deletion from any state: from then on every other change is refused. The leases of
-    /// the job end with it, or right after it.
-    Delete,
+    /// the job end with it, or right after it. Refused for a job of another epoch.
+    Delete {
+        /// The epoch of the job that was read.
+        epoch: Epoch,
+    },
 }
 
 impl JobChange {
-    /// A change of one output without notices.
+    /// A change of one output.
     pub fn output(output: &OutputId, change: OutputChange) -> JobChange {
-        JobChange::Output { output: output.clone(), change, outbox: Vec::new() }
+        JobChange::Output { output: output.clone(), change }
+    }
+
+    /// The start of the deletion of the job that was read.
+    pub fn delete(read: &JobRecord) -> JobChange {
+        JobChange::Delete { epoch: read.epoch.clone() }
     }
 }
 
@@ -143,6 +168,15 @@ impl LeaseName {
     /// The right to run a task.
     pub fn task(job: &JobId, output: &OutputId, task: &TaskId) -> LeaseName {
         LeaseName(format!("task/{job}/{output}/{task}"))
+    }
+
+    /// The task of this output that the lease is for, if it is for one.
+    pub fn task_of(&self, job: &JobId, output: &OutputId) -> Option<TaskId> {
+        let mut parts = self.0.split('/');
+        let is_of = parts.next() == Some("task")
+            && parts.next() == Some(job.as_str())
+            && parts.next() == Some(output.as_str());
+        parts.next().filter(|_| is_of)?.parse().ok()
     }
 
     /// The right to assemble and publish an output.
@@ -198,7 +232,7 @@ pub trait JobLedger: Send + Sync {
     /// Creates the job with every output in `created`, unless a job with that id exists, also one that is
     /// being deleted.
     /// [`PortErrorKind::Misuse`](crate::PortErrorKind) for an invalid set of outputs
-    /// ([`JobRecord::check_outputs`]).
+    /// ([`JobRecord::check_outputs`]), and for a document that could grow too large ([`JobRecord::check_size`]).
     async fn create_job(&self, job: NewJob) -> Result<CreatedJob, PortError>;
 
     /// The job, or `None`. One that is being deleted is returned until [`delete_job`](Self::delete_job).
@@ -221,7 +255,8 @@ pub trait JobLedger: Send + Sync {
     /// Makes a change if the job allows it and, where a lease is given, if that lease still has its
     /// term: one atomic step ([`JobChange::applied_to`] is the rule). Returns the job after the
     /// change, or `None` when it was refused; a repeat of a change that took effect is refused, and so
-    /// is a change of a job that does not exist. Notices of the change are durable with it.
+    /// is a change of a job that does not exist. In a ledger that records notices, those of the change
+    /// ([`notices`](crate::notices)) are durable with it, and a refused change has none.
     async fn change(
         &self,
         id: &JobId,
@@ -229,18 +264,27 @@ pub trait JobLedger: Send + Sync {
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError>;
 
-    /// Removes the job that was read, with its completions and counts. False, and nothing changes,
+    /// Removes the job that was read, with its completions and counts; a tombstone takes its place in the same
+    /// step. False, and nothing changes,
     /// when it is not being deleted ([`JobChange::Delete`]), or when a later job with that id exists
     /// (another [`epoch`](JobRecord::epoch)); so a request may arrive at any later time. True when
-    /// no job with that id exists, also for a repeat. A later job with that id starts afresh, but its
-    /// terms continue to increase.
+    /// no job with that id exists, also for a repeat. A later job with that id starts afresh and takes the place of the tombstone;
+    /// its epoch is greater, and its terms continue to increase.
     async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError>;
+
+    /// A page of tombstones, at most `max`, from the end of an earlier page. Those of a newer build are left out.
+    async fn tombstones(&self, from: Option<&str>, max: usize) -> Result<TombstonePage, PortError>;
+
+    /// Removes the tombstone that was read. False, and nothing changes, before [`TOMBSTONE_KEEP`] has passed, or
+    /// when the id has another job or tombstone by now. True also when it was removed before.
+    async fn remove_tombstone(&self, read: &Tombstone) -> Result<bool, PortError>;
 }
 
 /// Notices that were recorded with changes, to be delivered.
 #[async_trait]
 pub trait OutboxLedger: Send + Sync {
-    /// At most `max` notices that were not removed, oldest first where the ledger has an order.
+    /// At most `max` notices that were not removed, oldest first where the ledger has an order. Those of a newer
+    /// build are left out and stay.
     async fn outbox(&self, max: usize) -> Result<Vec<OutboxEntry>, PortError>;
 
     /// Removes a delivered notice; a missing one is not an error.
@@ -299,6 +343,10 @@ pub trait LeaseLedger: Send + Sync {
     /// Extends it to `ttl` from now. False when it was taken over or released. A lease that
     /// expired and was not taken over is renewed.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError>;
+
+    /// The tasks of an output whose leases are held now, in the order of their ids; spare attempts under names
+    /// of their own.
+    async fn leased_tasks(&self, job: &JobId, output: &OutputId) -> Result<Vec<TaskId>, PortError>;
 
     /// Releases it; no effect when it was taken over or released. The term is kept.
     async fn release(&self, lease: &Lease) -> Result<(), PortError>;

@@ -20,6 +20,7 @@ pub mod links;
 mod media_type;
 pub mod memory;
 pub mod notice;
+mod outbox;
 pub mod queue;
 pub mod report;
 pub mod source;
@@ -36,11 +37,13 @@ pub use engine::{
 pub use error::{PortError, PortErrorKind};
 pub use ledger::{
     Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
-    LeaseName, Ledger, NewJob, OutboxLedger, OutputChange, Recorded,
+    LeaseName, Ledger, NewJob, OutboxLedger, OutputChange, Recorded, TOMBSTONE_KEEP, TombstonePage,
+    is_tombstone_old,
 };
 pub use links::{ReadOptions, SignedPut, StoreLinks, UploadId, UploadedPart};
 pub use media_type::media_type_of;
 pub use notice::{ArrivalNotice, ReadArrivals};
+pub use outbox::notices;
 pub use queue::{Delivery, Lane, QueueDepth, Receipt, Resource, WorkQueue};
 pub use report::{Event, NoReport, Reporter, Stage};
 pub use source::{Prefetch, Source};

@@ -10,14 +10,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
-use segue_domain::{Completion, HolderId, JobId, JobRecord, Key, OutboxEntry, OutputRef, TaskId, Term};
+use segue_domain::{
+    Completion, HolderId, JobId, JobRecord, Key, OutboxEntry, OutputId, OutputRef, TaskId, Term, Tombstone,
+};
 use segue_ports::conformance::{self, Capabilities, Subject, dead, documents, store};
 use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
 use segue_ports::{
     Acquired, ByteStream, CompletionLedger, CreatedJob, DeadLetters, DeadMessage, Delivery, Document,
     DocumentWrite, Expected, FileUse, JobChange, JobFilter, JobLedger, JobPage, Lane, Lease, LeaseLedger,
     LeaseName, Ledger, MediaStore, NewJob, ObjectInfo, ObjectPage, OutboxLedger, PortError, PutOptions,
-    QueueDepth, Receipt, Recorded, StoreDocuments, Version, WorkQueue,
+    QueueDepth, Receipt, Recorded, StoreDocuments, TombstonePage, Version, WorkQueue, notices,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +72,7 @@ enum Fault {
     IndexesJobState,
     /// Leases are renewed while their job is being deleted.
     DeletionKeepsLeases,
-    /// Only the first notice of a change is written.
+    /// Only the notices of outputs are written.
     ForgetsNotices,
     /// Notices are written before the change, and stay when it is refused.
     NotifiesFirst,
@@ -122,18 +124,25 @@ impl JobLedger for Broken {
     async fn change(
         &self,
         id: &JobId,
-        mut change: JobChange,
+        change: JobChange,
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError> {
-        if let JobChange::Output { outbox, .. } = &mut change {
-            if self.is(Fault::NotifiesFirst) {
-                self.notices.lock().unwrap().append(outbox);
-            }
-            if self.is(Fault::ForgetsNotices) {
-                outbox.truncate(1);
-            }
+        let read = self.ledger.job(id).await?;
+        let early = read.and_then(|job| Some(notices(&job, &change.applied_to(&job, u64::MAX, 0)?)));
+        let fence = fence.filter(|_| !self.is(Fault::IgnoresTheTerm));
+        let changed = self.ledger.change(id, change, fence).await?;
+        if changed.is_none() && self.is(Fault::NotifiesFirst) {
+            self.notices.lock().unwrap().extend(early.unwrap_or_default());
         }
-        self.ledger.change(id, change, fence.filter(|_| !self.is(Fault::IgnoresTheTerm))).await
+        Ok(changed)
+    }
+
+    async fn tombstones(&self, from: Option<&str>, max: usize) -> Result<TombstonePage, PortError> {
+        self.ledger.tombstones(from, max).await
+    }
+
+    async fn remove_tombstone(&self, read: &Tombstone) -> Result<bool, PortError> {
+        self.ledger.remove_tombstone(read).await
     }
 
     async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
@@ -150,6 +159,9 @@ impl JobLedger for Broken {
 impl OutboxLedger for Broken {
     async fn outbox(&self, max: usize) -> Result<Vec<OutboxEntry>, PortError> {
         let mut all = self.ledger.outbox(max).await?;
+        if self.is(Fault::ForgetsNotices) {
+            all.retain(|entry| entry.kind.starts_with("output-"));
+        }
         all.extend(self.notices.lock().unwrap().iter().cloned());
         all.truncate(max);
         Ok(all)
@@ -232,6 +244,10 @@ impl LeaseLedger for Broken {
             }
         }
         self.ledger.renew(&lease, ttl).await
+    }
+
+    async fn leased_tasks(&self, job: &JobId, output: &OutputId) -> Result<Vec<TaskId>, PortError> {
+        self.ledger.leased_tasks(job, output).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {
@@ -426,7 +442,8 @@ enum Suite {
 }
 
 fn broken(fault: Fault) -> Arc<Broken> {
-    let (ledger, queue, store) = (MemoryLedger::new(), MemoryQueue::new(), MemoryStore::new());
+    let (ledger, queue, store) =
+        (MemoryLedger::new().recording_notices(), MemoryQueue::new(), MemoryStore::new());
     let (repeats, notices) = (AtomicU64::new(0), Mutex::default());
     Arc::new(Broken { fault, repeats, notices, ledger, queue, store })
 }
@@ -479,7 +496,7 @@ async fn every_broken_adapter_is_found() {
         (Suite::Ledger, Fault::IndexesJobState, "open jobs are not listed"),
         (Suite::Ledger, Fault::DeletesAnyLife, "the next job of that id was deleted"),
         (Suite::Ledger, Fault::DeletionKeepsLeases, "after the deletion of"),
-        (Suite::Ledger, Fault::ForgetsNotices, "the notice of"),
+        (Suite::Ledger, Fault::ForgetsNotices, "the notices after"),
         (Suite::Ledger, Fault::NotifiesFirst, "a refused change left a notice"),
         (Suite::Queue, Fault::NeverRedelivers, "nothing was delivered"),
         (Suite::Queue, Fault::BelievesEveryReceipt, "void receipt"),

@@ -9,7 +9,7 @@ use segue_ports::memory::{MemoryCatalogue, MemoryLedger, MemoryQueue, MemoryStor
 use segue_ports::{AssetCatalogue, Ledger, WorkQueue};
 
 async fn ledger() -> Subject<dyn Ledger> {
-    Subject::new(Arc::new(MemoryLedger::new()))
+    Subject::new(Arc::new(MemoryLedger::new().recording_notices()))
 }
 
 async fn catalogue() -> Subject<dyn AssetCatalogue> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use segue_domain::job::JOB_VERSION;
 use segue_domain::{
-    Completion, Gate, HolderId, JobId, JobRecord, JobState, NewOutput, OutputId, OutputRecord, OutputRef,
-    OutputState, TaskId,
+    Completion, Epoch, Gate, HolderId, JobId, JobRecord, JobState, NewOutput, OutputId, OutputRecord,
+    OutputRef, OutputState, TaskId,
 };
 use segue_ports::{Acquired, CreatedJob, JobChange, Lease, LeaseName, NewJob, OutputChange, Recorded};
 
@@ -29,6 +29,8 @@ pub struct Model {
     pub created: u64,
     /// The jobs.
     pub jobs: BTreeMap<JobId, JobRecord>,
+    /// Epochs of deleted jobs whose tombstones are there.
+    pub gone: BTreeMap<JobId, Epoch>,
     /// The completions.
     pub completions: BTreeMap<(OutputRef, TaskId), Completion>,
     /// Failed attempts.
@@ -113,6 +115,14 @@ impl Model {
         }
     }
 
+    /// The epoch of a job that is created now: twelve digits of time, greater than those of the job that was
+    /// deleted before, and the number of the creation.
+    fn next_epoch(&mut self, id: &JobId, now_ms: i64) -> Epoch {
+        let time = |epoch: Epoch| i64::from_str_radix(&epoch.as_str()[..12], 16).expect("digits");
+        let time = self.gone.remove(id).map_or(now_ms, |gone| now_ms.max(time(gone) + 1));
+        format!("{time:012x}{:016x}", self.created).parse().expect("a plain id")
+    }
+
     /// Creates a job.
     pub fn create(&mut self, new: &NewJob, now_ms: i64) -> CreatedJob {
         let created = !self.jobs.contains_key(&new.id);
@@ -121,7 +131,7 @@ impl Model {
             let job = JobRecord {
                 version: JOB_VERSION,
                 id: new.id.clone(),
-                epoch: self.created.to_string().parse().expect("a plain id"),
+                epoch: self.next_epoch(&new.id, now_ms),
                 revision: 1,
                 asset: new.asset.clone(),
                 source_key: new.source_key.clone(),
@@ -163,13 +173,13 @@ impl Model {
                 *revision == before.revision && add(&mut after, outputs, now_ms)
             }
             JobChange::Cancel => end_all(&mut after),
-            JobChange::Delete => true,
+            JobChange::Delete { epoch } => *epoch == before.epoch,
             JobChange::Confirm | JobChange::Expire => false,
         };
         if !allowed {
             return None;
         }
-        after.deleting = matches!(change, JobChange::Delete);
+        after.deleting = matches!(change, JobChange::Delete { .. });
         after.revision += 1;
         after.updated_at_ms = now_ms;
         for output in &mut after.outputs {
@@ -206,6 +216,7 @@ impl Model {
             return !self.jobs.contains_key(id);
         }
         self.jobs.remove(id);
+        self.gone.insert(id.clone(), read.epoch.clone());
         self.completions.retain(|(of, _), _| of.job != *id);
         self.failures.retain(|(of, _), _| of.job != *id);
         self.end_leases(id);
@@ -260,6 +271,13 @@ impl Model {
         let lease = LastLease { term, holder: Some(holder.clone()), until_ms };
         self.leases.insert(name.as_str().to_owned(), lease);
         Acquired::Held(Lease { name: name.clone(), holder: holder.clone(), term: segue_domain::Term(term) })
+    }
+
+    /// Tasks of an output whose leases are held.
+    pub fn leased(&self, job: &JobId, output: &OutputId, now_ms: i64) -> Vec<TaskId> {
+        let prefix = format!("task/{job}/{output}/");
+        let held = self.leases.iter().filter(|(_, lease)| lease.holder.is_some() && lease.until_ms > now_ms);
+        held.filter_map(|(name, _)| Some(name.strip_prefix(&prefix)?.parse().expect("a task"))).collect()
     }
 
     /// Renews a lease; false when its term is over.

@@ -70,12 +70,14 @@ ops! {
     Add, "add", Ledger, true;
     MarkDeleting, "mark_deleting", Ledger, true;
     DeleteJob, "delete_job", Ledger, true;
+    Tombstones, "tombstones", Ledger, false;
     Record, "record", Ledger, true;
     Completed, "completed", Ledger, false;
     Completion, "completion", Ledger, false;
     Completions, "completions", Ledger, false;
     CountFailure, "count_failure", Ledger, true;
     Failures, "failures", Ledger, false;
+    LeasedTasks, "leased_tasks", Ledger, false;
     Acquire, "acquire", Ledger, true;
     Renew, "renew", Ledger, true;
     Release, "release", Ledger, true;

@@ -34,7 +34,8 @@ locals {
       remove  = []
       receive = ["chunking"]
       send    = concat(["chunking", "reassembly"], local.map_lanes, local.study_lanes, local.notify_lanes)
-      rows    = { jobs = local.row_write, completions = local.row_query, leases = local.row_lease }
+      # it reads which tasks of an output are leased
+      rows    = { jobs = local.row_write, completions = local.row_query, leases = concat(local.row_lease, ["dynamodb:Query"]) }
       indexes = []
     }
     worker = {
@@ -73,7 +74,8 @@ locals {
       receive = []
       send    = concat(["chunking", "reassembly"], local.map_lanes, local.study_lanes, local.notify_lanes)
       rows    = { jobs = concat(local.row_write, ["dynamodb:BatchGetItem", "dynamodb:DeleteItem"]), completions = concat(local.row_query, ["dynamodb:BatchWriteItem", "dynamodb:DeleteItem"]), leases = concat(local.row_lease, ["dynamodb:Query"]) }
-      indexes = ["by-open"]
+      # open jobs, and the tombstones of deleted ones
+      indexes = ["by-open", "by-state"]
     }
     # the function that takes notices of uploads
     ingest = {

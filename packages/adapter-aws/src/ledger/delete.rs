@@ -1,14 +1,16 @@
-//! Deletion: ends the leases, then deletes the items of the job, and its row last.
+//! Deletion: ends the leases, then deletes the items of the job, and replaces its row by a tombstone last.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
-use segue_domain::{JobId, JobRecord, JobState};
-use segue_ports::{PortError, PortErrorKind};
+use segue_domain::{JobId, JobRecord, JobState, Tombstone};
+use segue_ports::{PortError, PortErrorKind, is_tombstone_old};
 
 use super::counters::COUNTERS;
 use super::item::{Item, must, number, s, text};
+use super::row::{DELETED, tombstone_item};
 use super::{DynamoLedger, TRIES, job_key, part_hash};
 use crate::error::{self, back_off, odd, say};
 
@@ -29,20 +31,48 @@ impl DynamoLedger {
         // without a counter nothing is recorded: the items found after this are complete
         self.delete_items(part_hash(id, &read.epoch), COUNTERS).await?;
         self.delete_items(part_hash(id, &read.epoch), "").await?;
-        let gone = self
+        let tombstone = Tombstone::new(id.clone(), read.epoch.clone(), self.now_ms().await?);
+        let buried = self
             .client
-            .delete_item()
+            .put_item()
             .table_name(&self.tables.jobs)
-            .set_key(Some(job_key(id)))
-            .condition_expression("attribute_not_exists(job_id) OR (epoch = :epoch AND #state = :deleting)")
+            .set_item(Some(tombstone_item(&tombstone)))
+            .condition_expression("epoch = :epoch AND #state = :deleting")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":epoch", s(read.epoch.as_str()))
             .expression_attribute_values(":deleting", s(JobState::Deleting.as_str()))
             .send()
             .await;
-        match gone {
+        match buried {
             Ok(_) => Ok(true),
-            // another process deleted it and it was created again
+            // another process deleted it, and it may have been created again
+            Err(e)
+                if matches!(e.as_service_error(), Some(PutItemError::ConditionalCheckFailedException(_))) =>
+            {
+                Ok(self.row(id).await?.is_none())
+            }
+            Err(e) => Err(error::sdk(format_args!("cannot delete job {id}"), e)),
+        }
+    }
+
+    /// Removes a tombstone that is old enough.
+    pub(super) async fn bury(&self, read: &Tombstone) -> Result<bool, PortError> {
+        if !is_tombstone_old(read, self.now_ms().await?) {
+            return Ok(false);
+        }
+        let removed = self
+            .client
+            .delete_item()
+            .table_name(&self.tables.jobs)
+            .set_key(Some(job_key(&read.job)))
+            .condition_expression("attribute_not_exists(job_id) OR (epoch = :epoch AND #state = :deleted)")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":epoch", s(read.epoch.as_str()))
+            .expression_attribute_values(":deleted", s(DELETED))
+            .send()
+            .await;
+        match removed {
+            Ok(_) => Ok(true),
             Err(e)
                 if matches!(
                     e.as_service_error(),
@@ -51,7 +81,7 @@ impl DynamoLedger {
             {
                 Ok(false)
             }
-            Err(e) => Err(error::sdk(format_args!("cannot delete job {id}"), e)),
+            Err(e) => Err(error::sdk(format_args!("cannot remove the tombstone of job {}", read.job), e)),
         }
     }
 

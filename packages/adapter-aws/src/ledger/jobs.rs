@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
-use segue_domain::{JobId, JobRecord, OutboxEntry};
+use segue_domain::{Epoch, JobId, JobRecord, Tombstone};
 use segue_ports::{
     CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, NewJob, PortError, PortErrorKind,
+    TombstonePage, notices,
 };
 
 use super::item::{n, s};
-use super::row::Row;
+use super::row::{DELETED, Found, Row};
 use super::transaction::Outcome;
 use super::{DynamoLedger, TRIES};
 use crate::error::{back_off, odd, say};
@@ -16,22 +17,19 @@ use crate::error::{back_off, odd, say};
 /// Index of the lease check in the transaction of a change.
 const FENCE: usize = 1;
 
-/// The notices that become durable with a change.
-fn notices(change: &JobChange) -> &[OutboxEntry] {
-    match change {
-        JobChange::Output { outbox, .. } => outbox,
-        _ => &[],
-    }
-}
-
 impl DynamoLedger {
-    async fn create(&self, row: &Row) -> Result<Outcome, PortError> {
-        let put = Put::builder()
-            .table_name(&self.tables.jobs)
-            .set_item(Some(row.to_item()?))
-            .condition_expression("attribute_not_exists(job_id)")
-            .build()
-            .map_err(|e| odd("a job", e))?;
+    /// Puts the row of a new job where there is none, or the tombstone that was read.
+    async fn create(&self, row: &Row, tombstone: Option<&Tombstone>) -> Result<Outcome, PortError> {
+        let mut put = Put::builder().table_name(&self.tables.jobs).set_item(Some(row.to_item()?));
+        put = match tombstone {
+            None => put.condition_expression("attribute_not_exists(job_id)"),
+            Some(tombstone) => put
+                .condition_expression("#state = :deleted AND epoch = :epoch")
+                .expression_attribute_names("#state", "state")
+                .expression_attribute_values(":deleted", s(DELETED))
+                .expression_attribute_values(":epoch", s(tombstone.epoch.as_str())),
+        };
+        let put = put.build().map_err(|e| odd("a job", e))?;
         let mut items = vec![TransactWriteItem::builder().put(put).build()];
         let outputs = row.record.outputs.iter().map(|output| output.id());
         items.extend(self.create_counters(&row.record, outputs)?);
@@ -43,7 +41,6 @@ impl DynamoLedger {
         &self,
         before: &JobRecord,
         row: &Row,
-        change: &JobChange,
         fence: Option<&Lease>,
     ) -> Result<Outcome, PortError> {
         let put = Put::builder()
@@ -62,7 +59,9 @@ impl DynamoLedger {
         let ids = after.outputs.iter().map(|output| output.id());
         let added = ids.filter(|id| before.output(id).is_none());
         items.extend(self.create_counters(after, added)?);
-        items.extend(self.put_notices(notices(change))?);
+        if self.records_notices {
+            items.extend(self.put_notices(&notices(before, after))?);
+        }
         self.transact("cannot change the job", items).await
     }
 }
@@ -75,20 +74,33 @@ pub(super) fn crowded(id: &JobId) -> PortError {
 
 #[async_trait]
 impl JobLedger for DynamoLedger {
+    /// A tombstone is read only after a creation that was refused: most ids are new.
     async fn create_job(&self, job: NewJob) -> Result<CreatedJob, PortError> {
-        let epoch = uuid::Uuid::new_v4().simple().to_string().parse().expect("hex is a plain id");
-        let row = Row::new(job.into_record(epoch, self.now_ms().await?)?);
-        match self.create(&row).await? {
-            Outcome::Done => Ok(CreatedJob { created: true, job: row.record }),
-            Outcome::Refused(_) => match self.row(&row.record.id).await? {
+        let mut tombstone: Option<Tombstone> = None;
+        for tried in 0..TRIES {
+            let before = tombstone.as_ref().map(|tombstone| &tombstone.epoch);
+            let salt = uuid::Uuid::new_v4().as_u64_pair().1;
+            let now_ms = self.now_ms().await?;
+            let row = Row::new(job.clone().into_record(Epoch::following(before, now_ms, salt), now_ms)?);
+            match self.create(&row, tombstone.as_ref()).await? {
+                Outcome::Done => return Ok(CreatedJob { created: true, job: row.record }),
+                Outcome::Conflict => break,
+                Outcome::Refused(_) => {}
+            }
+            match self.found(&job.id).await? {
                 // this epoch: an earlier response was lost, and the service forgot the client token since
-                Some(found) => {
-                    Ok(CreatedJob { created: found.record.epoch == row.record.epoch, job: found.record })
+                Some(Found::Job(found)) => {
+                    let created = found.record.epoch == row.record.epoch;
+                    return Ok(CreatedJob { created, job: found.record });
                 }
-                None => Err(crowded(&row.record.id)),
-            },
-            Outcome::Conflict => Err(crowded(&row.record.id)),
+                Some(Found::Tombstone(found)) => tombstone = Some(found),
+                None => tombstone = None,
+            }
+            if tried > 0 {
+                back_off(tried).await;
+            }
         }
+        Err(crowded(&job.id))
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError> {
@@ -124,9 +136,9 @@ impl JobLedger for DynamoLedger {
                 return Ok(None);
             };
             let after = row.followed_by(after);
-            match self.replace(&row.record, &after, &change, fence).await? {
+            match self.replace(&row.record, &after, fence).await? {
                 Outcome::Done => {
-                    if change == JobChange::Delete {
+                    if matches!(change, JobChange::Delete { .. }) {
                         self.end_leases(id).await?;
                     }
                     return Ok(Some(after.record));
@@ -143,5 +155,13 @@ impl JobLedger for DynamoLedger {
 
     async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
         self.delete(read).await
+    }
+
+    async fn tombstones(&self, from: Option<&str>, max: usize) -> Result<TombstonePage, PortError> {
+        self.list_tombstones(from, max).await
+    }
+
+    async fn remove_tombstone(&self, read: &Tombstone) -> Result<bool, PortError> {
+        self.bury(read).await
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
-use segue_domain::{HolderId, Term};
+use segue_domain::{HolderId, JobId, OutputId, TaskId, Term};
 use segue_ports::{Acquired, Lease, LeaseLedger, LeaseName, PortError};
 
 use super::item::{Item, must, n, number, s, text};
@@ -77,6 +77,40 @@ impl DynamoLedger {
     }
 }
 
+impl DynamoLedger {
+    async fn leased(&self, job: &JobId, output: &OutputId) -> Result<Vec<TaskId>, PortError> {
+        let prefix = format!("task/{job}/{output}/");
+        let now_ms = self.now_ms().await?;
+        let mut tasks = Vec::new();
+        let mut start: Option<Item> = None;
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.tables.leases)
+                .consistent_read(true)
+                .key_condition_expression("job = :job AND begins_with(lease, :prefix)")
+                .filter_expression("attribute_exists(holder) AND until_ms > :now")
+                .expression_attribute_values(":job", s(job.as_str()))
+                .expression_attribute_values(":prefix", s(&prefix))
+                .expression_attribute_values(":now", n(now_ms))
+                .set_exclusive_start_key(start.take())
+                .send()
+                .await
+                .map_err(|e| error::sdk(format_args!("cannot read the leases of job {job}"), e))?;
+            for item in page.items() {
+                let name = must(text(item, "lease")?, "lease")?;
+                let task = name.get(prefix.len()..).unwrap_or_default().parse();
+                tasks.push(task.map_err(|e| error::odd("the name of a lease", e))?);
+            }
+            match page.last_evaluated_key {
+                Some(key) => start = Some(key),
+                None => return Ok(tasks),
+            }
+        }
+    }
+}
+
 /// False when the lease was taken over or released.
 fn kept<T>(
     result: Result<T, aws_sdk_dynamodb::error::SdkError<UpdateItemError>>,
@@ -111,6 +145,10 @@ impl LeaseLedger for DynamoLedger {
             .update_expression("SET until_ms = :until")
             .expression_attribute_values(":until", n(until_ms));
         kept(update.send().await, "renew", lease)
+    }
+
+    async fn leased_tasks(&self, job: &JobId, output: &OutputId) -> Result<Vec<TaskId>, PortError> {
+        self.leased(job, output).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use segue_domain::{JobId, JobRecord, JobState};
-use segue_ports::{JobFilter, JobPage, PortError, PortErrorKind};
+use segue_ports::{JobFilter, JobPage, PortError, PortErrorKind, TombstonePage};
 
 use super::item::{Item, must, n, number, s, text};
-use super::row::{Row, SHARDS};
+use super::row::{DELETED, Found, Row, SHARDS};
 use super::{DynamoLedger, INDEX_BY_OPEN, INDEX_BY_STATE, job_key};
 use crate::batch::{BATCH, read_items};
 use crate::error::{self, say};
@@ -92,6 +92,28 @@ impl DynamoLedger {
         self.list(&BY_OPEN, &SHARDS, before_ms, from, max, |job, _| job.is_open_job()).await
     }
 
+    /// A page of tombstones, by the time of the deletion.
+    pub(super) async fn list_tombstones(
+        &self,
+        from: Option<&str>,
+        max: usize,
+    ) -> Result<TombstonePage, PortError> {
+        let from = from.map(|from| Place::parse(from, &[DELETED])).transpose()?;
+        let start = from.map(|place| place.start_key(&BY_STATE));
+        let (keys, next) = self.keys(&BY_STATE, DELETED, i64::MAX, start, max.min(BATCH)).await?;
+        let next = match (keys.last(), next) {
+            (Some(last), Some(_)) => Some(Place::of_key(&BY_STATE, last)?.to_text()),
+            _ => None,
+        };
+        let mut tombstones = Vec::new();
+        for found in self.read(&keys).await? {
+            if let Found::Tombstone(tombstone) = found {
+                tombstones.push(tombstone);
+            }
+        }
+        Ok(TombstonePage { tombstones, next })
+    }
+
     /// A page over the partitions of an index, of jobs that last changed before a time and match.
     async fn list(
         &self,
@@ -157,17 +179,24 @@ impl DynamoLedger {
         Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
     }
 
-    /// The rows, in the order of the keys; those of a newer build and damaged ones are left out.
+    /// The jobs, in the order of the keys.
     async fn rows(&self, keys: &[Item]) -> Result<Vec<Row>, PortError> {
+        // an index that lags behind can list a job that was deleted since
+        Ok(self.read(keys).await?.into_iter().filter_map(Found::job).collect())
+    }
+
+    /// The rows, in the order of the keys; those of a newer build and damaged ones are left out.
+    async fn read(&self, keys: &[Item]) -> Result<Vec<Found>, PortError> {
         let mut order = Vec::new();
         for key in keys {
             order.push(must(text(key, "job_id")?, "job_id")?);
         }
-        let mut found: HashMap<String, Row> = HashMap::new();
+        let mut found: HashMap<String, Found> = HashMap::new();
         let wanted = order.iter().map(|id| Item::from([("job_id".to_owned(), s(id))])).collect();
         for item in read_items(&self.client, &self.tables.jobs, wanted).await? {
-            match Row::of_item(&item) {
-                Ok(row) => drop(found.insert(row.record.id.to_string(), row)),
+            let id = must(text(&item, "job_id")?, "job_id")?;
+            match Found::of_item(&item) {
+                Ok(row) => drop(found.insert(id, row)),
                 Err(error) if error.kind == PortErrorKind::Newer => {
                     tracing::warn!(%error, "a job is left to a newer build");
                 }

@@ -19,9 +19,10 @@
 //!   by the SDK does nothing. The row of the job is neither read nor written.
 //! * **Counters** are created with their output and deleted first when the job is deleted: without a
 //!   counter nothing is recorded, so a deletion leaves no completion behind.
-//! * **Deletion** ends the leases, then deletes counters, completions and counts of failures, and the row
-//!   last. An interrupted deletion is repeated, because the row still says `deleting`. A
-//!   later job with the same id has another `epoch`. Leases keep their items, for their terms.
+//! * **Deletion** ends the leases, then deletes counters, completions and counts of failures, and
+//!   replaces the row by a tombstone (`state` is `deleted`) last. An interrupted deletion is repeated, because
+//!   the row still says `deleting`. A later job with the same id takes the place of the tombstone and has a
+//!   greater `epoch`; the sweeper removes others after a day. Leases keep their items, for their terms.
 //! * **Terms** are incremented in the same update that checks whether the lease is free.
 //! * **Size**: a row holds the recipe and the failures, an item of completions one task; plans
 //!   and large facts are files in the store. A document near 400 KB is refused by name.
@@ -89,13 +90,20 @@ pub struct DynamoLedger {
     client: Client,
     tables: Tables,
     clock: Arc<LedgerClock>,
+    records_notices: bool,
     /// Set after the first response that contained the service's time.
     asked: Arc<OnceCell<()>>,
 }
 
 impl DynamoLedger {
     pub(crate) fn new(client: Client, tables: Tables, clock: Arc<LedgerClock>) -> DynamoLedger {
-        DynamoLedger { client, tables, clock, asked: Arc::default() }
+        DynamoLedger { client, tables, clock, records_notices: false, asked: Arc::default() }
+    }
+
+    /// The same ledger, which records the notices of its changes: for a deployment that delivers them.
+    #[must_use]
+    pub fn recording_notices(&self) -> DynamoLedger {
+        DynamoLedger { records_notices: true, ..self.clone() }
     }
 
     /// The ledger's clock, milliseconds since 1970. The first call of a process requests the

@@ -1,7 +1,5 @@
 //! The outbox: notices that were written in the transaction of their change.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use segue_domain::OutboxEntry;
@@ -9,47 +7,37 @@ use segue_ports::{OutboxLedger, PortError, PortErrorKind};
 
 use super::DynamoLedger;
 use super::item::{Item, must, s, text};
-use crate::error::{self, odd, say};
+use crate::error::{self, odd};
 
 /// No id contains '#': no epoch of a job has this key.
 const OUTBOX: &str = "#outbox";
-
-/// Maximum number of notices of one change: a transaction has at most 100 items.
-const NOTICES_MAX: usize = 90;
 
 fn outbox_key(id: &str) -> Item {
     Item::from([("job".to_owned(), s(OUTBOX)), ("item".to_owned(), s(id))])
 }
 
 fn parse(item: &Item) -> Result<OutboxEntry, PortError> {
-    let attribute = |name: &str| must(text(item, name)?, name);
-    Ok(OutboxEntry { id: attribute("item")?, kind: attribute("kind")?, body: attribute("body")? })
+    let document = must(text(item, "document")?, "document")?;
+    OutboxEntry::decode(&document).map_err(|e| PortError::document("a notice", e))
 }
 
 impl DynamoLedger {
-    /// Transaction items that put the notices; the last one with an id wins.
+    /// Transaction items that put the notices: at most one for each output and one for the job, and so within
+    /// the 100 items of a transaction.
     pub(super) fn put_notices(&self, notices: &[OutboxEntry]) -> Result<Vec<TransactWriteItem>, PortError> {
-        let notices: BTreeMap<&str, &OutboxEntry> =
-            notices.iter().map(|notice| (notice.id.as_str(), notice)).collect();
-        if notices.len() > NOTICES_MAX {
-            let message =
-                format_args!("a change has {} notices, the ledger takes {NOTICES_MAX}", notices.len());
-            return Err(say(PortErrorKind::Misuse, message));
-        }
         let put = |notice: &OutboxEntry| {
             let mut item = outbox_key(&notice.id);
-            item.insert("kind".to_owned(), s(&notice.kind));
-            item.insert("body".to_owned(), s(&notice.body));
+            item.insert("document".to_owned(), s(notice.encode()));
             let put = Put::builder().table_name(&self.tables.completions).set_item(Some(item)).build();
             Ok(TransactWriteItem::builder().put(put.map_err(|e| odd("a notice", e))?).build())
         };
-        notices.into_values().map(put).collect()
+        notices.iter().map(put).collect()
     }
 }
 
 #[async_trait]
 impl OutboxLedger for DynamoLedger {
-    /// Ordered by id.
+    /// Ordered by id: by the job's epoch, then by its revision.
     async fn outbox(&self, max: usize) -> Result<Vec<OutboxEntry>, PortError> {
         let mut found = Vec::new();
         let mut start: Option<Item> = None;
@@ -68,7 +56,13 @@ impl OutboxLedger for DynamoLedger {
                 .await
                 .map_err(|e| error::sdk("cannot read the outbox", e))?;
             for item in page.items() {
-                found.push(parse(item)?);
+                match parse(item) {
+                    Ok(notice) => found.push(notice),
+                    Err(error) if error.kind == PortErrorKind::Newer => {
+                        tracing::debug!(%error, "a notice is left to a newer build");
+                    }
+                    Err(error) => tracing::error!(%error, "a notice is left out"),
+                }
             }
             match page.last_evaluated_key {
                 Some(key) => start = Some(key),

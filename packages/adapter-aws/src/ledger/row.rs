@@ -2,7 +2,7 @@
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use segue_domain::{JobId, JobRecord, JobState};
+use segue_domain::{JobId, JobRecord, JobState, Tombstone};
 use segue_ports::PortError;
 
 use super::item::{Item, check_size, must, n, number, s, text};
@@ -11,6 +11,50 @@ use crate::error::odd;
 
 /// Shards of the index of open jobs.
 pub const SHARDS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "6", "7"];
+
+/// The state of the row of a tombstone; no state of a job.
+pub const DELETED: &str = "deleted";
+
+/// A row: a job, or the tombstone in its place.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    Job(Row),
+    Tombstone(Tombstone),
+}
+
+impl Found {
+    /// Parses a row.
+    ///
+    /// # Errors
+    /// As [`Row::of_item`].
+    pub fn of_item(item: &Item) -> Result<Found, PortError> {
+        if text(item, "state")?.as_deref() != Some(DELETED) {
+            return Row::of_item(item).map(Found::Job);
+        }
+        let document = must(text(item, "document")?, "document")?;
+        let tombstone = Tombstone::decode(&document);
+        tombstone.map(Found::Tombstone).map_err(|e| PortError::document("a tombstone", e))
+    }
+
+    pub fn job(self) -> Option<Row> {
+        match self {
+            Found::Job(row) => Some(row),
+            Found::Tombstone(_) => None,
+        }
+    }
+}
+
+/// The row of a tombstone. It has no attribute `open` and so is in no index of the sweeper's.
+pub fn tombstone_item(tombstone: &Tombstone) -> Item {
+    let mut item = job_key(&tombstone.job);
+    let mut put = |name: &str, value| item.insert(name.to_owned(), value);
+    put("document", s(tombstone.encode()));
+    put("epoch", s(tombstone.epoch.as_str()));
+    put("state", s(DELETED));
+    put("state_since_ms", n(tombstone.deleted_at_ms));
+    put("status", s(DELETED));
+    item
+}
 
 /// A job with the ledger's additional fields.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,7 +148,12 @@ impl Row {
 impl DynamoLedger {
     /// The current row, read consistently.
     pub(super) async fn row(&self, id: &JobId) -> Result<Option<Row>, PortError> {
-        self.get(&self.tables.jobs, job_key(id)).await?.as_ref().map(Row::of_item).transpose()
+        Ok(self.found(id).await?.and_then(Found::job))
+    }
+
+    /// The job or the tombstone of the id, read consistently.
+    pub(super) async fn found(&self, id: &JobId) -> Result<Option<Found>, PortError> {
+        self.get(&self.tables.jobs, job_key(id)).await?.as_ref().map(Found::of_item).transpose()
     }
 }
 

@@ -9,12 +9,12 @@ use crate::support::{
 };
 use bytes::Bytes;
 use futures::TryStreamExt;
-use segue_domain::{JobState, Key, OutboxEntry, Term};
+use segue_domain::{JobState, Key, Term};
 use segue_ports::conformance::{self, Capabilities, Subject, store};
 use segue_ports::{
     Acquired, CompletionLedger, DocumentWrite, Expected, FileUse, JobChange, JobLedger, Lane, LeaseLedger,
     LeaseName, Ledger, MediaStore, OutboxLedger, OutputChange, PutOptions, Recorded, Resource,
-    StoreDocuments, WorkQueue,
+    StoreDocuments, WorkQueue, notices,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -90,21 +90,17 @@ async fn a_change_whose_answer_was_lost_took_effect() {
 #[tokio::test]
 async fn the_notices_of_a_change_whose_answer_was_lost_are_there_once() {
     let (_, backend, _) = over(lose_transaction(3)).await;
-    let ledger = &*backend.ledger;
-    let job = sealed(ledger, "j", 0).await;
-    let notice = |id: &str| OutboxEntry { id: id.into(), kind: "k".into(), body: format!("body of {id}") };
-    let change = JobChange::Output {
-        output: video(),
-        change: OutputChange::Assemble,
-        outbox: vec![notice("b"), notice("a"), notice("b")],
-    };
-    assert!(ledger.change(&job.id, change.clone(), None).await.unwrap().is_some());
-    assert_eq!(ledger.outbox(10).await.unwrap(), [notice("a"), notice("b")]);
-    assert_eq!(ledger.outbox(1).await.unwrap(), [notice("a")]);
-    ledger.remove_from_outbox("a").await.unwrap();
-    ledger.remove_from_outbox("a").await.unwrap();
-    assert_eq!(ledger.change(&job.id, change, None).await.unwrap(), None, "a repeat is refused");
-    assert_eq!(ledger.outbox(10).await.unwrap(), [notice("b")]);
+    let ledger = &backend.ledger.recording_notices();
+    let before = sealed(ledger, "j", 0).await;
+    let cancel = JobChange::output(&video(), OutputChange::Cancel);
+    let after = ledger.change(&before.id, cancel.clone(), None).await.unwrap().expect("it took effect");
+    let wanted = notices(&before, &after);
+    assert_eq!(ledger.outbox(10).await.unwrap(), wanted);
+    assert_eq!(ledger.outbox(1).await.unwrap(), wanted[..1]);
+    ledger.remove_from_outbox(&wanted[0].id).await.unwrap();
+    ledger.remove_from_outbox(&wanted[0].id).await.unwrap();
+    assert_eq!(ledger.change(&before.id, cancel, None).await.unwrap(), None, "a repeat is refused");
+    assert_eq!(ledger.outbox(10).await.unwrap(), wanted[1..]);
 }
 
 #[tokio::test]
@@ -222,7 +218,7 @@ async fn the_ledger_conforms_on_a_bad_line() {
     let subject = || {
         Box::pin(async {
             let (_, backend, line) = over(bad()).await;
-            Subject::guarded(backend.ledger as Arc<dyn Ledger>, Line(line))
+            Subject::guarded(Arc::new(backend.ledger.recording_notices()) as Arc<dyn Ledger>, Line(line))
         })
     };
     conformance::ledger::run(subject, caps()).await;

@@ -51,7 +51,7 @@ async fn completions_of_more_than_one_page_are_all_found() {
     ledger.count_failure(&output, &task(7)).await.unwrap();
     let lease = acquire_task(&*ledger, &output, 99).await;
     assert!(!ledger.delete_job(&job).await.unwrap(), "it is not being deleted");
-    ledger.change(&job.id, JobChange::Delete, None).await.unwrap().expect("its deletion begins");
+    ledger.change(&job.id, JobChange::delete(&job), None).await.unwrap().expect("its deletion begins");
     assert!(!ledger.renew(&lease, HOUR).await.unwrap(), "a lease outlives its job");
     assert!(ledger.delete_job(&job).await.unwrap());
     assert_eq!(items(&deployment).await, 0, "something is left of a deleted job");
@@ -64,7 +64,7 @@ async fn nothing_is_recorded_for_a_life_of_a_job_that_is_over() {
     let ledger = deployment.connect().await.ledger;
     let old = sealed(&*ledger, "j", 2).await;
     let output = old.output_ref(&video());
-    ledger.change(&old.id, JobChange::Delete, None).await.unwrap().expect("its deletion begins");
+    ledger.change(&old.id, JobChange::delete(&old), None).await.unwrap().expect("its deletion begins");
     assert!(ledger.delete_job(&old).await.unwrap());
     let new = sealed(&*ledger, "j", 2).await;
     let before = items(&deployment).await;
@@ -158,7 +158,11 @@ async fn other_programs_find_their_attributes_in_the_row() {
     ledger.change(&id, crate::support::seal(24), None).await.unwrap().expect("it is sealed");
     assert_eq!(read("status").await.as_deref(), Some("chunking_complete"));
     assert_eq!(read("total_segments").await.as_deref(), Some("24"));
-    ledger.change(&id, JobChange::Delete, None).await.unwrap().expect("its deletion begins");
+    ledger
+        .change(&id, JobChange::delete(&ledger.job(&id).await.unwrap().unwrap()), None)
+        .await
+        .unwrap()
+        .expect("its deletion begins");
     assert_eq!(read("status").await.as_deref(), Some("deleting"));
     assert_eq!(read("expires_at_s").await, None, "a row that expires cannot be told from a deleted one");
 }
@@ -215,7 +219,7 @@ async fn ten_thousand_segments_are_counted() {
     assert!(ledger.change(&job.id, assemble, None).await.unwrap().is_some(), "all are completed");
     let found = ledger.completions(&output, None, usize::MAX).await.unwrap();
     assert!(found.into_iter().map(|done| done.task).eq((0..TASKS).map(task)), "one is missing");
-    ledger.change(&job.id, JobChange::Delete, None).await.unwrap().expect("its deletion begins");
+    ledger.change(&job.id, JobChange::delete(&job), None).await.unwrap().expect("its deletion begins");
     assert!(ledger.delete_job(&job).await.unwrap());
     assert_eq!(ledger.job(&job.id).await.unwrap(), None);
     assert_eq!(items(&deployment).await, 0);
@@ -245,7 +249,7 @@ async fn the_deletion_of_a_job_ends_no_other_lease() {
     let sweep = acquire(&*ledger, &LeaseName::sweep()).await;
     let own = acquire(&*ledger, &LeaseName::plan(&one.id)).await;
     let another = acquire(&*ledger, &LeaseName::plan(&other.id)).await;
-    ledger.change(&one.id, JobChange::Delete, None).await.unwrap().expect("its deletion begins");
+    ledger.change(&one.id, JobChange::delete(&one), None).await.unwrap().expect("its deletion begins");
     assert!(!ledger.renew(&own, HOUR).await.unwrap());
     assert!(ledger.renew(&sweep, HOUR).await.unwrap() && ledger.renew(&another, HOUR).await.unwrap());
 }

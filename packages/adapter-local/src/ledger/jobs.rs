@@ -2,22 +2,22 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, Transaction, params};
-use segue_domain::{Epoch, JobId, JobRecord, JobState, OutboxEntry};
+use segue_domain::{Epoch, JobId, JobRecord, JobState, Tombstone};
 use segue_ports::{
     CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, NewJob, OutputChange, PortError,
-    PortErrorKind,
+    PortErrorKind, TombstonePage, notices,
 };
 
-use super::{LocalLedger, completions, has_its_term, optional, outbox};
+use super::{LocalLedger, completions, has_its_term, optional, outbox, tombstones};
 use crate::backend::now_ms;
 use crate::db::writing;
-use crate::error::{self, odd};
+use crate::error;
 
 fn decode(document: &str) -> Result<JobRecord, PortError> {
     JobRecord::decode(document).map_err(|e| error::document("a job", e))
 }
 
-fn read_job(connection: &Connection, id: &JobId) -> Result<Option<JobRecord>, PortError> {
+pub(super) fn read_job(connection: &Connection, id: &JobId) -> Result<Option<JobRecord>, PortError> {
     let sql = "SELECT document FROM jobs WHERE id = ?1";
     let mut found = connection.prepare_cached(sql).map_err(error::sql)?;
     let document = optional(found.query_row([id.as_str()], |row| row.get::<_, String>(0)))?;
@@ -44,7 +44,7 @@ fn page(rows: &[(String, String)], max: usize) -> JobPage {
 }
 
 /// The maximum number of rows of a page, plus the one behind it.
-fn limit(max: usize) -> i64 {
+pub(super) fn limit(max: usize) -> i64 {
     i64::try_from(max).unwrap_or(i64::MAX).saturating_add(1)
 }
 
@@ -89,8 +89,9 @@ fn create(transaction: &Transaction<'_>, new: NewJob) -> Result<CreatedJob, Port
     if let Some(job) = read_job(transaction, &new.id)? {
         return Ok(CreatedJob { created: false, job });
     }
-    let epoch = uuid::Uuid::new_v4().simple().to_string();
-    let epoch: Epoch = epoch.parse().map_err(|e| odd("an epoch", e))?;
+    let tombstone = tombstones::take(transaction, &new.id)?;
+    let salt = uuid::Uuid::new_v4().as_u64_pair().1;
+    let epoch = Epoch::following(tombstone.map(|tombstone| tombstone.epoch).as_ref(), now_ms(), salt);
     let job = new.into_record(epoch, now_ms())?;
     let sql = "INSERT INTO jobs (id, epoch, state, open, updated_at_ms, document)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -130,6 +131,7 @@ fn change_job(
     id: &JobId,
     change: &JobChange,
     fence: Option<&Lease>,
+    records_notices: bool,
 ) -> Result<Option<JobRecord>, PortError> {
     writing(connection, |transaction| {
         if let Some(lease) = fence
@@ -144,23 +146,23 @@ fn change_job(
         };
         let Some(after) = change.applied_to(&job, completed, now_ms()) else { return Ok(None) };
         replace(transaction, &after)?;
+        if records_notices {
+            notices(&job, &after).iter().try_for_each(|notice| outbox::add(transaction, notice))?;
+        }
         match change {
-            JobChange::Output { output, change, outbox: notices } => {
-                if *change == OutputChange::Retry {
-                    completions::reset_failures(transaction, &after.output_ref(output))?;
-                }
-                add_notices(transaction, notices)?;
+            JobChange::Output { output, change: OutputChange::Retry } => {
+                completions::reset_failures(transaction, &after.output_ref(output))?;
             }
             JobChange::Add { .. } => completions::add_counters(transaction, &after)?,
-            JobChange::Delete => end_leases(transaction, id)?,
-            JobChange::Seal(_) | JobChange::Cancel | JobChange::Confirm | JobChange::Expire => {}
+            JobChange::Delete { .. } => end_leases(transaction, id)?,
+            JobChange::Output { .. }
+            | JobChange::Seal(_)
+            | JobChange::Cancel
+            | JobChange::Confirm
+            | JobChange::Expire => {}
         }
         Ok(Some(after))
     })
-}
-
-fn add_notices(transaction: &Transaction<'_>, notices: &[OutboxEntry]) -> Result<(), PortError> {
-    notices.iter().try_for_each(|notice| outbox::add(transaction, notice))
 }
 
 fn delete(connection: &mut Connection, read: &JobRecord) -> Result<bool, PortError> {
@@ -172,6 +174,7 @@ fn delete(connection: &mut Connection, read: &JobRecord) -> Result<bool, PortErr
         // counters, completions and failures are deleted by cascade
         let sql = "DELETE FROM jobs WHERE id = ?1";
         transaction.execute(sql, [read.id.as_str()]).map_err(error::sql)?;
+        tombstones::put(transaction, &Tombstone::new(current.id, current.epoch, now_ms()))?;
         end_leases(transaction, &read.id)?;
         Ok(true)
     })
@@ -210,11 +213,22 @@ impl JobLedger for LocalLedger {
         fence: Option<&Lease>,
     ) -> Result<Option<JobRecord>, PortError> {
         let (id, fence) = (id.clone(), fence.cloned());
-        self.shared.db.call(move |db| change_job(db, &id, &change, fence.as_ref())).await
+        let records_notices = self.records_notices;
+        self.shared.db.call(move |db| change_job(db, &id, &change, fence.as_ref(), records_notices)).await
     }
 
     async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
         let read = read.clone();
         self.shared.db.call(move |db| delete(db, &read)).await
+    }
+
+    async fn tombstones(&self, from: Option<&str>, max: usize) -> Result<TombstonePage, PortError> {
+        let from = from.unwrap_or_default().to_owned();
+        self.shared.db.call(move |db| tombstones::page(db, &from, max)).await
+    }
+
+    async fn remove_tombstone(&self, read: &Tombstone) -> Result<bool, PortError> {
+        let read = read.clone();
+        self.shared.db.call(move |db| tombstones::remove(db, &read)).await
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
-use segue_domain::{HolderId, Term};
+use segue_domain::{HolderId, JobId, OutputId, TaskId, Term};
 use segue_ports::{Acquired, Lease, LeaseLedger, LeaseName, PortError};
 
 use super::{LocalLedger, has_its_term, optional, term_of};
@@ -94,6 +94,33 @@ fn release(connection: &mut Connection, lease: &Lease) -> Result<(), PortError> 
     })
 }
 
+fn leased_tasks(
+    connection: &Connection,
+    job: &JobId,
+    output: &OutputId,
+    roll: &Roll,
+    me: &str,
+) -> Result<Vec<TaskId>, PortError> {
+    let prefix = format!("task/{job}/{output}/");
+    // '0' follows '/'
+    let end = format!("task/{job}/{output}0");
+    let sql = "SELECT name, term, holder IS NOT NULL, owner, until_ms FROM leases
+               WHERE name > ?1 AND name < ?2 AND holder IS NOT NULL ORDER BY name";
+    let row = |row: &rusqlite::Row<'_>| {
+        let last = Last { term: row.get(1)?, held: row.get(2)?, owner: row.get(3)?, until_ms: row.get(4)? };
+        Ok((row.get::<_, String>(0)?, last))
+    };
+    let rows: Vec<(String, Last)> = connection
+        .prepare_cached(sql)
+        .and_then(|mut found| found.query_map([&prefix, &end], row)?.collect())
+        .map_err(error::sql)?;
+    let held = rows.iter().filter(|(_, last)| last.left_ms(roll, me) > 0);
+    let task = |(name, _): &(String, Last)| {
+        name[prefix.len()..].parse::<TaskId>().map_err(|e| odd("the name of a lease", e))
+    };
+    held.map(task).collect()
+}
+
 /// Releases a lease whose caller was dropped before it had the result.
 fn undo_acquire(connection: &mut Connection, acquired: Acquired) {
     if let Acquired::Held(lease) = acquired
@@ -120,6 +147,12 @@ impl LeaseLedger for LocalLedger {
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, PortError> {
         let lease = lease.clone();
         self.shared.db.call(move |db| renew(db, &lease, ttl)).await
+    }
+
+    async fn leased_tasks(&self, job: &JobId, output: &OutputId) -> Result<Vec<TaskId>, PortError> {
+        let (job, output) = (job.clone(), output.clone());
+        let (roll, me) = (self.shared.roll.clone(), self.shared.holder.clone());
+        self.shared.db.call(move |db| leased_tasks(db, &job, &output, &roll, me.as_str())).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {

@@ -15,16 +15,24 @@ mod completions;
 mod jobs;
 mod leases;
 mod outbox;
+mod tombstones;
 
 /// Jobs, completions, leases and notices of a state folder.
 #[derive(Debug)]
 pub struct LocalLedger {
     shared: Arc<Instance>,
+    records_notices: bool,
 }
 
 impl LocalLedger {
     pub(crate) fn of(shared: Arc<Instance>) -> LocalLedger {
-        LocalLedger { shared }
+        LocalLedger { shared, records_notices: false }
+    }
+
+    /// The same ledger, which records the notices of its changes: for a deployment that delivers them.
+    #[must_use]
+    pub fn recording_notices(&self) -> LocalLedger {
+        LocalLedger { shared: Arc::clone(&self.shared), records_notices: true }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Transaction};
-use segue_domain::OutboxEntry;
+use segue_domain::{DomainError, OutboxEntry};
 use segue_ports::{OutboxLedger, PortError};
 
 use super::LocalLedger;
@@ -11,25 +11,35 @@ use crate::error;
 
 /// Adds a notice unless one with its id exists.
 pub(super) fn add(transaction: &Transaction<'_>, notice: &OutboxEntry) -> Result<(), PortError> {
-    let sql = "INSERT INTO outbox (id, kind, body) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
+    let sql = "INSERT INTO outbox (id, document) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
     transaction
         .prepare_cached(sql)
-        .and_then(|mut insert| insert.execute([&notice.id, &notice.kind, &notice.body]))
+        .and_then(|mut insert| insert.execute([&notice.id, &notice.encode()]))
         .map_err(error::sql)?;
     Ok(())
 }
 
+/// Notices of a newer build are left out, so that they do not stop the delivery of others; so are damaged ones.
 fn read(connection: &Connection, max: usize) -> Result<Vec<OutboxEntry>, PortError> {
-    let max = i64::try_from(max).unwrap_or(i64::MAX);
-    connection
-        .prepare_cached("SELECT id, kind, body FROM outbox ORDER BY number LIMIT ?1")
-        .and_then(|mut found| {
-            let entry = |row: &rusqlite::Row<'_>| {
-                Ok(OutboxEntry { id: row.get(0)?, kind: row.get(1)?, body: row.get(2)? })
-            };
-            found.query_map([max], entry)?.collect()
-        })
-        .map_err(error::sql)
+    let mut found =
+        connection.prepare_cached("SELECT id, document FROM outbox ORDER BY number").map_err(error::sql)?;
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let rows = found.query_map([], row).map_err(error::sql)?;
+    let mut all = Vec::new();
+    for row in rows {
+        if all.len() >= max {
+            break;
+        }
+        let (id, document): (String, String) = row.map_err(error::sql)?;
+        match OutboxEntry::decode(&document) {
+            Ok(notice) => all.push(notice),
+            Err(DomainError::Version { found, .. }) => {
+                tracing::debug!(notice = id, found, "a notice is left to a newer build");
+            }
+            Err(error) => tracing::error!(notice = id, %error, "a notice is left out"),
+        }
+    }
+    Ok(all)
 }
 
 fn remove(connection: &mut Connection, id: &str) -> Result<(), PortError> {

@@ -28,6 +28,7 @@ use crate::lease_guard::{Hold, LeaseGuard, WorkFor};
 use crate::progress::PAGE;
 use crate::publish::{publish, publish_held};
 use crate::receive::{Outcome, serve};
+use crate::wake::wake_dependents;
 
 /// Maximum number of concurrent downloads of parts.
 const FETCHED_AT_ONCE: usize = 16;
@@ -74,7 +75,9 @@ impl Role {
                 let busy = publish(&self.deps, &self.config, &record, found, &self.shutdown).await?;
                 Ok(busy.map_or(Outcome::Done, Outcome::Later))
             }
+            // by one that may have died before it woke those that need the output
             OutputState::Completed => {
+                wake_dependents(&self.deps, &record, &output).await?;
                 cleanup_completed(&self.deps, &job, &output).await?;
                 Ok(Outcome::Done)
             }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use segue_domain::{
-    DomainError, FaultKind, JobRecord, Key, Message, OutputId, OutputRecord, OutputState, Plan, Recipe,
-    SealedPlan, TaskId,
+    DomainError, FaultKind, JobRecord, Key, Message, OutputId, OutputIndex, OutputRecord, OutputState, Plan,
+    Recipe, SealedPlan, TaskId,
 };
 use segue_ports::{
     EngineError, Event, FileUse, JobChange, Lane, LeaseName, PlanRequest, Planned, PlannedOutput, Planner,
@@ -27,7 +27,7 @@ use crate::inputs::{
 use crate::lease_guard::{Hold, LeaseGuard, WorkFor};
 use crate::progress::report_stages;
 use crate::receive::{Outcome, serve, serve_all};
-use crate::wake::{assemble_if_ready, is_ready_to_plan, send_missing};
+use crate::wake::{assemble_if_ready, is_ready_to_plan, send_missing, send_waiting};
 
 /// Plans outputs until `shutdown`.
 ///
@@ -81,15 +81,32 @@ impl Role {
         if record.deleting || record.awaiting_until_ms.is_some() {
             return Ok(Outcome::Done);
         }
-        // sealed before, perhaps by a planner that died before the tasks were sent
+        let is_ready = record.outputs.iter().any(|output| is_ready_to_plan(&record, output));
+        let sent = self.send_again(&record, is_ready).await;
+        let outcome = if is_ready { self.plan(record).await? } else { Outcome::Done };
+        match sent {
+            Err(error) if matches!(outcome, Outcome::Done | Outcome::Poison(_)) => Err(error),
+            _ => Ok(outcome),
+        }
+    }
+
+    /// Sends the tasks of outputs that were sealed before, perhaps by a planner that died before it sent them.
+    /// Where the message is for others, those of which nothing has begun. An output whose plan cannot be read
+    /// does not block the others; its error is returned after them.
+    async fn send_again(&self, record: &JobRecord, is_for_others: bool) -> anyhow::Result<()> {
+        let mut sent = Ok(());
         for output in record.outputs.iter().filter(|output| output.state == OutputState::Mapping) {
-            let plan = load_plan(&self.deps, output).await?;
-            send_missing(&self.deps, &record.output_ref(output.id()), &plan).await?;
+            let name = record.output_ref(output.id());
+            let result = match load_plan(&self.deps, output).await {
+                Ok(plan) => send_waiting(&self.deps, &name, &plan, !is_for_others).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = result {
+                tracing::warn!(output = %name, error = format!("{error:#}"), "tasks are not sent again");
+                sent = Err(error);
+            }
         }
-        match record.outputs.iter().any(|output| is_ready_to_plan(&record, output)) {
-            true => self.plan(record).await,
-            false => Ok(Outcome::Done),
-        }
+        sent
     }
 
     async fn plan(&self, record: JobRecord) -> anyhow::Result<Outcome> {
@@ -227,7 +244,20 @@ impl Role {
             error => EngineError::new(FaultKind::Usage, format!("the job's recipe: {error}")),
         })?;
         let folder = scratch(&self.config)?;
-        let request = self.request(job, recipe, wanted, folder.path(), held);
+        let mut plans = BTreeMap::new();
+        let mut readable = Vec::new();
+        let mut indexes = BTreeMap::new();
+        for output in wanted {
+            match unless_cancelled(held.lost(), self.read_needs(job, output, &mut indexes)).await {
+                Ok(()) => readable.push(*output),
+                Err(error) => drop(plans.insert(output.id().clone(), Err(error))),
+            }
+        }
+        let wanted = readable;
+        if wanted.is_empty() {
+            return Ok(plans);
+        }
+        let request = self.request(job, recipe, &wanted, indexes, folder.path(), held);
         let request = unless_cancelled(held.lost(), request).await?;
         let needs: BTreeMap<OutputId, String> = wanted
             .iter()
@@ -240,7 +270,6 @@ impl Role {
         for message in warnings {
             self.deps.reporter.report(Event::Warning { job: job.id.clone(), message });
         }
-        let mut plans = BTreeMap::new();
         for (output, planned) in outputs {
             let plan = match planned {
                 Ok(planned) => self
@@ -254,22 +283,33 @@ impl Role {
         Ok(plans)
     }
 
+    /// Reads the published indexes that the plan of `output` is made from, each once for a message.
+    async fn read_needs(
+        &self,
+        job: &JobRecord,
+        output: &OutputRecord,
+        indexes: &mut BTreeMap<OutputId, OutputIndex>,
+    ) -> Result<(), EngineError> {
+        for need in output.asked.needs.iter().filter(|need| need.gate == segue_domain::Gate::Plan) {
+            if !indexes.contains_key(&need.output) {
+                let index = published_index(&self.deps, job, &need.output).await?;
+                indexes.insert(need.output.clone(), index);
+            }
+        }
+        Ok(())
+    }
+
     async fn request(
         &self,
         job: &JobRecord,
         recipe: Recipe,
         wanted: &[&OutputRecord],
+        needs: BTreeMap<OutputId, OutputIndex>,
         folder: &Path,
         held: &LeaseGuard,
     ) -> Result<PlanRequest, EngineError> {
         let source = open_source(&self.deps, &job.source_key, folder).await;
         let source = source.map_err(|e| source_error(&job.source_key, e))?;
-        let mut needs = BTreeMap::new();
-        for need in wanted.iter().flat_map(|output| &output.asked.needs) {
-            if need.gate == segue_domain::Gate::Plan && !needs.contains_key(&need.output) {
-                needs.insert(need.output.clone(), published_index(&self.deps, job, &need.output).await?);
-            }
-        }
         let run = WorkContext {
             job: job.id.clone(),
             cancel: held.lost().clone(),

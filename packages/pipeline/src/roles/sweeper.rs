@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use segue_domain::{JobRecord, OutputRecord, OutputRef, OutputState};
+use segue_domain::{Gate, JobRecord, OutputRecord, OutputRef, OutputState};
 use segue_ports::{Clock, JobChange, LeaseName};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use crate::config::{Deps, RoleConfig};
 use crate::delete::continue_deletion;
 use crate::lease_guard::{Hold, LeaseGuard, WorkFor};
 use crate::publish::publish;
+use crate::tombstones::Tombstones;
 use crate::wake::resume;
 
 /// Page size of reading jobs.
@@ -39,7 +40,15 @@ pub async fn run(
     config: RoleConfig,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut sweeper = Sweeper { deps, clock, config, shutdown, seen: HashMap::new(), sweeps: 0 };
+    let mut sweeper = Sweeper {
+        deps,
+        clock,
+        config,
+        shutdown,
+        seen: HashMap::new(),
+        tombstones: Tombstones::default(),
+        sweeps: 0,
+    };
     loop {
         tokio::select! {
             biased;
@@ -56,6 +65,8 @@ pub async fn run(
 struct Seen {
     state: OutputState,
     mapped: bool,
+    /// Whether the needs of its next step are met.
+    has_its_needs: bool,
     completed: u64,
     at: Instant,
     times: u32,
@@ -67,6 +78,7 @@ struct Sweeper {
     config: RoleConfig,
     shutdown: CancellationToken,
     seen: HashMap<OutputRef, Seen>,
+    tombstones: Tombstones,
     sweeps: u32,
 }
 
@@ -124,6 +136,8 @@ impl Sweeper {
         self.sweeps += 1;
         if number.is_multiple_of(STORE_EVERY) {
             cleanup_store(&self.deps, &self.config.holder, self.config.lease_ttl).await?;
+            let first = self.config.sweep_every * STORE_EVERY;
+            self.tombstones.sweep(&self.deps, self.clock.now_ms(), first).await?;
         }
         Ok(())
     }
@@ -141,7 +155,7 @@ impl Sweeper {
                 OutputState::Mapping => self.deps.ledger.completed(&name).await?,
                 _ => 0,
             };
-            let (seen, is_due) = self.is_due(self.seen.get(&name), output, completed);
+            let (seen, is_due) = self.is_due(self.seen.get(&name), job, output, completed);
             if is_due {
                 self.resume(job, output).await;
             }
@@ -169,11 +183,21 @@ impl Sweeper {
     /// that a lane does not fill with repeats, however long its tasks take. A lost message delays an
     /// output at most by about the time it has been in progress. One whose tasks are being completed is not
     /// idle.
-    fn is_due(&self, seen: Option<&Seen>, output: &OutputRecord, completed: u64) -> (Seen, bool) {
+    fn is_due(
+        &self,
+        seen: Option<&Seen>,
+        job: &JobRecord,
+        output: &OutputRecord,
+        completed: u64,
+    ) -> (Seen, bool) {
         let at = Instant::now();
         let mapped = output.is_mapped(completed);
-        let now = Seen { state: output.state, mapped, completed, at, times: 0 };
-        let same = |seen: &&Seen| (seen.state, seen.mapped) == (now.state, now.mapped);
+        let gate = if output.state == OutputState::Created { Gate::Plan } else { Gate::Assembly };
+        let has_its_needs = job.needs_are_met(output, gate);
+        let now = Seen { state: output.state, mapped, has_its_needs, completed, at, times: 0 };
+        let same = |seen: &&Seen| {
+            (seen.state, seen.mapped, seen.has_its_needs) == (now.state, now.mapped, now.has_its_needs)
+        };
         match seen.filter(same) {
             Some(seen) if seen.completed != completed && !mapped => {
                 (Seen { at: seen.at, times: seen.times, ..now }, false)

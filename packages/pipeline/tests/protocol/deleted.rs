@@ -51,7 +51,12 @@ async fn a_job_is_deleted_in_any_state_also_by_the_sweeper() {
         let roles = world.start_all();
         world.submit().await;
         tokio::time::sleep(Duration::from_secs(seconds)).await;
-        world.ledger.change(&world.job, JobChange::Delete, None).await.unwrap().unwrap();
+        world
+            .ledger
+            .change(&world.job, JobChange::delete(&world.record().await), None)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(world.record().await.state(), JobState::Deleting);
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert!(world.ledger.job(&world.job).await.unwrap().is_none(), "after {seconds} s");

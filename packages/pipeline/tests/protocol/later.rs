@@ -11,8 +11,8 @@ use segue_pipeline::control::{Source, delete};
 use segue_pipeline::{Deps, new_job, sweeper};
 use segue_ports::memory::{MemoryQueue, MemoryStore, TokioClock};
 use segue_ports::{
-    Document, DocumentWrite, Expected, JobChange, JobLedger, Lane, PortError, PutOptions, Resource,
-    StoreDocuments, WorkQueue,
+    Document, DocumentWrite, Expected, JobChange, JobLedger, Lane, MediaStore, PortError, PutOptions,
+    Resource, StoreDocuments, WorkQueue,
 };
 
 use crate::engines::Script;
@@ -81,7 +81,12 @@ async fn a_publisher_of_an_earlier_job_does_not_replace_the_manifest() {
 async fn a_sweeper_that_read_a_deletion_earlier_does_not_delete_the_next_job() {
     let world = world();
     world.submit().await;
-    let marked = world.ledger.change(&world.job, JobChange::Delete, None).await.unwrap().unwrap();
+    let marked = world
+        .ledger
+        .change(&world.job, JobChange::delete(&world.record().await), None)
+        .await
+        .unwrap()
+        .unwrap();
     let page = segue_ports::JobPage { jobs: vec![marked], next: None };
     delete(&world.deps(), &world.job, Source::Delete).await.unwrap();
     let next = world.submit().await;
@@ -115,6 +120,43 @@ async fn a_deletion_that_marked_nothing_removes_nothing_of_the_next_job() {
     assert!(!world.record().await.deleting, "the next job is there");
     let source = world.store.get_document(&key, 100).await.unwrap();
     assert!(source.is_some(), "its source was removed");
+}
+
+/// A user's deletion is slow; meanwhile another one finishes and a later job with the id is created.
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_begins_late_does_not_delete_the_next_job() {
+    let world = world();
+    let first = world.submit().await;
+    let slow = Arc::new(Slow::new(&world.ledger));
+    *slow.replaced_by.lock().unwrap() = Some(new_job(&world.job, first.source_key.clone(), &world.recipe));
+    let deps = world.deps_with(Arc::clone(&slow) as _, Arc::clone(&world.queue) as _);
+    delete(&deps, &world.job, Source::Delete).await.unwrap();
+    assert!(slow.replaced_by.lock().unwrap().is_none(), "it was replaced");
+    let now = world.record().await;
+    assert!(!now.deleting && now.epoch > first.epoch, "the next job is deleted: {now:?}");
+    assert!(world.store.get_document(&Key::source(&world.job, "mp4"), 100).await.unwrap().is_some());
+}
+
+/// A request that was sent before the deletion reaches the store after it.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_becomes_public_after_the_deletion_is_removed() {
+    let world = world();
+    let roles = world.start_all();
+    world.submit().await;
+    world.ended().await;
+    delete(&world.deps(), &world.job, Source::Delete).await.unwrap();
+    for hours in [1, 5, 14, 8] {
+        for name in ["manifest.json", "final.txt"] {
+            let key = Key::published(&world.job, name).unwrap();
+            let bytes = Bytes::from_static(b"late");
+            world.store.put_bytes(&key, bytes, &PutOptions::default()).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(hours * 3600)).await;
+    }
+    let tombstones = world.ledger.tombstones(None, 10).await.unwrap().tombstones;
+    assert_eq!(tombstones.len(), 0, "28 hours later");
+    assert!(world.store.list("", None, 10).await.unwrap().objects.is_empty());
+    drain(roles).await;
 }
 
 /// A planner sealed the plan and died before it sent the tasks. Another one read the job before the seal.

@@ -1,11 +1,13 @@
 //! Jobs of several outputs: needs, optional outputs, additions, retries of one of them.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use segue_domain::{JobState, OutputState, Recipe};
 use segue_pipeline::control;
-use segue_ports::MediaStore;
+use segue_ports::memory::MemoryQueue;
+use segue_ports::{Lane, MediaStore, Resource, WorkQueue};
 
 use crate::engines::Script;
 use crate::world::{World, drain};
@@ -196,4 +198,105 @@ async fn a_cancel_leaves_what_is_published() {
     assert_eq!(state_of(&record, "video"), OutputState::Cancelled);
     assert_eq!(record.state(), JobState::Cancelled);
     world.check_output(&transcript, 3).await;
+}
+
+/// The plan of one output cannot be read; a message plans an output that was added.
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_plan_does_not_block_the_planning_of_others() {
+    let world = World::with_recipe(script(), Recipe::built_in("rejoin").unwrap());
+    let planner = world.start_planner(world.deps(), "planner");
+    world.submit().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let record = world.record().await;
+    assert_eq!(state_of(&record, "video"), OutputState::Mapping);
+    let plan: segue_domain::Key = record.outputs[0].plan.as_ref().unwrap().key.parse().unwrap();
+    world.store.delete_many(&[plan]).await.unwrap();
+    let transcript = Recipe::built_in("transcript").unwrap();
+    control::add_outputs(&world.deps(), &world.job, &transcript).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(state_of(&world.record().await, "transcript"), OutputState::Mapping);
+    planner.drain().await;
+}
+
+/// Task messages that wait on the lane, and those that a worker has.
+async fn tasks(world: &World) -> (u64, u64) {
+    let depth = world.queue.depth(Lane::Task(Resource::Cpu)).await.unwrap();
+    (depth.waiting, depth.in_flight)
+}
+
+/// Two workers run a task each of an output, a third one waits.
+async fn two_of_three_run(recipe: Recipe) -> (World, Vec<crate::world::Running>) {
+    let slow = Script { task_takes: Duration::from_secs(600), ..script() };
+    let world = World::with_recipe(slow, recipe);
+    let roles = vec![
+        world.start_planner(world.deps(), "planner"),
+        world.start_worker(world.deps(), "worker-a"),
+        world.start_worker(world.deps(), "worker-b"),
+    ];
+    world.submit().await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    (world, roles)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_plan_message_sends_no_task_that_is_running() {
+    let (world, roles) = two_of_three_run(Recipe::built_in("rejoin").unwrap()).await;
+    assert_eq!(tasks(&world).await, (1, 2));
+    let body = segue_domain::Message::Plan { job: world.job.clone() }.encode();
+    world.queue.send(Lane::Plan, &[body], Duration::ZERO).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(tasks(&world).await, (2, 2), "only the task that waits was sent again");
+    // a message for an added output sends nothing of an output that has begun
+    let transcript = Recipe::built_in("transcript").unwrap();
+    control::add_outputs(&world.deps(), &world.job, &transcript).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(state_of(&world.record().await, "transcript"), OutputState::Mapping);
+    assert_eq!(tasks(&world).await, (5, 2), "the tasks of the added output");
+    drain(roles).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_sends_the_tasks_of_the_retried_output_alone() {
+    let (world, roles) = two_of_three_run(Recipe::built_in("rejoin").unwrap()).await;
+    let transcript = Recipe::built_in("transcript").unwrap();
+    control::add_outputs(&world.deps(), &world.job, &transcript).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(tasks(&world).await, (4, 2));
+    let transcript = "transcript".parse().unwrap();
+    control::cancel(&world.deps(), &world.job, Some(&transcript)).await.unwrap().unwrap();
+    control::retry(&world.deps(), &world.job, Some(&transcript)).await.unwrap().unwrap();
+    assert_eq!(tasks(&world).await, (7, 2), "three tasks of the retried output");
+    drain(roles).await;
+}
+
+/// An output waits long for another one, and then the message that wakes it is lost.
+#[tokio::test(start_paused = true)]
+async fn a_lost_message_of_a_waiting_output_is_sent_within_the_usual_time() {
+    let slow = Script { join_takes: Duration::from_secs(1), ..script() };
+    let world = World::with_recipe(slow, recipe());
+    let mut roles = vec![
+        world.start_planner(world.deps(), "planner"),
+        world.start_worker(world.deps(), "worker-a"),
+        world.start_sweeper(),
+    ];
+    world.submit().await;
+    // the sweeper has looked at the video for so long that it waits 64 sweeps
+    tokio::time::sleep(Duration::from_secs(20 * 3600)).await;
+    let record = world.record().await;
+    assert_eq!(state_of(&record, "video"), OutputState::Mapping);
+    // the transcript is assembled by a process whose messages are lost
+    let lost = Arc::new(MemoryQueue::new());
+    let output = "transcript".parse().unwrap();
+    let body = segue_domain::Message::Assemble { job: world.job.clone(), output }.encode();
+    lost.send(Lane::Assemble, &[body], Duration::ZERO).await.unwrap();
+    let deaf = world.start_assembler(world.deps_with(Arc::clone(&world.ledger) as _, lost), "deaf");
+    while state_of(&world.record().await, "transcript") != OutputState::Completed {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    deaf.drain().await;
+    roles.push(world.start_assembler(world.deps(), "assembler"));
+    let every = world.config("x").sweep_every;
+    tokio::time::sleep(every * 4).await;
+    assert_eq!(state_of(&world.record().await, "video"), OutputState::Completed);
+    drain(roles).await;
 }

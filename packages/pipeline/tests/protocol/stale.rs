@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_domain::{Completion, HolderId, JobId, JobRecord, OutboxEntry, OutputRef, TaskId};
+use segue_domain::{
+    Completion, HolderId, JobId, JobRecord, OutboxEntry, OutputId, OutputRef, TaskId, Tombstone,
+};
 use segue_ports::memory::MemoryLedger;
 use segue_ports::{
     Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
-    LeaseName, NewJob, OutboxLedger, OutputChange, PortError, Recorded,
+    LeaseName, NewJob, OutboxLedger, OutputChange, PortError, Recorded, TombstonePage,
 };
 
 use crate::engines::Script;
@@ -28,8 +30,10 @@ pub struct Slow {
     pub before_acquire: AtomicBool,
     /// What the next call of `open_jobs` returns, as it was read earlier.
     pub stale_page: Mutex<Option<JobPage>>,
-    /// A job that is created right after the next mark of a deletion.
+    /// A job that is created right after the next read that found none.
     pub created_next: Mutex<Option<NewJob>>,
+    /// The job that another process puts in the place of the one whose deletion is about to begin.
+    pub replaced_by: Mutex<Option<NewJob>>,
 }
 
 impl Slow {
@@ -42,6 +46,7 @@ impl Slow {
             before_acquire: AtomicBool::new(false),
             stale_page: Mutex::default(),
             created_next: Mutex::default(),
+            replaced_by: Mutex::default(),
         }
     }
 
@@ -58,7 +63,12 @@ impl JobLedger for Slow {
         self.inner.create_job(job).await
     }
     async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError> {
-        self.inner.job(id).await
+        let found = self.inner.job(id).await?;
+        let next = self.created_next.lock().unwrap().take_if(|_| found.is_none());
+        if let Some(next) = next {
+            self.inner.create_job(next).await?;
+        }
+        Ok(found)
     }
     async fn jobs(&self, filter: JobFilter, from: Option<&str>, max: usize) -> Result<JobPage, PortError> {
         self.inner.jobs(filter, from, max).await
@@ -82,14 +92,23 @@ impl JobLedger for Slow {
     ) -> Result<Option<JobRecord>, PortError> {
         let completes = matches!(&change, JobChange::Output { change: OutputChange::Complete, .. });
         self.thaw(completes.then_some(&self.before_complete)).await;
-        let marks = change == JobChange::Delete;
-        let changed = self.inner.change(id, change, fence).await;
-        let next = self.created_next.lock().unwrap().take_if(|_| marks);
+        let deletes = matches!(change, JobChange::Delete { .. });
+        let next = self.replaced_by.lock().unwrap().take_if(|_| deletes);
         if let Some(next) = next {
+            let read = self.inner.change(id, change.clone(), None).await?.expect("the job");
+            assert!(self.inner.delete_job(&read).await?);
             self.inner.create_job(next).await?;
         }
-        changed
+        self.inner.change(id, change, fence).await
     }
+    async fn tombstones(&self, from: Option<&str>, max: usize) -> Result<TombstonePage, PortError> {
+        self.inner.tombstones(from, max).await
+    }
+
+    async fn remove_tombstone(&self, read: &Tombstone) -> Result<bool, PortError> {
+        self.inner.remove_tombstone(read).await
+    }
+
     async fn delete_job(&self, read: &JobRecord) -> Result<bool, PortError> {
         self.inner.delete_job(read).await
     }
@@ -149,6 +168,10 @@ impl LeaseLedger for Slow {
         self.thaw(Some(&self.starved)).await;
         self.inner.renew(lease, ttl).await
     }
+    async fn leased_tasks(&self, job: &JobId, output: &OutputId) -> Result<Vec<TaskId>, PortError> {
+        self.inner.leased_tasks(job, output).await
+    }
+
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {
         self.inner.release(lease).await
     }

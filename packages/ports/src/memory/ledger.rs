@@ -5,19 +5,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use segue_domain::{Completion, Epoch, HolderId, JobId, JobRecord, OutboxEntry, OutputRef, TaskId, Term};
+use segue_domain::{
+    Completion, Epoch, HolderId, JobId, JobRecord, OutboxEntry, OutputId, OutputRef, TaskId, Term, Tombstone,
+};
 
 use crate::clock::Clock;
 use crate::error::{PortError, PortErrorKind};
 use crate::ledger::{
     Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
-    LeaseName, NewJob, OutboxLedger, OutputChange, Recorded,
+    LeaseName, NewJob, OutboxLedger, OutputChange, Recorded, TombstonePage, is_tombstone_old,
 };
 use crate::memory::TokioClock;
+use crate::outbox::notices;
 
 /// A ledger with the lifetime of the process.
 pub struct MemoryLedger {
     clock: Arc<dyn Clock>,
+    records_notices: bool,
     state: Mutex<State>,
 }
 
@@ -26,6 +30,7 @@ struct State {
     /// Number of jobs created so far.
     made: u64,
     jobs: BTreeMap<JobId, JobRecord>,
+    tombstones: BTreeMap<JobId, Tombstone>,
     completions: BTreeMap<(OutputRef, TaskId), Completion>,
     counts: HashMap<OutputRef, u64>,
     failures: HashMap<(OutputRef, TaskId), u32>,
@@ -59,8 +64,10 @@ impl State {
             return Ok(CreatedJob { created: false, job: job.clone() });
         }
         self.made += 1;
-        let epoch: Epoch = self.made.to_string().parse().expect("a number is a plain id");
+        let before = self.tombstones.get(&new.id).map(|tombstone| &tombstone.epoch);
+        let epoch = Epoch::following(before, now_ms, self.made);
         let job = new.into_record(epoch, now_ms)?;
+        self.tombstones.remove(&job.id);
         self.jobs.insert(job.id.clone(), job.clone());
         Ok(CreatedJob { created: true, job })
     }
@@ -111,7 +118,13 @@ impl MemoryLedger {
 
     /// An empty ledger whose timestamps and lease expiry follow `clock`.
     pub fn with_clock(clock: Arc<dyn Clock>) -> MemoryLedger {
-        MemoryLedger { clock, state: Mutex::default() }
+        MemoryLedger { clock, records_notices: false, state: Mutex::default() }
+    }
+
+    /// The same ledger, which records the notices of its changes: for a deployment that delivers them.
+    #[must_use]
+    pub fn recording_notices(self) -> MemoryLedger {
+        MemoryLedger { records_notices: true, ..self }
     }
 
     /// Names of the leases that are held now, for tests that require none.
@@ -176,15 +189,16 @@ impl JobLedger for MemoryLedger {
         let completed = change.counted_output().map(|output| job.output_ref(output));
         let completed = completed.and_then(|output| state.counts.get(&output)).copied().unwrap_or(0);
         let Some(after) = change.applied_to(job, completed, now_ms) else { return Ok(None) };
+        let notices = if self.records_notices { notices(job, &after) } else { Vec::new() };
+        state.outbox.extend(notices.into_iter().map(|entry| (entry.id.clone(), entry)));
         match change {
-            JobChange::Output { output, change, outbox } => {
+            JobChange::Output { output, change } => {
                 if change == OutputChange::Retry {
                     let output = after.output_ref(&output);
                     state.failures.retain(|(of, _), _| *of != output);
                 }
-                state.outbox.extend(outbox.into_iter().map(|entry| (entry.id.clone(), entry)));
             }
-            JobChange::Delete => state.end_leases(id),
+            JobChange::Delete { .. } => state.end_leases(id),
             _ => {}
         }
         state.jobs.insert(id.clone(), after.clone());
@@ -198,11 +212,37 @@ impl JobLedger for MemoryLedger {
         if now.epoch != read.epoch || !now.deleting {
             return Ok(false);
         }
+        let tombstone = Tombstone::new(id.clone(), now.epoch.clone(), self.clock.now_ms());
         state.jobs.remove(id);
+        state.tombstones.insert(id.clone(), tombstone);
         state.completions.retain(|(output, _), _| output.job != *id);
         state.failures.retain(|(output, _), _| output.job != *id);
         state.counts.retain(|output, _| output.job != *id);
         state.end_leases(id);
+        Ok(true)
+    }
+
+    async fn tombstones(&self, from: Option<&str>, max: usize) -> Result<TombstonePage, PortError> {
+        let state = self.locked();
+        let later =
+            state.tombstones.values().filter(|found| from.is_none_or(|from| found.job.as_str() > from));
+        let mut tombstones: Vec<Tombstone> = later.take(max.saturating_add(1)).cloned().collect();
+        let more = tombstones.len() > max;
+        tombstones.truncate(max);
+        let next = tombstones.last().filter(|_| more).map(|last| last.job.to_string());
+        Ok(TombstonePage { tombstones, next })
+    }
+
+    async fn remove_tombstone(&self, read: &Tombstone) -> Result<bool, PortError> {
+        let mut state = self.locked();
+        if state.jobs.contains_key(&read.job) {
+            return Ok(false);
+        }
+        let Some(found) = state.tombstones.get(&read.job) else { return Ok(true) };
+        if found != read || !is_tombstone_old(found, self.clock.now_ms()) {
+            return Ok(false);
+        }
+        state.tombstones.remove(&read.job);
         Ok(true)
     }
 }
@@ -289,6 +329,15 @@ impl LeaseLedger for MemoryLedger {
             held.until_ms = later(self.clock.now_ms(), ttl);
         }
         Ok(true)
+    }
+
+    async fn leased_tasks(&self, job: &JobId, output: &OutputId) -> Result<Vec<TaskId>, PortError> {
+        let now_ms = self.clock.now_ms();
+        let state = self.locked();
+        let held = state.leases.iter().filter(|(_, held)| held.holder.is_some() && held.until_ms > now_ms);
+        let mut tasks: Vec<TaskId> = held.filter_map(|(name, _)| name.task_of(job, output)).collect();
+        tasks.sort();
+        Ok(tasks)
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {

@@ -54,7 +54,7 @@ impl World {
                     self.violate(state, Invariant::Addition, what);
                 }
             }
-            JobChange::Delete => {
+            JobChange::Delete { .. } => {
                 if self.params.processes[by.process].role != Role::User && !before.deleting {
                     let what = format!("{} began to delete {job}", by.holder);
                     self.violate(state, Invariant::Deleting, what);

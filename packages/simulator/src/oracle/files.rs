@@ -84,7 +84,7 @@ impl World {
         let id = manifest.job.clone();
         let listed = state.oracle.story(&id).listed.clone();
         let Some(job) = state.model.jobs.get(&id).filter(|job| !job.deleting).cloned() else {
-            state.oracle.late_manifests.insert(key.to_string());
+            // the sweeper removes it, by the tombstone of the job
             return;
         };
         if manifest.epoch != job.epoch {

@@ -121,8 +121,6 @@ pub struct Oracle {
     writers: BTreeMap<String, HolderId>,
     working: Vec<Working>,
     last_working: u64,
-    /// Manifests that were written when their job was gone or being deleted.
-    late_manifests: BTreeSet<String>,
     /// When the ledger's clock jumped last.
     pub ledger_clock_jumped_at: Option<Instant>,
 }

@@ -286,7 +286,7 @@ fn a_violated_invariant_is_named() {
         (Invariant::Deleting, |world, state| {
             // not by a user
             created(state);
-            change(world, state, &JobChange::Delete);
+            change(world, state, &JobChange::Delete { epoch: "1".parse().unwrap() });
         }),
     ];
     for (number, (invariant, violate)) in cases.into_iter().enumerate() {

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use segue_domain::{Completion, JobRecord};
+use segue_domain::{Completion, JobRecord, TaskId};
 use segue_ports::{
     Acquired, CreatedJob, Document, DocumentWrite, JobPage, ObjectInfo, ObjectPage, PortError, QueueDepth,
-    Recorded,
+    Recorded, TombstonePage,
 };
 
 use crate::model::state_of;
@@ -86,6 +86,8 @@ brief! {
     });
     Document, |it, out| write!(out, "{} bytes", it.bytes.len());
     JobPage, |it, out| write!(out, "{} jobs", it.jobs.len());
+    TombstonePage, |it, out| write!(out, "{} tombstones", it.tombstones.len());
+    Vec<TaskId>, |it, out| write!(out, "{} tasks", it.len());
     Completion, |it, out| write!(out, "of term {}", it.term);
     Vec<Completion>, |it, out| write!(out, "{} completions", it.len());
     Bytes, |it, out| write!(out, "{} bytes", it.len());

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use segue_domain::{Completion, HolderId, JobId, JobRecord, Key, OutboxEntry, OutputRef, TaskId};
+use segue_domain::{
+    Completion, Epoch, HolderId, JobId, JobRecord, Key, OutboxEntry, OutputId, OutputRef, TaskId, Tombstone,
+};
 use segue_ports::{
     Acquired, Clock, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease,
-    LeaseLedger, LeaseName, NewJob, OutboxLedger, OutputChange, PortError, Recorded,
+    LeaseLedger, LeaseName, NewJob, OutboxLedger, OutputChange, PortError, Recorded, TombstonePage,
 };
 
 use crate::model::is_open;
@@ -45,7 +47,7 @@ fn op_of(change: &JobChange) -> Op {
         },
         JobChange::Add { .. } => Op::Add,
         JobChange::Cancel => Op::Cancel,
-        JobChange::Delete => Op::MarkDeleting,
+        JobChange::Delete { .. } => Op::MarkDeleting,
         JobChange::Confirm | JobChange::Expire => unreachable!("no job of a history awaits an upload"),
     }
 }
@@ -149,6 +151,31 @@ impl JobLedger for Port {
         })
         .await
     }
+
+    async fn tombstones(&self, from: Option<&str>, max: usize) -> Result<TombstonePage, PortError> {
+        let (from, max) = (from.map(str::to_owned), max.min(self.world.params.page));
+        self.call(Op::Tombstones, String::new(), move |state, world, _| {
+            let got = now(world.ledger.tombstones(from.as_deref(), max))?;
+            let is_after = |job: &JobId| from.as_deref().is_none_or(|from| job.as_str() > from);
+            let all: Vec<(JobId, Epoch)> =
+                state.model.gone.clone().into_iter().filter(|g| is_after(&g.0)).collect();
+            let page: Vec<(JobId, Epoch)> =
+                got.tombstones.iter().map(|found| (found.job.clone(), found.epoch.clone())).collect();
+            agree(world, state, Op::Tombstones, &page, &all.iter().take(max).cloned().collect());
+            agree(world, state, Op::Tombstones, &got.next.is_some(), &(all.len() > max));
+            Ok(got)
+        })
+        .await
+    }
+
+    /// A history is shorter than a tombstone's life, so no fault can occur here.
+    async fn remove_tombstone(&self, read: &Tombstone) -> Result<bool, PortError> {
+        let removed = now(self.world.ledger.remove_tombstone(read))?;
+        if removed {
+            self.world.lock().model.gone.remove(&read.job);
+        }
+        Ok(removed)
+    }
 }
 
 /// Roles record no notices yet, so no fault can occur here.
@@ -246,6 +273,17 @@ impl CompletionLedger for Port {
 
 #[async_trait]
 impl LeaseLedger for Port {
+    async fn leased_tasks(&self, job: &JobId, output: &OutputId) -> Result<Vec<TaskId>, PortError> {
+        let (job, output) = (job.clone(), output.clone());
+        self.call(Op::LeasedTasks, format!("{job} {output}"), move |state, world, _| {
+            let got = now(world.ledger.leased_tasks(&job, &output))?;
+            let wanted = state.model.leased(&job, &output, world.clock.now_ms());
+            agree(world, state, Op::LeasedTasks, &got, &wanted);
+            Ok(got)
+        })
+        .await
+    }
+
     async fn acquire(
         &self,
         name: &LeaseName,

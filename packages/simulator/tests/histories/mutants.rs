@@ -80,13 +80,15 @@ mod found {
 
     /// Mutants of the rules of a change and of the in-memory ledger that the conformance suite of ledgers finds
     /// as well.
-    const OF_THE_LEDGER: [&str; 17] = [
+    const OF_THE_LEDGER: [&str; 19] = [
         "assemble-before-mapped",
         "change-in-any-state",
         "change-while-deleting",
         "completion-overwritten",
         "count-apart",
+        "delete-any-epoch",
         "delete-keeps-leases",
+        "delete-leaves-no-tombstone",
         "delete-unfenced",
         "fence-not-compared",
         "lease-never-expires",
@@ -126,7 +128,8 @@ mod found {
         switch::choose(mutant);
         let caps =
             Capabilities { short: Duration::from_secs(60), clauses_at_once: 16, ..Capabilities::default() };
-        let ledger = || async { Subject::<dyn Ledger>::new(Arc::new(MemoryLedger::new())) };
+        let ledger =
+            || async { Subject::<dyn Ledger>::new(Arc::new(MemoryLedger::new().recording_notices())) };
         let ended = tokio::spawn(conformance::ledger::run(ledger, caps)).await;
         switch::choose(None);
         ended.is_ok()

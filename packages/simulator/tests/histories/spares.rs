@@ -6,7 +6,7 @@ use segue_simulator::sweep::scratch_folder;
 use segue_simulator::{Params, Scenario, run};
 
 /// Histories among which all of it has to be seen.
-const HISTORIES: u64 = 400;
+const HISTORIES: u64 = 500;
 
 #[test]
 fn spares_begin_win_lose_and_are_forgotten() {

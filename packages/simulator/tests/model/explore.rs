@@ -165,7 +165,7 @@ impl Model for Protocol {
                 let change = match action {
                     Action::Retry(_, output) => of(output, OutputChange::Retry),
                     Action::Cancel(_) => JobChange::Cancel,
-                    _ => JobChange::Delete,
+                    _ => JobChange::Delete { epoch: "1".parse().expect("a plain id") },
                 };
                 let job = &mut next.jobs[usize::from(job)];
                 if !self.change(job, &change) {

@@ -136,7 +136,7 @@ run "each_program_its_own" {
       for program, policy in output.policies : program => flatten([for s in policy.Statement : s.Resource if s.Sid == "JobsByIndex"])
       if length([for s in policy.Statement : s if s.Sid == "JobsByIndex"]) > 0
       } == {
-      sweeper  = ["arn:aws:dynamodb:eu-central-1:111122223333:table/segue-jobs/index/by-open"]
+      sweeper  = ["arn:aws:dynamodb:eu-central-1:111122223333:table/segue-jobs/index/by-open", "arn:aws:dynamodb:eu-central-1:111122223333:table/segue-jobs/index/by-state"]
       operator = ["arn:aws:dynamodb:eu-central-1:111122223333:table/segue-jobs/index/by-state"]
     }
     error_message = "who lists jobs"

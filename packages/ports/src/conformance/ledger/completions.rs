@@ -5,8 +5,8 @@ use std::sync::Arc;
 use segue_domain::{OutputRef, PartFile, TaskId};
 
 use super::{
-    Port, completion, counted, create, finish, held_task, must_change, output, read, seal, task, transcript,
-    video,
+    Port, begin_deletion, completion, counted, create, finish, held_task, must_change, output, read, seal,
+    task, transcript, video,
 };
 use crate::conformance::{Capabilities, all_at_once, fresh_job};
 use crate::error::PortErrorKind;
@@ -91,7 +91,7 @@ pub async fn outputs_are_counted_apart(ledger: Port, _caps: &Capabilities) {
 /// A second completion is not written, even under a valid lease.
 pub async fn an_unknown_output_or_an_earlier_life_is_stale(ledger: Port, caps: &Capabilities) {
     let job = create(&ledger, &fresh_job()).await;
-    must_change(&ledger, &job.id, JobChange::Delete).await;
+    begin_deletion(&ledger, &job.id).await;
     assert!(ledger.delete_job(&job).await.unwrap());
     let next = create(&ledger, &job.id).await;
     let (earlier, unknown) = (job.output_ref(&video()), next.output_ref(&output("no-such-output")));

@@ -1,16 +1,16 @@
 //! Deletion: started from any state; leases end; the job is removed.
 
-use segue_domain::{JobRecord, JobState};
+use segue_domain::{JobId, JobRecord, JobState, Tombstone};
 
 use super::{
-    Port, asked, completion, counted, create, failure, finish, held, held_task, is_refused, must_change,
-    new_job, read, seal, task, transcript, video,
+    Port, asked, begin_deletion, completion, counted, create, failure, finish, held, held_task, is_refused,
+    must_change, new_job, read, seal, task, transcript, video,
 };
 use crate::conformance::{Capabilities, fresh_job};
 use crate::ledger::{JobChange, LeaseName, OutputChange, Recorded};
 
 async fn delete(ledger: &Port, job: &JobRecord) {
-    must_change(ledger, &job.id, JobChange::Delete).await;
+    begin_deletion(ledger, &job.id).await;
     assert!(ledger.delete_job(job).await.unwrap(), "a job that is being deleted stays");
     assert_eq!(ledger.job(&job.id).await.unwrap(), None);
 }
@@ -33,7 +33,7 @@ pub async fn a_deletion_refuses_every_other_change(ledger: Port, _caps: &Capabil
         let before = read(&ledger, &id).await;
         assert!(!ledger.delete_job(&before).await.unwrap(), "removed before its deletion began");
         assert_eq!(read(&ledger, &id).await, before, "a refused removal changed the job");
-        let deleting = must_change(&ledger, &id, JobChange::Delete).await;
+        let deleting = begin_deletion(&ledger, &id).await;
         assert_eq!((deleting.deleting, deleting.state()), (true, JobState::Deleting));
         assert_eq!(deleting.outputs, before.outputs);
         let add = JobChange::Add {
@@ -41,7 +41,8 @@ pub async fn a_deletion_refuses_every_other_change(ledger: Port, _caps: &Capabil
             recipe: "{}".to_owned(),
             revision: deleting.revision,
         };
-        let others = [JobChange::Cancel, JobChange::Confirm, JobChange::Expire, JobChange::Delete, add];
+        let others =
+            [JobChange::Cancel, JobChange::Confirm, JobChange::Expire, JobChange::delete(&deleting), add];
         let changes = [OutputChange::Assemble, OutputChange::Cancel, OutputChange::Retry].map(to);
         for change in others.into_iter().chain(changes).chain([seal(&video(), 1), seal(&transcript(), 1)]) {
             is_refused(&ledger, &id, change, "the job is being deleted").await;
@@ -65,7 +66,7 @@ pub async fn a_deletion_ends_the_leases_of_its_job(ledger: Port, caps: &Capabili
             leases.push(held_task(&ledger, &job.output_ref(&output), &task(0), "a", caps.long()).await);
         }
     }
-    must_change(&ledger, &id, JobChange::Delete).await;
+    begin_deletion(&ledger, &id).await;
     for lease in &leases {
         let name = lease.name.as_str();
         let is_held = ledger.renew(lease, caps.long()).await.unwrap();
@@ -134,9 +135,10 @@ pub async fn a_late_deletion_does_not_touch_the_next_job(ledger: Port, caps: &Ca
     assert_ne!(next.epoch, first.epoch, "two jobs of one id are distinguished");
     for deleting in [false, true] {
         if deleting {
-            must_change(&ledger, &id, JobChange::Delete).await;
+            begin_deletion(&ledger, &id).await;
         }
         let before = read(&ledger, &id).await;
+        is_refused(&ledger, &id, JobChange::delete(&first), "it names the epoch of an earlier job").await;
         assert!(!ledger.delete_job(&first).await.unwrap(), "the next job of that id was deleted");
         assert_eq!(read(&ledger, &id).await, before, "a late deletion changed the next job");
         assert_eq!(ledger.completions(&output, None, 10).await.unwrap().len(), 1);
@@ -147,4 +149,53 @@ pub async fn a_late_deletion_does_not_touch_the_next_job(ledger: Port, caps: &Ca
     }
     assert!(ledger.delete_job(&next).await.unwrap());
     assert_eq!(ledger.job(&id).await.unwrap(), None);
+}
+
+/// The tombstone of a job: what `ledger` lists of it.
+async fn tombstone(ledger: &Port, id: &JobId) -> Option<Tombstone> {
+    let (mut from, mut found): (Option<String>, Vec<Tombstone>) = (None, Vec::new());
+    loop {
+        let page = ledger.tombstones(from.as_deref(), 2).await.unwrap();
+        assert!(page.tombstones.len() <= 2, "a page is as long as was asked for");
+        found.extend(page.tombstones.into_iter().filter(|tombstone| tombstone.job == *id));
+        match page.next {
+            Some(next) => from = Some(next),
+            None => break,
+        }
+    }
+    assert!(found.len() <= 1, "an id has one tombstone");
+    found.pop()
+}
+
+/// It appears with the removal of the job, stays, and is replaced by the next job, whose epoch is greater.
+pub async fn a_deleted_job_leaves_a_tombstone(ledger: Port, _caps: &Capabilities) {
+    let (id, other) = (fresh_job(), fresh_job());
+    let mut last = create(&ledger, &id).await;
+    let other = create(&ledger, &other).await;
+    delete(&ledger, &other).await;
+    for _ in 0..3 {
+        assert_eq!(tombstone(&ledger, &id).await, None, "the job is there");
+        begin_deletion(&ledger, &id).await;
+        assert_eq!(tombstone(&ledger, &id).await, None, "its deletion has only begun");
+        assert!(ledger.delete_job(&last).await.unwrap());
+        let left = tombstone(&ledger, &id).await.expect("a tombstone");
+        assert_eq!((&left.job, &left.epoch), (&last.id, &last.epoch));
+        assert!(left.deleted_at_ms >= last.created_at_ms, "deleted before it was created");
+        assert!(!ledger.remove_tombstone(&left).await.unwrap(), "removed before its time");
+        assert_eq!(tombstone(&ledger, &id).await.as_ref(), Some(&left));
+        assert_eq!(ledger.job(&id).await.unwrap(), None);
+        let listed = ledger.open_jobs(i64::MAX, None, 100_000).await.unwrap().jobs;
+        assert!(listed.iter().all(|job| job.id != id), "a tombstone is no job");
+        for change in [JobChange::Cancel, JobChange::delete(&last), seal(&video(), 0)] {
+            assert_eq!(ledger.change(&id, change, None).await.unwrap(), None, "a tombstone was changed");
+        }
+        assert!(ledger.delete_job(&last).await.unwrap(), "a repeat");
+        assert_eq!(tombstone(&ledger, &id).await.as_ref(), Some(&left), "a repeat changed the tombstone");
+        let next = create(&ledger, &id).await;
+        assert!(next.epoch > last.epoch, "epoch {} follows {}", next.epoch, last.epoch);
+        assert!(!ledger.remove_tombstone(&left).await.unwrap(), "the next job is there");
+        assert_eq!(read(&ledger, &id).await, next);
+        last = next;
+    }
+    assert!(tombstone(&ledger, &other.id).await.is_some(), "the tombstone of another job");
 }

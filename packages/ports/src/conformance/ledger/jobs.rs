@@ -4,11 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_domain::{Gate, JobId, JobRecord, JobState, NewOutput, OutputState};
+use segue_domain::job::{DOCUMENT_MAX, OUTPUTS_MAX};
+use segue_domain::{
+    Failure, Gate, JobId, JobRecord, JobState, Key, NewOutput, OutputRecord, OutputState, PlanHash,
+    SealedPlan,
+};
 
 use super::{
-    Port, asked, complete, completion, counted, create, create_of, failure, finish, held_task, must_change,
-    needing, new_job, new_job_of, optional, read, seal, task, transcript, video,
+    Port, asked, begin_deletion, complete, completion, counted, create, create_of, failure, finish,
+    held_task, is_refused, must_change, needing, new_job, new_job_of, optional, read, seal, task, transcript,
+    video,
 };
 use crate::conformance::{Capabilities, all_at_once, fresh, fresh_job};
 use crate::error::PortErrorKind;
@@ -84,7 +89,10 @@ pub async fn an_unknown_job_reads_as_absent(ledger: Port, caps: &Capabilities) {
     let output = unknown.output_ref(&video());
     assert_eq!(ledger.job(&id).await.unwrap(), None);
     assert_eq!(ledger.change(&id, JobChange::Cancel, None).await.unwrap(), None);
-    assert_eq!(ledger.change(&id, JobChange::Delete, None).await.unwrap(), None);
+    assert_eq!(
+        ledger.change(&id, JobChange::Delete { epoch: "e".parse().unwrap() }, None).await.unwrap(),
+        None
+    );
     assert_eq!(ledger.completion(&output, &task(0)).await.unwrap(), None);
     assert_eq!(ledger.completions(&output, None, 10).await.unwrap(), []);
     assert_eq!(counted(&ledger, &output).await, 0);
@@ -97,6 +105,48 @@ pub async fn an_unknown_job_reads_as_absent(ledger: Port, caps: &Capabilities) {
     assert_eq!(ledger.completion(&output, &task(0)).await.unwrap(), None);
     assert_eq!(counted(&ledger, &output).await, 0);
     assert!(ledger.delete_job(&unknown).await.unwrap(), "an absent job counts as deleted");
+}
+
+/// A job of as many outputs as are allowed is sealed, committed and failed to its end; one that could not be is
+/// refused when it is created, or extended.
+pub async fn a_document_that_could_outgrow_its_row_is_refused(ledger: Port, _caps: &Capabilities) {
+    let long = |n: usize| format!("{n:02}{}", "o".repeat(94));
+    let outputs: Vec<NewOutput> = (0..OUTPUTS_MAX).map(|n| asked(&long(n))).collect();
+    let id: JobId = format!("{:a<80}", fresh_job().as_str()).parse().expect("a plain id");
+    let job = |outputs: &[NewOutput], recipe: usize| NewJob {
+        recipe: "r".repeat(recipe),
+        ..new_job_of(&id, outputs.to_vec())
+    };
+    let error = ledger.create_job(job(&outputs, DOCUMENT_MAX)).await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::Misuse, "{error}");
+    assert!(error.message.contains("65536 bytes") && error.message.contains("32 outputs"), "{error}");
+    assert_eq!(ledger.job(&id).await.unwrap(), None, "a refused job was created");
+
+    let (first, rest) = outputs.split_at(1);
+    ledger.create_job(job(first, 10)).await.unwrap();
+    let add =
+        |recipe: usize| JobChange::Add { outputs: rest.to_vec(), recipe: "r".repeat(recipe), revision: 1 };
+    is_refused(&ledger, &id, add(DOCUMENT_MAX), "it could outgrow its row").await;
+    let mut largest = 0;
+    for recipe in (0..DOCUMENT_MAX).step_by(1024) {
+        let mut grown = read(&ledger, &id).await;
+        grown.recipe = "r".repeat(recipe);
+        grown.outputs = outputs.iter().map(|asked| OutputRecord::new(asked.clone(), 0)).collect();
+        largest = if grown.check_size().is_ok() { recipe } else { largest };
+    }
+    let added = ledger.change(&id, add(largest), None).await.unwrap();
+    assert!(added.is_some(), "a document of the largest size is refused");
+    let hash = "f".repeat(64);
+    for output in &outputs {
+        let term = segue_domain::Term(u64::MAX);
+        let key = Key::segment(&id, &output.id, term, "plan.json").expect("a plain name").to_string();
+        let plan = SealedPlan { hash: PlanHash(hash.clone()), key, tasks: u64::MAX };
+        must_change(&ledger, &id, JobChange::Seal(vec![(output.id.clone(), plan)])).await;
+        let tail = vec!["\u{e9}".repeat(10_000); 10];
+        let failure = Failure { stderr_tail: tail, cause: "c".repeat(100_000), ..failure() };
+        must_change(&ledger, &id, JobChange::output(&output.id, OutputChange::Fail(failure))).await;
+    }
+    assert!(read(&ledger, &id).await.outputs.iter().all(|output| output.failure.is_some()));
 }
 
 /// Which list is read.
@@ -231,7 +281,7 @@ pub async fn open_jobs_are_exactly_the_open_jobs(ledger: Port, _caps: &Capabilit
     let id = fresh_job();
     create(&ledger, &id).await;
     must_change(&ledger, &id, JobChange::Cancel).await;
-    must_change(&ledger, &id, JobChange::Delete).await;
+    begin_deletion(&ledger, &id).await;
     open.insert(id);
     let id = fresh_job();
     let awaiting = NewJob { awaiting: Some(Duration::from_secs(3600)), ..new_job(&id) };

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use segue_domain::{JobId, Term};
+use segue_domain::{JobId, OutputId, TaskId, Term};
 
-use super::{Port, create, held, must_change, task, transcript, video};
+use super::{Port, begin_deletion, create, held, task, transcript, video};
 use crate::conformance::{Capabilities, all_at_once, fresh, fresh_job, holder};
-use crate::ledger::{Acquired, JobChange, LeaseName};
+use crate::ledger::{Acquired, LeaseName};
 
 /// Of concurrent callers one acquires it; the others get the remaining time.
 pub async fn one_of_many_acquires(ledger: Port, caps: &Capabilities) {
@@ -49,7 +49,7 @@ pub async fn the_term_grows_for_ever(ledger: Port, caps: &Capabilities) {
             1 => caps.outlast_short().await,
             _ => {
                 let read = create(&ledger, &job).await;
-                must_change(&ledger, &job, JobChange::Delete).await;
+                begin_deletion(&ledger, &job).await;
                 assert!(ledger.delete_job(&read).await.unwrap());
             }
         }
@@ -135,7 +135,7 @@ pub async fn lease_names_do_not_mix(ledger: Port, caps: &Capabilities) {
     }
     let sweep = ledger.acquire(&LeaseName::sweep(), &holder("a"), caps.short).await.unwrap();
     let read = create(&ledger, &jobs[0]).await;
-    must_change(&ledger, &jobs[0], JobChange::Delete).await;
+    begin_deletion(&ledger, &jobs[0]).await;
     assert!(ledger.delete_job(&read).await.unwrap());
     for lease in &leases {
         let kept = ledger.renew(lease, caps.long()).await.unwrap();
@@ -145,4 +145,30 @@ pub async fn lease_names_do_not_mix(ledger: Port, caps: &Capabilities) {
         assert!(ledger.renew(&sweep, caps.short).await.unwrap(), "the sweeper's lease belongs to no job");
         ledger.release(&sweep).await.unwrap();
     }
+}
+
+/// Those that are held now, also by spare attempts, and of this output only.
+pub async fn the_leased_tasks_of_an_output_are_listed(ledger: Port, caps: &Capabilities) {
+    let job = fresh_job();
+    let longer: JobId = format!("{job}x").parse().expect("a plain id");
+    let lease = |job: &JobId, output: &OutputId, task: &TaskId| LeaseName::task(job, output, task);
+    let spare = task(2).spare().expect("a spare attempt");
+    assert_eq!(ledger.leased_tasks(&job, &video()).await.unwrap(), []);
+    held(&ledger, &lease(&job, &video(), &task(3)), "a", caps.long()).await;
+    held(&ledger, &lease(&job, &video(), &spare), "a", caps.long()).await;
+    let released = held(&ledger, &lease(&job, &video(), &task(1)), "b", caps.long()).await;
+    for name in [
+        LeaseName::plan(&job),
+        LeaseName::assemble(&job, &video()),
+        lease(&job, &transcript(), &task(5)),
+        lease(&longer, &video(), &task(6)),
+    ] {
+        held(&ledger, &name, "c", caps.long()).await;
+    }
+    assert_eq!(ledger.leased_tasks(&job, &video()).await.unwrap(), [task(1), task(3), spare.clone()]);
+    ledger.release(&released).await.unwrap();
+    held(&ledger, &lease(&job, &video(), &task(4)), "d", caps.short).await;
+    caps.outlast_short().await;
+    assert_eq!(ledger.leased_tasks(&job, &video()).await.unwrap(), [task(3), spare]);
+    assert_eq!(ledger.leased_tasks(&job, &transcript()).await.unwrap(), [task(5)]);
 }

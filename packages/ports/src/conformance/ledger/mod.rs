@@ -24,7 +24,7 @@ pub mod outbox;
 
 type Port = Arc<dyn Ledger>;
 
-/// Runs every clause.
+/// Runs every clause, on a ledger that records the notices of its changes.
 pub async fn run<F, Fut>(factory: F, caps: Capabilities)
 where
     F: Fn() -> Fut,
@@ -34,6 +34,7 @@ where
         jobs::a_job_is_created_once,
         jobs::a_job_is_stored_as_it_was_created,
         jobs::outputs_that_cannot_stand_together_are_refused,
+        jobs::a_document_that_could_outgrow_its_row_is_refused,
         jobs::an_unknown_job_reads_as_absent,
         jobs::jobs_are_listed_in_pages,
         jobs::jobs_are_filtered_by_state_and_time,
@@ -56,6 +57,7 @@ where
         deletion::a_deletion_ends_the_leases_of_its_job,
         deletion::a_deleted_job_leaves_only_its_terms,
         deletion::a_late_deletion_does_not_touch_the_next_job,
+        deletion::a_deleted_job_leaves_a_tombstone,
         changes::each_output_state_allows_its_changes,
         changes::assembly_waits_for_every_task,
         changes::a_plan_without_tasks_is_assembled_at_once,
@@ -83,9 +85,9 @@ where
         leases::a_stale_release_does_nothing,
         leases::busy_reports_the_time_that_is_left,
         leases::lease_names_do_not_mix,
-        outbox::a_notice_is_durable_with_its_change,
+        leases::the_leased_tasks_of_an_output_are_listed,
+        outbox::the_notices_of_a_change_are_durable_with_it,
         outbox::a_refused_change_leaves_no_notice,
-        outbox::a_repeated_notice_is_one_entry,
         outbox::a_removed_notice_does_not_return,
     );
 }
@@ -221,6 +223,12 @@ async fn counted(ledger: &Port, output: &OutputRef) -> u64 {
 async fn must_change(ledger: &Port, job: &JobId, change: JobChange) -> JobRecord {
     let after = ledger.change(job, change.clone(), None).await.unwrap();
     after.unwrap_or_else(|| panic!("{change:?} was refused"))
+}
+
+/// Begins the deletion of the job as it is now.
+async fn begin_deletion(ledger: &Port, job: &JobId) -> JobRecord {
+    let read = read(ledger, job).await;
+    must_change(ledger, job, JobChange::delete(&read)).await
 }
 
 async fn is_refused(ledger: &Port, job: &JobId, change: JobChange, why: &str) {

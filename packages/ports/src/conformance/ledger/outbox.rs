@@ -1,54 +1,55 @@
 //! The outbox: notices that are durable with a change.
 
-use segue_domain::OutboxEntry;
+use segue_domain::{JobId, JobRecord, OutboxEntry};
 
-use super::{Port, create, failure, held, index, must_change, seal, video};
+use super::{Port, begin_deletion, create, failure, held, index, must_change, read, seal, transcript, video};
 use crate::conformance::{Capabilities, fresh, fresh_job};
 use crate::ledger::{JobChange, LeaseName, OutputChange};
+use crate::outbox::notices;
 
 /// More entries than any other clause leaves in a shared table.
 const ALL: usize = 100_000;
 
-fn notice() -> OutboxEntry {
-    let body = "{\"text\":\"naïve \u{1f3ac} ' \\\" \"}".to_owned();
-    OutboxEntry { id: fresh("notice"), kind: "output-changed".to_owned(), body }
-}
-
-fn with_notices(change: OutputChange, outbox: &[OutboxEntry]) -> JobChange {
-    JobChange::Output { output: video(), change, outbox: outbox.to_vec() }
-}
-
-/// The entries with that id.
-async fn found(ledger: &Port, notice: &OutboxEntry) -> Vec<OutboxEntry> {
+/// The notices about a job, in the order of their ids.
+async fn about(ledger: &Port, job: &JobRecord) -> Vec<OutboxEntry> {
     let mut all = ledger.outbox(ALL).await.unwrap();
-    all.retain(|entry| entry.id == notice.id);
+    all.retain(|entry| entry.id.starts_with(job.epoch.as_str()));
+    all.sort();
     all
 }
 
-/// With any change of an output; several with one change.
-pub async fn a_notice_is_durable_with_its_change(ledger: Port, _caps: &Capabilities) {
+fn to(change: OutputChange) -> JobChange {
+    JobChange::output(&video(), change)
+}
+
+/// Every kind of change: those that end no output have none, the others those of the two documents.
+pub async fn the_notices_of_a_change_are_durable_with_it(ledger: Port, _caps: &Capabilities) {
     let id = fresh_job();
-    create(&ledger, &id).await;
-    must_change(&ledger, &id, seal(&video(), 0)).await;
+    let mut before = create(&ledger, &id).await;
+    let mut all = Vec::new();
     for change in [
-        OutputChange::Fail(failure()),
-        OutputChange::Retry,
-        OutputChange::Cancel,
-        OutputChange::Retry,
-        OutputChange::Assemble,
-        OutputChange::Commit(index()),
-        OutputChange::Complete,
+        seal(&video(), 0),
+        to(OutputChange::Fail(failure())),
+        to(OutputChange::Retry),
+        JobChange::Cancel,
+        to(OutputChange::Retry),
+        to(OutputChange::Assemble),
+        to(OutputChange::Commit(index())),
+        to(OutputChange::Complete),
     ] {
-        let notices = [notice(), notice()];
-        must_change(&ledger, &id, with_notices(change.clone(), &notices)).await;
-        for notice in &notices {
-            assert_eq!(
-                found(&ledger, notice).await,
-                std::slice::from_ref(notice),
-                "the notice of {change:?}"
-            );
-        }
+        let after = must_change(&ledger, &id, change.clone()).await;
+        all.extend(notices(&before, &after));
+        all.sort();
+        assert_eq!(about(&ledger, &after).await, all, "the notices after {change:?}");
+        before = after;
     }
+    let deleting = begin_deletion(&ledger, &id).await;
+    all.extend(notices(&before, &deleting));
+    let kinds: Vec<&str> = all.iter().map(|entry| entry.kind.as_str()).collect();
+    assert_eq!(kinds[..4], ["job-failed", "output-failed", "job-cancelled", "output-cancelled"]);
+    assert_eq!(kinds.last(), Some(&"job-deleting"));
+    all.sort();
+    assert_eq!(about(&ledger, &deleting).await, all, "the notice of a deletion");
     assert_eq!(ledger.outbox(3).await.unwrap().len(), 3, "at most as many as were asked for");
     assert_eq!(ledger.outbox(0).await.unwrap(), []);
 }
@@ -56,46 +57,34 @@ pub async fn a_notice_is_durable_with_its_change(ledger: Port, _caps: &Capabilit
 /// Refused by the state, by the fence, or because the job does not exist.
 pub async fn a_refused_change_leaves_no_notice(ledger: Port, caps: &Capabilities) {
     let id = fresh_job();
-    let (early, fenced, unknown) = (notice(), notice(), notice());
-    let nothing = with_notices(OutputChange::Cancel, std::slice::from_ref(&unknown));
-    assert_eq!(ledger.change(&id, nothing, None).await.unwrap(), None);
-    create(&ledger, &id).await;
-    let too_early = with_notices(OutputChange::Complete, std::slice::from_ref(&early));
-    assert_eq!(ledger.change(&id, too_early, None).await.unwrap(), None);
+    assert_eq!(ledger.change(&id, JobChange::Cancel, None).await.unwrap(), None);
+    let job = create(&ledger, &id).await;
+    assert_eq!(ledger.change(&id, to(OutputChange::Complete), None).await.unwrap(), None);
     let lease = held(&ledger, &LeaseName::assemble(&id, &video()), "a", caps.long()).await;
     ledger.release(&lease).await.unwrap();
-    let stale = with_notices(OutputChange::Cancel, std::slice::from_ref(&fenced));
-    assert_eq!(ledger.change(&id, stale, Some(&lease)).await.unwrap(), None);
-    for refused in [early, fenced, unknown] {
-        assert_eq!(found(&ledger, &refused).await, [], "a refused change left a notice");
-    }
-}
-
-/// The caller chooses the id: the same id twice is the same notice.
-pub async fn a_repeated_notice_is_one_entry(ledger: Port, _caps: &Capabilities) {
-    let (id, notice) = (fresh_job(), notice());
-    create(&ledger, &id).await;
-    for change in [OutputChange::Cancel, OutputChange::Retry, OutputChange::Fail(failure())] {
-        let twice = [notice.clone(), notice.clone()];
-        must_change(&ledger, &id, with_notices(change, &twice)).await;
-        assert_eq!(found(&ledger, &notice).await, std::slice::from_ref(&notice), "one entry for one id");
-    }
+    assert_eq!(ledger.change(&id, to(OutputChange::Cancel), Some(&lease)).await.unwrap(), None);
+    assert_eq!(about(&ledger, &job).await, [], "a refused change left a notice");
+    must_change(&ledger, &id, JobChange::Cancel).await;
+    assert_eq!(ledger.change(&id, JobChange::Cancel, None).await.unwrap(), None);
+    assert_eq!(about(&ledger, &job).await.len(), 3, "two outputs and the job, once");
 }
 
 /// Removal is idempotent and affects one notice.
 pub async fn a_removed_notice_does_not_return(ledger: Port, _caps: &Capabilities) {
-    let (id, first, second) = (fresh_job(), notice(), notice());
+    let id: JobId = fresh_job();
     create(&ledger, &id).await;
-    must_change(&ledger, &id, with_notices(OutputChange::Cancel, &[first.clone(), second.clone()])).await;
+    must_change(&ledger, &id, to(OutputChange::Cancel)).await;
+    must_change(&ledger, &id, JobChange::output(&transcript(), OutputChange::Cancel)).await;
+    let job = read(&ledger, &id).await;
+    let mut left = about(&ledger, &job).await;
+    let first = left.remove(0);
     for _ in 0..2 {
         ledger.remove_from_outbox(&first.id).await.unwrap();
-        assert_eq!(found(&ledger, &first).await, [], "a removed notice is listed");
-        assert_eq!(
-            found(&ledger, &second).await,
-            std::slice::from_ref(&second),
-            "another notice was removed"
-        );
+        assert_eq!(about(&ledger, &job).await, left, "one notice is removed, and no other");
     }
     ledger.remove_from_outbox(&fresh("unknown")).await.unwrap();
-    ledger.remove_from_outbox(&second.id).await.unwrap();
+    for entry in left {
+        ledger.remove_from_outbox(&entry.id).await.unwrap();
+    }
+    assert_eq!(about(&ledger, &job).await, []);
 }
