@@ -40,7 +40,7 @@ fn transcript() -> OutputId {
 }
 
 fn output_ref() -> OutputRef {
-    OutputRef { job: job(), epoch: "1".parse().unwrap(), output: video() }
+    OutputRef { job: job(), epoch: EPOCH.parse().unwrap(), output: video() }
 }
 
 fn task() -> TaskId {
@@ -73,6 +73,9 @@ fn new_job(gate: Option<Gate>) -> NewJob {
         awaiting: None,
     }
 }
+
+/// The epoch of the first job, created at time 0.
+const EPOCH: &str = "0000000000000000000000000001";
 
 fn created(state: &mut State) {
     state.model.create(&new_job(None), 0);
@@ -148,7 +151,7 @@ fn published(state: &mut State) {
     state.oracle.commits(&job(), &video(), "video.txt", Bytes::from_static(b"mine"));
     let public = Key::published(&job(), "video.txt").unwrap().to_string();
     state.objects.put(&public, Bytes::from_static(b"mine"));
-    let mut manifest = manifest("1");
+    let mut manifest = manifest(EPOCH);
     let committed = state.oracle.output(&job(), &video()).committed.as_ref().unwrap();
     let (index, hash) = (committed.index.clone(), committed.hash.clone());
     manifest.add(&index, &hash);
@@ -249,7 +252,7 @@ fn a_violated_invariant_is_named() {
         }),
         (Invariant::Manifest, |world, state| {
             published(state);
-            write_manifest(world, state, &manifest("1"));
+            write_manifest(world, state, &manifest(EPOCH));
         }),
         (Invariant::Manifest, |world, state| {
             published(state);
@@ -286,7 +289,7 @@ fn a_violated_invariant_is_named() {
         (Invariant::Deleting, |world, state| {
             // not by a user
             created(state);
-            change(world, state, &JobChange::Delete { epoch: "1".parse().unwrap() });
+            change(world, state, &JobChange::Delete { epoch: EPOCH.parse().unwrap() });
         }),
     ];
     for (number, (invariant, violate)) in cases.into_iter().enumerate() {
