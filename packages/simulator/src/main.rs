@@ -149,6 +149,6 @@ fn find_mutants(cli: &Cli) -> anyhow::Result<bool> {
 }
 
 fn has_mutants() -> anyhow::Result<()> {
-    anyhow::ensure!(switch::IN_BUILD, "this build has no mutants; use cargo xtask simulate");
+    anyhow::ensure!(switch::is_in_build(), "this build has no mutants; use cargo xtask simulate");
     Ok(())
 }

@@ -192,11 +192,9 @@ impl JobLedger for MemoryLedger {
         let notices = if self.records_notices { notices(job, &after) } else { Vec::new() };
         state.outbox.extend(notices.into_iter().map(|entry| (entry.id.clone(), entry)));
         match change {
-            JobChange::Output { output, change } => {
-                if change == OutputChange::Retry {
-                    let output = after.output_ref(&output);
-                    state.failures.retain(|(of, _), _| *of != output);
-                }
+            JobChange::Output { output, change: OutputChange::Retry } => {
+                let output = after.output_ref(&output);
+                state.failures.retain(|(of, _), _| *of != output);
             }
             JobChange::Delete { .. } => state.end_leases(id),
             _ => {}

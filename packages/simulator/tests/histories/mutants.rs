@@ -105,7 +105,7 @@ mod found {
     #[test]
     #[ignore = "needs the mutants: cargo xtask mutants"]
     fn every_recorded_history_finds_its_mutant() {
-        assert!(switch::IN_BUILD, "cargo xtask mutants makes the copy that has the mutants");
+        assert!(switch::is_in_build(), "cargo xtask mutants makes the copy that has the mutants");
         let scratch = scratch_folder().unwrap();
         let mut missed = Vec::new();
         for mutant in MUTANTS.iter() {
@@ -138,7 +138,7 @@ mod found {
     #[tokio::test(start_paused = true)]
     #[ignore = "needs the mutants: cargo xtask mutants"]
     async fn the_suite_of_ledgers_finds_every_mutant_of_the_ledger() {
-        assert!(switch::IN_BUILD, "cargo xtask mutants makes the copy that has the mutants");
+        assert!(switch::is_in_build(), "cargo xtask mutants makes the copy that has the mutants");
         assert!(passes(None).await, "without a mutant");
         for name in OF_THE_LEDGER {
             assert!(MUTANTS.iter().any(|mutant| mutant.name == name), "{name} is no mutant");
@@ -150,6 +150,10 @@ mod found {
 #[test]
 #[ignore = "an hour, and it needs the mutants: cargo xtask mutants --search"]
 fn every_mutant_is_found_within_its_seeds() {
+    assert!(
+        segue_simulator::switch::is_in_build(),
+        "cargo xtask mutants makes the copy that has the mutants"
+    );
     for mutant in MUTANTS.iter() {
         let found = segue_simulator::mutants::find(mutant, 0..SEEDS, None).unwrap();
         assert!(found.is_some(), "{} was not found in {SEEDS} seeds", mutant.name);

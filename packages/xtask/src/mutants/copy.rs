@@ -140,7 +140,8 @@ fn mutate(root: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
     let mut ports = source(PORTS)?;
     ports.push_str("\nextern crate self as segue_ports;\npub mod mutants;\n");
     files.insert(PORTS.into(), ports.into_bytes());
-    let (switch, off, on) = (source(SWITCH)?, "IN_BUILD: bool = false", "IN_BUILD: bool = true");
+    let (switch, off, on) =
+        (source(SWITCH)?, "is_in_build() -> bool {\n    false", "is_in_build() -> bool {\n    true");
     ensure!(switch.contains(off), "{SWITCH} no longer has {off}");
     files.insert(SWITCH_IN_COPY.into(), switch.replace(off, on).into_bytes());
     files.insert(
