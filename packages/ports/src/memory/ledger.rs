@@ -201,11 +201,9 @@ impl JobLedger for MemoryLedger {
         let notices = if self.records_notices { notices(job, &after) } else { Vec::new() };
         state.outbox.extend(notices.into_iter().map(|entry| (entry.id.clone(), entry)));
         match change {
-            JobChange::Output { output, change } => {
-                if change == OutputChange::Retry && !mutant!("retry-keeps-failures") {
-                    let output = after.output_ref(&output);
-                    state.failures.retain(|(of, _), _| *of != output);
-                }
+            JobChange::Output { output, change: OutputChange::Retry } if !mutant!("retry-keeps-failures") => {
+                let output = after.output_ref(&output);
+                state.failures.retain(|(of, _), _| *of != output);
             }
             JobChange::Delete { .. } if !mutant!("delete-keeps-leases") => state.end_leases(id),
             _ => {}
