@@ -12,7 +12,7 @@ async fn deployment() -> Provisioned {
 }
 
 async fn ledger() -> Subject<dyn Ledger> {
-    Subject::new(deployment().await.connect().await.ledger)
+    Subject::new(Arc::new(deployment().await.connect().await.ledger.recording_notices()))
 }
 
 async fn catalogue() -> Subject<dyn AssetCatalogue> {

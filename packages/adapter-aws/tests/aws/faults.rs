@@ -94,7 +94,8 @@ async fn the_notices_of_a_change_whose_answer_was_lost_are_there_once() {
     let before = sealed(ledger, "j", 0).await;
     let cancel = JobChange::output(&video(), OutputChange::Cancel);
     let after = ledger.change(&before.id, cancel.clone(), None).await.unwrap().expect("it took effect");
-    let wanted = notices(&before, &after);
+    let mut wanted = notices(&before, &after);
+    wanted.sort();
     assert_eq!(ledger.outbox(10).await.unwrap(), wanted);
     assert_eq!(ledger.outbox(1).await.unwrap(), wanted[..1]);
     ledger.remove_from_outbox(&wanted[0].id).await.unwrap();
