@@ -8,12 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use segue_adapter_local::LocalBackend;
 use segue_domain::{Completion, HolderId, JobId, JobRecord, OutboxEntry, OutputRef, TaskId};
-use segue_ports::conformance::{self, Capabilities, Subject};
 use segue_ports::{
     Acquired, CompletionLedger, CreatedJob, Delivery, JobChange, JobFilter, JobLedger, JobPage, Lane, Lease,
     LeaseLedger, LeaseName, Ledger, NewJob, OutboxLedger, PortError, QueueDepth, Receipt, Recorded,
     WorkQueue,
 };
+use segue_ports_testkit::conformance::{self, Capabilities, Subject};
 use tempfile::TempDir;
 
 struct Two {

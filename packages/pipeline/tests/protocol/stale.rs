@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use segue_domain::{Completion, HolderId, JobId, JobRecord, OutboxEntry, OutputRef, TaskId};
-use segue_ports::memory::MemoryLedger;
 use segue_ports::{
     Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
     LeaseName, NewJob, OutboxLedger, OutputChange, PortError, Recorded,
 };
+use segue_ports_testkit::memory::MemoryLedger;
 
 use crate::engines::Script;
 use crate::world::{World, drain};
