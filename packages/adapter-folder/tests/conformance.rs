@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use segue_adapter_folder::FolderStore;
-use segue_ports::conformance::{self, Capabilities, Subject, documents, store};
+use segue_ports_testkit::conformance::{self, Capabilities, Subject, documents, store};
 use tempfile::TempDir;
 
 fn open() -> (FolderStore, TempDir) {

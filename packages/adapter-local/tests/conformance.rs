@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_adapter_local::LocalBackend;
-use segue_ports::conformance::{self, Capabilities, Subject, dead};
 use segue_ports::{AssetCatalogue, Ledger, WorkQueue};
+use segue_ports_testkit::conformance::{self, Capabilities, Subject, dead};
 use tempfile::TempDir;
 
 fn open() -> (LocalBackend, TempDir) {

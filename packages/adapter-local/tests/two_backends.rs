@@ -10,12 +10,12 @@ use segue_adapter_local::LocalBackend;
 use segue_domain::{
     Completion, HolderId, JobId, JobRecord, OutboxEntry, OutputId, OutputRef, TaskId, Tombstone,
 };
-use segue_ports::conformance::{self, Capabilities, Subject};
 use segue_ports::{
     Acquired, CompletionLedger, CreatedJob, Delivery, JobChange, JobFilter, JobLedger, JobPage, Lane, Lease,
     LeaseLedger, LeaseName, Ledger, NewJob, OutboxLedger, PortError, QueueDepth, Receipt, Recorded,
     TombstonePage, WorkQueue,
 };
+use segue_ports_testkit::conformance::{self, Capabilities, Subject};
 use tempfile::TempDir;
 
 struct Two {

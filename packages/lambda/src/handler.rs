@@ -75,8 +75,8 @@ mod tests {
     use super::*;
     use segue_adapter_aws::S3Notices;
     use segue_domain::JobState;
-    use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
     use segue_ports::{JobFilter, JobLedger, Lane, NoReport, WorkQueue};
+    use segue_ports_testkit::memory::{MemoryLedger, MemoryQueue, MemoryStore};
     use serde_json::json;
 
     struct World {

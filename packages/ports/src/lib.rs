@@ -1,8 +1,7 @@
 //! Ports: the interfaces of the roles to ledgers, queues, stores, engines and reporters.
 //!
-//! Each port is a small object-safe trait; its documentation is the contract. The
-//! in-memory adapters in [`memory`] are for protocol tests; they pass the same suites in
-//! [`conformance`] as the adapters with durable data.
+//! Each port is a small object-safe trait; its documentation is the contract. In-memory
+//! adapters and conformance suites are in the package `segue-ports-testkit`.
 //!
 //! Architecture invariant: nothing here depends on a cloud, a database, a file format, or how
 //! a process is started.
@@ -10,7 +9,6 @@
 pub mod catalogue;
 mod change;
 pub mod clock;
-pub mod conformance;
 pub mod dead;
 pub mod document;
 pub mod engine;
@@ -18,7 +16,6 @@ pub mod error;
 pub mod ledger;
 pub mod links;
 mod media_type;
-pub mod memory;
 pub mod notice;
 mod outbox;
 pub mod queue;

@@ -43,6 +43,9 @@ const PROCESS: &[&str] = &["nix", "process-wrap", "command-group", "duct"];
 const ENGINE: &[&str] = &["whisper-rs", "whisper-rs-sys", "ffmpeg-*", "rsmpeg"];
 const SCREEN: &[&str] = &["clap", "indicatif", "crossterm"];
 
+/// Any package may have it as a dev-dependency; without a rule that names it, only so.
+const TESTKIT: &str = "segue-ports-testkit";
+
 const RULES: &[Rule] = &[
     Rule {
         package: "segue-domain",
@@ -56,7 +59,14 @@ const RULES: &[Rule] = &[
         may: &["segue-domain"],
         never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE, SCREEN],
         itself: &[],
-        reason: "ports are independent of vendors; tokio provides the clock of the in-memory adapters",
+        reason: "ports are independent of vendors, and start neither a task nor a timer",
+    },
+    Rule {
+        package: "segue-ports-testkit",
+        may: &["segue-domain", "segue-ports"],
+        never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE, SCREEN],
+        itself: &[],
+        reason: "in-memory adapters and conformance suites, without a vendor; only tests depend on it",
     },
     Rule {
         package: "segue-pipeline",
@@ -160,7 +170,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: "segue-simulator",
-        may: &["segue-domain", "segue-ports", "segue-pipeline"],
+        may: &["segue-domain", "segue-ports", "segue-ports-testkit", "segue-pipeline"],
         never: &[DATABASE, CLOUD, NETWORK, PROCESS, ENGINE],
         itself: &[],
         reason: "runs the roles on simulated services and engines; starts no real service",
@@ -248,7 +258,8 @@ fn check(packages: &BTreeMap<String, Package>) -> Vec<String> {
             continue;
         };
         for named in &package.names {
-            if !rule.may.iter().any(|may| matches(may, named)) {
+            let only_tests = named == TESTKIT && !package.direct.contains(named);
+            if !only_tests && !rule.may.iter().any(|may| matches(may, named)) {
                 broken.push(format!("{name} names {named}: {}", rule.reason));
             }
         }
@@ -352,6 +363,16 @@ mod tests {
             let mut packages = workspace(name, &[], &["aws-sdk-s3"]);
             assert!(check(&packages).is_empty(), "{name}: something below it may");
             packages.get_mut(name).unwrap().direct.insert("aws-sdk-s3".to_owned());
+            assert_eq!(check(&packages).is_empty(), allowed, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_product_has_the_testkit_only_as_a_dev_dependency() {
+        for (name, allowed) in [("segue-pipeline", false), ("segue-cli", false), ("segue-simulator", true)] {
+            let mut packages = workspace(name, &[TESTKIT], &[]);
+            assert!(check(&packages).is_empty(), "{name}: its tests may");
+            packages.get_mut(name).unwrap().direct.insert(TESTKIT.to_owned());
             assert_eq!(check(&packages).is_empty(), allowed, "{name}");
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_adapter_aws::testing::{Provisioned, emulator, provision_lanes};
-use segue_ports::conformance::{self, Capabilities, Subject, dead, documents, links, store};
 use segue_ports::{AssetCatalogue, Lane, Ledger, WorkQueue};
+use segue_ports_testkit::conformance::{self, Capabilities, Subject, dead, documents, links, store};
 
 async fn deployment() -> Provisioned {
     provision_lanes(emulator().endpoint(), &Lane::ALL).await

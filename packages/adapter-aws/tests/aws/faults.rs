@@ -10,12 +10,12 @@ use crate::support::{
 use bytes::Bytes;
 use futures::TryStreamExt;
 use segue_domain::{JobState, Key, Term};
-use segue_ports::conformance::{self, Capabilities, Subject, store};
 use segue_ports::{
     Acquired, CompletionLedger, DocumentWrite, Expected, FileUse, JobChange, JobLedger, Lane, LeaseLedger,
     LeaseName, Ledger, MediaStore, OutboxLedger, OutputChange, PutOptions, Recorded, Resource,
     StoreDocuments, WorkQueue, notices,
 };
+use segue_ports_testkit::conformance::{self, Capabilities, Subject, store};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -11,9 +11,9 @@ use segue_adapter_aws::testing::{Provisioned, emulator, provision_lanes};
 use segue_domain::{
     Completion, JobRecord, NewOutput, OutputId, OutputRef, PlanHash, SealedPlan, TaskId, TaskKind,
 };
-use segue_ports::conformance::Capabilities;
-use segue_ports::conformance::links::{Answer, Client};
 use segue_ports::{Acquired, JobChange, Lane, Lease, LeaseName, Ledger, NewJob};
+use segue_ports_testkit::conformance::Capabilities;
+use segue_ports_testkit::conformance::links::{Answer, Client};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

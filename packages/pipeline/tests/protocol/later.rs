@@ -9,11 +9,11 @@ use bytes::Bytes;
 use segue_domain::{JobState, Key};
 use segue_pipeline::control::{Source, delete};
 use segue_pipeline::{Deps, new_job, sweeper};
-use segue_ports::memory::{MemoryQueue, MemoryStore, TokioClock};
 use segue_ports::{
     Document, DocumentWrite, Expected, JobChange, JobLedger, Lane, MediaStore, PortError, PutOptions,
     Resource, StoreDocuments, WorkQueue,
 };
+use segue_ports_testkit::memory::{MemoryQueue, MemoryStore, TokioClock};
 
 use crate::engines::Script;
 use crate::stale::Slow;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use segue_domain::{JobState, OutputState, Recipe};
 use segue_pipeline::control;
-use segue_ports::memory::MemoryQueue;
 use segue_ports::{Lane, MediaStore, Resource, WorkQueue};
+use segue_ports_testkit::memory::MemoryQueue;
 
 use crate::engines::Script;
 use crate::world::{World, drain};

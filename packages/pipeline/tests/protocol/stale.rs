@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use segue_domain::{
     Completion, HolderId, JobId, JobRecord, OutboxEntry, OutputId, OutputRef, TaskId, Tombstone,
 };
-use segue_ports::memory::MemoryLedger;
 use segue_ports::{
     Acquired, CompletionLedger, CreatedJob, JobChange, JobFilter, JobLedger, JobPage, Lease, LeaseLedger,
     LeaseName, NewJob, OutboxLedger, OutputChange, PortError, Recorded, TombstonePage,
 };
+use segue_ports_testkit::memory::MemoryLedger;
 
 use crate::engines::Script;
 use crate::world::{World, drain};

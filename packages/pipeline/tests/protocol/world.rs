@@ -7,11 +7,11 @@ use bytes::Bytes;
 use segue_domain::{HolderId, JobId, JobRecord, JobState, Key, Manifest, OutputId, OutputRef, Recipe};
 use segue_pipeline::ingester::Intake;
 use segue_pipeline::{Deps, RoleConfig, assembler, new_job, planner, submit, sweeper, worker};
-use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore, TokioClock};
 use segue_ports::{
     ArrivalNotice, CompletionLedger, JobLedger, Lane, Ledger, MapEngine, MediaStore, NoReport, PutOptions,
     ReadArrivals, WorkQueue,
 };
+use segue_ports_testkit::memory::{MemoryLedger, MemoryQueue, MemoryStore, TokioClock};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

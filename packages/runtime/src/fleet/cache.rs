@@ -176,7 +176,7 @@ impl MediaStore for SourceCache {
 mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize};
 
-    use segue_ports::memory::MemoryStore;
+    use segue_ports_testkit::memory::MemoryStore;
 
     use super::*;
 

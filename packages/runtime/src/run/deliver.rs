@@ -194,8 +194,8 @@ mod tests {
     use segue_domain::manifest::INDEX_VERSION;
     use segue_domain::{CommittedIndex, FileKind, NewOutput, PlanHash, PublishedFile, Recipe, TaskId, Term};
     use segue_pipeline::new_job;
-    use segue_ports::memory::{MemoryLedger, MemoryQueue, MemoryStore};
     use segue_ports::{MediaStore, NoReport, PutOptions};
+    use segue_ports_testkit::memory::{MemoryLedger, MemoryQueue, MemoryStore};
 
     use super::*;
 

@@ -72,8 +72,8 @@ mod found {
     use std::time::Duration;
 
     use segue_ports::Ledger;
-    use segue_ports::conformance::{self, Capabilities, Subject};
-    use segue_ports::memory::MemoryLedger;
+    use segue_ports_testkit::conformance::{self, Capabilities, Subject};
+    use segue_ports_testkit::memory::MemoryLedger;
     use segue_simulator::switch;
 
     use super::*;
