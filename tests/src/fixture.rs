@@ -67,6 +67,10 @@ pub enum Fixture {
     CoverOnly,
     /// Pink noise in two channels, quieter in the second half.
     QuietStereo,
+    /// Sound in six channels.
+    Surround,
+    /// AAC with packets that a decoder reports as damaged.
+    DamagedSound,
     /// Digital silence.
     Silence,
     /// A sine.
@@ -146,6 +150,7 @@ fn input(name: &str, folder: &Path) -> PathBuf {
     match name {
         "closed" => fixture(Fixture::H264Closed),
         "open" => fixture(Fixture::H264Open),
+        "sound" => fixture(Fixture::SoundOnly),
         "counting" => fixture(Fixture::Counting),
         "subtitles.srt" => {
             text("1\n00:00:00,500 --> 00:00:02,400\nfirst\n\n2\n00:00:03,900 --> 00:00:05,200\nover a cut\n")
@@ -291,6 +296,14 @@ fn recipes(which: Fixture) -> (&'static str, Vec<Vec<String>>) {
                 )],
             )
         }
+        Fixture::Surround => {
+            let pan = "pan=5.1(side)|c0=c0|c1=0.5*c0|c2=0.3*c0|c3=0.1*c0|c4=0.2*c0|c5=0.2*c0";
+            (
+                "mka",
+                vec![format!("-f lavfi -t 6 -i anoisesrc=c=pink:r=48000:a=0.2:seed=5,{pan} -c:a pcm_s24le")],
+            )
+        }
+        Fixture::DamagedSound => ("m4a", vec!["-i @sound -c copy -bsf:a noise=amount=200".to_owned()]),
         Fixture::Silence => ("wav", vec!["-f lavfi -t 20 -i anullsrc=r=16000:cl=mono".to_owned()]),
         Fixture::Tone => ("wav", vec!["-f lavfi -t 20 -i sine=f=440:r=16000".to_owned()]),
         Fixture::Noise => ("wav", vec!["-f lavfi -t 20 -i anoisesrc=r=16000:a=0.1:seed=7".to_owned()]),

@@ -160,6 +160,24 @@ fn a_late_sound_stays_in_time_and_a_track_is_chosen_by_number() {
     sandbox.assert_refused(&ended, 3, &["no audio track 3", "it has 3"]);
 }
 
+/// A mix of channels has another loudness than they have.
+#[test]
+fn surround_sound_is_kept_or_mixed() {
+    let sandbox = Sandbox::new();
+    // at its default bit rate, Opus drops high frequencies of noise in six channels
+    let settings = "normalize = true\nformats = [\"m4a\", \"mp3\", \"opus\", \"flac\", \"wav16k\"]\n\
+                    kbps = { opus = 450, m4a = 400 }";
+    run(&sandbox, Fixture::Surround, settings);
+    for (name, channels) in
+        [("audio.m4a", 6), ("audio.mp3", 2), ("audio.opus", 6), ("audio.flac", 6), ("audio-16k.wav", 1)]
+    {
+        let path = sandbox.out().join(name);
+        assert_eq!(streams(&path)[0]["channels"], channels, "{name}");
+        let found = loudness(&path);
+        assert!((found + 23.0).abs() <= 0.5, "{name}: {found} LUFS");
+    }
+}
+
 #[test]
 fn odd_sources_complete() {
     let sandbox = Sandbox::new();
@@ -172,6 +190,12 @@ fn odd_sources_complete() {
     run(&sandbox, Fixture::Silence, "normalize = true\nformats = [\"mp3\", \"m4a\"]");
     assert!(sandbox.notes("audio").contains("silent"), "{}", sandbox.notes("audio"));
     assert!(level_db(&sandbox.out().join("audio.mp3")) < -90.0);
+
+    let sandbox = Sandbox::new();
+    run(&sandbox, Fixture::DamagedSound, "");
+    let proof = &sandbox.certificate("audio")["audio"];
+    assert_eq!((&proof["passed"], &proof["files"][0]["copied"]), (&true.into(), &false.into()), "{proof:#}");
+    assert!(sandbox.notes("audio").contains("damaged"), "{}", sandbox.notes("audio"));
 
     for which in [Fixture::OffsetTs, Fixture::CoverOnly, Fixture::Edited, Fixture::Mpeg2Ps] {
         let sandbox = Sandbox::new();

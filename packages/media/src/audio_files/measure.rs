@@ -108,7 +108,13 @@ pub(super) async fn measure(
         Heard::Progress
     })
     .await?;
-    meter.finish(finished.stderr_tail.first().cloned())
+    meter.finish(finished.stderr_tail.first().map(|line| message_of(line).to_owned()))
+}
+
+/// A line of ffmpeg's log without the address of the component in front of it.
+fn message_of(line: &str) -> &str {
+    let rest = line.strip_prefix('[').and_then(|rest| rest.split_once(" @ 0x")?.1.split_once("] "));
+    rest.map_or(line, |(_, message)| message)
 }
 
 /// Loudness of a stream of samples.
@@ -210,6 +216,15 @@ mod tests {
         assert!((integrated_lufs.unwrap() + 23.0).abs() < 0.1, "{integrated_lufs:?}");
         assert!((true_peak_dbtp.unwrap() + 23.0).abs() < 0.1, "{true_peak_dbtp:?}");
         assert!(range_lu.unwrap() < 0.1, "{range_lu:?}");
+    }
+
+    #[test]
+    fn a_reported_error_has_no_address() {
+        let line = "[aac @ 0x55f5c1065e40] Number of bands (5) exceeds limit (3).";
+        assert_eq!(message_of(line), "Number of bands (5) exceeds limit (3).");
+        for line in ["Error while decoding", "[a] b", ""] {
+            assert_eq!(message_of(line), line);
+        }
     }
 
     #[test]

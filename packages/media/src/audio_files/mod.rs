@@ -204,7 +204,7 @@ impl Making<'_> {
                 }
                 let of_shape = known.iter().find(|known| known.shape == shape);
                 gain = of_shape.and_then(|known| Gain::to(target, known.loudness));
-                notes.extend(note(args::file_name(format), gain));
+                notes.extend(note(args::file_name(format), gain).filter(|note| !notes.contains(note)));
             }
             let kbps = args::kbps(format, self.recipe);
             let filters = vec!["-af".to_owned(), args::filters(format, self.stream, shape, gain)];
@@ -240,9 +240,7 @@ impl Making<'_> {
 /// What the user should know about a normalisation.
 fn note(name: &str, gain: Option<Gain>) -> Option<String> {
     match gain {
-        None => {
-            Some(format!("{name} is not normalised: the sound is silent or too short to have a loudness"))
-        }
+        None => Some("not normalised: the sound is silent or too short to have a loudness".to_owned()),
         Some(gain) if gain.is_limited() => Some(format!(
             "{name}: one gain would raise a peak above -1 dBTP, so the level was changed over time"
         )),
