@@ -53,6 +53,24 @@ pub enum Fixture {
     Edited,
     /// 16 s in eight GOPs of 2 s, long enough to be interrupted.
     Long,
+    /// One colour in each frame that identifies it (see [`counted_colour`]), for 12 s.
+    Counting,
+    /// The same in a transport stream whose clock begins at 100 s.
+    CountingTs,
+    /// The same with frames only in the first second of every five.
+    CountingGaps,
+    /// 4 s each of black, a blurred picture, a sharp one, and white.
+    Looks,
+    /// A picture that is 16 pixels on each side.
+    Tiny,
+    /// A cover beside sound, and no video.
+    CoverOnly,
+    /// Pink noise in two channels, quieter in the second half.
+    QuietStereo,
+    /// Sound in six channels.
+    Surround,
+    /// AAC with packets that a decoder reports as damaged.
+    DamagedSound,
     /// Digital silence.
     Silence,
     /// A sine.
@@ -73,6 +91,11 @@ pub fn has_encoder(name: &str) -> bool {
         println!("note: this ffmpeg has no encoder {name}, which is not tested");
     }
     found
+}
+
+/// Red, green and blue of frame `number` of [`Fixture::Counting`].
+pub fn counted_colour(number: u32) -> [u8; 3] {
+    [23, 37, 71].map(|step| (number * step % 200 + 25) as u8)
 }
 
 /// The path of a fixture, which is generated if it does not exist.
@@ -127,6 +150,8 @@ fn input(name: &str, folder: &Path) -> PathBuf {
     match name {
         "closed" => fixture(Fixture::H264Closed),
         "open" => fixture(Fixture::H264Open),
+        "sound" => fixture(Fixture::SoundOnly),
+        "counting" => fixture(Fixture::Counting),
         "subtitles.srt" => {
             text("1\n00:00:00,500 --> 00:00:02,400\nfirst\n\n2\n00:00:03,900 --> 00:00:05,200\nover a cut\n")
         }
@@ -139,6 +164,9 @@ fn input(name: &str, folder: &Path) -> PathBuf {
 }
 
 const X264: &str = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 30 -keyint_min 30 -sc_threshold 0";
+/// Every frame has the colour of its number.
+const COUNTING: &str = "-f lavfi -t 12 -i color=s=64x48:r=25,format=gbrp,\
+geq=r='mod(N*23,200)+25':g='mod(N*37,200)+25':b='mod(N*71,200)+25'";
 const AAC: &str = "-c:a aac -b:a 64k";
 
 fn picture(seconds: f64) -> String {
@@ -237,6 +265,45 @@ fn recipes(which: Fixture) -> (&'static str, Vec<Vec<String>>) {
             let long = format!("{} {}", picture(16.0), sound(16.0));
             ("mp4", vec![format!("{long} {X264} -g 60 -keyint_min 60 -bf 2 {AAC}")])
         }
+        Fixture::Counting => ("mp4", vec![format!("{COUNTING} {X264} -bf 2")]),
+        Fixture::CountingTs => ("ts", vec!["-i @counting -map 0 -c copy -output_ts_offset 100".to_owned()]),
+        Fixture::CountingGaps => {
+            let gaps = "select='lt(mod(t,5),1)'";
+            ("mp4", vec![format!("{COUNTING},{gaps} -fps_mode vfr {X264} -bf 2")])
+        }
+        Fixture::Looks => {
+            let sharp = "testsrc2=s=320x240:r=10:d=4,format=yuv420p,setsar=1";
+            let plain = |colour| format!("color={colour}:s=320x240:r=10:d=4,format=yuv420p,setsar=1");
+            let graph = format!(
+                "{}[a];{sharp},boxblur=12[b];{sharp}[c];{}[d];[a][b][c][d]concat=n=4",
+                plain("black"),
+                plain("white")
+            );
+            ("mp4", vec![format!("-f lavfi -i {graph} {X264}")])
+        }
+        Fixture::Tiny => ("mp4", vec![format!("-f lavfi -t 3 -i testsrc2=s=16x16:r=10 {X264}")]),
+        Fixture::CoverOnly => {
+            let cover = "-f lavfi -i testsrc2=s=96x64:r=1:d=1 -map 0 -map 1 -frames:v 1 -c:v mjpeg \
+                         -pix_fmt yuvj420p -disposition:v attached_pic";
+            ("m4a", vec![format!("{} {cover} {AAC}", sound(2.0))])
+        }
+        Fixture::QuietStereo => {
+            let noise = "anoisesrc=c=pink:r=44100:a=0.2:seed=3:d=12,volume='if(lt(t,6),1,0.3)':eval=frame";
+            (
+                "mka",
+                vec![format!(
+                    "-f lavfi -i {noise},aformat=channel_layouts=mono,pan=stereo|c0=c0|c1=0.7*c0 -c:a flac"
+                )],
+            )
+        }
+        Fixture::Surround => {
+            let pan = "pan=5.1(side)|c0=c0|c1=0.5*c0|c2=0.3*c0|c3=0.1*c0|c4=0.2*c0|c5=0.2*c0";
+            (
+                "mka",
+                vec![format!("-f lavfi -t 6 -i anoisesrc=c=pink:r=48000:a=0.2:seed=5,{pan} -c:a pcm_s24le")],
+            )
+        }
+        Fixture::DamagedSound => ("m4a", vec!["-i @sound -c copy -bsf:a noise=amount=200".to_owned()]),
         Fixture::Silence => ("wav", vec!["-f lavfi -t 20 -i anullsrc=r=16000:cl=mono".to_owned()]),
         Fixture::Tone => ("wav", vec!["-f lavfi -t 20 -i sine=f=440:r=16000".to_owned()]),
         Fixture::Noise => ("wav", vec!["-f lavfi -t 20 -i anoisesrc=r=16000:a=0.1:seed=7".to_owned()]),

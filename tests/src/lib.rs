@@ -20,7 +20,7 @@ mod surroundings;
 
 pub use backend::FolderBackend;
 pub use digest::{Digest, assert_same_media, level_db, streams};
-pub use fixture::{Fixture, fixture, has_encoder};
+pub use fixture::{Fixture, counted_colour, fixture, has_encoder};
 pub use processes::{assert_none_left, marked};
 pub use program::segue;
 pub use random::Random;

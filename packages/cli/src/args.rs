@@ -106,7 +106,8 @@ pub struct JobFlags {
 /// `segue run`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-In DIR: final.mp4 (or .mkv, .mov), transcript.json, .srt, .vtt, .txt, thumbnail.jpg,
+In DIR: final.mp4 (or .mkv, .mov), transcript.json, .srt, .vtt, .txt, thumbnail.jpg, those of a
+recipe's other outputs (such as audio.mp3, poster.jpg, storyboard.vtt with storyboard-000.jpg),
 manifest.json (what each file is and how it was made) and a certificate for each output, such as
 video.certificate.json (the proof that the joined video is complete). Ctrl-C once stops and keeps
 what is done; the same command resumes the job.")]

@@ -28,6 +28,8 @@ pub enum FileKind {
     Thumbnail,
     /// The seam certificate.
     Certificate,
+    /// A document about pictures: the index of a storyboard, the BlurHash of a poster.
+    Description,
 }
 
 /// One published file.

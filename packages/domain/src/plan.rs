@@ -32,17 +32,29 @@ pub enum TaskKind {
     Transcribe,
     /// Make the thumbnail.
     Thumbnail,
+    /// Make the audio files, once, from the whole duration.
+    Audio,
+    /// Choose and make the poster.
+    Poster,
+    /// Make the storyboard's pictures of a segment.
+    Storyboard,
+    /// Make the storyboard's animated preview.
+    Preview,
 }
 
 impl TaskKind {
     /// Every kind, in the order of their names in ids.
-    pub const ALL: [TaskKind; 6] = [
+    pub const ALL: [TaskKind; 10] = [
         TaskKind::Digest,
         TaskKind::Map,
         TaskKind::Encode,
         TaskKind::Sound,
         TaskKind::Transcribe,
         TaskKind::Thumbnail,
+        TaskKind::Audio,
+        TaskKind::Poster,
+        TaskKind::Storyboard,
+        TaskKind::Preview,
     ];
 
     /// The name in task ids, logs and progress.
@@ -54,6 +66,10 @@ impl TaskKind {
             TaskKind::Sound => "sound",
             TaskKind::Transcribe => "transcribe",
             TaskKind::Thumbnail => "thumbnail",
+            TaskKind::Audio => "audio",
+            TaskKind::Poster => "poster",
+            TaskKind::Storyboard => "storyboard",
+            TaskKind::Preview => "preview",
         }
     }
 }

@@ -196,6 +196,43 @@ fn asset() -> Asset {
     }
 }
 
+const SOUND_AND_PICTURES: &str = r#"
+version = 2
+name = "viewer"
+
+[outputs.audio]
+kind = "audio"
+
+[outputs.podcast]
+kind = "audio"
+formats = ["mp3", "opus", "flac", "wav16k", "flac16k"]
+track = 1
+normalize = -16
+kbps = { mp3 = 128, opus = 96 }
+
+[outputs.poster]
+kind = "poster"
+
+[outputs.still]
+kind = "poster"
+at = "30s"
+width = 1920
+formats = ["webp"]
+
+[outputs.storyboard]
+kind = "storyboard"
+
+[outputs.strips]
+kind = "storyboard"
+interval = "5s"
+width = 240
+columns = 5
+rows = 5
+files = true
+files_width = 640
+preview = "webp"
+"#;
+
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
@@ -264,6 +301,11 @@ fn all() -> Vec<Golden> {
         Golden {
             name: "recipe-2",
             written: Recipe::built_in("standard").unwrap().to_json(),
+            again: |text| Ok(Recipe::from_json(text)?.to_json()),
+        },
+        Golden {
+            name: "recipe-2-sound-and-pictures",
+            written: Recipe::from_toml(SOUND_AND_PICTURES).unwrap().to_json(),
             again: |text| Ok(Recipe::from_json(text)?.to_json()),
         },
     ]

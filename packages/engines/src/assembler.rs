@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::EngineContext;
 use crate::media_plan::internal;
-use crate::outputs::{thumbnail, transcript, video};
+use crate::outputs::storyboard::StoryboardProof;
+use crate::outputs::{audio, poster, storyboard, thumbnail, transcript, video};
 use crate::{errors, files};
 
 /// Version of the certificate document.
@@ -31,6 +32,12 @@ pub struct Certificate {
     pub media: Option<segue_media::Certificate>,
     /// Certificate of a transcript.
     pub speech: Option<SpeechProof>,
+    /// Certificate of audio files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<segue_media::audio_files::AudioProof>,
+    /// Certificate of a storyboard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storyboard: Option<StoryboardProof>,
 }
 
 /// The certificate of a transcript.
@@ -64,6 +71,7 @@ impl Assembler for MediaAssembler {
         let mut notes = media_plan.warnings.clone();
         let mut published = Vec::new();
         let (mut media, mut speech) = (None, None);
+        let (mut audio_proof, mut storyboard_proof) = (None, None);
         match &request.plan.spec.make {
             OutputMake::Video(_) => {
                 let video = video::assemble(&self.context, &request, &media_plan).await?;
@@ -81,6 +89,22 @@ impl Assembler for MediaAssembler {
                 speech = Some(proof);
             }
             OutputMake::Thumbnail(_) => published.push(thumbnail::assemble(&request)?),
+            OutputMake::Audio(_) => {
+                let audio = audio::assemble(&self.context, &request).await?;
+                published.extend(audio.files);
+                notes.extend(audio.notes);
+                audio_proof = Some(audio.proof);
+            }
+            OutputMake::Poster(_) => {
+                let (files, more) = poster::assemble(&request)?;
+                published.extend(files);
+                notes.extend(more);
+            }
+            OutputMake::Storyboard(_) => {
+                let (files, proof) = storyboard::assemble(&self.context, &request, &media_plan).await?;
+                published.extend(files);
+                storyboard_proof = Some(proof);
+            }
         }
         let certificate = Certificate {
             version: CERTIFICATE_VERSION,
@@ -89,6 +113,8 @@ impl Assembler for MediaAssembler {
             tools: self.context.versions(),
             media,
             speech,
+            audio: audio_proof,
+            storyboard: storyboard_proof,
         };
         published.push(write(&certificate, &request)?);
         Ok(Assembled { files: published, notes, tools: self.context.versions() })

@@ -12,7 +12,7 @@ use segue_ports::{EngineError, PlanRequest, Planned, PlannedOutput, Planner};
 use crate::context::EngineContext;
 use crate::media_plan::internal;
 use crate::outputs::video::PictureCuts;
-use crate::outputs::{OutputRequest, Tasks, limits, thumbnail, transcript, video};
+use crate::outputs::{OutputRequest, Tasks, audio, limits, poster, storyboard, thumbnail, transcript, video};
 use crate::{errors, source};
 
 /// Plans with ffprobe and the source's own index.
@@ -68,6 +68,9 @@ impl Planner for MediaPlanner {
                     transcript::plan(&self.context, &source, &wanted, recipe).await
                 }
                 OutputMake::Thumbnail(_) => Ok(thumbnail::plan(&wanted)),
+                OutputMake::Audio(recipe) => audio::plan(&wanted, recipe),
+                OutputMake::Poster(_) => Ok(poster::plan(&wanted)),
+                OutputMake::Storyboard(recipe) => storyboard::plan(&wanted, recipe),
             };
             if let Err(error) = &tasks
                 && error.cancelled

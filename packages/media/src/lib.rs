@@ -6,6 +6,7 @@
 
 mod access;
 pub mod assemble;
+pub mod audio_files;
 pub mod bounds;
 mod carry;
 pub mod certificate;
@@ -28,6 +29,7 @@ pub mod mp4;
 pub mod mux;
 mod packets;
 pub mod part;
+pub mod pictures;
 pub mod pieces;
 mod plan;
 pub mod probe;

@@ -1,5 +1,6 @@
 //! System tests of the real program on real media.
 
+mod audio;
 mod bad_input;
 mod certificate;
 mod copy;
@@ -14,6 +15,7 @@ mod map;
 mod newest;
 mod out_folder;
 mod outputs;
+mod pictures;
 mod progress;
 mod resume;
 mod transcript;

@@ -2,6 +2,9 @@
 
 use segue_tests::{Fixture, Sandbox, assert_same_media, fixture};
 
+use crate::audio::check_loudness;
+use crate::pictures::{Case, check_storyboards, steady, with_gaps};
+
 /// The ffmpeg that `scripts/setup --test` installs.
 fn newest() -> String {
     std::env::var("SEGUE_TEST_FFMPEG9").ok().filter(|path| !path.is_empty()).expect(
@@ -25,6 +28,16 @@ fn check_copies(fixtures: &[Fixture]) {
 #[test]
 fn a_copy_is_a_copy() {
     check_copies(&[Fixture::H264Open]);
+}
+
+#[test]
+fn sound_is_normalised_and_pictures_are_those_of_their_times() {
+    let formats = "normalize = true\nformats = [\"mp3\", \"m4a\", \"opus\", \"flac\", \"flac16k\"]";
+    check_loudness(&newest(), &[(Fixture::QuietStereo, formats, -23.0)]);
+    let with_preview = "interval = \"4s\"\nfiles = true\npreview = \"webp\"";
+    let cases: [Case; 2] =
+        [(Fixture::Counting, with_preview, 3, steady), (Fixture::CountingGaps, "", 19, with_gaps)];
+    check_storyboards(&newest(), &cases);
 }
 
 /// More codecs and containers, and an encode: `scripts/test --long`.

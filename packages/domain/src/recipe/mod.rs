@@ -3,9 +3,12 @@
 //! A versioned document in TOML or YAML. An unknown key is an error that names the key; a missing one
 //! has the default defined here. A test checks the reference in the README against these files.
 
+mod audio;
 mod map;
 mod output;
+mod poster;
 mod span;
+mod storyboard;
 #[cfg(test)]
 mod tests;
 mod transcript;
@@ -23,9 +26,12 @@ use crate::id::OutputId;
 use crate::job::JobRecord;
 use crate::output::{Need, NewOutput};
 
+pub use audio::{AudioFormat, AudioRates, AudioRecipe, EBU_R128_LUFS, MP3_KBPS, Normalize};
 pub use map::{MapRecipe, default_map_attempts, default_map_timeout};
 pub use output::{OutputMake, OutputSpec};
+pub use poster::{PosterRecipe, StillFormat};
 pub use span::Span;
+pub use storyboard::{MAX_STORYBOARD_FILES, MAX_STORYBOARD_PICTURES, PreviewFormat, StoryboardRecipe};
 pub use transcript::{TranscriptFormat, TranscriptRecipe, WithoutSound};
 pub use video::{Container, EncodeRecipe, SoundCodec, SoundRecipe, VideoCodec, VideoMode, VideoRecipe};
 
@@ -203,6 +209,9 @@ impl Recipe {
         match &spec.make {
             OutputMake::Transcript(transcript) => transcript.check(),
             OutputMake::Thumbnail(thumbnail) => thumbnail.check(),
+            OutputMake::Audio(audio) => audio.check(),
+            OutputMake::Poster(poster) => poster.check(),
+            OutputMake::Storyboard(storyboard) => storyboard.check(),
             OutputMake::Video(video) => {
                 video.check()?;
                 let needed = spec.needs.iter().filter_map(|need| self.outputs.get(need));

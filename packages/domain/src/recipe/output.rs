@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ThumbnailRecipe, TranscriptRecipe, VideoRecipe, invalid};
+use super::{
+    AudioRecipe, PosterRecipe, StoryboardRecipe, ThumbnailRecipe, TranscriptRecipe, VideoRecipe, invalid,
+};
 use crate::error::DomainError;
 use crate::id::OutputId;
 use crate::output::Gate;
@@ -31,7 +33,16 @@ pub enum OutputMake {
     Video(VideoRecipe),
     /// `thumbnail`: one still picture.
     Thumbnail(ThumbnailRecipe),
+    /// `audio`: one track as audio files, with measured loudness.
+    Audio(AudioRecipe),
+    /// `poster`: one sharp frame in full size, with a BlurHash.
+    Poster(PosterRecipe),
+    /// `storyboard`: pictures at an interval on sheets, with a WebVTT index.
+    Storyboard(StoryboardRecipe),
 }
+
+/// The kinds, as they are listed in errors.
+const KINDS: &str = "transcript, video, thumbnail, audio, poster and storyboard";
 
 impl OutputMake {
     /// The name of the kind in recipes.
@@ -40,6 +51,9 @@ impl OutputMake {
             OutputMake::Transcript(_) => "transcript",
             OutputMake::Video(_) => "video",
             OutputMake::Thumbnail(_) => "thumbnail",
+            OutputMake::Audio(_) => "audio",
+            OutputMake::Poster(_) => "poster",
+            OutputMake::Storyboard(_) => "storyboard",
         }
     }
 
@@ -47,6 +61,7 @@ impl OutputMake {
     pub fn gate(&self) -> Gate {
         match self {
             OutputMake::Video(_) | OutputMake::Transcript(_) | OutputMake::Thumbnail(_) => Gate::Assembly,
+            OutputMake::Audio(_) | OutputMake::Poster(_) | OutputMake::Storyboard(_) => Gate::Assembly,
         }
     }
 
@@ -56,9 +71,12 @@ impl OutputMake {
             "transcript" => OutputMake::Transcript(serde_json::from_value(settings).map_err(text)?),
             "video" => OutputMake::Video(serde_json::from_value(settings).map_err(text)?),
             "thumbnail" => OutputMake::Thumbnail(serde_json::from_value(settings).map_err(text)?),
+            "audio" => OutputMake::Audio(serde_json::from_value(settings).map_err(text)?),
+            "poster" => OutputMake::Poster(serde_json::from_value(settings).map_err(text)?),
+            "storyboard" => OutputMake::Storyboard(serde_json::from_value(settings).map_err(text)?),
             other => {
                 return Err(invalid(format!(
-                    "there is no kind of output {other:?}; this build makes transcript, video and thumbnail"
+                    "there is no kind of output {other:?}; this build makes {KINDS}"
                 )));
             }
         })
@@ -69,6 +87,9 @@ impl OutputMake {
             OutputMake::Transcript(transcript) => serde_json::to_value(transcript),
             OutputMake::Video(video) => serde_json::to_value(video),
             OutputMake::Thumbnail(thumbnail) => serde_json::to_value(thumbnail),
+            OutputMake::Audio(audio) => serde_json::to_value(audio),
+            OutputMake::Poster(poster) => serde_json::to_value(poster),
+            OutputMake::Storyboard(storyboard) => serde_json::to_value(storyboard),
         }
     }
 }
@@ -102,6 +123,30 @@ impl OutputSpec {
             _ => None,
         }
     }
+
+    /// The audio's settings, if it is one.
+    pub fn audio(&self) -> Option<&AudioRecipe> {
+        match &self.make {
+            OutputMake::Audio(audio) => Some(audio),
+            _ => None,
+        }
+    }
+
+    /// The poster's settings, if it is one.
+    pub fn poster(&self) -> Option<&PosterRecipe> {
+        match &self.make {
+            OutputMake::Poster(poster) => Some(poster),
+            _ => None,
+        }
+    }
+
+    /// The storyboard's settings, if it is one.
+    pub fn storyboard(&self) -> Option<&StoryboardRecipe> {
+        match &self.make {
+            OutputMake::Storyboard(storyboard) => Some(storyboard),
+            _ => None,
+        }
+    }
 }
 
 fn take<T: serde::de::DeserializeOwned>(
@@ -119,7 +164,7 @@ impl TryFrom<Value> for OutputSpec {
     fn try_from(value: Value) -> Result<OutputSpec, DomainError> {
         let Value::Object(mut table) = value else { return Err(invalid("an output is a table")) };
         let kind: Option<String> = take(&mut table, "kind", None)?;
-        let kind = kind.ok_or_else(|| invalid("an output needs a kind: transcript, video or thumbnail"))?;
+        let kind = kind.ok_or_else(|| invalid(format!("an output needs a kind, one of {KINDS}")))?;
         let required = take(&mut table, "required", true)?;
         let needs = take(&mut table, "needs", Vec::new())?;
         let priority = take(&mut table, "priority", 0)?;

@@ -27,6 +27,23 @@ fn errors_name_the_key() {
             "output v: subtitles",
         ),
         ("version = 2\nname = \"x\"\n[outputs.t]\nkind = \"thumbnail\"\nwidth = 1\n", "output t: width"),
+        ("version = 2\nname = \"x\"\n[outputs.a]\nkind = \"audio\"\nformats = []\n", "output a: formats"),
+        (
+            "version = 2\nname = \"x\"\n[outputs.a]\nkind = \"audio\"\nformats = [\"mp3\", \"mp3\"]\n",
+            "mp3 twice",
+        ),
+        ("version = 2\nname = \"x\"\n[outputs.a]\nkind = \"audio\"\nformats = [\"wma\"]\n", "wma"),
+        ("version = 2\nname = \"x\"\n[outputs.a]\nkind = \"audio\"\nnormalize = 3\n", "LUFS"),
+        ("version = 2\nname = \"x\"\n[outputs.a]\nkind = \"audio\"\nkbps = { mp3 = 100 }\n", "kbps.mp3"),
+        ("version = 2\nname = \"x\"\n[outputs.a]\nkind = \"audio\"\nkbps = { ogg = 100 }\n", "ogg"),
+        ("version = 2\nname = \"x\"\n[outputs.p]\nkind = \"poster\"\nwidth = 9000\n", "output p: width"),
+        ("version = 2\nname = \"x\"\n[outputs.p]\nkind = \"poster\"\nformats = []\n", "formats"),
+        ("version = 2\nname = \"x\"\n[outputs.s]\nkind = \"storyboard\"\nrows = 0\n", "rows"),
+        ("version = 2\nname = \"x\"\n[outputs.s]\nkind = \"storyboard\"\ninterval = \"9ms\"\n", "100ms"),
+        (
+            "version = 2\nname = \"x\"\n[outputs.s]\nkind = \"storyboard\"\nwidth = 500\ncolumns = 20\n",
+            "8192",
+        ),
         ("version = 1\nname = \"x\"\n[video]\nsubtitles = true\n", "needs a [transcript]"),
         ("version = 1\nname = \"x\"\n[video]\ncolour = 1\n", "colour"),
         ("version = 1\nname = \"x\"\nvidoe = 1\n", "vidoe"),
@@ -74,6 +91,9 @@ fn the_reference_in_the_readme_is_of_this_file() {
             ],
         ),
         ("ThumbnailRecipe", vec!["at: Some"]),
+        ("AudioRecipe", vec!["track: Some"]),
+        ("PosterRecipe", vec!["PosterRecipe { at: Some", "width: Some"]),
+        ("StoryboardRecipe", vec!["interval: Some", "preview: Some"]),
     ] {
         for key in keys {
             assert!(shown.contains(key), "{kind}: {key} is not in the README");
@@ -124,6 +144,42 @@ fn another_setting_is_another_specification() {
     let changed: Vec<&str> =
         before.iter().filter(|(id, spec)| after[*id] != **spec).map(|(id, _)| id.as_str()).collect();
     assert_eq!(changed, ["transcript"]);
+}
+
+#[test]
+fn loudness_is_off_the_standard_or_a_number() {
+    let read = |value: &str| {
+        let text = format!("version = 2\nname = \"x\"\n[outputs.a]\nkind = \"audio\"\nnormalize = {value}\n");
+        let recipe = Recipe::from_toml(&text).unwrap();
+        assert_eq!(Recipe::from_toml(&recipe.to_toml()).unwrap(), recipe);
+        assert_eq!(Recipe::from_json(&recipe.to_json()).unwrap(), recipe);
+        recipe.outputs[&output_id("a")].audio().unwrap().normalize.target()
+    };
+    assert_eq!(read("false"), None);
+    assert_eq!(read("true"), Some(EBU_R128_LUFS));
+    assert_eq!(read("-16"), Some(-16.0));
+    assert_eq!(read("-18.5"), Some(-18.5));
+}
+
+#[test]
+fn a_storyboard_without_an_interval_has_some_pictures_and_not_too_many() {
+    let board = StoryboardRecipe::default();
+    for (length_ms, expected) in [
+        (0, 500),
+        (4_000, 500),
+        (20_000, 1_000),
+        (200_000, 10_000),
+        (7_200_000, 10_000),
+        (36_000_000, 36_000),
+    ] {
+        assert_eq!(board.interval_ms(length_ms).unwrap(), expected, "{length_ms} ms");
+    }
+    let second = StoryboardRecipe { interval: Some(Span::from_millis(1_000)), ..board };
+    assert_eq!(second.interval_ms(10_000_000).unwrap(), 1_000);
+    let refused = second.interval_ms(10_000_001).unwrap_err().to_string();
+    assert!(refused.contains("10001 pictures") && refused.contains("10000"), "{refused}");
+    let files = StoryboardRecipe { files: true, ..second };
+    assert!(files.interval_ms(1_000_000).is_ok() && files.interval_ms(1_000_001).is_err());
 }
 
 #[test]

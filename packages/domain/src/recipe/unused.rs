@@ -1,7 +1,10 @@
 //! Rejects keys of a recipe that no step reads: a mistake of its author, reported while the author
 //! can still change it.
 
-use super::{EncodeRecipe, Recipe, SoundRecipe, VideoMode, VideoRecipe, in_output, invalid};
+use super::{
+    AudioRecipe, EncodeRecipe, OutputMake, Recipe, SoundRecipe, StoryboardRecipe, VideoMode, VideoRecipe,
+    in_output, invalid,
+};
 use crate::error::DomainError;
 
 impl Recipe {
@@ -12,7 +15,13 @@ impl Recipe {
     /// The first such key, by name.
     pub fn check_unused(&self) -> Result<(), DomainError> {
         for (name, spec) in &self.outputs {
-            spec.video().map_or(Ok(()), check_video).map_err(|e| in_output(name, e))?;
+            let checked = match &spec.make {
+                OutputMake::Video(video) => check_video(video),
+                OutputMake::Audio(audio) => check_audio(audio),
+                OutputMake::Storyboard(storyboard) => check_storyboard(storyboard),
+                OutputMake::Transcript(_) | OutputMake::Thumbnail(_) | OutputMake::Poster(_) => Ok(()),
+            };
+            checked.map_err(|e| in_output(name, e))?;
         }
         Ok(())
     }
@@ -28,6 +37,21 @@ fn check_video(video: &VideoRecipe) -> Result<(), DomainError> {
         return Err(invalid(
             "sound.kbps has no effect with sound.codec = \"copy\"; remove it or set a codec",
         ));
+    }
+    Ok(())
+}
+
+fn check_audio(audio: &AudioRecipe) -> Result<(), DomainError> {
+    audio.unused_rate().map_or(Ok(()), |format| {
+        Err(invalid(format!(
+            "kbps.{format} has no effect without {format:?} in formats; remove it or add the format"
+        )))
+    })
+}
+
+fn check_storyboard(storyboard: &StoryboardRecipe) -> Result<(), DomainError> {
+    if !storyboard.files && storyboard.files_width != StoryboardRecipe::default().files_width {
+        return Err(invalid("files_width has no effect with files = false; remove it or set files = true"));
     }
     Ok(())
 }
@@ -86,6 +110,23 @@ mod tests {
             let recipe = Recipe::built_in(name).unwrap();
             recipe.check_unused().unwrap();
             Recipe::from_toml(&recipe.to_toml()).unwrap().check_unused().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_key_of_a_file_that_is_not_written_is_named() {
+        let cases = [
+            ("kind = \"audio\"\nkbps = { mp3 = 320 }", Some("kbps.mp3")),
+            ("kind = \"audio\"\nformats = [\"mp3\"]\nkbps = { mp3 = 320 }", None),
+            ("kind = \"audio\"\nformats = [\"flac\"]\nkbps = { m4a = 96 }", Some("kbps.m4a")),
+            ("kind = \"storyboard\"\nfiles_width = 640", Some("files_width")),
+            ("kind = \"storyboard\"\nfiles = true\nfiles_width = 640", None),
+        ];
+        for (text, key) in cases {
+            let text = format!("version = 2\nname = \"x\"\n[outputs.mine]\n{text}\n");
+            let cause = Recipe::from_toml(&text).unwrap().check_unused().err().map(|e| e.to_string());
+            let named = cause.as_ref().map(|cause| key.is_some_and(|key| cause.contains(key)));
+            assert_eq!(named, key.map(|_| true), "{text:?}: {cause:?}");
         }
     }
 

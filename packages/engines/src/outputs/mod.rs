@@ -1,6 +1,9 @@
 //! Outputs: one file for each kind, with its plan and its assembly.
 
+pub mod audio;
 pub mod limits;
+pub mod poster;
+pub mod storyboard;
 pub mod thumbnail;
 pub mod transcript;
 pub mod video;

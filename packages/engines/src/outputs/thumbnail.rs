@@ -26,7 +26,8 @@ pub fn plan(request: &OutputRequest<'_>) -> Tasks {
     }
 }
 
-fn has_still(facts: &SourceFacts) -> bool {
+/// Whether a source has a video or a cover.
+pub fn has_still(facts: &SourceFacts) -> bool {
     facts.primary_video().is_some() || facts.of(StreamKind::Picture).next().is_some()
 }
 

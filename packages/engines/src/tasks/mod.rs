@@ -1,9 +1,12 @@
 //! Map engines: one file for each kind of task.
 
+pub mod audio;
 pub mod digest;
 pub mod encode;
 pub mod map;
+pub mod poster;
 pub mod sound;
+pub mod storyboard;
 pub mod thumbnail;
 pub mod transcribe;
 
@@ -22,5 +25,8 @@ pub fn all(context: &Arc<EngineContext>) -> Vec<Arc<dyn MapEngine>> {
         Arc::new(sound::SoundEngine::new(Arc::clone(context))),
         Arc::new(transcribe::TranscribeEngine::new(Arc::clone(context))),
         Arc::new(thumbnail::ThumbnailEngine::new(Arc::clone(context))),
+        Arc::new(audio::AudioEngine::new(Arc::clone(context))),
+        Arc::new(poster::PosterEngine::new(Arc::clone(context))),
+        Arc::new(storyboard::StoryboardEngine::new(Arc::clone(context))),
     ]
 }

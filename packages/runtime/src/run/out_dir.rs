@@ -22,7 +22,7 @@ const MARKER: &str = "job.json";
 const MARKER_VERSION: u32 = 1;
 
 /// Names of files that Segue writes to an output folder.
-const PUBLIC: [&str; 12] = [
+const PUBLIC: [&str; 27] = [
     "final.mp4",
     "final.mov",
     "final.mkv",
@@ -31,9 +31,24 @@ const PUBLIC: [&str; 12] = [
     "transcript.vtt",
     "transcript.txt",
     "thumbnail.jpg",
+    "audio.m4a",
+    "audio.mp3",
+    "audio.opus",
+    "audio.flac",
+    "audio-16k.wav",
+    "audio-16k.flac",
+    "poster.jpg",
+    "poster.webp",
+    "poster.json",
+    "storyboard.vtt",
+    "preview.webp",
+    "preview.mp4",
     "video.certificate.json",
     "transcript.certificate.json",
     "thumbnail.certificate.json",
+    "audio.certificate.json",
+    "poster.certificate.json",
+    "storyboard.certificate.json",
     MANIFEST,
 ];
 
