@@ -50,11 +50,11 @@ struct Placed {
     keyframe: bool,
     time: i64,
     duration: i64,
-    composition: i32,
+    composition: u32,
 }
 
 /// Writes the fragments of a part. The decode times of pictures are their presentation times in ascending order: any
-/// variable frame rate stays exact, the durations of a part add up to its range, and no edit list is needed.
+/// variable frame rate stays exact, and the durations of a part add up to its range.
 ///
 /// # Errors
 /// A fragment of pictures that does not begin with a keyframe at its start, pictures outside of the range or at the
@@ -82,7 +82,7 @@ pub fn write_part(
         out.write_all(&head).map_err(write)?;
         out.write_all(&media).map_err(write)?;
         let bytes = (head.len() + media.len()) as u64;
-        let primed = if made.fragments.is_empty() { i64::from(track.priming) } else { 0 };
+        let primed = if made.fragments.is_empty() { priming(track) } else { 0 };
         let first = group.first().map_or(0, |s| u64::from(s.size));
         made.fragments.push(Fragment {
             offset: made.bytes,
@@ -111,9 +111,9 @@ pub fn check_part(
     if places.len() != part.fragments.len() {
         return differs(format!("{} fragments, listed are {}", places.len(), part.fragments.len()));
     }
-    let (mut time, mut at) = (request.range.start, 0);
+    let (mut time, mut at, lead) = (request.range.start, 0, i64::from(track.lead));
     for ((number, place), listed) in (request.sequence..).zip(&places).zip(&part.fragments) {
-        let primed = if number == request.sequence { i64::from(track.priming) } else { 0 };
+        let primed = if number == request.sequence { priming(track) } else { 0 };
         let head = if track.is_picture { place.first_sample.end - place.bytes.start } else { 0 };
         let found = Fragment {
             offset: place.bytes.start,
@@ -124,7 +124,7 @@ pub fn check_part(
         if found != *listed || place.bytes.start != at || place.sequence != number || !place.keyframe {
             return differs(format!("fragment {number} is {found:?}, listed is {listed:?}"));
         }
-        if place.decode_time != time || (track.is_picture && place.earliest != time) {
+        if place.decode_time != time || (track.is_picture && place.earliest != time + lead) {
             return differs(format!("fragment {number} starts at {}, not at {time}", place.decode_time));
         }
         time += place.ticks;
@@ -134,6 +134,11 @@ pub fn check_part(
         return differs(format!("{} bytes, listed are {at}", src.len()));
     }
     Ok(())
+}
+
+/// Ticks of the first fragment that are not presented.
+fn priming(track: &PackagedTrack) -> i64 {
+    if track.is_picture { 0 } else { track.lead.into() }
 }
 
 /// Pictures in decode order. The first is presented at the start of the range, the last until its end.
@@ -150,8 +155,9 @@ fn pictures(track: &PackagedTrack, request: &PartRequest<'_>) -> Result<Vec<Plac
         return Err(MediaError::internal(message));
     }
     let placed = track.samples.iter().zip(times.iter().zip(durations)).map(|(sample, (time, duration))| {
-        let late = i32::try_from(sample.pts() + shift - time);
-        let composition = late.map_err(|_| MediaError::internal("a picture is decoded far from its time"))?;
+        // a negative offset moves all pictures of the file in ffmpeg's demuxer
+        let late = u32::try_from(sample.pts() + shift + i64::from(track.lead) - time);
+        let composition = late.map_err(|_| MediaError::internal("a picture is decoded after its time"))?;
         Ok(Placed {
             offset: sample.offset,
             size: sample.size,
@@ -192,7 +198,7 @@ fn grouped<'a>(
     let mut cuts = Vec::new();
     for start in request.starts {
         let found = if track.is_picture {
-            let exact = |s: &Placed| s.keyframe && s.time == *start && s.composition == 0;
+            let exact = |s: &Placed| s.keyframe && s.time == *start && s.composition == track.lead;
             let found = placed.iter().position(exact);
             Some(found.ok_or_else(|| {
                 MediaError::internal(format!("no keyframe at tick {start}, where a fragment starts"))
@@ -201,7 +207,7 @@ fn grouped<'a>(
             Some(0)
         } else {
             // sound may end before the pictures
-            placed.iter().position(|s| s.time - i64::from(track.priming) >= *start)
+            placed.iter().position(|s| s.time - priming(track) >= *start)
         };
         cuts.extend(found.filter(|at| cuts.last() != Some(at)));
     }
@@ -209,7 +215,10 @@ fn grouped<'a>(
     let groups: Vec<&[Placed]> = cuts.iter().zip(ends).map(|(from, to)| &placed[*from..to]).collect();
     let crossing = groups.iter().any(|g| {
         let start = g.first().map_or(0, |s| s.time);
-        g.iter().any(|s| s.time + i64::from(s.composition) < start)
+        g.iter().any(|s| {
+            s.time + i64::from(s.composition)
+                < start + i64::from(if track.is_picture { track.lead } else { 0 })
+        })
     });
     if crossing {
         return Err(MediaError::internal("a picture is presented before the fragment that holds it"));
@@ -229,7 +238,7 @@ fn header(sequence: u32, samples: &[Placed]) -> Result<Vec<u8>> {
     for sample in samples {
         let flags = if sample.keyframe { SYNC } else { NOT_SYNC };
         let duration = u32::try_from(sample.duration).map_err(|_| too_large())?;
-        rows.extend(words(&[duration, sample.size, flags, sample.composition as u32]));
+        rows.extend(words(&[duration, sample.size, flags, sample.composition]));
     }
     let tfhd = boxed(b"tfhd", &[&words(&[BASE_IS_MOOF, 1])]);
     let tfdt = boxed(b"tfdt", &[&words(&[0x0100_0000]), &start.to_be_bytes()]);

@@ -49,6 +49,17 @@ pub fn part_fragments(fragments: usize, most: usize) -> Vec<Range<usize>> {
     parts
 }
 
+/// Pictures that are decoded before a picture and presented after it, at most: x264 and x265 use B-pictures as
+/// references on one level.
+const REORDERED: usize = 2;
+
+/// Ticks by which the presentation times of pictures are moved in the files, so that none is presented before it is decoded
+/// where pictures are decoded at `times`. It is the same for all parts and renditions.
+pub fn presentation_lead(times: &[i64]) -> u32 {
+    let spans = times.iter().enumerate().map(|(i, time)| times[(i + REORDERED).min(times.len() - 1)] - time);
+    u32::try_from(spans.max().unwrap_or(0)).unwrap_or(u32::MAX)
+}
+
 /// Twice the ticks halfway between the picture before a start and the start, for each start after the first: an encoder that
 /// makes the next picture a keyframe is not affected by how a time is rounded.
 pub fn forced_keyframes(times: &[i64], starts: &[i64]) -> Vec<i64> {
@@ -82,9 +93,17 @@ mod tests {
     }
 
     #[test]
+    fn the_lead_is_two_of_the_longest_pictures() {
+        assert_eq!(presentation_lead(&[0, 10, 20, 50, 60, 70]), 40);
+        assert_eq!(presentation_lead(&[0, 10]), 10);
+        assert_eq!(presentation_lead(&[5]), 0);
+        assert_eq!(presentation_lead(&[]), 0);
+    }
+
+    #[test]
     fn parts_grow_and_two_hours_have_few() {
         assert_eq!(part_fragments(10, 90), [0..3, 3..6, 6..10]);
-        assert_eq!(part_fragments(2, 90), [0..2]);
+        assert_eq!(part_fragments(4, 90), [0..3, 3..4]);
         assert_eq!(part_fragments(7, 2), [0..2, 2..4, 4..6, 6..7]);
         let two_hours = part_fragments(1800, 90);
         assert!(two_hours.len() <= 28, "{}", two_hours.len());

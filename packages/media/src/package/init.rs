@@ -1,4 +1,4 @@
-//! The initialisation segment of a rendition: a function of the decoder configuration, the timescale and the priming.
+//! The initialisation segment of a rendition: a function of the decoder configuration, the timescale and the lead.
 
 use super::track::PackagedTrack;
 
@@ -54,7 +54,7 @@ fn trak(track: &PackagedTrack) -> Vec<u8> {
             &boxed(b"minf", &[&media, &data_here(), &empty_tables(&track.stsd)]),
         ],
     );
-    let edits = match track.priming {
+    let edits = match track.lead {
         0 => Vec::new(),
         skipped => boxed(b"edts", &[&boxed(b"elst", &[&words(&[0, 1, 0, skipped, 0x1_0000])])]),
     };

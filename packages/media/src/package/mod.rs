@@ -20,7 +20,7 @@ mod webvtt;
 pub use args::{EncodedRendition, PartArgs, Quality, part_args};
 pub use codecs::codec_string;
 pub use fragment::{PackagedPart, PartRequest, check_part, write_part};
-pub use grid::{forced_keyframes, fragment_starts, part_fragments, target_seconds};
+pub use grid::{forced_keyframes, fragment_starts, part_fragments, presentation_lead, target_seconds};
 pub use init::write_init;
 pub use ladder::{Rung, ladder};
 pub use track::{PackagedTrack, read_track};

@@ -103,7 +103,8 @@ impl Made {
                 timescale: 30_000,
                 range,
                 keyframes: &forced_keyframes(&self.times, starts),
-                preset: "ultrafast",
+                // with pictures that are decoded in another order than they are presented
+                preset: "veryfast",
                 threads: 2,
             });
             let out = Command::new(ffmpeg).args(&args).output().unwrap();
@@ -112,7 +113,7 @@ impl Made {
             for (rung, raw) in rungs().iter().zip(&raw) {
                 let request = PartRequest { range, starts, sequence };
                 let id = format!("v{}", rung.height);
-                let track = read_track(&open(raw), 0).unwrap();
+                let track = read_track(&open(raw), presentation_lead(&self.times)).unwrap();
                 let part = package(&folder, &id, index, raw, &track, &request);
                 self.add(rendition(&id, &track, rate), index as u32, part, parts.len());
             }
@@ -134,7 +135,7 @@ impl Made {
         let starts: Vec<i64> = self.starts.iter().map(ticks).collect();
         let range = TickRange { start: 0, end: ticks(&self.end) };
         let request = PartRequest { range, starts: &starts, sequence: 1 };
-        let part = package(&self.dir.path().to_owned(), "audio", 0, &raw, &track, &request);
+        let part = package(self.dir.path(), "audio", 0, &raw, &track, &request);
         assert_eq!(part.fragments.len(), self.starts.len());
         self.add(rendition("audio", &track, NominalRate { num: 1, den: 1 }), 0, part, 1);
     }
@@ -266,9 +267,13 @@ fn assert_continuous(made: &Made) {
     }
 }
 
-fn ffmpegs() -> Vec<String> {
-    let newer = std::env::var("SEGUE_TEST_FFMPEG9").ok().filter(|p| !p.is_empty());
-    ["ffmpeg".to_owned()].into_iter().chain(newer).collect()
+/// ffmpeg on the path and a newer one.
+fn ffmpegs() -> [String; 2] {
+    let newer = std::env::var("SEGUE_TEST_FFMPEG9").ok().filter(|path| !path.is_empty());
+    [
+        "ffmpeg".to_owned(),
+        newer.expect("SEGUE_TEST_FFMPEG9 names a second, newer ffmpeg; scripts/test sets it"),
+    ]
 }
 
 #[test]
@@ -355,7 +360,7 @@ fn what_is_not_on_the_grid_is_refused() {
     let made =
         Made::new("ffmpeg", "testsrc2=s=320x180:r=25:d=4,settb=1/30000", NominalRate { num: 25, den: 1 });
     let raw = made.dir.path().join("raw-0.mp4");
-    let track = read_track(&open(&raw), 0).unwrap();
+    let track = read_track(&open(&raw), presentation_lead(&made.times)).unwrap();
     let range = TickRange { start: 0, end: 120_000 };
     let attempt = |range: TickRange, starts: &[i64]| {
         let request = PartRequest { range, starts, sequence: 1 };
@@ -375,7 +380,7 @@ fn a_part_that_differs_from_its_list_is_found() {
     let made =
         Made::new("ffmpeg", "testsrc2=s=320x180:r=25:d=4,settb=1/30000", NominalRate { num: 25, den: 1 });
     let raw = made.dir.path().join("raw-0.mp4");
-    let track = read_track(&open(&raw), 0).unwrap();
+    let track = read_track(&open(&raw), presentation_lead(&made.times)).unwrap();
     let request =
         PartRequest { range: TickRange { start: 0, end: 120_000 }, starts: &[0, 60_000], sequence: 1 };
     let mut bytes = Vec::new();

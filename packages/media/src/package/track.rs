@@ -18,8 +18,10 @@ pub struct PackagedTrack {
     pub size: (u16, u16),
     /// Codec by RFC 6381.
     pub codec: String,
-    /// Ticks at the start that are decoded and not presented: the priming of an audio encoder.
-    pub priming: u32,
+    /// Ticks by which presentation times in the files are later than those of the stream; the edit list of the
+    /// initialisation segment subtracts them. For sound the priming of the encoder, which is decoded and not presented;
+    /// for pictures [`presentation_lead`](super::presentation_lead).
+    pub lead: u32,
     /// Its samples in decode order.
     pub samples: Vec<Sample>,
     /// Duration of the last sample in ticks.
@@ -30,7 +32,7 @@ pub struct PackagedTrack {
 ///
 /// # Errors
 /// A file that cannot be read, that has not exactly one track of picture or sound, or a codec without a known name.
-pub fn read_track(src: &impl ByteSource, priming: u32) -> Result<PackagedTrack> {
+pub fn read_track(src: &impl ByteSource, lead: u32) -> Result<PackagedTrack> {
     let (stsd, timescale, samples, last_duration) = match mp4::read_fragmented_track(src) {
         Ok(t) => (t.stsd, t.fragments.timescale, t.fragments.samples, t.fragments.last_duration),
         // a plain file has no mvex box
@@ -51,7 +53,7 @@ pub fn read_track(src: &impl ByteSource, priming: u32) -> Result<PackagedTrack> 
         stsd: entry.canonical(),
         size: entry.size(),
         codec,
-        priming,
+        lead,
         samples,
         last_duration,
     })
