@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod outbox;
 pub mod output;
 pub mod plan;
+pub mod playlist; // HLS and DASH documents of a stream
 pub mod recipe;
 pub mod time;
 pub mod tombstone;

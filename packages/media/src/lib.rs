@@ -27,6 +27,7 @@ pub mod map_command;
 pub mod matroska;
 pub mod mp4;
 pub mod mux;
+pub mod package; // parts of a stream: CMAF, WebVTT, the encoder's arguments
 mod packets;
 pub mod part;
 pub mod pictures;

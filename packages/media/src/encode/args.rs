@@ -102,7 +102,7 @@ pub(super) fn size(stream: &StreamFacts, recipe: &EncodeRecipe) -> Option<(u32, 
 
 /// Times in seconds with six decimals, rounded up: half a frame before the keyframe is early
 /// enough, and half a tick must not be lost.
-fn keyframe_times(halves: &[i64], timescale: u32) -> String {
+pub(crate) fn keyframe_times(halves: &[i64], timescale: u32) -> String {
     let mut list = String::new();
     for twice in halves {
         let per = i128::from(timescale) * 2;

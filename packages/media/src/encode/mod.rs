@@ -28,6 +28,7 @@ use crate::process::{self, Limits};
 use crate::progress::Progress;
 use crate::tools::Tools;
 
+pub(crate) use args::keyframe_times;
 pub use args::{EncodeArgs, encode_args};
 pub use encoder::{PictureEncoder, choose_encoder};
 pub use grid::{NominalRate, nominal_rate, plan_on_grid};

@@ -30,7 +30,7 @@ pub struct Fragments {
 
 /// Defaults for fields that a fragment omits.
 #[derive(Debug, Clone, Copy, Default)]
-struct Defaults {
+pub(super) struct Defaults {
     duration: u32,
     size: u32,
     flags: u32,
@@ -56,7 +56,7 @@ pub fn read_fragments(src: &impl ByteSource) -> Result<Fragments, IndexError> {
 }
 
 /// The timescale of the one track, and the defaults of its fragments.
-fn movie(src: &impl ByteSource, moov: BoxAt) -> Result<(u32, Defaults), IndexError> {
+pub(super) fn movie(src: &impl ByteSource, moov: BoxAt) -> Result<(u32, Defaults), IndexError> {
     let inside = boxes::inside(src, moov)?;
     let mut traks = inside.iter().filter(|b| &b.kind == b"trak");
     let (Some(trak), None) = (traks.next(), traks.next()) else {
@@ -74,7 +74,7 @@ fn movie(src: &impl ByteSource, moov: BoxAt) -> Result<(u32, Defaults), IndexErr
     Ok((timescale, Defaults { duration: fields.u32()?, size: fields.u32()?, flags: fields.u32()? }))
 }
 
-fn fragment(
+pub(super) fn fragment(
     src: &impl ByteSource,
     moof: BoxAt,
     mut defaults: Defaults,
@@ -171,7 +171,7 @@ fn run(
     Ok(())
 }
 
-fn required(src: &impl ByteSource, of: BoxAt, kind: &[u8; 4]) -> Result<BoxAt, IndexError> {
+pub(super) fn required(src: &impl ByteSource, of: BoxAt, kind: &[u8; 4]) -> Result<BoxAt, IndexError> {
     boxes::find(&boxes::inside(src, of)?, kind)
         .ok_or_else(|| IndexError::broken(format!("no {} box", String::from_utf8_lossy(kind))))
 }

@@ -8,6 +8,7 @@ mod boxes;
 mod edits;
 mod fill;
 mod fragments;
+mod layout; // fragments and their places
 mod parse;
 mod priming;
 mod read;
@@ -23,6 +24,7 @@ mod write;
 pub use edits::Edit;
 pub use fill::{Filled, FilledRun, Filling, fill};
 pub use fragments::{Fragments, read_fragments};
+pub use layout::{FragmentPlace, FragmentedTrack, read_fragmented_track, read_places};
 pub use parse::{Brand, Index, Lost, Sample, Track};
 pub use priming::hide_priming;
 pub use read::{Movie, TrackChoice, brand, looks_like_mov, read_index, read_movie, short_by};
