@@ -71,7 +71,7 @@ pub enum Command {
     Retry(OutputArgs),
     /// Cancel the outputs of a job that are not published
     Cancel(OutputArgs),
-    /// Delete a job with its source and its results
+    /// Delete a job with its results; its source is kept unless --with-source is given
     Delete(DeleteArgs),
     /// Manage the dead letters of a backend: messages that could not be processed
     Dlq(DlqArgs),
@@ -282,9 +282,9 @@ pub struct DeleteArgs {
     #[command(flatten)]
     pub job: JobArgs,
 
-    /// Keep the source
+    /// Delete the source too
     #[arg(long)]
-    pub keep_source: bool,
+    pub with_source: bool,
 }
 
 /// `segue status`

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState};
 use segue_runtime::backend::Backend;
 use segue_runtime::jobs::JobStatus;
-use segue_runtime::recipe::{Overrides, resolve};
+use segue_runtime::recipe::additions;
 use segue_runtime::{AllowMap, Settings, failure, jobs};
 use serde::Serialize;
 
@@ -95,6 +95,9 @@ async fn follow(backend: &Backend, id: &JobId, json: bool) -> Result<ExitCode, F
     if let Some(failure) = ended.failure().filter(|_| !json) {
         output::failure(failure, true);
     }
+    if ended.state() == JobState::Cancelled && !json {
+        output::note(format_args!("job {id} was cancelled; segue retry {id} resumes it"));
+    }
     Ok(code_of(&ended))
 }
 
@@ -116,9 +119,10 @@ pub async fn submit(args: &SubmitArgs, settings: &Settings) -> Result<ExitCode, 
 
 /// `segue status`: of an output folder where it is one, else of a backend.
 pub async fn status(args: &StatusArgs, settings: &Settings) -> Result<ExitCode, Failure> {
+    // a path, also where a backend is set: ids of jobs have no slash
+    let is_folder = |job: &str| Path::new(job).is_dir() && (job.contains('/') || !settings.names_backend());
     if let Some(job) = &args.job
-        && !settings.names_backend()
-        && (Path::new(job).is_dir() || settings.backend().is_err())
+        && (is_folder(job) || (!settings.names_backend() && settings.backend().is_err()))
     {
         return small::status(Path::new(job), args.json);
     }
@@ -187,7 +191,7 @@ pub async fn cancel(args: &OutputArgs, settings: &Settings) -> Result<ExitCode, 
 /// `segue add`
 pub async fn add(args: &AddArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     let id = id_of(&args.job.job)?;
-    let recipe = resolve(&args.recipe, &Overrides::default())?;
+    let recipe = additions(&args.recipe)?;
     let backend = open(settings).await?;
     let job = jobs::add_outputs(&backend, &id, &recipe).await?;
     if args.watch {
@@ -200,7 +204,7 @@ pub async fn add(args: &AddArgs, settings: &Settings) -> Result<ExitCode, Failur
 /// `segue delete`
 pub async fn delete(args: &DeleteArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     let id = id_of(&args.job.job)?;
-    let source = if args.keep_source { jobs::Source::Keep } else { jobs::Source::Delete };
+    let source = if args.with_source { jobs::Source::Delete } else { jobs::Source::Keep };
     jobs::delete(&open(settings).await?, &id, source).await?;
     if args.job.json {
         json_line(&serde_json::json!({ "deleted": id }));

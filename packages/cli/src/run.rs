@@ -137,6 +137,13 @@ fn print_finished(finished: &Finished, mode: ProgressMode) {
         let cause = output::one_line(&failure.cause);
         output::line(format_args!("optional output {output} failed: {cause}"));
     }
+    if !failed.is_empty() {
+        let state = out_dir.join(".segue");
+        output::line(format_args!(
+            "the same command tries again what failed; its work is in {}, which can be removed",
+            state.display()
+        ));
+    }
     let segments = manifest.outputs.values().map(|output| output.segments).max().unwrap_or(0);
     output::line(summary(took_ms, media_ms, segments));
 }

@@ -219,7 +219,13 @@ impl JobRecord {
 
     /// The first failure of a required output.
     pub fn failure(&self) -> Option<&Failure> {
-        self.outputs.iter().filter(|output| output.asked.required).find_map(|output| output.failure.as_ref())
+        self.failed_output().map(|(_, failure)| failure)
+    }
+
+    /// The first required output that failed, and why.
+    pub fn failed_output(&self) -> Option<(&OutputId, &Failure)> {
+        let required = self.outputs.iter().filter(|output| output.asked.required);
+        required.into_iter().find_map(|output| Some((output.id(), output.failure.as_ref()?)))
     }
 
     /// Validates a set of outputs.

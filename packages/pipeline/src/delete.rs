@@ -27,12 +27,12 @@ pub enum Source {
     Delete,
 }
 
-/// Deletes a job in any state with all its files. A missing job is not an error: a repeat
-/// continues where an earlier call stopped.
+/// Deletes a job in any state with all its files; returns whether there was a job or a file of it. A missing
+/// job is not an error: a repeat continues where an earlier call stopped.
 ///
 /// # Errors
 /// Errors of the ledger and the store; the job is then being deleted, and a repeat or the sweeper continues.
-pub async fn delete(deps: &Deps, job: &JobId, source: Source) -> anyhow::Result<()> {
+pub async fn delete(deps: &Deps, job: &JobId, source: Source) -> anyhow::Result<bool> {
     let mut read = deps.ledger.job(job).await?;
     if let Some(found) = read.as_ref().filter(|found| !found.deleting) {
         let marked = match deps.ledger.change(job, JobChange::delete(found), None).await? {
@@ -42,11 +42,12 @@ pub async fn delete(deps: &Deps, job: &JobId, source: Source) -> anyhow::Result<
         };
         if marked.as_ref().is_some_and(|marked| !marked.deleting || marked.epoch != found.epoch) {
             // a later job: that which was read is deleted
-            return Ok(());
+            return Ok(true);
         }
         read = marked.or(read);
     }
-    delete_read(deps, job, read.as_ref(), source).await
+    let removed = delete_read(deps, job, read.as_ref(), source).await?;
+    Ok(read.is_some() || removed > 0)
 }
 
 /// Continues the deletion of a job that was read while it was being deleted. A later job with its id is
@@ -55,32 +56,35 @@ pub async fn delete(deps: &Deps, job: &JobId, source: Source) -> anyhow::Result<
 /// # Errors
 /// As [`delete`].
 pub(crate) async fn continue_deletion(deps: &Deps, read: &JobRecord) -> anyhow::Result<()> {
-    delete_read(deps, &read.id, Some(read), Source::Keep).await
+    delete_read(deps, &read.id, Some(read), Source::Keep).await.map(|_| ())
 }
 
+/// Returns the number of objects that were removed.
 async fn delete_read(
     deps: &Deps,
     job: &JobId,
     read: Option<&JobRecord>,
     source: Source,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<usize> {
     let mut prefixes = vec![Key::work_prefix(job), Key::published_prefix(job), Key::segment_prefix(job)];
     if source == Source::Delete {
         prefixes.push(Key::input_prefix(job));
     }
+    let mut removed = 0;
     for prefix in prefixes {
-        if !remove(deps, &prefix, job, read).await? {
-            return Ok(());
+        match remove(deps, &prefix, job, read).await? {
+            Some(count) => removed += count,
+            None => return Ok(removed),
         }
     }
     if let Some(read) = read {
         deps.ledger.delete_job(read).await?;
     }
-    Ok(())
+    Ok(removed)
 }
 
 /// Removes every object whose key begins with `prefix`, as long as the ledger has the job that was read, or
-/// none if there was none; returns whether it has. Another caller can finish the same deletion, and a later
+/// none if there was none; returns their number, or `None` when the ledger has another. Another caller can finish the same deletion, and a later
 /// job with that id can be created, between any two calls.
 ///
 /// Keys of attempts carry terms, which are never repeated: what was listed before the ledger answered
@@ -90,24 +94,25 @@ pub(crate) async fn remove(
     prefix: &str,
     job: &JobId,
     read: Option<&JobRecord>,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Option<usize>> {
     let have_terms = [Key::WORK, Key::SEGMENTS].iter().any(|area| prefix.starts_with(area));
     let at_once = if have_terms { PAGE } else { 1 };
-    let mut from: Option<String> = None;
+    let (mut removed, mut from) = (0, None::<String>);
     loop {
         let page = deps.store.list(prefix, from.as_deref(), PAGE).await?;
         for objects in page.objects.chunks(at_once) {
             let now = deps.ledger.job(job).await?;
             let is_same = now.as_ref().map(|now| &now.epoch) == read.map(|read| &read.epoch);
             if !is_same {
-                return Ok(false);
+                return Ok(None);
             }
             let keys: Result<Vec<Key>, _> = objects.iter().map(|object| object.key.parse()).collect();
             deps.store.delete_many(&keys?).await?;
+            removed += objects.len();
         }
         match page.next {
             Some(next) => from = Some(next),
-            None => return Ok(true),
+            None => return Ok(Some(removed)),
         }
     }
 }

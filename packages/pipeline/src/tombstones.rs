@@ -68,7 +68,7 @@ impl Tombstones {
 async fn list_again(deps: &Deps, tombstone: &Tombstone, is_old: bool) {
     let job = &tombstone.job;
     let listed = async {
-        if remove(deps, &Key::published_prefix(job), job, None).await? && is_old {
+        if remove(deps, &Key::published_prefix(job), job, None).await?.is_some() && is_old {
             deps.ledger.remove_tombstone(tombstone).await?;
         }
         anyhow::Ok(())

@@ -9,7 +9,7 @@ use segue_domain::{Failure, HolderId, JobId, JobRecord, JobState, Key, Manifest,
 use segue_pipeline::control;
 pub use segue_pipeline::control::Source;
 use segue_pipeline::{Deps, RoleConfig, new_job};
-use segue_ports::{DeadMessage, JobFilter, NoReport, PortError, PortErrorKind};
+use segue_ports::{DeadMessage, JobFilter, NewJob, NoReport, PortError, PortErrorKind};
 
 use crate::backend::{self, Backend, DeadLane};
 use crate::failure;
@@ -117,7 +117,7 @@ impl From<PortError> for Trouble {
 /// job; one that has ended stays as it is.
 ///
 /// # Errors
-/// A source that does not exist; errors of the backend.
+/// A source that does not exist; an id that another source or other outputs have; errors of the backend.
 pub async fn submit(
     backend: &Backend,
     source: &SourceArg,
@@ -126,6 +126,8 @@ pub async fn submit(
 ) -> Result<JobRecord, Failure> {
     let Place { key, there, file } = place(backend, source, recipe, wanted)?;
     let new = new_job(key.job(), key.to_string(), recipe);
+    let bytes = file.as_ref().map(|file| file.bytes);
+    check_repeat(backend, &new, &key, bytes).await?;
     let holder: HolderId = format!("submit-{}", uuid::Uuid::new_v4().simple())
         .parse()
         .map_err(|error| failure::internal(format!("holder: {error}")))?;
@@ -143,6 +145,40 @@ pub async fn submit(
     };
     let deps = deps(backend);
     control::submit_with_source(&deps, &config, new, bring).await.map_err(|Trouble(failure)| failure)
+}
+
+/// Refuses a submission under the id of a job with another source or other outputs. `bytes` is the size of
+/// the source, where it is known.
+async fn check_repeat(backend: &Backend, new: &NewJob, key: &Key, bytes: Option<u64>) -> Result<(), Failure> {
+    let deps = deps(backend);
+    let found = deps.ledger.job(&new.id).await.map_err(|error| failure::port(&error))?;
+    let Some(found) = found.filter(|found| !found.deleting) else { return Ok(()) };
+    let other = |what: String| {
+        failure::usage(format!("there is a job {} {what}; choose another id, or delete that job", new.id))
+    };
+    if found.source_key != new.source_key {
+        return Err(other(format!("with another source ({})", found.source_key)));
+    }
+    if let Some(bytes) = bytes {
+        let stored = deps.store.head(key).await.map_err(|error| failure::port(&error))?;
+        if let Some(stored) = stored.filter(|stored| stored.bytes != bytes) {
+            return Err(other(format!("with another source (of {} bytes, this one has {bytes})", stored.bytes)));
+        }
+    }
+    for wanted in &new.outputs {
+        match found.output(&wanted.id) {
+            Some(output) if output.asked.spec == wanted.spec => {}
+            Some(_) => return Err(other(format!("whose output {} has other settings", wanted.id))),
+            None => {
+                let id = &wanted.id;
+                return Err(failure::usage(format!(
+                    "there is a job {} without the output {id}; add it with segue add, or choose another id",
+                    new.id
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn deps(backend: &Backend) -> Deps {
@@ -314,12 +350,13 @@ pub async fn cancel(backend: &Backend, id: &JobId, output: Option<&str>) -> Resu
     }
 }
 
-/// Deletes a job in any state with all its objects; a missing job is not an error.
+/// Deletes a job in any state with all its objects, and with its source where `source` says so.
 ///
 /// # Errors
-/// Errors of the backend.
+/// A job that does not exist and left nothing to delete; errors of the backend.
 pub async fn delete(backend: &Backend, id: &JobId, source: Source) -> Result<(), Failure> {
-    control::delete(&deps(backend), id, source).await.map_err(|error| failure::role(&error))
+    let was_there = control::delete(&deps(backend), id, source).await;
+    if was_there.map_err(|error| failure::role(&error))? { Ok(()) } else { Err(unknown(id)) }
 }
 
 /// The dead letters of the queues of that name, or of all.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use segue_domain::recipe::{BUILT_IN, MapRecipe, Span, VideoRecipe};
-use segue_domain::{Failure, Recipe};
+use segue_domain::{DomainError, Failure, Recipe};
 
 use crate::failure;
 
@@ -78,7 +78,22 @@ fn map_of(command: &str) -> Result<MapRecipe, Failure> {
     serde_json::from_value(document).map_err(|error| failure::internal(format!("map step: {error}")))
 }
 
+/// Loads the recipe of that name or in that file for an addition to a job: its outputs may need those of
+/// the job, and are validated together with them.
+///
+/// # Errors
+/// A name that is neither, or a document that cannot be parsed.
+pub fn additions(name: &str) -> Result<Recipe, Failure> {
+    load(name, Recipe::additions_from_toml, Recipe::additions_from_yaml)
+}
+
 fn find(name: &str) -> Result<Recipe, Failure> {
+    load(name, Recipe::from_toml, Recipe::from_yaml)
+}
+
+type Parse = fn(&str) -> Result<Recipe, DomainError>;
+
+fn load(name: &str, from_toml: Parse, from_yaml: Parse) -> Result<Recipe, Failure> {
     if let Some(recipe) = Recipe::built_in(name) {
         return Ok(recipe);
     }
@@ -97,7 +112,7 @@ fn find(name: &str) -> Result<Recipe, Failure> {
     let bytes = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|_| cannot("it is not text".to_owned()))?;
     let yaml = path.extension().is_some_and(|ext| ext == "yaml" || ext == "yml");
-    let read = if yaml { Recipe::from_yaml(&text) } else { Recipe::from_toml(&text) };
+    let read = if yaml { from_yaml(&text) } else { from_toml(&text) };
     read.map_err(|error| cannot(error.to_string()))
 }
 

@@ -54,6 +54,87 @@ fn a_job_completes_without_an_optional_output_that_failed_and_reports_it() {
     let plain = run("plain", "plain");
     assert_eq!(plain.code, Some(0), "{plain:#?}");
     assert!(plain.stdout.contains("optional output mapped failed: "), "{plain:#?}");
+    assert!(plain.stdout.contains("the same command tries again what failed"), "{plain:#?}");
+}
+
+#[test]
+fn the_same_run_tries_again_only_what_failed() {
+    for required in [true, false] {
+        let (sandbox, source) = (Sandbox::new(), fixture(Fixture::Long));
+        let fixed = sandbox.path("fixed");
+        let failing = mapped(&sandbox, &fails_without(&fixed), required);
+        let recipe = recipe(&sandbox, &format!("{VIDEO}{THUMBNAIL}{failing}"));
+        let run = || {
+            let mut command = sandbox.segue(["run", "--recipe", &recipe]);
+            sandbox.end(command.env("SEGUE_SANDBOX", "off").arg(&source).arg("--out").arg(sandbox.out()))
+        };
+        let failed = run();
+        if required {
+            assert!(matches!(failed.code, Some(3..=5)), "{failed:#?}");
+            assert!(failed.stderr.contains("output mapped: "), "{failed:#?}");
+            assert!(failed.stderr.contains("holds the other outputs (thumbnail, video)"), "{failed:#?}");
+        } else {
+            assert_eq!(failed.code, Some(0), "{failed:#?}");
+        }
+        let made = || {
+            let outputs = sandbox.document("manifest.json")["outputs"].take();
+            outputs.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(made(), ["thumbnail", "video"]);
+        assert_same_media(&source, &sandbox.joined());
+        let written = || sandbox.joined().metadata().unwrap().modified().unwrap();
+        let before = written();
+
+        sandbox.file("fixed", "");
+        let again = run();
+        assert_eq!(again.code, Some(0), "{again:#?}");
+        assert_eq!(made(), ["mapped", "thumbnail", "video"]);
+        assert_eq!(written(), before, "the video was delivered again");
+        assert_same_media(&source, &sandbox.out().join("mapped/final.mp4"));
+        sandbox.assert_published();
+    }
+}
+
+#[test]
+fn an_id_names_one_source_and_one_recipe() {
+    let backend = FolderBackend::new();
+    let source = fixture(Fixture::Long).display().to_string();
+    let other = fixture(Fixture::H264Closed).display().to_string();
+    let thumbnail = recipe(&backend.sandbox, THUMBNAIL);
+    let submit = |source: &str, recipe: &str| {
+        backend.segue(&["submit", source, "--recipe", recipe, "--job", "mine"])
+    };
+    assert_eq!(submit(&source, &thumbnail).code, Some(0));
+    assert_eq!(submit(&source, &thumbnail).code, Some(0), "a repeat is the same job");
+    for (source, recipe, what) in [
+        (&other, thumbnail.as_str(), "another source"),
+        (&source, "rejoin", "without the output video"),
+    ] {
+        let refused = submit(source, recipe);
+        assert_eq!(refused.code, Some(2), "{refused:#?}");
+        refused.assert_one_line(&["there is a job mine", what]);
+    }
+    let stored = backend.sandbox.path("jobs/media/input/mine/source.mp4");
+    assert_eq!(sha256(&stored), sha256(&fixture(Fixture::Long)), "the source was replaced");
+}
+
+#[test]
+fn an_added_output_can_need_one_that_the_job_has() {
+    let backend = FolderBackend::new();
+    let source = fixture(Fixture::Long).display().to_string();
+    let thumbnail = recipe(&backend.sandbox, THUMBNAIL);
+    backend.json(&["submit", &source, "--recipe", &thumbnail, "--job", "mine"]);
+    let more = |needs: &str| {
+        let text = format!("version = 2\nname = \"more\"\n{VIDEO}needs = [\"{needs}\"]\n");
+        backend.sandbox.file("more.toml", text).display().to_string()
+    };
+    let missing = backend.segue(&["add", "mine", "--recipe", &more("attic")]);
+    assert_eq!(missing.code, Some(2), "{missing:#?}");
+    missing.assert_one_line(&["attic"]);
+    backend.json(&["add", "mine", "--recipe", &more("thumbnail")]);
+    assert_eq!(backend.work("mine"), Some(0));
+    let done = backend.json(&["status", "mine"]);
+    assert_eq!(done["manifest"]["outputs"].as_object().unwrap().len(), 2, "{done:#}");
 }
 
 #[test]
@@ -192,10 +273,14 @@ fn an_output_can_be_cancelled_by_its_name() {
     assert!(!backend.published("mine", "thumbnail.jpg").exists());
 
     let kept = backend.sandbox.path("jobs/media/input/mine/source.mp4");
-    assert_eq!(backend.json(&["delete", "mine", "--keep-source"]), json!({ "deleted": "mine" }));
-    assert!(!backend.published("mine", "").exists() && kept.exists(), "the source is to be kept");
     assert_eq!(backend.json(&["delete", "mine"]), json!({ "deleted": "mine" }));
+    assert!(!backend.published("mine", "").exists() && kept.exists(), "the source is to be kept");
+    // what the first call left is found without the job's record
+    assert_eq!(backend.json(&["delete", "mine", "--with-source"]), json!({ "deleted": "mine" }));
     assert!(!kept.exists());
+    let missing = backend.segue(&["delete", "mine"]);
+    assert_eq!(missing.code, Some(2), "{missing:#?}");
+    missing.assert_one_line(&["there is no job mine"]);
 }
 
 /// Name, size and hash of each file but the certificates, which name the plan and so the job.

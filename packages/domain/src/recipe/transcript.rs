@@ -19,7 +19,7 @@ pub struct TranscriptRecipe {
     pub beam_size: Option<u8>,
     /// Formats to write: `json`, `srt`, `vtt`, `txt`. JSON is always written.
     pub formats: Vec<TranscriptFormat>,
-    /// Handling of a source without audio: `skip` or `fail`.
+    /// Handling of a source without audio: `skip`, or `fail` as always where there is no other output.
     pub without_sound: WithoutSound,
 }
 
@@ -70,7 +70,7 @@ pub enum TranscriptFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WithoutSound {
-    /// No transcript; the manifest states the reason.
+    /// No transcript, if the job has another output; the manifest states the reason.
     Skip,
     /// The job fails.
     Fail,

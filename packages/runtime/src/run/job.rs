@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use segue_domain::{Failure, FaultKind, JobId, JobRecord, JobState, Key, Manifest, OutputId, OutputState};
 use segue_engines::Engines;
-use segue_pipeline::{Deps, new_job, progress, submit};
+use segue_pipeline::{Deps, control, new_job, progress, submit};
 use segue_ports::{Event, Reporter};
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +44,7 @@ impl EmbeddedJob {
         let own_state = self.request.state.is_some();
         match ended {
             Ok(Ended::Delivered(manifest, failed)) => {
+                let keeps_state = !failed.is_empty();
                 let finished = Finished {
                     job: self.job,
                     out_dir: self.out.path().to_owned(),
@@ -53,6 +54,10 @@ impl EmbeddedJob {
                     took: self.started.elapsed(),
                     failed,
                 };
+                // the same command tries the outputs that failed again, and only those
+                if keeps_state {
+                    return Ok(Outcome::Finished(Box::new(finished)));
+                }
                 if own_state {
                     remove_tree(&self.state)?;
                 }
@@ -144,17 +149,42 @@ impl EmbeddedJob {
                     Err(failure) => Ok(Ended::Kept(failure)),
                 }
             }
-            Some(mut record) => {
-                for output in &mut record.outputs {
-                    let failure = output.failure.take();
-                    output.failure = failure.map(|failure| self.in_words_of_the_user(failure, &backend));
-                }
-                let failure = record.failure().cloned();
-                let failure = failure.unwrap_or_else(|| failure::usage("the job was cancelled"));
-                Ok(Ended::Failed(failure, Some(Box::new(record))))
-            }
+            Some(record) => self.failed(record, &backend, &deps).await,
             None => Ok(Ended::Interrupted),
         }
+    }
+
+    /// A job of which a required output failed. The outputs that are published are delivered, and their work
+    /// stays: the same command tries the others again.
+    async fn failed(
+        &self,
+        mut record: JobRecord,
+        backend: &Backend,
+        deps: &Deps,
+    ) -> Result<Ended, Failure> {
+        for output in &mut record.outputs {
+            let failure = output.failure.take();
+            output.failure = failure.map(|failure| self.in_words_of_the_user(failure, backend));
+        }
+        let failure = match record.failed_output() {
+            Some((output, failure)) if record.outputs.len() > 1 => {
+                Failure { cause: format!("output {output}: {}", failure.cause), ..failure.clone() }
+            }
+            Some((_, failure)) => failure.clone(),
+            None => failure::usage("the job was cancelled"),
+        };
+        if !record.outputs.iter().any(|output| output.state == OutputState::Completed) {
+            return Ok(Ended::Failed(failure, Some(Box::new(record))));
+        }
+        let (dir, state, fsync) = (self.out.path(), self.out.state(), self.request.fsync);
+        let manifest = deliver(deps, &self.job, dir, &state, fsync).await?;
+        let made = manifest.outputs.keys().map(OutputId::as_str).collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "{} holds the other outputs ({made}); the same command tries again what failed",
+            self.request.out_dir.display()
+        );
+        self.reporter.report(Event::Warning { job: self.job.clone(), message });
+        Ok(Ended::Kept(failure))
     }
 
     /// The first result of an earlier process that was lost in a power cut.
@@ -201,7 +231,11 @@ impl EmbeddedJob {
         let adopted = backend.sources.adopt(&key, &self.source.path).await;
         adopted.map_err(|error| failure::port(&error))?;
         let new = new_job(&self.job, key.to_string(), &self.request.recipe);
-        submit(deps, new).await.map(|_| ()).map_err(|error| failure::port(&error))
+        let record = submit(deps, new).await.map_err(|error| failure::port(&error))?;
+        if record.outputs.iter().any(|output| output.state.is_unsuccessful()) {
+            control::retry(deps, &self.job, None).await.map_err(|error| failure::port(&error))?;
+        }
+        Ok(())
     }
 }
 

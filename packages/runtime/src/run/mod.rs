@@ -84,12 +84,12 @@ pub enum Outcome {
 /// Runs a job from its source to its results, resuming an interrupted one.
 ///
 /// `engines` is called once, and only if there is work to do. The same request is the same job: a
-/// completed one is left as it is, an interrupted one is resumed, a failed one
-/// starts again.
+/// completed one is left as it is, an interrupted one is resumed. Of one with failed outputs the others are
+/// delivered and kept, and only the failed ones are tried again; if all failed, it starts again.
 ///
 /// # Errors
-/// The kind of failure and one line with cause and remedy. The work of a failed job is removed; its
-/// record stays in `.segue/job.json` where it holds the stderr tail of a program. After a failure of
+/// The kind of failure and one line with cause and remedy. The work of a job without any published output is
+/// removed when it fails; its record stays in `.segue/job.json` where it holds the stderr tail of a program. After a failure of
 /// the environment, and where results cannot be delivered, all work stays in the state folder, and
 /// the same request resumes the job.
 pub async fn run_embedded(
@@ -100,7 +100,7 @@ pub async fn run_embedded(
 ) -> Result<Outcome, Failure> {
     let started = Instant::now();
     let source = SourceFile::look(&request.source)?;
-    let mut out = OutDir::open(&request.out_dir)?;
+    let mut out = OutDir::open(&request.out_dir, &request.recipe)?;
     let job = job_id(&source, out.path(), &request.recipe)?;
     let found = match out.find(&job) {
         Ok(found) => found,
@@ -113,13 +113,20 @@ pub async fn run_embedded(
         None => out.state(),
         Some(folder) => absolute(folder)?.join(job.as_str()),
     };
-    if let Found::Published(manifest) = found {
+    let is_whole = |manifest: &Manifest| {
+        !out.is_claimed() || request.recipe.outputs.keys().all(|output| manifest.outputs.contains_key(output))
+    };
+    // with an output that failed, the work is still there
+    if let Found::Published(manifest) = &found
+        && is_whole(manifest)
+    {
+        let manifest = manifest.clone();
         if request.fsync {
             deliver::flush(&manifest, out.path())?;
         }
         return already(job, out, &state, request.state.is_some(), manifest, started);
     }
-    let resumed = found == Found::Unfinished;
+    let resumed = found != Found::Nothing;
     let engines = match engines(&request.recipe).await {
         Ok(engines) => engines,
         Err(failure) => {

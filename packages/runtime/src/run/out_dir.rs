@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use segue_domain::{Failure, JobId, JobRecord, Manifest};
+use segue_domain::{Failure, JobId, JobRecord, Manifest, Recipe};
 use serde::{Deserialize, Serialize};
 
 use super::lock::{self, take_lock};
@@ -21,8 +21,8 @@ pub const STATE: &str = ".segue";
 const MARKER: &str = "job.json";
 const MARKER_VERSION: u32 = 1;
 
-/// Names of files that Segue writes to an output folder.
-const PUBLIC: [&str; 27] = [
+/// Names of files that Segue writes to the top of an output folder, whatever the recipe.
+const PUBLIC: [&str; 21] = [
     "final.mp4",
     "final.mov",
     "final.mkv",
@@ -43,12 +43,6 @@ const PUBLIC: [&str; 27] = [
     "storyboard.vtt",
     "preview.webp",
     "preview.mp4",
-    "video.certificate.json",
-    "transcript.certificate.json",
-    "thumbnail.certificate.json",
-    "audio.certificate.json",
-    "poster.certificate.json",
-    "storyboard.certificate.json",
     MANIFEST,
 ];
 
@@ -91,6 +85,8 @@ impl Marker {
 #[derive(Debug)]
 pub struct OutDir {
     dir: PathBuf,
+    /// Certificates and folders of the recipe's outputs.
+    of_outputs: Vec<String>,
     made: Vec<PathBuf>,
     _lock: File,
 }
@@ -107,11 +103,11 @@ pub enum Found {
 }
 
 impl OutDir {
-    /// Creates the folder if it is missing and takes its lock.
+    /// Creates the folder for the results of `recipe` if it is missing, and takes its lock.
     ///
     /// # Errors
     /// A path that is not a folder, no permission, or another process that holds the lock.
-    pub fn open(path: &Path) -> Result<OutDir, Failure> {
+    pub fn open(path: &Path, recipe: &Recipe) -> Result<OutDir, Failure> {
         let failed = |error: std::io::Error| match error.kind() {
             ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
                 failure::usage(format!("output folder {}: there is a file of that name", path.display()))
@@ -129,7 +125,7 @@ impl OutDir {
             *folder = folder.canonicalize().map_err(failed)?;
         }
         match take_lock(&dir.join(STATE), &dir) {
-            Ok(lock) => Ok(OutDir { dir, made, _lock: lock }),
+            Ok(lock) => Ok(OutDir { dir, of_outputs: of_outputs(recipe), made, _lock: lock }),
             Err(failure) => {
                 remove_empty(&made);
                 Err(failure)
@@ -183,7 +179,7 @@ impl OutDir {
                  changed afterwards, or lost in a power cut; remove it to produce it again, or choose another --out",
                 dir.display()
             ))),
-            Published::None => match PUBLIC.iter().find(|name| dir.join(name).exists()) {
+            Published::None => match self.foreign()? {
                 Some(name) => Err(failure::usage(format!(
                     "output folder {} has a {name} that Segue did not write; \
                      move it away or choose another --out",
@@ -192,6 +188,27 @@ impl OutDir {
                 None => Ok(Found::Nothing),
             },
         }
+    }
+
+    /// The first file or folder that has a name of the job's results.
+    fn foreign(&self) -> Result<Option<String>, Failure> {
+        let fixed = PUBLIC.iter().copied().chain(self.of_outputs.iter().map(String::as_str));
+        if let Some(name) = fixed.into_iter().find(|name| self.dir.join(name).exists()) {
+            return Ok(Some(name.to_owned()));
+        }
+        let failed = |error: std::io::Error| failure::io(self.dir.display(), &error);
+        for entry in std::fs::read_dir(&self.dir).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            if name.strip_prefix("storyboard-").is_some_and(|rest| rest.ends_with(".jpg")) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the work of an unfinished job is in the folder, or of one of which outputs failed.
+    pub fn is_claimed(&self) -> bool {
+        self.state().join(MARKER).is_file()
     }
 
     fn marker(&self) -> Result<Option<Marker>, Failure> {
@@ -226,7 +243,11 @@ impl OutDir {
     /// # Errors
     /// A folder that cannot be written.
     pub fn withdraw(&self) -> Result<(), Failure> {
-        for path in PUBLIC.map(|name| self.dir.join(name)) {
+        let manifest = std::fs::read(self.dir.join(MANIFEST)).ok();
+        let manifest = manifest.and_then(|bytes| Manifest::decode(&bytes).ok());
+        let listed = manifest.iter().flat_map(Manifest::files).map(|file| file.name.as_str());
+        // the manifest last: it names the others
+        for path in listed.chain(PUBLIC).map(|name| self.dir.join(name)) {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(failure::io(format!("removing {}", path.display()), &error));
@@ -324,6 +345,13 @@ pub fn read_marker(dir: &Path) -> Result<Marker, Failure> {
         _ => failure::io(path.display(), &error),
     })?;
     serde_json::from_slice(&bytes).map_err(|error| failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// Names of the certificates, and of the folders of outputs that are not named like their kind.
+fn of_outputs(recipe: &Recipe) -> Vec<String> {
+    let certificates = recipe.outputs.keys().map(|output| format!("{output}.certificate.json"));
+    let named = recipe.outputs.iter().filter(|(output, spec)| output.as_str() != spec.make.kind());
+    certificates.chain(named.map(|(output, _)| output.to_string())).collect()
 }
 
 fn remove_empty(folders: &[PathBuf]) {

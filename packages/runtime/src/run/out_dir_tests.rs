@@ -9,6 +9,10 @@ fn job(id: &str) -> JobId {
     id.parse().unwrap()
 }
 
+fn open(path: &Path) -> Result<OutDir, Failure> {
+    OutDir::open(path, &Recipe::built_in("standard").unwrap())
+}
+
 fn marker(id: &str, dir: &Path) -> Marker {
     Marker::new(&job(id), Path::new("/talk.mp4"), "standard", &dir.join(STATE))
 }
@@ -84,8 +88,8 @@ fn publish(dir: &Path, id: &str) {
 fn only_one_process_works_in_a_folder() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("a/b");
-    let first = OutDir::open(&dir).unwrap();
-    let second = OutDir::open(&dir).unwrap_err();
+    let first = open(&dir).unwrap();
+    let second = open(&dir).unwrap_err();
     assert_eq!(second.kind, FaultKind::Usage);
     assert!(second.cause.contains("another segue process works"), "{}", second.cause);
     first.leave();
@@ -95,7 +99,7 @@ fn only_one_process_works_in_a_folder() {
 #[test]
 fn a_folder_is_found_again_by_its_job_and_refused_to_others() {
     let root = tempfile::tempdir().unwrap();
-    let mut out = OutDir::open(root.path()).unwrap();
+    let mut out = open(root.path()).unwrap();
     assert_eq!(out.find(&job("a")).unwrap(), Found::Nothing);
     out.claim(marker("a", root.path())).unwrap();
     assert_eq!(out.find(&job("a")).unwrap(), Found::Unfinished);
@@ -106,7 +110,7 @@ fn a_folder_is_found_again_by_its_job_and_refused_to_others() {
     let left = read_marker(root.path()).unwrap();
     assert_eq!(left.record.unwrap().failure().unwrap().stderr_tail, ["line"]);
     for id in ["a", "b"] {
-        let mut out = OutDir::open(root.path()).unwrap();
+        let mut out = open(root.path()).unwrap();
         assert_eq!(out.find(&job(id)).unwrap(), Found::Nothing, "a failed job is in the way of {id}");
     }
 }
@@ -115,14 +119,14 @@ fn a_folder_is_found_again_by_its_job_and_refused_to_others() {
 fn a_failure_that_one_line_says_leaves_nothing_behind() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("made");
-    let out = OutDir::open(&dir).unwrap();
+    let out = open(&dir).unwrap();
     out.claim(marker("a", &dir)).unwrap();
     std::fs::create_dir(dir.join(STATE).join("media")).unwrap();
     out.abandon(marker("a", &dir), Some(failed("a", &[]))).unwrap();
     assert!(!dir.exists());
 
     std::fs::create_dir(&dir).unwrap();
-    OutDir::open(&dir).unwrap().abandon(marker("a", &dir), None).unwrap();
+    open(&dir).unwrap().abandon(marker("a", &dir), None).unwrap();
     assert!(dir.exists(), "a folder that was there before is gone");
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
 }
@@ -131,10 +135,10 @@ fn a_failure_that_one_line_says_leaves_nothing_behind() {
 fn a_folder_made_by_an_interrupted_process_still_counts_as_made() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("made");
-    let out = OutDir::open(&dir).unwrap();
+    let out = open(&dir).unwrap();
     out.claim(marker("a", &dir)).unwrap();
     drop(out);
-    let mut again = OutDir::open(&dir).unwrap();
+    let mut again = open(&dir).unwrap();
     again.find(&job("a")).unwrap();
     again.abandon(marker("a", &dir), None).unwrap();
     assert!(!dir.exists());
@@ -147,10 +151,10 @@ fn only_the_folder_and_those_above_it_are_removed_whatever_its_document_says() {
     let (dir, other) = (root.join("made"), root.join("other"));
     std::fs::create_dir(&dir).unwrap();
     std::fs::create_dir(&other).unwrap();
-    let out = OutDir::open(&dir).unwrap();
+    let out = open(&dir).unwrap();
     out.write_marker(&Marker { made: vec![other.clone(), dir.clone()], ..marker("a", &dir) }).unwrap();
     drop(out);
-    let mut again = OutDir::open(&dir).unwrap();
+    let mut again = open(&dir).unwrap();
     again.find(&job("a")).unwrap();
     again.abandon(marker("a", &dir), None).unwrap();
     assert!(other.exists(), "a folder elsewhere was removed");
@@ -168,16 +172,16 @@ fn links_in_an_output_folder_lead_nowhere() {
         let dir = root.path().join(name);
         std::fs::create_dir(&dir).unwrap();
         symlink(target, dir.join(STATE)).unwrap();
-        OutDir::open(&dir).unwrap_err()
+        open(&dir).unwrap_err()
     };
     linked("folder", &victim);
     let dir = root.path().join("lock");
     std::fs::create_dir_all(dir.join(STATE)).unwrap();
     symlink(victim.join("lock"), dir.join(STATE).join("lock")).unwrap();
-    OutDir::open(&dir).unwrap_err();
+    open(&dir).unwrap_err();
     assert_eq!(std::fs::read_to_string(victim.join("lock")).unwrap(), "precious");
 
-    let out = OutDir::open(&root.path().join("private")).unwrap();
+    let out = open(&root.path().join("private")).unwrap();
     let mode = out.state().metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700, "what is in the state folder is for its owner alone");
 }
@@ -186,7 +190,7 @@ fn links_in_an_output_folder_lead_nowhere() {
 fn published_results_are_recognised_and_kept_from_others() {
     let root = tempfile::tempdir().unwrap();
     publish(root.path(), "a");
-    let find = |id: &str| OutDir::open(root.path()).unwrap().find(&job(id));
+    let find = |id: &str| open(root.path()).unwrap().find(&job(id));
     assert!(matches!(find("a").unwrap(), Found::Published(_)));
     assert!(find("b").unwrap_err().cause.contains("another job"));
 
@@ -202,13 +206,13 @@ fn published_results_are_recognised_and_kept_from_others() {
 fn files_of_nobody_are_not_overwritten() {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("notes.txt"), "mine").unwrap();
-    assert_eq!(OutDir::open(root.path()).unwrap().find(&job("a")).unwrap(), Found::Nothing);
+    assert_eq!(open(root.path()).unwrap().find(&job("a")).unwrap(), Found::Nothing);
     std::fs::write(root.path().join("final.mp4"), "mine").unwrap();
-    let cause = OutDir::open(root.path()).unwrap().find(&job("a")).unwrap_err().cause;
+    let cause = open(root.path()).unwrap().find(&job("a")).unwrap_err().cause;
     assert!(cause.contains("final.mp4"), "{cause}");
 
     let file = root.path().join("notes.txt");
-    let failure = OutDir::open(&file).unwrap_err();
+    let failure = open(&file).unwrap_err();
     assert_eq!(failure.kind, FaultKind::Usage);
 }
 
@@ -219,7 +223,7 @@ fn who_leaves_a_folder_and_who_comes_do_not_disturb_each_other() {
         let mut worked = 0;
         while worked < 50 {
             // or another process has locked it
-            let Ok(mut out) = OutDir::open(dir.path()) else { continue };
+            let Ok(mut out) = open(dir.path()) else { continue };
             assert_eq!(out.find(&job(id)).unwrap(), Found::Nothing, "something of another's");
             out.claim(marker(id, dir.path())).unwrap();
             out.finish().unwrap();
