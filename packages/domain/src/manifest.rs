@@ -30,6 +30,12 @@ pub enum FileKind {
     Certificate,
     /// A document about pictures: the index of a storyboard, the BlurHash of a poster.
     Description,
+    /// A playlist or manifest of a stream.
+    Playlist,
+    /// A part or an initialisation segment of a stream.
+    StreamPart,
+    /// A page that plays a stream.
+    Player,
 }
 
 /// One published file.

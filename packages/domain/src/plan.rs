@@ -40,11 +40,15 @@ pub enum TaskKind {
     Storyboard,
     /// Make the storyboard's animated preview.
     Preview,
+    /// Encode one part of a stream in all sizes.
+    Stream,
+    /// Encode the sound of a stream, once, for the whole duration.
+    StreamSound,
 }
 
 impl TaskKind {
     /// Every kind, in the order of their names in ids.
-    pub const ALL: [TaskKind; 10] = [
+    pub const ALL: [TaskKind; 12] = [
         TaskKind::Digest,
         TaskKind::Map,
         TaskKind::Encode,
@@ -55,6 +59,8 @@ impl TaskKind {
         TaskKind::Poster,
         TaskKind::Storyboard,
         TaskKind::Preview,
+        TaskKind::Stream,
+        TaskKind::StreamSound,
     ];
 
     /// The name in task ids, logs and progress.
@@ -70,6 +76,8 @@ impl TaskKind {
             TaskKind::Poster => "poster",
             TaskKind::Storyboard => "storyboard",
             TaskKind::Preview => "preview",
+            TaskKind::Stream => "stream",
+            TaskKind::StreamSound => "stream-sound",
         }
     }
 }
@@ -222,7 +230,8 @@ impl Plan {
                 return bad(format!("segments {} and {} are not contiguous", pair[0].index, pair[1].index));
             }
         }
-        if self.tasks.is_empty() != self.reason.is_some() {
+        let may_be_empty = self.reason.is_some() || !self.spec.make.has_tasks();
+        if self.tasks.is_empty() != may_be_empty {
             return bad("a plan has tasks, or a reason why it has none".to_owned());
         }
         let mut seen = HashSet::new();

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::context::EngineContext;
 use crate::media_plan::internal;
 use crate::outputs::storyboard::StoryboardProof;
-use crate::outputs::{audio, poster, storyboard, thumbnail, transcript, video};
+use crate::outputs::stream::StreamProof;
+use crate::outputs::{audio, poster, progressive, storyboard, stream, thumbnail, transcript, video};
 use crate::{errors, files};
 
 /// Version of the certificate document.
@@ -38,6 +39,12 @@ pub struct Certificate {
     /// Certificate of a storyboard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storyboard: Option<StoryboardProof>,
+    /// Certificate of a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamProof>,
+    /// Certificate of a progressive file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progressive: Option<segue_media::package::ProgressiveProof>,
 }
 
 /// The certificate of a transcript.
@@ -72,6 +79,7 @@ impl Assembler for MediaAssembler {
         let mut published = Vec::new();
         let (mut media, mut speech) = (None, None);
         let (mut audio_proof, mut storyboard_proof) = (None, None);
+        let (mut stream_proof, mut progressive_proof) = (None, None);
         match &request.plan.spec.make {
             OutputMake::Video(_) => {
                 let video = video::assemble(&self.context, &request, &media_plan).await?;
@@ -105,6 +113,18 @@ impl Assembler for MediaAssembler {
                 published.extend(files);
                 storyboard_proof = Some(proof);
             }
+            OutputMake::Stream(_) => {
+                let stream = stream::assemble(&request, &media_plan).await?;
+                published.extend(stream.files);
+                notes.extend(stream.notes);
+                stream_proof = Some(stream.proof);
+            }
+            OutputMake::Progressive(_) => {
+                let progressive = progressive::assemble(&self.context, &request).await?;
+                published.extend(progressive.files);
+                notes.extend(progressive.notes);
+                progressive_proof = progressive.proof;
+            }
         }
         let certificate = Certificate {
             version: CERTIFICATE_VERSION,
@@ -115,6 +135,8 @@ impl Assembler for MediaAssembler {
             speech,
             audio: audio_proof,
             storyboard: storyboard_proof,
+            stream: stream_proof,
+            progressive: progressive_proof,
         };
         published.push(write(&certificate, &request)?);
         Ok(Assembled { files: published, notes, tools: self.context.versions() })

@@ -1,6 +1,7 @@
 //! The engines' part of a plan: facts of the source, cuts of its video.
 
 use segue_domain::{FaultKind, Plan};
+use segue_media::package::{SoundTrack, StreamPlan};
 use segue_media::{PicturePlan, SourceFacts, SpeechFile};
 use segue_ports::EngineError;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,12 @@ pub struct MediaPlan {
     /// Its samples in a file of the plan, if workers read samples instead of decoding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speech_file: Option<SpeechFile>,
+    /// How a stream is divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamPlan>,
+    /// The audio tracks of a stream.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sounds: Vec<SoundTrack>,
     /// Notes for the user, for the manifest.
     pub warnings: Vec<String>,
 }
@@ -35,6 +42,8 @@ impl MediaPlan {
             picture,
             speech_stream,
             speech_file: None,
+            stream: None,
+            sounds: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -56,6 +65,11 @@ impl MediaPlan {
             return Err(EngineError::newer(why));
         }
         serde_json::from_value(plan.engine.clone()).map_err(|e| internal(format!("facts of the plan: {e}")))
+    }
+
+    /// The division of a stream, for a task that needs it.
+    pub fn stream(&self) -> Result<&StreamPlan, EngineError> {
+        self.stream.as_ref().ok_or_else(|| internal("the plan has no stream"))
     }
 
     /// The video's cuts, for a task that needs them.

@@ -12,7 +12,10 @@ use segue_ports::{EngineError, PlanRequest, Planned, PlannedOutput, Planner};
 use crate::context::EngineContext;
 use crate::media_plan::internal;
 use crate::outputs::video::PictureCuts;
-use crate::outputs::{OutputRequest, Tasks, audio, limits, poster, storyboard, thumbnail, transcript, video};
+use crate::outputs::{
+    OutputRequest, Tasks, audio, limits, poster, progressive, storyboard, stream, thumbnail, transcript,
+    video,
+};
 use crate::{errors, source};
 
 /// Plans with ffprobe and the source's own index.
@@ -71,6 +74,10 @@ impl Planner for MediaPlanner {
                 OutputMake::Audio(recipe) => audio::plan(&wanted, recipe),
                 OutputMake::Poster(_) => Ok(poster::plan(&wanted)),
                 OutputMake::Storyboard(recipe) => storyboard::plan(&wanted, recipe),
+                OutputMake::Stream(recipe) => {
+                    stream::plan(&self.context, &source, &wanted, recipe, &mut cuts).await
+                }
+                OutputMake::Progressive(_) => Ok(progressive::plan(&wanted)),
             };
             if let Err(error) = &tasks
                 && error.cancelled

@@ -95,6 +95,15 @@ pub struct StreamFacts {
     pub rotation: Option<i32>,
     /// Pixel format.
     pub pixel_format: Option<String>,
+    /// Order of the fields of an interlaced picture (`tt`, `bb`, `tb`, `bt`); absent if it is progressive or not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field_order: Option<String>,
+    /// Transfer characteristics of the colours (`bt709`, `smpte2084`, …), if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<String>,
+    /// Width and height of a pixel, if they differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixel_aspect: Option<(u32, u32)>,
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.

@@ -291,6 +291,9 @@ fn stream(v: &Value) -> StreamFacts {
         language: text(&v["tags"]["language"]),
         rotation: rotation(v),
         pixel_format: text(&v["pix_fmt"]),
+        field_order: text(&v["field_order"]).filter(|order| FIELD_ORDERS.contains(&order.as_str())),
+        transfer: text(&v["color_transfer"]).filter(|transfer| transfer != "unknown"),
+        pixel_aspect: v["sample_aspect_ratio"].as_str().and_then(aspect),
         width: number("width"),
         height: number("height"),
         frame_rate: v["avg_frame_rate"].as_str().and_then(fraction).filter(|(n, d)| *n > 0 && *d > 0),
@@ -299,6 +302,16 @@ fn stream(v: &Value) -> StreamFacts {
         tags: tags(&v["tags"]),
         dispositions,
     }
+}
+
+/// ffprobe's names of the field orders of interlaced pictures.
+const FIELD_ORDERS: [&str; 4] = ["tt", "bb", "tb", "bt"];
+
+/// `4:3` of pixels that are not square.
+fn aspect(text: &str) -> Option<(u32, u32)> {
+    let (width, height) = text.split_once(':')?;
+    let (width, height) = (width.parse().ok()?, height.parse().ok()?);
+    (width > 0 && height > 0 && width != height).then_some((width, height))
 }
 
 fn rotation(v: &Value) -> Option<i32> {

@@ -18,7 +18,7 @@ use crate::view::{self, View};
 
 /// Packets of other streams that an audio decoder may see: enough to determine the start
 /// of the file.
-const OTHER_PACKETS: usize = 64;
+pub(crate) const OTHER_PACKETS: usize = 64;
 
 /// Target codecs of audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl AudioCodec {
         }
     }
 
-    fn encoder(self) -> &'static str {
+    pub(crate) fn encoder(self) -> &'static str {
         match self {
             AudioCodec::Aac => "aac",
             AudioCodec::Opus => "libopus",

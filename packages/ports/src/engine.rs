@@ -247,7 +247,7 @@ pub struct Assembled {
 /// Assembles the parts of an output.
 #[async_trait]
 pub trait Assembler: Send + Sync {
-    /// Assembles, certifies, and returns the files to publish. An output without tasks has no parts and no
-    /// files; the role does not call it for that.
+    /// Assembles, certifies, and returns the files to publish. An output whose plan has a reason to have no tasks
+    /// has no files; the role does not call it for that.
     async fn assemble(&self, request: AssembleRequest) -> Result<Assembled, EngineError>;
 }

@@ -162,7 +162,10 @@ async fn check_repeat(backend: &Backend, new: &NewJob, key: &Key, bytes: Option<
     if let Some(bytes) = bytes {
         let stored = deps.store.head(key).await.map_err(|error| failure::port(&error))?;
         if let Some(stored) = stored.filter(|stored| stored.bytes != bytes) {
-            return Err(other(format!("with another source (of {} bytes, this one has {bytes})", stored.bytes)));
+            return Err(other(format!(
+                "with another source (of {} bytes, this one has {bytes})",
+                stored.bytes
+            )));
         }
     }
     for wanted in &new.outputs {

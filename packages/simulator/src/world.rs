@@ -69,6 +69,8 @@ pub struct State {
     pub coverage: Coverage,
     /// Their names.
     pub fired: Vec<FaultId>,
+    /// Number of calls that a service refused while it refused everybody.
+    pub refused: u32,
     /// Those of single calls, with their kinds.
     pub of_calls: BTreeMap<(Op, u32), FaultKind>,
     /// Whether the faults are over.
@@ -141,6 +143,7 @@ impl World {
             violation: None,
             coverage: Coverage::default(),
             fired: Vec::new(),
+            refused: 0,
             of_calls: BTreeMap::new(),
             healed: false,
             lanes: Lanes::default(),
@@ -292,13 +295,14 @@ impl State {
         }
     }
 
-    fn refused(&self, service: Service, process: usize, rng: &mut Rng) -> Option<(FaultKind, u64)> {
+    fn refused(&mut self, service: Service, process: usize, rng: &mut Rng) -> Option<(FaultKind, u64)> {
         let now = Instant::now();
         let open = |until: Option<Instant>| until.is_some_and(|until| until > now);
         if open(self.desks[process].cut_until[service as usize]) {
             return Some((FaultKind::Partition, rng.within(1_000, 8_000)));
         }
         if open(self.throttled_until[service as usize]) {
+            self.refused += 1;
             return Some((FaultKind::Throttle, rng.within(1, 50)));
         }
         None

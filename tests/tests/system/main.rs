@@ -18,5 +18,6 @@ mod outputs;
 mod pictures;
 mod progress;
 mod resume;
+mod stream;
 mod transcript;
 mod verify;

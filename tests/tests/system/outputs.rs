@@ -41,7 +41,6 @@ fn a_job_completes_without_an_optional_output_that_failed_and_reports_it() {
     };
     let ended = run("json", "out");
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    sandbox.assert_published();
     assert_same_media(&source, &sandbox.joined());
     let manifest = sandbox.document("manifest.json");
     assert_eq!(manifest["outputs"].as_object().unwrap().keys().collect::<Vec<_>>(), ["video"]);
@@ -72,7 +71,7 @@ fn the_same_run_tries_again_only_what_failed() {
         if required {
             assert!(matches!(failed.code, Some(3..=5)), "{failed:#?}");
             assert!(failed.stderr.contains("output mapped: "), "{failed:#?}");
-            assert!(failed.stderr.contains("holds the other outputs (thumbnail, video)"), "{failed:#?}");
+            assert!(failed.stdout.contains("holds the other outputs (thumbnail, video)"), "{failed:#?}");
         } else {
             assert_eq!(failed.code, Some(0), "{failed:#?}");
         }
@@ -101,15 +100,13 @@ fn an_id_names_one_source_and_one_recipe() {
     let source = fixture(Fixture::Long).display().to_string();
     let other = fixture(Fixture::H264Closed).display().to_string();
     let thumbnail = recipe(&backend.sandbox, THUMBNAIL);
-    let submit = |source: &str, recipe: &str| {
-        backend.segue(&["submit", source, "--recipe", recipe, "--job", "mine"])
-    };
+    let submit =
+        |source: &str, recipe: &str| backend.segue(&["submit", source, "--recipe", recipe, "--job", "mine"]);
     assert_eq!(submit(&source, &thumbnail).code, Some(0));
     assert_eq!(submit(&source, &thumbnail).code, Some(0), "a repeat is the same job");
-    for (source, recipe, what) in [
-        (&other, thumbnail.as_str(), "another source"),
-        (&source, "rejoin", "without the output video"),
-    ] {
+    for (source, recipe, what) in
+        [(&other, thumbnail.as_str(), "another source"), (&source, "rejoin", "without the output video")]
+    {
         let refused = submit(source, recipe);
         assert_eq!(refused.code, Some(2), "{refused:#?}");
         refused.assert_one_line(&["there is a job mine", what]);

@@ -107,7 +107,8 @@ fn write(
     let hls = |name, text| PlaylistFile { name, text, media_type: HLS_MEDIA_TYPE };
     let mut files = Vec::new();
     for Available { rendition, parts, .. } in &available {
-        let text = write_media_playlist(rendition, stream.target_s, parts, count, kind)?;
+        let (target_s, kind) = of_rendition(stream, rendition, parts, kind);
+        let text = write_media_playlist(rendition, target_s, parts, count, kind)?;
         files.push(hls(rendition.playlist(), text));
         if rendition.is_picture() {
             let text = write_keyframe_playlist(rendition, stream.target_s, parts, count, kind)?;
@@ -121,6 +122,23 @@ fn write(
         files.push(PlaylistFile { name: "manifest.mpd".into(), text, media_type: DASH_MEDIA_TYPE });
     }
     Ok(Some(Playlists { files, prefix }))
+}
+
+/// Target duration and kind of a rendition's playlist. Subtitles are offered once, when they are whole, with longer
+/// segments: RFC 8216, section 6.2.4, allows another target duration in a `VOD` playlist of subtitles.
+fn of_rendition(
+    stream: &Stream,
+    rendition: &Rendition,
+    parts: &[Part],
+    kind: PlaylistKind,
+) -> (u32, PlaylistKind) {
+    if !rendition.is_subtitles() {
+        return (stream.target_s, kind);
+    }
+    let longest = parts.iter().flat_map(|part| &part.fragments).map(|fragment| fragment.ticks).max();
+    let scale = i64::from(rendition.timescale.max(1));
+    let seconds = (2 * longest.unwrap_or(0) + scale) / (2 * scale);
+    (u32::try_from(seconds).unwrap_or(u32::MAX).max(1), PlaylistKind::Vod)
 }
 
 fn prefix(available: &[Available<'_>]) -> Prefix {
@@ -174,7 +192,8 @@ fn check(stream: &Stream, rendition: &Rendition, part: &Part, before: Option<&Pa
     let mut at = None;
     for (i, fragment) in part.fragments.iter().enumerate() {
         let limit = (2 * i128::from(stream.target_s) + 1) * i128::from(rendition.timescale);
-        if fragment.ticks <= 0 || 2 * i128::from(fragment.ticks) >= limit {
+        let is_long = !rendition.is_subtitles() && 2 * i128::from(fragment.ticks) >= limit;
+        if fragment.ticks <= 0 || is_long {
             let target = stream.target_s;
             return Err(format!(
                 "fragment {i} has {} ticks, the target duration is {target} s",

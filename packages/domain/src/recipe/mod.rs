@@ -9,6 +9,7 @@ mod output;
 mod poster;
 mod span;
 mod storyboard;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod transcript;
@@ -32,6 +33,7 @@ pub use output::{OutputMake, OutputSpec};
 pub use poster::{PosterRecipe, StillFormat};
 pub use span::Span;
 pub use storyboard::{MAX_STORYBOARD_FILES, MAX_STORYBOARD_PICTURES, PreviewFormat, StoryboardRecipe};
+pub use stream::{ProgressiveRecipe, StreamRecipe};
 pub use transcript::{TranscriptFormat, TranscriptRecipe, WithoutSound};
 pub use video::{Container, EncodeRecipe, SoundCodec, SoundRecipe, VideoCodec, VideoMode, VideoRecipe};
 
@@ -39,7 +41,7 @@ pub use video::{Container, EncodeRecipe, SoundCodec, SoundRecipe, VideoCodec, Vi
 pub const RECIPE_VERSION: u32 = 2;
 
 /// Names of the built-in recipes.
-pub const BUILT_IN: [&str; 4] = ["standard", "transcript", "rejoin", "mp4"];
+pub const BUILT_IN: [&str; 5] = ["standard", "transcript", "rejoin", "mp4", "stream"];
 
 /// The outputs to make from a source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,6 +119,20 @@ impl Recipe {
                 let thumbnail = OutputSpec::new(OutputMake::Thumbnail(ThumbnailRecipe::default()));
                 vec![("transcript", transcript()), ("video", joined), ("thumbnail", thumbnail)]
             }
+            "stream" => {
+                let stream = StreamRecipe { subtitles: true, ..StreamRecipe::default() };
+                let stream = OutputSpec::new(OutputMake::Stream(stream));
+                let stream = OutputSpec { needs: vec![output_id("transcript")], priority: 1, ..stream };
+                let progressive = OutputSpec::new(OutputMake::Progressive(ProgressiveRecipe::default()));
+                let progressive = OutputSpec { needs: vec![output_id("stream")], ..progressive };
+                vec![
+                    ("transcript", transcript()),
+                    ("stream", stream),
+                    ("progressive", progressive),
+                    ("poster", OutputSpec::new(OutputMake::Poster(PosterRecipe::default()))),
+                    ("storyboard", OutputSpec::new(OutputMake::Storyboard(StoryboardRecipe::default()))),
+                ]
+            }
             _ => return None,
         };
         Some(Recipe {
@@ -132,13 +148,21 @@ impl Recipe {
     /// # Errors
     /// A newer version, an unknown key (named), or an invalid value.
     pub fn from_toml(text: &str) -> Result<Recipe, DomainError> {
+        Recipe::checked(Recipe::additions_from_toml(text)?)
+    }
+
+    /// Parses a recipe document in TOML whose outputs are added to a job, and may need outputs of that job. Its
+    /// outputs are not validated.
+    ///
+    /// # Errors
+    /// A newer version, an unknown key (named), or a value of another type.
+    pub fn additions_from_toml(text: &str) -> Result<Recipe, DomainError> {
         let document = |e: toml::de::Error| unreadable(&e.to_string());
         let value: toml::Table = text.parse().map_err(document)?;
-        let recipe = match check_version(value.get("version").and_then(toml::Value::as_integer))? {
-            1 => toml::from_str::<v1::RecipeV1>(text).map_err(document)?.try_into()?,
-            _ => toml::from_str(text).map_err(document)?,
-        };
-        Recipe::checked(recipe)
+        match check_version(value.get("version").and_then(toml::Value::as_integer))? {
+            1 => toml::from_str::<v1::RecipeV1>(text).map_err(document)?.try_into(),
+            _ => toml::from_str(text).map_err(document),
+        }
     }
 
     /// Parses a recipe document in YAML.
@@ -146,13 +170,20 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::from_toml`].
     pub fn from_yaml(text: &str) -> Result<Recipe, DomainError> {
+        Recipe::checked(Recipe::additions_from_yaml(text)?)
+    }
+
+    /// Parses a recipe document in YAML whose outputs are added to a job.
+    ///
+    /// # Errors
+    /// As [`Recipe::additions_from_toml`].
+    pub fn additions_from_yaml(text: &str) -> Result<Recipe, DomainError> {
         let document = |e: serde_yaml_ng::Error| unreadable(&e.to_string());
         let value: serde_yaml_ng::Value = serde_yaml_ng::from_str(text).map_err(document)?;
-        let recipe = match check_version(value.get("version").and_then(serde_yaml_ng::Value::as_i64))? {
-            1 => serde_yaml_ng::from_str::<v1::RecipeV1>(text).map_err(document)?.try_into()?,
-            _ => serde_yaml_ng::from_str(text).map_err(document)?,
-        };
-        Recipe::checked(recipe)
+        match check_version(value.get("version").and_then(serde_yaml_ng::Value::as_i64))? {
+            1 => serde_yaml_ng::from_str::<v1::RecipeV1>(text).map_err(document)?.try_into(),
+            _ => serde_yaml_ng::from_str(text).map_err(document),
+        }
     }
 
     /// Parses a recipe document in JSON, as stored in jobs. The version is read before anything else.
@@ -212,10 +243,25 @@ impl Recipe {
             OutputMake::Audio(audio) => audio.check(),
             OutputMake::Poster(poster) => poster.check(),
             OutputMake::Storyboard(storyboard) => storyboard.check(),
+            OutputMake::Stream(stream) => {
+                stream.check()?;
+                if stream.subtitles && self.needed(spec, |need| need.transcript().is_some()) != 1 {
+                    return Err(invalid(
+                        "subtitles = true needs one transcript: add needs = [\"transcript\"]",
+                    ));
+                }
+                Ok(())
+            }
+            OutputMake::Progressive(progressive) => {
+                progressive.check()?;
+                if self.needed(spec, |need| need.stream().is_some()) != 1 {
+                    return Err(invalid("it is made from one stream: add needs = [\"stream\"]"));
+                }
+                Ok(())
+            }
             OutputMake::Video(video) => {
                 video.check()?;
-                let needed = spec.needs.iter().filter_map(|need| self.outputs.get(need));
-                if video.subtitles && needed.filter(|need| need.transcript().is_some()).count() != 1 {
+                if video.subtitles && self.needed(spec, |need| need.transcript().is_some()) != 1 {
                     return Err(invalid(
                         "subtitles = true needs one transcript: add needs = [\"transcript\"]",
                     ));
@@ -223,6 +269,12 @@ impl Recipe {
                 Ok(())
             }
         }
+    }
+
+    /// Number of needs of an output that are of some kind.
+    fn needed(&self, spec: &OutputSpec, is_of_kind: impl Fn(&OutputSpec) -> bool) -> usize {
+        let needed = spec.needs.iter().filter_map(|need| self.outputs.get(need));
+        needed.filter(|need| is_of_kind(need)).count()
     }
 
     /// The requests for the outputs, as in a new job.

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    AudioRecipe, PosterRecipe, StoryboardRecipe, ThumbnailRecipe, TranscriptRecipe, VideoRecipe, invalid,
+    AudioRecipe, PosterRecipe, ProgressiveRecipe, StoryboardRecipe, StreamRecipe, ThumbnailRecipe,
+    TranscriptRecipe, VideoRecipe, invalid,
 };
 use crate::error::DomainError;
 use crate::id::OutputId;
@@ -39,10 +40,14 @@ pub enum OutputMake {
     Poster(PosterRecipe),
     /// `storyboard`: pictures at an interval on sheets, with a WebVTT index.
     Storyboard(StoryboardRecipe),
+    /// `stream`: HLS and DASH in several sizes, with a page that plays them.
+    Stream(StreamRecipe),
+    /// `progressive`: one size of a stream as one MP4.
+    Progressive(ProgressiveRecipe),
 }
 
 /// The kinds, as they are listed in errors.
-const KINDS: &str = "transcript, video, thumbnail, audio, poster and storyboard";
+const KINDS: &str = "transcript, video, thumbnail, audio, poster, storyboard, stream and progressive";
 
 impl OutputMake {
     /// The name of the kind in recipes.
@@ -54,6 +59,8 @@ impl OutputMake {
             OutputMake::Audio(_) => "audio",
             OutputMake::Poster(_) => "poster",
             OutputMake::Storyboard(_) => "storyboard",
+            OutputMake::Stream(_) => "stream",
+            OutputMake::Progressive(_) => "progressive",
         }
     }
 
@@ -62,7 +69,13 @@ impl OutputMake {
         match self {
             OutputMake::Video(_) | OutputMake::Transcript(_) | OutputMake::Thumbnail(_) => Gate::Assembly,
             OutputMake::Audio(_) | OutputMake::Poster(_) | OutputMake::Storyboard(_) => Gate::Assembly,
+            OutputMake::Stream(_) | OutputMake::Progressive(_) => Gate::Assembly,
         }
+    }
+
+    /// Whether it is made by tasks; otherwise it is assembled from its needs alone.
+    pub fn has_tasks(&self) -> bool {
+        !matches!(self, OutputMake::Progressive(_))
     }
 
     fn parse(kind: &str, settings: Value) -> Result<OutputMake, DomainError> {
@@ -74,6 +87,8 @@ impl OutputMake {
             "audio" => OutputMake::Audio(serde_json::from_value(settings).map_err(text)?),
             "poster" => OutputMake::Poster(serde_json::from_value(settings).map_err(text)?),
             "storyboard" => OutputMake::Storyboard(serde_json::from_value(settings).map_err(text)?),
+            "stream" => OutputMake::Stream(serde_json::from_value(settings).map_err(text)?),
+            "progressive" => OutputMake::Progressive(serde_json::from_value(settings).map_err(text)?),
             other => {
                 return Err(invalid(format!(
                     "there is no kind of output {other:?}; this build makes {KINDS}"
@@ -90,6 +105,8 @@ impl OutputMake {
             OutputMake::Audio(audio) => serde_json::to_value(audio),
             OutputMake::Poster(poster) => serde_json::to_value(poster),
             OutputMake::Storyboard(storyboard) => serde_json::to_value(storyboard),
+            OutputMake::Stream(stream) => serde_json::to_value(stream),
+            OutputMake::Progressive(progressive) => serde_json::to_value(progressive),
         }
     }
 }
@@ -144,6 +161,22 @@ impl OutputSpec {
     pub fn storyboard(&self) -> Option<&StoryboardRecipe> {
         match &self.make {
             OutputMake::Storyboard(storyboard) => Some(storyboard),
+            _ => None,
+        }
+    }
+
+    /// The stream's settings, if it is one.
+    pub fn stream(&self) -> Option<&StreamRecipe> {
+        match &self.make {
+            OutputMake::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// The progressive file's settings, if it is one.
+    pub fn progressive(&self) -> Option<&ProgressiveRecipe> {
+        match &self.make {
+            OutputMake::Progressive(progressive) => Some(progressive),
             _ => None,
         }
     }

@@ -2,8 +2,8 @@
 //! can still change it.
 
 use super::{
-    AudioRecipe, EncodeRecipe, OutputMake, Recipe, SoundRecipe, StoryboardRecipe, VideoMode, VideoRecipe,
-    in_output, invalid,
+    AudioRecipe, EncodeRecipe, OutputMake, Recipe, SoundRecipe, StoryboardRecipe, StreamRecipe, VideoMode,
+    VideoRecipe, in_output, invalid,
 };
 use crate::error::DomainError;
 
@@ -19,7 +19,9 @@ impl Recipe {
                 OutputMake::Video(video) => check_video(video),
                 OutputMake::Audio(audio) => check_audio(audio),
                 OutputMake::Storyboard(storyboard) => check_storyboard(storyboard),
-                OutputMake::Transcript(_) | OutputMake::Thumbnail(_) | OutputMake::Poster(_) => Ok(()),
+                OutputMake::Stream(stream) => check_stream(stream),
+                OutputMake::Transcript(_) | OutputMake::Thumbnail(_) => Ok(()),
+                OutputMake::Poster(_) | OutputMake::Progressive(_) => Ok(()),
             };
             checked.map_err(|e| in_output(name, e))?;
         }
@@ -52,6 +54,13 @@ fn check_audio(audio: &AudioRecipe) -> Result<(), DomainError> {
 fn check_storyboard(storyboard: &StoryboardRecipe) -> Result<(), DomainError> {
     if !storyboard.files && storyboard.files_width != StoryboardRecipe::default().files_width {
         return Err(invalid("files_width has no effect with files = false; remove it or set files = true"));
+    }
+    Ok(())
+}
+
+fn check_stream(stream: &StreamRecipe) -> Result<(), DomainError> {
+    if stream.kbps.is_some() && stream.crf != StreamRecipe::default().crf {
+        return Err(invalid("crf has no effect with kbps; remove one of them"));
     }
     Ok(())
 }

@@ -2,8 +2,11 @@
 
 pub mod audio;
 pub mod limits;
+pub mod player;
 pub mod poster;
+pub mod progressive;
 pub mod storyboard;
+pub mod stream;
 pub mod thumbnail;
 pub mod transcript;
 pub mod video;

@@ -29,7 +29,8 @@ pub struct PictureCuts {
 }
 
 impl PictureCuts {
-    async fn get(
+    /// The cuts, computed at the first call.
+    pub async fn get(
         &mut self,
         context: &EngineContext,
         source: &segue_media::Source,
@@ -53,7 +54,7 @@ impl PictureCuts {
     }
 
     /// A link to the track file for one more plan, which consumes it.
-    fn track_file(
+    pub fn track_file(
         &mut self,
         picture: &PicturePlan,
         request: &OutputRequest<'_>,
@@ -208,15 +209,21 @@ pub async fn assemble(
     Ok(VideoOutput { file, certificate, notes: join_notes(&report) })
 }
 
-/// The transcript that the video needs, as a subtitle track; `None` if it has no words.
-async fn subtitle_track(request: &AssembleRequest) -> Result<Option<AddedSubtitle>, EngineError> {
+/// The transcript that an output needs; `None` if it needs none, or if that was made without a file.
+pub async fn needed_transcript(request: &AssembleRequest) -> Result<Option<Transcript>, EngineError> {
     let is_transcript = |name: &str| Path::new(name).file_name().is_some_and(|name| name == TRANSCRIPT_FILE);
     let found = request.needs.values().flat_map(|need| &need.files).find(|(name, _)| is_transcript(name));
     let Some((_, file)) = found else { return Ok(None) };
     let path = source::whole(file).await?;
     let bytes = std::fs::read(path).map_err(|e| errors::io(path.display(), &e))?;
-    let transcript: Transcript = serde_json::from_slice(&bytes)
+    let transcript = serde_json::from_slice(&bytes)
         .map_err(|e| internal(format!("the needed transcript cannot be read: {e}")))?;
+    Ok(Some(transcript))
+}
+
+/// The transcript that the video needs, as a subtitle track; `None` if it has no words.
+async fn subtitle_track(request: &AssembleRequest) -> Result<Option<AddedSubtitle>, EngineError> {
+    let Some(transcript) = needed_transcript(request).await? else { return Ok(None) };
     let Some(srt) = srt_of(&transcript) else { return Ok(None) };
     let path = request.run.scratch.join("track.srt");
     std::fs::write(&path, srt).map_err(|e| errors::io(path.display(), &e))?;
@@ -444,7 +451,7 @@ fn made(
         (Some(_), Some(map)) => {
             format!("{segments} segments cut, mapped by {:?}, and joined by an index", map.command)
         }
-        (Some(_), None) if report.picture_copied => {
+        (Some(_), None) if report.picture_copied && recipe.mode == VideoMode::Copy => {
             format!("{segments} segments joined by an index, packets unchanged")
         }
         (Some(_), None) => format!("{segments} segments encoded in parallel and joined by an index"),

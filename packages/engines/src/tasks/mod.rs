@@ -7,6 +7,7 @@ pub mod map;
 pub mod poster;
 pub mod sound;
 pub mod storyboard;
+pub mod stream;
 pub mod thumbnail;
 pub mod transcribe;
 
@@ -28,5 +29,6 @@ pub fn all(context: &Arc<EngineContext>) -> Vec<Arc<dyn MapEngine>> {
         Arc::new(audio::AudioEngine::new(Arc::clone(context))),
         Arc::new(poster::PosterEngine::new(Arc::clone(context))),
         Arc::new(storyboard::StoryboardEngine::new(Arc::clone(context))),
+        Arc::new(stream::StreamEngine::new(Arc::clone(context))),
     ]
 }

@@ -18,7 +18,7 @@ const UNITY: [u8; 36] = {
 };
 
 /// Writes a header that indexes these packets in the file of `open`, and requests their bytes.
-pub(super) fn write(out: &Path, open: &OpenIndex, samples: &[Sample]) -> Result<()> {
+pub(crate) fn write(out: &Path, open: &OpenIndex, samples: &[Sample]) -> Result<()> {
     open.expect(samples)?;
     let track = &open.index.track;
     let header = mp4::write_header(&HeaderTrack {
@@ -42,20 +42,35 @@ pub(super) fn write(out: &Path, open: &OpenIndex, samples: &[Sample]) -> Result<
 }
 
 /// Both files concatenated, for ffmpeg; `None` if a name contains the separator.
-pub(super) fn url(header: &Path, body: &Path) -> Option<OsString> {
-    let parts = |path: &Path| path.as_os_str().as_bytes().contains(&b'|');
-    if parts(header) || parts(body) {
-        return None;
+pub(crate) fn url(header: &Path, body: &Path) -> Option<OsString> {
+    url_of(&[header, body])
+}
+
+/// The same of any number of files.
+pub(crate) fn url_of(files: &[impl AsRef<Path>]) -> Option<OsString> {
+    let mut url = OsString::from("concat:");
+    for (i, file) in files.iter().enumerate() {
+        let file = file.as_ref().as_os_str();
+        if file.as_bytes().contains(&b'|') {
+            return None;
+        }
+        url.push(if i == 0 { "file:" } else { "|file:" });
+        url.push(file);
     }
-    let mut url = OsString::from("concat:file:");
-    url.push(header);
-    url.push("|file:");
-    url.push(body);
     Some(url)
 }
 
+/// The error for a folder whose name contains the separator.
+pub(crate) fn unreadable(folder: &Path) -> MediaError {
+    let shown = folder.display();
+    MediaError::environment(format!(
+        "{shown}: ffmpeg cannot read below a folder with | in its name; use another"
+    ))
+    .retry(false)
+}
+
 /// Another name (a link) for a file, next to its header.
-pub(super) fn alias(header: &Path, body: &Path) -> Result<PathBuf> {
+pub(crate) fn alias(header: &Path, body: &Path) -> Result<PathBuf> {
     let alias = header.with_extension("body");
     let failed = |e: std::io::Error| MediaError::io(format!("naming {}", alias.display()), &e);
     match std::fs::remove_file(&alias) {

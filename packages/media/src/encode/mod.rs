@@ -8,7 +8,7 @@
 mod args;
 mod encoder;
 mod grid;
-mod input;
+pub(crate) mod input;
 #[cfg(test)]
 mod tests;
 
@@ -176,13 +176,7 @@ impl Work {
             return Ok(url);
         }
         let alias = self.alias.insert(input::alias(&self.header, request.track)?);
-        input::url(&self.header, alias).ok_or_else(|| {
-            let shown = request.scratch.display();
-            MediaError::environment(format!(
-                "{shown}: ffmpeg cannot read below a folder with | in its name; use another"
-            ))
-            .retry(false)
-        })
+        input::url(&self.header, alias).ok_or_else(|| input::unreadable(request.scratch))
     }
 
     /// Counts the frames and compares their relative times with the source's.

@@ -27,7 +27,9 @@ pub use fragments::{Fragments, read_fragments};
 pub use layout::{FragmentPlace, FragmentedTrack, read_fragmented_track, read_places};
 pub use parse::{Brand, Index, Lost, Sample, Track};
 pub use priming::hide_priming;
-pub use read::{Movie, TrackChoice, brand, looks_like_mov, read_index, read_movie, short_by};
+pub use read::{
+    Movie, TrackChoice, brand, has_index_before, looks_like_mov, read_index, read_movie, short_by,
+};
 pub use rewrite::{Places, Rewrite, Run, plan_rewrite};
 pub use slim::slim_header;
 pub use source::{Ahead, ByteSource, CountedFile};

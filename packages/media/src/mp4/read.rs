@@ -298,3 +298,11 @@ fn drop_lost(track: &mut Track, len: u64, short_by: u64) -> Option<Lost> {
         file_bytes: short_by,
     })
 }
+/// Whether the index lies before this offset.
+///
+/// # Errors
+/// Boxes that cannot be read.
+pub fn has_index_before(src: &impl ByteSource, offset: u64) -> Result<bool, IndexError> {
+    let top = boxes::top(src)?;
+    Ok(boxes::find(&top, b"moov").is_some_and(|moov| moov.start < offset))
+}

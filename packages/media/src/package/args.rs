@@ -45,6 +45,8 @@ pub struct PartArgs<'a> {
     pub rotation: i32,
     /// Whether interlaced pictures are to be deinterlaced, one picture for each.
     pub deinterlace: bool,
+    /// Transfer characteristics of the pictures by ffprobe's name; those of high dynamic range are mapped to BT.709.
+    pub transfer: Option<&'a str>,
     /// Frame rate of the whole video, the same for every part.
     pub rate: NominalRate,
     /// Timescale of the input and of the outputs, ticks per second.
@@ -92,9 +94,17 @@ pub fn part_args(with: &PartArgs<'_>) -> Vec<OsString> {
 fn filters(with: &PartArgs<'_>) -> String {
     let TickRange { start, end } = with.range;
     let count = with.renditions.len();
-    let mut graph = format!("[0:v:0]settb=1/{},trim=start_pts={start}:end_pts={end}", with.timescale);
+    let mut graph = format!("[0:v:0]settb=1/{}", with.timescale);
     if with.deinterlace {
+        // before the selection, so that it also has the pictures before the part
         graph.push_str(",bwdif=mode=send_frame:parity=auto:deint=interlaced");
+        graph.push_str(&format!(",settb=1/{}", with.timescale));
+    }
+    graph.push_str(&format!(",trim=start_pts={start}:end_pts={end}"));
+    if let Some(curve @ ("smpte2084" | "arib-std-b67")) = with.transfer {
+        graph.push_str(&format!(",zscale=tin={curve}:pin=bt2020:min=bt2020nc:rin=tv:t=linear:npl=100"));
+        graph.push_str(",format=gbrpf32le,zscale=p=bt709,tonemap=tonemap=hable:desat=0");
+        graph.push_str(",zscale=t=bt709:m=bt709:r=tv,format=yuv420p");
     }
     graph.push_str(match (-with.rotation).rem_euclid(360) {
         90 => ",transpose=clock",
@@ -149,6 +159,7 @@ mod tests {
             renditions: &renditions,
             rotation,
             deinterlace,
+            transfer: deinterlace.then_some("smpte2084"),
             rate: NominalRate { num: 30_000, den: 1001 },
             timescale: 30_000,
             range: TickRange { start: 1001, end: 241_241 },
@@ -187,7 +198,12 @@ mod tests {
     #[test]
     fn rotation_and_interlacing_are_removed_and_a_set_rate_is_used_as_it_is() {
         let text = line(-90, true, Quality::Rate(2_000_000));
-        assert!(text.contains(",bwdif=mode=send_frame:parity=auto:deint=interlaced,transpose=clock,split=2"));
+        let expected = ",bwdif=mode=send_frame:parity=auto:deint=interlaced,settb=1/30000,\
+                        trim=start_pts=1001:end_pts=241241,zscale=tin=smpte2084";
+        assert!(
+            text.contains(expected) && text.contains(",format=yuv420p,transpose=clock,split=2"),
+            "{text}"
+        );
         assert!(text.contains("-b:v 2000000 -forced-idr") && !text.contains("-maxrate"), "{text}");
         assert!(line(90, false, Quality::Rate(1)).contains(",transpose=cclock,split"));
         assert!(line(180, false, Quality::Rate(1)).contains(",hflip,vflip,split"));

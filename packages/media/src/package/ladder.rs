@@ -1,7 +1,10 @@
 //! The ladder: sizes and bit rates of the renditions of a stream.
 
+use serde::{Deserialize, Serialize};
+
 /// One rendition to encode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rung {
     /// Its name: the length of the shorter side, as in `720p`.
     pub lines: u32,
@@ -51,6 +54,21 @@ pub fn ladder(width: u32, height: u32, frames: u32) -> Vec<Rung> {
         rungs.insert(0, rung(width, height, (shorter, limit(shorter)), frames));
     }
     rungs
+}
+
+/// The rungs of these shorter sides, from the highest to the lowest; those above the source's are left out. If that
+/// leaves none, there is one of the source's size.
+pub fn rungs_of(width: u32, height: u32, frames: u32, wanted: &[u32]) -> Vec<Rung> {
+    let shorter = width.min(height);
+    if shorter == 0 {
+        return Vec::new();
+    }
+    let mut lines: Vec<u32> = wanted.iter().copied().filter(|lines| *lines <= shorter).collect();
+    if lines.is_empty() {
+        lines.push(shorter);
+    }
+    lines.sort_unstable_by_key(|lines| std::cmp::Reverse(*lines));
+    lines.into_iter().map(|lines| rung(width, height, (lines, limit(lines)), frames)).collect()
 }
 
 /// The limit of a size between those of the table, by its area.
@@ -103,6 +121,16 @@ mod tests {
         assert_eq!(sizes(720, 500)[0], (692, 480));
         let rates: Vec<u64> = ladder(1440, 900, 30).iter().map(|r| r.max_rate / 1000).collect();
         assert_eq!(rates, [4_166, 3_500, 1_600, 900]);
+    }
+
+    #[test]
+    fn sizes_that_were_asked_for_are_not_above_the_source() {
+        let of = |wanted: &[u32]| -> Vec<(u32, u64)> {
+            rungs_of(1280, 720, 30, wanted).iter().map(|r| (r.lines, r.max_rate / 1000)).collect()
+        };
+        assert_eq!(of(&[360, 1080, 720]), [(720, 3_500), (360, 900)]);
+        assert_eq!(of(&[2160]), [(720, 3_500)]);
+        assert_eq!(of(&[600]), [(600, 2_430)]);
     }
 
     #[test]

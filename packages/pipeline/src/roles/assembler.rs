@@ -158,7 +158,7 @@ impl Role {
         plan: Arc<Plan>,
         held: &LeaseGuard,
     ) -> Result<CommittedIndex, EngineError> {
-        if plan.tasks.is_empty() {
+        if plan.reason.is_some() {
             return self.store(job, output, &plan, held.term(), Assembled::default()).await;
         }
         let folder = scratch(&self.config)?;
@@ -250,7 +250,7 @@ impl Role {
             source_bytes: plan.source_bytes,
             duration_ms: plan.duration_ms,
             segments: plan.segments.len() as u32,
-            tools: if plan.tasks.is_empty() { plan.tools.clone() } else { assembled.tools },
+            tools: if plan.reason.is_some() { plan.tools.clone() } else { assembled.tools },
             notes: assembled.notes,
             reason: plan.reason.clone(),
             files,

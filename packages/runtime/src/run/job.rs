@@ -156,12 +156,7 @@ impl EmbeddedJob {
 
     /// A job of which a required output failed. The outputs that are published are delivered, and their work
     /// stays: the same command tries the others again.
-    async fn failed(
-        &self,
-        mut record: JobRecord,
-        backend: &Backend,
-        deps: &Deps,
-    ) -> Result<Ended, Failure> {
+    async fn failed(&self, mut record: JobRecord, backend: &Backend, deps: &Deps) -> Result<Ended, Failure> {
         for output in &mut record.outputs {
             let failure = output.failure.take();
             output.failure = failure.map(|failure| self.in_words_of_the_user(failure, backend));

@@ -91,8 +91,9 @@ impl World {
             () if counts("lived_") => (10, "was given up by a worker that survived"),
             () => (3, "failed"),
         };
-        // the rule; a fault can prevent the role from failing the output then
-        if count > most + state.fired.len() as u32 {
+        // the rule; a fault can prevent the role from failing the output then, and each call that a service refuses ends
+        // an attempt of a worker that survives
+        if count > most + state.fired.len() as u32 + state.refused {
             let what = format!("{task} of {output} {what} {count} times and is tried again");
             self.violate(state, Invariant::Bounded, what);
         }

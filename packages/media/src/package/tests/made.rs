@@ -98,6 +98,7 @@ impl Made {
                 renditions: &renditions,
                 rotation: 0,
                 deinterlace: false,
+                transfer: None,
                 rate,
                 timescale: 30_000,
                 range,
