@@ -390,6 +390,20 @@ fn a_stream_that_makes_no_sense_is_refused_with_the_reason() {
 }
 
 #[test]
+fn other_codecs_have_the_same_pictures() {
+    for (codec, preset, name) in [("hevc", "ultrafast", "hvc1."), ("av1", "13", "av01.")] {
+        let (sandbox, source) = (Sandbox::new(), fixture(Fixture::Vfr));
+        let encoder = if codec == "hevc" { "libx265" } else { "libsvtav1" };
+        assert!(segue_tests::has_encoder(encoder), "Debian's ffmpeg has {encoder}");
+        let outputs = STREAM.replace("ultrafast", preset) + &format!("codec = \"{codec}\"\n");
+        run(&sandbox, &source, "2s", &outputs);
+        assert_is_source(&sandbox, &source, codec);
+        let master = playlist(&sandbox, "master.m3u8");
+        assert!(master.contains(&format!("CODECS=\"{name}")), "{master}");
+    }
+}
+
+#[test]
 fn a_bit_rate_that_is_set_is_used_and_a_file_is_not_written_twice() {
     let sandbox = Sandbox::new();
     let source = fixture(Fixture::Long);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Span, invalid};
+use super::{Span, VideoCodec, invalid};
 use crate::error::DomainError;
 
 /// Shortest and longest fragment.
@@ -15,13 +15,18 @@ pub struct StreamRecipe {
     /// Shorter sides of the renditions in pixels; empty for those of the ladder that are not larger than the
     /// source. A size above the source's is left out, but for the smallest.
     pub heights: Vec<u32>,
-    /// Constant rate factor of x264, 0 to 51; the bit rate is capped for each size.
-    pub crf: u8,
+    /// Codec of the pictures: `h264`, `hevc` or `av1`.
+    pub codec: VideoCodec,
+    /// Constant rate factor; the bit rate is capped for each size, but for AV1. Absent for the default by codec (23,
+    /// 28, 35).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crf: Option<u8>,
     /// Mean bit rate of the largest rendition, kbit/s; the others get theirs in proportion. Absent for `crf`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kbps: Option<u32>,
-    /// Preset of x264.
-    pub preset: String,
+    /// The encoder's preset; absent for the default by codec (`medium`, `medium`, `8`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
     /// Length of a fragment: a player can switch renditions this often.
     pub fragment: Span,
     /// Bit rate of each audio track, kbit/s.
@@ -38,9 +43,10 @@ impl Default for StreamRecipe {
     fn default() -> Self {
         StreamRecipe {
             heights: Vec::new(),
-            crf: 23,
+            codec: VideoCodec::H264,
+            crf: None,
             kbps: None,
-            preset: "medium".into(),
+            preset: None,
             fragment: Span::from_millis(4_000),
             sound_kbps: 128,
             subtitles: false,
@@ -61,14 +67,22 @@ impl StreamRecipe {
         if self.heights.iter().enumerate().any(|(at, height)| self.heights[..at].contains(height)) {
             return Err(invalid("heights names a size twice"));
         }
-        if self.crf > 51 {
-            return Err(invalid("crf is not between 0 and 51"));
+        let most = if self.codec == VideoCodec::Av1 { 63 } else { 51 };
+        if self.crf.is_some_and(|crf| crf > most) {
+            return Err(invalid(format!("crf is above {most}")));
         }
         if self.kbps.is_some_and(|kbps| !(50..=200_000).contains(&kbps)) {
             return Err(invalid("kbps is not between 50 and 200000"));
         }
-        if !PRESETS.contains(&self.preset.as_str()) {
-            return Err(invalid(format!("preset is none of {}", PRESETS.join(", "))));
+        if let Some(preset) = &self.preset {
+            let is_known = match self.codec {
+                VideoCodec::Av1 => preset.parse::<u8>().is_ok_and(|preset| preset <= 13),
+                VideoCodec::H264 | VideoCodec::Hevc => PRESETS.contains(&preset.as_str()),
+            };
+            if !is_known {
+                let known = PRESETS.join(", ");
+                return Err(invalid(format!("preset is none of {known}, or for av1 a number up to 13")));
+            }
         }
         if !FRAGMENT_MS.contains(&self.fragment.millis()) {
             return Err(invalid("fragment is not between 1s and 12s"));
@@ -80,7 +94,7 @@ impl StreamRecipe {
     }
 }
 
-/// Presets of x264.
+/// Presets of x264 and x265.
 const PRESETS: [&str; 10] = [
     "ultrafast",
     "superfast",

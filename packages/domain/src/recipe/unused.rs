@@ -59,7 +59,7 @@ fn check_storyboard(storyboard: &StoryboardRecipe) -> Result<(), DomainError> {
 }
 
 fn check_stream(stream: &StreamRecipe) -> Result<(), DomainError> {
-    if stream.kbps.is_some() && stream.crf != StreamRecipe::default().crf {
+    if stream.kbps.is_some() && stream.crf.is_some() {
         return Err(invalid("crf has no effect with kbps; remove one of them"));
     }
     Ok(())

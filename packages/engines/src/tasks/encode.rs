@@ -18,20 +18,23 @@ use crate::{errors, picture};
 /// Name of the file with a segment's frames.
 pub const PART_FILE: &str = "part.mp4";
 
-/// Encodes segments.
-pub struct EncodeEngine {
+/// The encoders that were chosen, each once.
+pub struct Encoders {
     context: Arc<EngineContext>,
     chosen: Mutex<Vec<(VideoCodec, Arc<OnceCell<PictureEncoder>>)>>,
 }
 
-impl EncodeEngine {
-    /// An engine with these tools.
-    pub fn new(context: Arc<EngineContext>) -> EncodeEngine {
-        EncodeEngine { context, chosen: Mutex::default() }
+impl Encoders {
+    /// Encoders of these tools.
+    pub fn new(context: Arc<EngineContext>) -> Encoders {
+        Encoders { context, chosen: Mutex::default() }
     }
 
     /// The encoder for a codec; ffmpeg's encoders are listed once.
-    async fn encoder(&self, codec: VideoCodec, stream: &StreamFacts) -> Result<PictureEncoder, EngineError> {
+    ///
+    /// # Errors
+    /// A codec for which ffmpeg has no encoder.
+    pub async fn get(&self, codec: VideoCodec, stream: &StreamFacts) -> Result<PictureEncoder, EngineError> {
         let cell = {
             let mut chosen = self.chosen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let known = chosen.iter().find(|(c, _)| *c == codec).map(|(_, cell)| Arc::clone(cell));
@@ -43,6 +46,19 @@ impl EncodeEngine {
         };
         let encoder = cell.get_or_try_init(|| choose_encoder(&self.context.tools, codec, stream)).await;
         encoder.copied().map_err(errors::media)
+    }
+}
+
+/// Encodes segments.
+pub struct EncodeEngine {
+    context: Arc<EngineContext>,
+    encoders: Encoders,
+}
+
+impl EncodeEngine {
+    /// An engine with these tools.
+    pub fn new(context: Arc<EngineContext>) -> EncodeEngine {
+        EncodeEngine { encoders: Encoders::new(Arc::clone(&context)), context }
     }
 }
 
@@ -60,7 +76,7 @@ impl MapEngine for EncodeEngine {
             request.plan.spec.video().ok_or_else(|| internal("an encoding of something that is no video"))?;
         let segment = picture::segment(&plan, &request)?.clone();
         let stream = stream_of(&notes, &plan)?;
-        let encoder = self.encoder(video.encode.codec, stream).await?;
+        let encoder = self.encoders.get(video.encode.codec, stream).await?;
         picture::fetch_index(&plan, &request.inputs).await?;
         let (inputs, for_index) = (request.inputs.clone(), plan.clone());
         let open = tokio::task::spawn_blocking(move || picture::open(&for_index, &inputs))

@@ -10,7 +10,7 @@ use segue_ports::{EngineError, Event, MapEngine, ProducedFile, Stage, TaskReques
 
 use crate::context::EngineContext;
 use crate::media_plan::{MediaPlan, internal};
-use crate::tasks::encode::stream_of;
+use crate::tasks::encode::{Encoders, stream_of};
 use crate::{errors, picture, source};
 
 /// Name of the document with the parts of a task, `[MadePart]`.
@@ -19,18 +19,21 @@ pub const PARTS_FILE: &str = "parts.json";
 /// Encodes parts and sound of streams.
 pub struct StreamEngine {
     context: Arc<EngineContext>,
+    encoders: Encoders,
 }
 
 impl StreamEngine {
     /// An engine with these tools.
     pub fn new(context: Arc<EngineContext>) -> StreamEngine {
-        StreamEngine { context }
+        StreamEngine { encoders: Encoders::new(Arc::clone(&context)), context }
     }
 
     async fn pictures(&self, request: &TaskRequest, notes: &MediaPlan) -> Result<Vec<MadePart>, EngineError> {
         let (plan, stream_plan) = (notes.picture()?.clone(), notes.stream()?);
         let recipe =
             request.plan.spec.stream().ok_or_else(|| internal("a part of something that is no stream"))?;
+        let stream = stream_of(notes, &plan)?;
+        let encoder = self.encoders.get(recipe.codec, stream).await?;
         let part = request.task.segment.ok_or_else(|| internal("a part without a number"))?;
         picture::fetch_index(&plan, &request.inputs).await?;
         let (inputs, for_index) = (request.inputs.clone(), plan.clone());
@@ -41,10 +44,11 @@ impl StreamEngine {
         let what = PartEncoding {
             track: &track,
             picture: &plan,
-            stream: stream_of(notes, &plan)?,
+            stream,
             plan: stream_plan,
             part: part as usize,
             recipe,
+            encoder,
             out: &request.run.scratch,
             threads: request.run.threads as u32,
         };

@@ -82,7 +82,7 @@ pub async fn choose_encoder(
 
 /// The encoder's options: the recipe's settings, closed GOPs, headers
 /// that do not depend on the content, and a rate control that is equal for every part.
-pub(super) fn settings(
+pub(crate) fn settings(
     encoder: PictureEncoder,
     recipe: &EncodeRecipe,
     rate: NominalRate,

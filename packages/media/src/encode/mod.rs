@@ -30,6 +30,7 @@ use crate::tools::Tools;
 
 pub(crate) use args::keyframe_times;
 pub use args::{EncodeArgs, encode_args};
+pub(crate) use encoder::settings;
 pub use encoder::{PictureEncoder, choose_encoder};
 pub use grid::{NominalRate, nominal_rate, plan_on_grid};
 

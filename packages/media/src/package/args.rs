@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use segue_domain::TickRange;
+use segue_domain::recipe::{EncodeRecipe, Span};
 
 use super::ladder::Rung;
 use crate::bounds::{self, Demuxers};
-use crate::encode::{NominalRate, keyframe_times};
+use crate::encode::{NominalRate, PictureEncoder, keyframe_times, settings};
 
 /// How the bits of a rendition are spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,13 +57,15 @@ pub struct PartArgs<'a> {
     /// Twice the ticks before which a fragment starts after the first one: the next picture becomes a keyframe.
     /// All other keyframes are at the start of the part.
     pub keyframes: &'a [i64],
-    /// `-preset` of x264.
-    pub preset: &'a str,
+    /// The encoder's preset; its usual one if absent.
+    pub preset: Option<&'a str>,
+    /// The encoder.
+    pub encoder: PictureEncoder,
     /// Threads for the decoder and for each encoder.
     pub threads: u32,
 }
 
-/// The arguments that decode the part once and encode every rendition with x264.
+/// The arguments that decode the part once and encode every rendition.
 pub fn part_args(with: &PartArgs<'_>) -> Vec<OsString> {
     let threads = with.threads.max(1).to_string();
     let mut args = words(&["-v", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"]);
@@ -124,7 +127,10 @@ fn filters(with: &PartArgs<'_>) -> String {
 /// Closed groups, keyframes where they are forced and nowhere else, and headers that do not depend on the content.
 fn encoder(with: &PartArgs<'_>, rendition: &EncodedRendition<'_>, threads: &str) -> Vec<OsString> {
     let NominalRate { num, den } = with.rate;
-    let mut args = words(&["-c:v", "libx264", "-preset", with.preset]);
+    if with.encoder != PictureEncoder::X264 {
+        return other_encoder(with, rendition);
+    }
+    let mut args = words(&["-c:v", "libx264", "-preset", with.preset.unwrap_or("medium")]);
     match rendition.quality {
         Quality::Capped { crf } => {
             let (rate, buffer) = (rendition.rung.max_rate.to_string(), rendition.rung.buffer().to_string());
@@ -139,6 +145,34 @@ fn encoder(with: &PartArgs<'_>, rendition: &EncodedRendition<'_>, threads: &str)
     args
 }
 
+/// The settings that single segments are encoded with, and the limits of the rung.
+fn other_encoder(with: &PartArgs<'_>, rendition: &EncodedRendition<'_>) -> Vec<OsString> {
+    let crf = match rendition.quality {
+        Quality::Capped { crf } => Some(crf),
+        Quality::Rate(_) => None,
+    };
+    let preset = with.preset.map(str::to_owned);
+    // longer than any part: keyframes are where they are forced
+    let keyframe_interval = Span::from_millis(3_600_000);
+    let recipe = EncodeRecipe { crf, preset, keyframe_interval, ..EncodeRecipe::default() };
+    let mut args = settings(with.encoder, &recipe, with.rate, with.threads);
+    let (rate, buffer) = (rendition.rung.max_rate.to_string(), rendition.rung.buffer().to_string());
+    match rendition.quality {
+        Quality::Capped { .. } if with.encoder == PictureEncoder::X265 => {
+            args.extend(words(&["-maxrate", &rate, "-bufsize", &buffer]));
+        }
+        Quality::Capped { .. } => {}
+        Quality::Rate(bits) => {
+            // a rate instead of the quality
+            while let Some(at) = args.iter().position(|word| word == "-crf" || word == "-b:v") {
+                args.drain(at..at + 2);
+            }
+            args.extend(words(&["-b:v", &bits.to_string()]));
+        }
+    }
+    args
+}
+
 fn words(all: &[&str]) -> Vec<OsString> {
     all.iter().map(OsString::from).collect()
 }
@@ -149,6 +183,10 @@ mod tests {
     use super::*;
 
     fn line(rotation: i32, deinterlace: bool, quality: Quality) -> String {
+        line_of(PictureEncoder::X264, rotation, deinterlace, quality)
+    }
+
+    fn line_of(encoder: PictureEncoder, rotation: i32, deinterlace: bool, quality: Quality) -> String {
         let rungs = ladder(1280, 720, 30);
         let out = [Path::new("720.mp4"), Path::new("480.mp4")];
         let renditions: Vec<EncodedRendition<'_>> =
@@ -164,7 +202,8 @@ mod tests {
             timescale: 30_000,
             range: TickRange { start: 1001, end: 241_241 },
             keyframes: &[2 * 121_121 - 1001],
-            preset: "medium",
+            preset: None,
+            encoder,
             threads: 2,
         });
         args.into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
@@ -193,6 +232,17 @@ mod tests {
             one(1, 1_600_000, "480")
         );
         assert_eq!(line(0, false, Quality::Capped { crf: 23 }), expected);
+    }
+
+    #[test]
+    fn other_codecs_have_their_own_settings() {
+        let capped = Quality::Capped { crf: 28 };
+        let hevc = line_of(PictureEncoder::X265, 0, false, capped);
+        assert!(hevc.contains("-c:v libx265 -g 107892 -crf 28 -preset medium -forced-idr 1"), "{hevc}");
+        assert!(hevc.contains("-tag:v hvc1 -maxrate 3500000 -bufsize 3500000"), "{hevc}");
+        let av1 = line_of(PictureEncoder::SvtAv1, 0, false, Quality::Rate(900_000));
+        assert!(av1.contains("-b:v 900000") && !av1.contains("-crf"), "{av1}");
+        assert!(av1.contains("-force_key_frames 4.020684"), "{av1}");
     }
 
     #[test]

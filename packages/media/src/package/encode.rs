@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use segue_domain::playlist::{FrameRate, Part, Rendition, RenditionKind};
-use segue_domain::recipe::StreamRecipe;
+use segue_domain::recipe::{StreamRecipe, VideoCodec};
 use serde::{Deserialize, Serialize};
 
 use super::args::{EncodedRendition, PartArgs, Quality, part_args};
@@ -15,7 +15,7 @@ use super::ladder::Rung;
 use super::plan::{StreamPlan, times_of};
 use super::track::{PackagedTrack, read_track};
 use crate::access;
-use crate::encode::{NominalRate, input};
+use crate::encode::{NominalRate, PictureEncoder, input};
 use crate::error::{MediaError, Result};
 use crate::facts::StreamFacts;
 use crate::hash::sha256_file;
@@ -42,6 +42,8 @@ pub struct PartEncoding<'a> {
     pub recipe: &'a StreamRecipe,
     /// The folder for the files.
     pub out: &'a Path,
+    /// The encoder, the same for every part of a stream.
+    pub encoder: PictureEncoder,
     /// Threads for the decoder and for each encoder.
     pub threads: u32,
 }
@@ -65,11 +67,19 @@ pub(super) fn file_names(rendition: &str, index: usize) -> (String, String) {
     (format!("{rendition}-{index:05}.m4s"), format!("{rendition}-init.mp4"))
 }
 
+fn usual_crf(codec: VideoCodec) -> u8 {
+    match codec {
+        VideoCodec::H264 => 23,
+        VideoCodec::Hevc => 28,
+        VideoCodec::Av1 => 35,
+    }
+}
+
 /// How the bits of each size are spent.
 pub fn qualities(recipe: &StreamRecipe, rungs: &[Rung]) -> Vec<Quality> {
     let highest = rungs.first().map_or(1, |rung| rung.max_rate.max(1));
     let of = |rung: &Rung| match recipe.kbps {
-        None => Quality::Capped { crf: recipe.crf },
+        None => Quality::Capped { crf: recipe.crf.unwrap_or(usual_crf(recipe.codec)) },
         Some(kbps) => Quality::Rate(u64::from(kbps) * 1000 * rung.max_rate / highest),
     };
     rungs.iter().map(of).collect()
@@ -179,7 +189,8 @@ impl Work {
             timescale: plan.timescale,
             range: segue_domain::TickRange { start: range.start - origin, end: range.end - origin },
             keyframes: &keyframes,
-            preset: &request.recipe.preset,
+            preset: request.recipe.preset.as_deref(),
+            encoder: request.encoder,
             threads: request.threads,
         });
         Ok(work)
@@ -211,10 +222,15 @@ impl Work {
             codec: track.codec.clone(),
             language: None,
             default: false,
-            peak_limit: request.recipe.kbps.is_none().then(|| rung.peak_limit()),
+            peak_limit: self.is_capped(request).then(|| rung.peak_limit()),
             parts: plan.parts.len() as u32,
         };
         package(&file.0, &track, &place, request.out, &name, &init, rendition, request.part as u32)
+    }
+
+    /// Whether the bit rate of every fragment is limited.
+    fn is_capped(&self, request: &PartEncoding<'_>) -> bool {
+        request.recipe.kbps.is_none() && request.recipe.codec != VideoCodec::Av1
     }
 
     fn check_times(&self, part: usize, track: &PackagedTrack) -> Result<()> {

@@ -124,6 +124,7 @@ impl StreamPlan {
         } else {
             rungs_of(width, height, frames, &recipe.heights)
         };
+        let rungs: Vec<Rung> = rungs.into_iter().map(|rung| rung.for_codec(recipe.codec)).collect();
         if rungs.is_empty() {
             return Err(MediaError::source("the source states no size of its pictures"));
         }

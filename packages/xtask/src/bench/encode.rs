@@ -89,6 +89,16 @@ fn quality(
 
 /// SSIM of every frame against the source.
 fn ssim(bench: &Bench, source: &Path, encoded: &Path) -> Result<Vec<f64>> {
+    ssim_at(bench, source, encoded, None)
+}
+
+/// SSIM of every frame against the source, which is scaled to this width and height where they are given.
+pub(super) fn ssim_at(
+    bench: &Bench,
+    source: &Path,
+    encoded: &Path,
+    size: Option<(u32, u32)>,
+) -> Result<Vec<f64>> {
     let stats: PathBuf = bench.work.join("ssim.log");
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg
@@ -98,8 +108,9 @@ fn ssim(bench: &Bench, source: &Path, encoded: &Path) -> Result<Vec<f64>> {
         .arg("-i")
         .arg(source);
     // matched by frame number: both have the same frames in the same order
-    let graph = "[0:v]setpts=N[a];[1:v]setpts=N[b];[a][b]ssim=stats_file=ssim.log";
-    ffmpeg.args(["-lavfi", graph, "-fps_mode", "passthrough", "-an", "-f", "null", "-"]);
+    let scaled = size.map_or(String::new(), |(w, h)| format!("scale={w}:{h}:flags=bicubic,"));
+    let graph = format!("[0:v]setpts=N[a];[1:v]{scaled}setpts=N[b];[a][b]ssim=stats_file=ssim.log");
+    ffmpeg.args(["-lavfi", &graph, "-fps_mode", "passthrough", "-an", "-f", "null", "-"]);
     run(&mut ffmpeg, Watch::Time)?;
     let all = |line: &str| line.split("All:").nth(1)?.split_whitespace().next()?.parse().ok();
     Ok(std::fs::read_to_string(stats)?.lines().filter_map(all).collect())
@@ -123,6 +134,6 @@ fn seams(bench: &Bench, source: &Path, duration: &str) -> Result<Vec<usize>> {
     Ok(seams)
 }
 
-fn mean(values: &[f64]) -> f64 {
+pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }

@@ -12,6 +12,7 @@ mod rejoin;
 mod report;
 mod sources;
 mod speech;
+mod stream;
 mod wer;
 
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ enum Item {
     Plan,
     /// `mp4` against one encode with the same settings: cost and quality
     Mp4,
+    /// `stream` against one ffmpeg with the same ladder: cost, memory and quality
+    Stream,
     /// `transcript` against one pass of whisper.cpp
     Transcript,
     /// `transcript` against faster-whisper
@@ -140,6 +143,7 @@ impl Bench {
             Item::Rejoin => rejoin::measure(self, report),
             Item::Plan => plan::measure(self, report),
             Item::Mp4 => encode::measure(self, report),
+            Item::Stream => stream::measure(self, report),
             Item::Transcript => speech::against_one_pass(self, report),
             Item::Peer => peer::measure(self, report),
             Item::Wer => speech::word_errors(self, report),

@@ -106,10 +106,20 @@ impl Sources {
 
     /// A demanding source for encoders: motion, detail and grain (90 s; quick: 12 s).
     pub fn motion(&self) -> Result<PathBuf> {
-        let seconds = if self.quick { 12 } else { 90 };
-        self.generated(&format!("motion-{seconds}s.mp4"), 1, |out| {
-            let pictures = "mandelbrot=s=960x540:r=25:maxiter=400,noise=alls=6:allf=t,format=yuv420p";
-            let mut ffmpeg = self.lavfi(pictures, seconds);
+        self.motion_of(960, 540, if self.quick { 12 } else { 90 })
+    }
+
+    /// The same in another size; a longer one than a minute repeats its first minute.
+    pub fn motion_of(&self, width: u32, height: u32, seconds: u32) -> Result<PathBuf> {
+        let size = if (width, height) == (960, 540) { String::new() } else { format!("-{width}x{height}") };
+        if seconds > 90 {
+            let piece = self.motion_of(width, height, 60)?;
+            return self.repeated(&piece, seconds / 60, &format!("motion{size}-{seconds}s.mp4"));
+        }
+        self.generated(&format!("motion{size}-{seconds}s.mp4"), 1, |out| {
+            let pictures =
+                format!("mandelbrot=s={width}x{height}:r=25:maxiter=400,noise=alls=6:allf=t,format=yuv420p");
+            let mut ffmpeg = self.lavfi(&pictures, seconds);
             ffmpeg.args(["-c:v", "libx264", "-preset", "veryfast", "-crf", "16", "-g", "50"]);
             ffmpeg.args(["-c:a", "aac", "-b:a", "128k", "-shortest"]).arg(out);
             ffmpeg

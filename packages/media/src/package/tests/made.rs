@@ -104,7 +104,8 @@ impl Made {
                 range,
                 keyframes: &forced_keyframes(&self.times, starts),
                 // with pictures that are decoded in another order than they are presented
-                preset: "veryfast",
+                preset: Some("veryfast"),
+                encoder: crate::encode::PictureEncoder::X264,
                 threads: 2,
             });
             let out = Command::new(ffmpeg).args(&args).output().unwrap();
