@@ -40,11 +40,13 @@ pub enum TaskKind {
     Storyboard,
     /// Make the storyboard's animated preview.
     Preview,
+    /// Make the sizes of an image.
+    Image,
 }
 
 impl TaskKind {
     /// Every kind, in the order of their names in ids.
-    pub const ALL: [TaskKind; 10] = [
+    pub const ALL: [TaskKind; 11] = [
         TaskKind::Digest,
         TaskKind::Map,
         TaskKind::Encode,
@@ -55,6 +57,7 @@ impl TaskKind {
         TaskKind::Poster,
         TaskKind::Storyboard,
         TaskKind::Preview,
+        TaskKind::Image,
     ];
 
     /// The name in task ids, logs and progress.
@@ -70,6 +73,7 @@ impl TaskKind {
             TaskKind::Poster => "poster",
             TaskKind::Storyboard => "storyboard",
             TaskKind::Preview => "preview",
+            TaskKind::Image => "image",
         }
     }
 }

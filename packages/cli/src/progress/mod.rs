@@ -60,6 +60,7 @@ pub fn name_of(stage: Stage) -> &'static str {
         Stage::Task(TaskKind::Poster) => "poster",
         Stage::Task(TaskKind::Storyboard) => "storyboard",
         Stage::Task(TaskKind::Preview) => "preview",
+        Stage::Task(TaskKind::Image) => "image",
         Stage::Join => "join",
         Stage::Certify => "certify",
         Stage::Publish => "publish",

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    AudioRecipe, PosterRecipe, StoryboardRecipe, ThumbnailRecipe, TranscriptRecipe, VideoRecipe, invalid,
+    AudioRecipe, ImageRecipe, PosterRecipe, StoryboardRecipe, ThumbnailRecipe, TranscriptRecipe, VideoRecipe,
+    invalid,
 };
 use crate::error::DomainError;
 use crate::id::OutputId;
@@ -39,10 +40,12 @@ pub enum OutputMake {
     Poster(PosterRecipe),
     /// `storyboard`: pictures at an interval on sheets, with a WebVTT index.
     Storyboard(StoryboardRecipe),
+    /// `image`: an image source in several sizes, without its metadata.
+    Image(ImageRecipe),
 }
 
 /// The kinds, as they are listed in errors.
-const KINDS: &str = "transcript, video, thumbnail, audio, poster and storyboard";
+const KINDS: &str = "transcript, video, thumbnail, audio, poster, storyboard and image";
 
 impl OutputMake {
     /// The name of the kind in recipes.
@@ -54,6 +57,7 @@ impl OutputMake {
             OutputMake::Audio(_) => "audio",
             OutputMake::Poster(_) => "poster",
             OutputMake::Storyboard(_) => "storyboard",
+            OutputMake::Image(_) => "image",
         }
     }
 
@@ -62,6 +66,7 @@ impl OutputMake {
         match self {
             OutputMake::Video(_) | OutputMake::Transcript(_) | OutputMake::Thumbnail(_) => Gate::Assembly,
             OutputMake::Audio(_) | OutputMake::Poster(_) | OutputMake::Storyboard(_) => Gate::Assembly,
+            OutputMake::Image(_) => Gate::Assembly,
         }
     }
 
@@ -74,6 +79,7 @@ impl OutputMake {
             "audio" => OutputMake::Audio(serde_json::from_value(settings).map_err(text)?),
             "poster" => OutputMake::Poster(serde_json::from_value(settings).map_err(text)?),
             "storyboard" => OutputMake::Storyboard(serde_json::from_value(settings).map_err(text)?),
+            "image" => OutputMake::Image(serde_json::from_value(settings).map_err(text)?),
             other => {
                 return Err(invalid(format!(
                     "there is no kind of output {other:?}; this build makes {KINDS}"
@@ -90,6 +96,7 @@ impl OutputMake {
             OutputMake::Audio(audio) => serde_json::to_value(audio),
             OutputMake::Poster(poster) => serde_json::to_value(poster),
             OutputMake::Storyboard(storyboard) => serde_json::to_value(storyboard),
+            OutputMake::Image(image) => serde_json::to_value(image),
         }
     }
 }
@@ -144,6 +151,14 @@ impl OutputSpec {
     pub fn storyboard(&self) -> Option<&StoryboardRecipe> {
         match &self.make {
             OutputMake::Storyboard(storyboard) => Some(storyboard),
+            _ => None,
+        }
+    }
+
+    /// The image's settings, if it is one.
+    pub fn image(&self) -> Option<&ImageRecipe> {
+        match &self.make {
+            OutputMake::Image(image) => Some(image),
             _ => None,
         }
     }

@@ -20,6 +20,7 @@ impl Recipe {
                 OutputMake::Audio(audio) => check_audio(audio),
                 OutputMake::Storyboard(storyboard) => check_storyboard(storyboard),
                 OutputMake::Transcript(_) | OutputMake::Thumbnail(_) | OutputMake::Poster(_) => Ok(()),
+                OutputMake::Image(_) => Ok(()),
             };
             checked.map_err(|e| in_output(name, e))?;
         }

@@ -22,7 +22,7 @@ const MARKER: &str = "job.json";
 const MARKER_VERSION: u32 = 1;
 
 /// Names of files that Segue writes to an output folder.
-const PUBLIC: [&str; 27] = [
+const PUBLIC: [&str; 32] = [
     "final.mp4",
     "final.mov",
     "final.mkv",
@@ -43,12 +43,17 @@ const PUBLIC: [&str; 27] = [
     "storyboard.vtt",
     "preview.webp",
     "preview.mp4",
+    "image-150.webp",
+    "image-600.webp",
+    "image-1200.webp",
+    "image.json",
     "video.certificate.json",
     "transcript.certificate.json",
     "thumbnail.certificate.json",
     "audio.certificate.json",
     "poster.certificate.json",
     "storyboard.certificate.json",
+    "image.certificate.json",
     MANIFEST,
 ];
 
