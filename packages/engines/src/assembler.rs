@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::context::EngineContext;
 use crate::media_plan::internal;
 use crate::outputs::storyboard::StoryboardProof;
-use crate::outputs::{audio, poster, storyboard, thumbnail, transcript, video};
+use crate::outputs::{audio, image, poster, storyboard, thumbnail, transcript, video};
 use crate::{errors, files};
 
 /// Version of the certificate document.
@@ -104,6 +104,11 @@ impl Assembler for MediaAssembler {
                 let (files, proof) = storyboard::assemble(&self.context, &request, &media_plan).await?;
                 published.extend(files);
                 storyboard_proof = Some(proof);
+            }
+            OutputMake::Image(_) => {
+                let (files, more) = image::assemble(&request)?;
+                published.extend(files);
+                notes.extend(more);
             }
         }
         let certificate = Certificate {
