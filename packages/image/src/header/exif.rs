@@ -8,6 +8,9 @@ const ORIENTATION: u16 = 0x0112;
 /// Type of a number of two bytes.
 const SHORT: u16 = 3;
 
+/// Reads a number at a place.
+type Read<T> = fn(&[u8], usize) -> Option<T>;
+
 /// The orientation in a TIFF structure, with or without the prefix `Exif\0\0`; 1 where there is none.
 pub fn orientation(exif: &[u8]) -> Orientation {
     let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
@@ -15,12 +18,11 @@ pub fn orientation(exif: &[u8]) -> Orientation {
 }
 
 fn find(tiff: &[u8]) -> Option<Orientation> {
-    let (short, long): (fn(&[u8], usize) -> Option<u16>, fn(&[u8], usize) -> Option<u32>) =
-        match tiff.get(..4)? {
-            b"II*\0" => (le16, le32),
-            b"MM\0*" => (be16, be32),
-            _ => return None,
-        };
+    let (short, long): (Read<u16>, Read<u32>) = match tiff.get(..4)? {
+        b"II*\0" => (le16, le32),
+        b"MM\0*" => (be16, be32),
+        _ => return None,
+    };
     let directory = usize::try_from(long(tiff, 4)?).ok()?;
     let count = usize::from(short(tiff, directory)?);
     let entry =
