@@ -44,11 +44,13 @@ pub enum TaskKind {
     Stream,
     /// Encode the sound of a stream, once, for the whole duration.
     StreamSound,
+    /// Make the sizes of an image.
+    Image,
 }
 
 impl TaskKind {
     /// Every kind, in the order of their names in ids.
-    pub const ALL: [TaskKind; 12] = [
+    pub const ALL: [TaskKind; 13] = [
         TaskKind::Digest,
         TaskKind::Map,
         TaskKind::Encode,
@@ -61,6 +63,7 @@ impl TaskKind {
         TaskKind::Preview,
         TaskKind::Stream,
         TaskKind::StreamSound,
+        TaskKind::Image,
     ];
 
     /// The name in task ids, logs and progress.
@@ -78,6 +81,7 @@ impl TaskKind {
             TaskKind::Preview => "preview",
             TaskKind::Stream => "stream",
             TaskKind::StreamSound => "stream-sound",
+            TaskKind::Image => "image",
         }
     }
 }

@@ -196,6 +196,21 @@ fn asset() -> Asset {
     }
 }
 
+const IMAGES: &str = r#"
+version = 2
+name = "photos"
+
+[outputs.image]
+kind = "image"
+
+[outputs.wide]
+kind = "image"
+quality = 60
+max_megapixels = 40
+max_frames = 1
+variants = [{ width = 1600, height = 400, fit = "cover" }, { width = 90, height = 90 }]
+"#;
+
 const SOUND_AND_PICTURES: &str = r#"
 version = 2
 name = "viewer"
@@ -306,6 +321,11 @@ fn all() -> Vec<Golden> {
         Golden {
             name: "recipe-2-sound-and-pictures",
             written: Recipe::from_toml(SOUND_AND_PICTURES).unwrap().to_json(),
+            again: |text| Ok(Recipe::from_json(text)?.to_json()),
+        },
+        Golden {
+            name: "recipe-2-images",
+            written: Recipe::from_toml(IMAGES).unwrap().to_json(),
             again: |text| Ok(Recipe::from_json(text)?.to_json()),
         },
     ]

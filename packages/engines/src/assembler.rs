@@ -12,7 +12,7 @@ use crate::context::EngineContext;
 use crate::media_plan::internal;
 use crate::outputs::storyboard::StoryboardProof;
 use crate::outputs::stream::StreamProof;
-use crate::outputs::{audio, poster, progressive, storyboard, stream, thumbnail, transcript, video};
+use crate::outputs::{audio, image, poster, progressive, storyboard, stream, thumbnail, transcript, video};
 use crate::{errors, files};
 
 /// Version of the certificate document.
@@ -124,6 +124,11 @@ impl Assembler for MediaAssembler {
                 published.extend(progressive.files);
                 notes.extend(progressive.notes);
                 progressive_proof = progressive.proof;
+            }
+            OutputMake::Image(_) => {
+                let (files, more) = image::assemble(&request)?;
+                published.extend(files);
+                notes.extend(more);
             }
         }
         let certificate = Certificate {

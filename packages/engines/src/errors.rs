@@ -1,6 +1,7 @@
 //! Conversion of the crates' errors into those of the engine ports.
 
 use segue_domain::{Failure, FaultKind};
+use segue_image::{ImageError, ImageErrorKind};
 use segue_media::{MediaError, MediaErrorKind};
 use segue_ports::EngineError;
 use segue_speech::{SpeechError, SpeechErrorKind};
@@ -31,6 +32,21 @@ pub fn speech(error: SpeechError) -> EngineError {
         SpeechErrorKind::Internal => FaultKind::Internal,
     };
     EngineError { retryable: error.is_retryable(), ..EngineError::new(kind, error.to_string()) }
+}
+
+/// From an error of segue-image.
+pub fn image(error: ImageError) -> EngineError {
+    let kind = match error.kind() {
+        ImageErrorKind::Cancelled => return EngineError::cancelled(),
+        ImageErrorKind::Source => FaultKind::Source,
+        ImageErrorKind::Environment => FaultKind::Environment,
+        ImageErrorKind::Internal => FaultKind::Internal,
+    };
+    EngineError {
+        stderr_tail: error.stderr_tail().to_vec(),
+        retryable: error.is_retryable(),
+        ..EngineError::new(kind, error.to_string())
+    }
 }
 
 /// From a failure of the runtime.

@@ -1,10 +1,12 @@
 //! The planner: derives segments and tasks of several outputs from one probe of the source.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use segue_domain::plan::PLAN_VERSION;
+use segue_domain::recipe::ImageRecipe;
 use segue_domain::{OutputId, OutputMake, Plan, Recipe};
 use segue_media::SourceFacts;
 use segue_ports::{EngineError, PlanRequest, Planned, PlannedOutput, Planner};
@@ -13,8 +15,8 @@ use crate::context::EngineContext;
 use crate::media_plan::internal;
 use crate::outputs::video::PictureCuts;
 use crate::outputs::{
-    OutputRequest, Tasks, audio, limits, poster, progressive, storyboard, stream, thumbnail, transcript,
-    video,
+    OutputRequest, Tasks, audio, image, limits, poster, progressive, storyboard, stream, thumbnail,
+    transcript, video,
 };
 use crate::{errors, source};
 
@@ -46,7 +48,7 @@ impl Planner for MediaPlanner {
         }
         let source = source::of(&request.source);
         source.bring_head().await.map_err(errors::media)?;
-        let facts = self.context.probe(source.path()).await?;
+        let facts = self.facts(&request.recipe, source.path()).await?;
         limits::check_length(&facts)?;
         let warnings = source_warnings(&facts);
         let mut cuts = PictureCuts::default();
@@ -78,6 +80,7 @@ impl Planner for MediaPlanner {
                     stream::plan(&self.context, &source, &wanted, recipe, &mut cuts).await
                 }
                 OutputMake::Progressive(_) => Ok(progressive::plan(&wanted)),
+                OutputMake::Image(recipe) => self.plan_image(&request, &wanted, recipe).await,
             };
             if let Err(error) = &tasks
                 && error.cancelled
@@ -99,6 +102,28 @@ impl Planner for MediaPlanner {
 }
 
 impl MediaPlanner {
+    /// Facts of the source. ffprobe is not asked for an image if the recipe has an output of that kind.
+    async fn facts(&self, recipe: &Recipe, path: &Path) -> Result<SourceFacts, EngineError> {
+        let takes_images = recipe.outputs.values().any(|spec| spec.image().is_some());
+        match image::facts(path).ok().flatten().filter(|_| takes_images) {
+            Some(facts) => Ok(facts),
+            None => self.context.probe(path).await,
+        }
+    }
+
+    async fn plan_image(
+        &self,
+        request: &PlanRequest,
+        wanted: &OutputRequest<'_>,
+        recipe: &ImageRecipe,
+    ) -> Result<Tasks, EngineError> {
+        let path = request.source.path();
+        if image::format(path)?.is_some() {
+            source::whole(&request.source).await?;
+        }
+        image::plan(wanted, path, recipe)
+    }
+
     fn finish(
         &self,
         request: &PlanRequest,

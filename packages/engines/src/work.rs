@@ -12,6 +12,11 @@ pub const POSTER_MS: u64 = 4_000;
 /// A preview of a few seconds.
 pub const PREVIEW_MS: u64 = 2_000;
 
+/// An image: decoded once, and encoded in three sizes.
+pub fn image_ms(pixels: u64) -> u64 {
+    150 + pixels / 50_000
+}
+
 /// Pictures of a storyboard: each with the way from a keyframe.
 pub fn storyboard_ms(pictures: u64) -> u64 {
     pictures * 300

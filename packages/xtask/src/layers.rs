@@ -83,6 +83,13 @@ const RULES: &[Rule] = &[
         reason: "it starts and sandboxes programs, and knows no media, no job and no key",
     },
     Rule {
+        package: "segue-image",
+        may: &["segue-process"],
+        never: &[DATABASE, CLOUD, NETWORK, ENGINE, SCREEN],
+        itself: &[],
+        reason: "it decodes and encodes images, and knows no job, no key and no ffmpeg",
+    },
+    Rule {
         package: "segue-media",
         may: &["segue-domain", "segue-ports", "segue-process"],
         never: &[DATABASE, CLOUD, NETWORK, &["whisper-rs", "whisper-rs-sys"], SCREEN],
@@ -98,7 +105,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: "segue-engines",
-        may: &["segue-domain", "segue-ports", "segue-media", "segue-speech"],
+        may: &["segue-domain", "segue-ports", "segue-image", "segue-media", "segue-speech"],
         never: &[DATABASE, CLOUD, NETWORK, SCREEN],
         itself: &[PROCESS, ENGINE],
         reason: "outputs become tasks and tasks become calls of media and speech; no role, queue or ledger",

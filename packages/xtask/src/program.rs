@@ -37,6 +37,15 @@ pub fn one_pass(features: &[String]) -> Result<PathBuf> {
     Ok(release_dir()?.join("examples").join("one_pass"))
 }
 
+/// The program that makes the sizes of one image: a new release build.
+///
+/// # Errors
+/// A build that fails.
+pub fn image_variants() -> Result<PathBuf> {
+    build(&["-p", "segue-image", "--example", "variants"], &[])?;
+    Ok(release_dir()?.join("examples").join("variants"))
+}
+
 fn build(what: &[&str], features: &[String]) -> Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root()).args(["build", "--release", "--quiet"]).args(what);

@@ -9,6 +9,7 @@ mod disguise;
 mod encode;
 mod environment;
 mod fixtures;
+mod images;
 mod interrupt;
 mod layers;
 mod map;

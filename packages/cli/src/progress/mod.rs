@@ -62,6 +62,7 @@ pub fn name_of(stage: Stage) -> &'static str {
         Stage::Task(TaskKind::Preview) => "preview",
         Stage::Task(TaskKind::Stream) => "stream",
         Stage::Task(TaskKind::StreamSound) => "stream sound",
+        Stage::Task(TaskKind::Image) => "image",
         Stage::Join => "join",
         Stage::Certify => "certify",
         Stage::Publish => "publish",

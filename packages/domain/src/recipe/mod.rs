@@ -4,6 +4,7 @@
 //! has the default defined here. A test checks the reference in the README against these files.
 
 mod audio;
+mod image;
 mod map;
 mod output;
 mod poster;
@@ -28,6 +29,7 @@ use crate::job::JobRecord;
 use crate::output::{Need, NewOutput};
 
 pub use audio::{AudioFormat, AudioRates, AudioRecipe, EBU_R128_LUFS, MP3_KBPS, Normalize};
+pub use image::{ImageFit, ImageRecipe, ImageVariant};
 pub use map::{MapRecipe, default_map_attempts, default_map_timeout};
 pub use output::{OutputMake, OutputSpec};
 pub use poster::{PosterRecipe, StillFormat};
@@ -259,6 +261,7 @@ impl Recipe {
                 }
                 Ok(())
             }
+            OutputMake::Image(image) => image.check(),
             OutputMake::Video(video) => {
                 video.check()?;
                 if video.subtitles && self.needed(spec, |need| need.transcript().is_some()) != 1 {

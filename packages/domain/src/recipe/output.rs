@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    AudioRecipe, PosterRecipe, ProgressiveRecipe, StoryboardRecipe, StreamRecipe, ThumbnailRecipe,
-    TranscriptRecipe, VideoRecipe, invalid,
+    AudioRecipe, ImageRecipe, PosterRecipe, ProgressiveRecipe, StoryboardRecipe, StreamRecipe,
+    ThumbnailRecipe, TranscriptRecipe, VideoRecipe, invalid,
 };
 use crate::error::DomainError;
 use crate::id::OutputId;
@@ -44,10 +44,12 @@ pub enum OutputMake {
     Stream(StreamRecipe),
     /// `progressive`: one size of a stream as one MP4.
     Progressive(ProgressiveRecipe),
+    /// `image`: an image source in several sizes, without its metadata.
+    Image(ImageRecipe),
 }
 
 /// The kinds, as they are listed in errors.
-const KINDS: &str = "transcript, video, thumbnail, audio, poster, storyboard, stream and progressive";
+const KINDS: &str = "transcript, video, thumbnail, audio, poster, storyboard, stream, progressive and image";
 
 impl OutputMake {
     /// The name of the kind in recipes.
@@ -61,6 +63,7 @@ impl OutputMake {
             OutputMake::Storyboard(_) => "storyboard",
             OutputMake::Stream(_) => "stream",
             OutputMake::Progressive(_) => "progressive",
+            OutputMake::Image(_) => "image",
         }
     }
 
@@ -70,6 +73,7 @@ impl OutputMake {
             OutputMake::Video(_) | OutputMake::Transcript(_) | OutputMake::Thumbnail(_) => Gate::Assembly,
             OutputMake::Audio(_) | OutputMake::Poster(_) | OutputMake::Storyboard(_) => Gate::Assembly,
             OutputMake::Stream(_) | OutputMake::Progressive(_) => Gate::Assembly,
+            OutputMake::Image(_) => Gate::Assembly,
         }
     }
 
@@ -89,6 +93,7 @@ impl OutputMake {
             "storyboard" => OutputMake::Storyboard(serde_json::from_value(settings).map_err(text)?),
             "stream" => OutputMake::Stream(serde_json::from_value(settings).map_err(text)?),
             "progressive" => OutputMake::Progressive(serde_json::from_value(settings).map_err(text)?),
+            "image" => OutputMake::Image(serde_json::from_value(settings).map_err(text)?),
             other => {
                 return Err(invalid(format!(
                     "there is no kind of output {other:?}; this build makes {KINDS}"
@@ -107,6 +112,7 @@ impl OutputMake {
             OutputMake::Storyboard(storyboard) => serde_json::to_value(storyboard),
             OutputMake::Stream(stream) => serde_json::to_value(stream),
             OutputMake::Progressive(progressive) => serde_json::to_value(progressive),
+            OutputMake::Image(image) => serde_json::to_value(image),
         }
     }
 }
@@ -173,10 +179,10 @@ impl OutputSpec {
         }
     }
 
-    /// The progressive file's settings, if it is one.
-    pub fn progressive(&self) -> Option<&ProgressiveRecipe> {
+    /// The image's settings, if it is one.
+    pub fn image(&self) -> Option<&ImageRecipe> {
         match &self.make {
-            OutputMake::Progressive(progressive) => Some(progressive),
+            OutputMake::Image(image) => Some(image),
             _ => None,
         }
     }

@@ -44,6 +44,19 @@ fn errors_name_the_key() {
             "version = 2\nname = \"x\"\n[outputs.s]\nkind = \"storyboard\"\nwidth = 500\ncolumns = 20\n",
             "8192",
         ),
+        ("version = 2\nname = \"x\"\n[outputs.i]\nkind = \"image\"\nquality = 0\n", "output i: quality"),
+        ("version = 2\nname = \"x\"\n[outputs.i]\nkind = \"image\"\nvariants = []\n", "1 to 20 sizes"),
+        ("version = 2\nname = \"x\"\n[outputs.i]\nkind = \"image\"\nmax_megapixels = 0\n", "max_megapixels"),
+        ("version = 2\nname = \"x\"\n[outputs.i]\nkind = \"image\"\nmax_frames = 0\n", "max_frames"),
+        (
+            "version = 2\nname = \"x\"\n[outputs.i]\nkind = \"image\"\n\
+             variants = [{ width = 9, height = 8 }, { width = 9, height = 8, fit = \"cover\" }]\n",
+            "9x8 twice",
+        ),
+        (
+            "version = 2\nname = \"x\"\n[outputs.i]\nkind = \"image\"\nvariants = [{ width = 0, height = 8 }]\n",
+            "between 1 and 16383",
+        ),
         ("version = 1\nname = \"x\"\n[video]\nsubtitles = true\n", "needs a [transcript]"),
         ("version = 1\nname = \"x\"\n[video]\ncolour = 1\n", "colour"),
         ("version = 1\nname = \"x\"\nvidoe = 1\n", "vidoe"),

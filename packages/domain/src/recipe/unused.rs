@@ -20,7 +20,7 @@ impl Recipe {
                 OutputMake::Audio(audio) => check_audio(audio),
                 OutputMake::Storyboard(storyboard) => check_storyboard(storyboard),
                 OutputMake::Stream(stream) => check_stream(stream),
-                OutputMake::Transcript(_) | OutputMake::Thumbnail(_) => Ok(()),
+                OutputMake::Transcript(_) | OutputMake::Thumbnail(_) | OutputMake::Image(_) => Ok(()),
                 OutputMake::Poster(_) | OutputMake::Progressive(_) => Ok(()),
             };
             checked.map_err(|e| in_output(name, e))?;

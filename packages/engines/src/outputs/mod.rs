@@ -1,6 +1,7 @@
 //! Outputs: one file for each kind, with its plan and its assembly.
 
 pub mod audio;
+pub mod image;
 pub mod limits;
 pub mod player;
 pub mod poster;

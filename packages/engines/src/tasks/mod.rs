@@ -3,6 +3,7 @@
 pub mod audio;
 pub mod digest;
 pub mod encode;
+pub mod image;
 pub mod map;
 pub mod poster;
 pub mod sound;
@@ -30,5 +31,6 @@ pub fn all(context: &Arc<EngineContext>) -> Vec<Arc<dyn MapEngine>> {
         Arc::new(poster::PosterEngine::new(Arc::clone(context))),
         Arc::new(storyboard::StoryboardEngine::new(Arc::clone(context))),
         Arc::new(stream::StreamEngine::new(Arc::clone(context))),
+        Arc::new(image::ImageEngine::new(Arc::clone(context))),
     ]
 }

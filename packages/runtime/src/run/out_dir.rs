@@ -22,7 +22,7 @@ const MARKER: &str = "job.json";
 const MARKER_VERSION: u32 = 1;
 
 /// Names of files that Segue writes to the top of an output folder, whatever the recipe.
-const PUBLIC: [&str; 21] = [
+const PUBLIC: [&str; 22] = [
     "final.mp4",
     "final.mov",
     "final.mkv",
@@ -43,6 +43,7 @@ const PUBLIC: [&str; 21] = [
     "storyboard.vtt",
     "preview.webp",
     "preview.mp4",
+    "image.json",
     MANIFEST,
 ];
 
@@ -199,7 +200,9 @@ impl OutDir {
         let failed = |error: std::io::Error| failure::io(self.dir.display(), &error);
         for entry in std::fs::read_dir(&self.dir).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
-            if name.strip_prefix("storyboard-").is_some_and(|rest| rest.ends_with(".jpg")) {
+            let of =
+                |prefix: &str, ext: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.ends_with(ext));
+            if of("storyboard-", ".jpg") || of("image-", ".webp") {
                 return Ok(Some(name));
             }
         }

@@ -5,6 +5,7 @@
 //! the same work.
 
 mod encode;
+mod image;
 mod memory;
 mod peer;
 mod plan;
@@ -67,6 +68,8 @@ enum Item {
     Peer,
     /// Word error rate for three talks and four numbers of segments
     Wer,
+    /// Three sizes of photos against vips and ImageMagick: images per second and quality
+    Image,
     /// Memory for 10 minutes and 2 hours, without a transcript
     Memory,
     /// Memory for 10 minutes and 2 hours, with a transcript (long)
@@ -147,6 +150,7 @@ impl Bench {
             Item::Transcript => speech::against_one_pass(self, report),
             Item::Peer => peer::measure(self, report),
             Item::Wer => speech::word_errors(self, report),
+            Item::Image => image::measure(self, report),
             Item::Memory => memory::without_words(self, report),
             Item::MemoryTranscript => memory::with_words(self, report),
         }

@@ -126,6 +126,20 @@ impl Sources {
         })
     }
 
+    /// A photo as JPEG: detail at every scale, and grain.
+    pub fn photo(&self, number: u32, (width, height): (u32, u32)) -> Result<PathBuf> {
+        self.generated(&format!("photo-{width}x{height}-{number}.jpg"), 1, |out| {
+            let zoom = 0.6 / f64::from(1 + number * number);
+            let fractal = format!(
+                "mandelbrot=s={width}x{height}:maxiter=600:start_scale={zoom}:end_scale={zoom}:\
+                 start_x=-0.743643887037158:start_y=-0.131825904205311,noise=alls=5:allf=u,format=yuvj420p"
+            );
+            let mut ffmpeg = ffmpeg();
+            ffmpeg.args(["-f", "lavfi", "-i", &fractal, "-frames:v", "1", "-q:v", "2"]).arg(out);
+            ffmpeg
+        })
+    }
+
     /// Ten minutes of speech (quick: one), recorded by the shared folder's script, else synthetic.
     pub fn speech(&self, seed: u32) -> Result<Talk> {
         let minutes = if self.quick { 1 } else { 10 };
