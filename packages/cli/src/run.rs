@@ -99,7 +99,7 @@ pub fn recipe_of(flags: &Flags, settings: &Settings, own: OwnPrograms) -> Result
 }
 
 fn print_finished(finished: &Finished, mode: ProgressMode) {
-    let Finished { job, out_dir, manifest, already, resumed, took, failed } = finished;
+    let Finished { job, out_dir, manifest, already, resumed, took, failed, state } = finished;
     let media_ms = manifest.duration_ms;
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match mode {
@@ -138,9 +138,8 @@ fn print_finished(finished: &Finished, mode: ProgressMode) {
         output::line(format_args!("optional output {output} failed: {cause}"));
     }
     if !failed.is_empty() {
-        let state = out_dir.join(".segue");
         output::line(format_args!(
-            "the same command tries again what failed; its work is in {}, which can be removed",
+            "the same command tries again what failed; its work is in {}, which can be removed to give that up",
             state.display()
         ));
     }

@@ -29,6 +29,9 @@ pub struct MediaPlan {
     /// The audio tracks of a stream.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sounds: Vec<SoundTrack>,
+    /// Path of a stream in one file, relative to its page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_file: Option<String>,
     /// Notes for the user, for the manifest.
     pub warnings: Vec<String>,
 }
@@ -44,6 +47,7 @@ impl MediaPlan {
             speech_file: None,
             stream: None,
             sounds: Vec::new(),
+            one_file: None,
             warnings: Vec::new(),
         }
     }

@@ -62,6 +62,7 @@ impl Planner for MediaPlanner {
                 spec,
                 segment_us: request.recipe.segment_duration.micros(),
                 has_others: request.recipe.outputs.len() > 1,
+                recipe: &request.recipe,
                 facts: &facts,
                 warnings: &warnings,
             };

@@ -125,7 +125,7 @@ pub async fn add_outputs(deps: &Deps, id: &JobId, recipe: &Recipe) -> anyhow::Re
             }
         }
         merged.check()?;
-        merged.check_unused()?;
+        recipe.check_unused()?;
         let outputs: Vec<_> =
             merged.new_outputs().into_iter().filter(|output| job.output(&output.id).is_none()).collect();
         if outputs.is_empty() {

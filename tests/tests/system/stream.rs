@@ -261,6 +261,72 @@ fn sound_alone_is_a_stream_of_sound() {
 }
 
 #[test]
+fn pictures_that_begin_long_after_the_sound_keep_their_times() {
+    let sandbox = Sandbox::new();
+    let pictures = made(&sandbox, "pictures.mp4", "testsrc2=s=128x96:r=25:d=4");
+    for late in ["5", "0.7"] {
+        let source = sandbox.path(&format!("late-{late}.mkv"));
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-nostdin", "-v", "error", "-y", "-itsoffset", late, "-i"]).arg(&pictures);
+        ffmpeg.args([
+            "-f",
+            "lavfi",
+            "-i",
+            "sine=r=48000:d=12",
+            "-map",
+            "0:v",
+            "-map",
+            "1:a",
+            "-c:v",
+            "copy",
+            "-c:a",
+            "aac",
+        ]);
+        assert!(ffmpeg.arg(&source).status().unwrap().success());
+        let sandbox = Sandbox::new();
+        run(&sandbox, &source, "2s", &format!("{STREAM}{PROGRESSIVE}"));
+        assert_is_source(&sandbox, &source, late);
+        let sound = fragments(&playlist(&sandbox, "audio-1.m3u8"));
+        let us: u64 = sound.iter().map(|fragment| fragment.3).sum();
+        assert!(us.abs_diff(12_000_000) < 100_000, "{us} us of sound");
+        assert!(sound.iter().all(|fragment| fragment.3 <= 2_000_000), "{sound:?}");
+    }
+}
+
+#[test]
+fn titles_of_tracks_are_made_fit_for_playlists() {
+    let sandbox = Sandbox::new();
+    let source = sandbox.path("titles.mkv");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", "sine=r=48000:d=2"]);
+    ffmpeg.args(["-map", "0:a", "-map", "0:a", "-map", "0:a", "-map", "0:a", "-c:a", "aac"]);
+    for (track, title) in ["A", "A (2)", "A", "#\t\"tab\" \u{85}"].iter().enumerate() {
+        ffmpeg.args([format!("-metadata:s:a:{track}"), format!("title={title}")]);
+    }
+    assert!(ffmpeg.arg(&source).status().unwrap().success());
+    run(&sandbox, &source, "2s", STREAM);
+    let master = playlist(&sandbox, "master.m3u8");
+    for name in ["NAME=\"A\"", "NAME=\"A (2)\"", "NAME=\"A (3)\"", "NAME=\"tab\""] {
+        assert_eq!(master.matches(name).count(), 1, "{name}: {master}");
+    }
+}
+
+#[test]
+fn the_files_of_others_are_not_replaced() {
+    for name in ["progressive.mp4", "stream/mine.txt", "stream.certificate.json"] {
+        let sandbox = Sandbox::new();
+        let path = sandbox.out().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "mine").unwrap();
+        let text = format!("version = 2\nname = \"mine\"\n{STREAM}{PROGRESSIVE}");
+        let recipe = sandbox.file("recipe.toml", text).display().to_string();
+        let ended = sandbox.end(&mut sandbox.run(&fixture(Fixture::Tiny), &["--recipe", &recipe]));
+        assert_eq!(ended.code, Some(2), "{name}: {ended:#?}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine", "{name}");
+    }
+}
+
+#[test]
 fn every_language_is_a_rendition_of_its_own() {
     let (sandbox, source) = (Sandbox::new(), fixture(Fixture::ManySounds));
     run(&sandbox, &source, "2s", STREAM);

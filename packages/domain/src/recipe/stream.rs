@@ -13,7 +13,7 @@ const FRAGMENT_MS: std::ops::RangeInclusive<u64> = 1_000..=12_000;
 #[serde(deny_unknown_fields, default)]
 pub struct StreamRecipe {
     /// Shorter sides of the renditions in pixels; empty for those of the ladder that are not larger than the
-    /// source. A size above the source's is left out, but for the smallest.
+    /// source. Sizes above the source's are left out; if none is left, there is one of the source's size.
     pub heights: Vec<u32>,
     /// Codec of the pictures: `h264`, `hevc` or `av1`.
     pub codec: VideoCodec,
@@ -29,7 +29,7 @@ pub struct StreamRecipe {
     pub preset: Option<String>,
     /// Length of a fragment: a player can switch renditions this often.
     pub fragment: Span,
-    /// Bit rate of each audio track, kbit/s.
+    /// Bit rate of each pair of channels of each audio track, kbit/s.
     pub sound_kbps: u32,
     /// Whether the transcript that the output needs becomes its subtitles.
     pub subtitles: bool,

@@ -13,7 +13,9 @@ pub mod transcript;
 pub mod video;
 
 use segue_domain::recipe::default_map_attempts;
-use segue_domain::{OutputId, OutputSpec, Plan, Segment, Task, TaskId, TaskKind, TickRange, Timebase};
+use segue_domain::{
+    OutputId, OutputSpec, Plan, Recipe, Segment, Task, TaskId, TaskKind, TickRange, Timebase,
+};
 use segue_media::SourceFacts;
 use segue_ports::{EngineError, ProducedFile, WorkContext};
 
@@ -31,6 +33,8 @@ pub struct OutputRequest<'a> {
     pub segment_us: i64,
     /// Whether the job has other outputs too.
     pub has_others: bool,
+    /// The recipe of the job.
+    pub recipe: &'a Recipe,
     /// Streams, sizes and times of the source.
     pub facts: &'a SourceFacts,
     /// Notes on the source, common to all outputs.
@@ -105,11 +109,12 @@ pub fn segments_in_time(facts: &SourceFacts, every_us: i64) -> Result<Vec<Segmen
 /// The public name of an output's file: at the top level if the output is named like its kind, else in a
 /// folder with the output's name.
 pub fn public_name(plan: &Plan, name: &str) -> String {
-    if plan.output.as_str() == plan.spec.make.kind() {
-        name.to_owned()
-    } else {
-        format!("{}/{name}", plan.output)
-    }
+    public_name_of(&plan.output, &plan.spec, name)
+}
+
+/// The same of an output of the recipe.
+pub fn public_name_of(output: &OutputId, spec: &OutputSpec, name: &str) -> String {
+    if output.as_str() == spec.make.kind() { name.to_owned() } else { format!("{output}/{name}") }
 }
 
 /// A source error.

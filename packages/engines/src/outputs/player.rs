@@ -12,18 +12,18 @@ const PAGE: &str = include_str!("player.html");
 /// hls.js, which plays HLS where the browser does not; empty if the build had none.
 const HLS: &str = include_str!(concat!(env!("OUT_DIR"), "/hls.js"));
 
-/// The page for the stream in whose folder it is published.
+/// The page for the stream in whose folder it is published; `one_file` is the path of the stream in one file.
 ///
 /// # Errors
 /// A transcript that cannot be encoded.
-pub fn page(transcript: Option<&Transcript>) -> Result<String, EngineError> {
+pub fn page(transcript: Option<&Transcript>, one_file: Option<&str>) -> Result<String, EngineError> {
     let lines: Vec<_> = transcript
         .iter()
         .flat_map(|transcript| &transcript.segments)
         .map(|line| json!({ "start_ms": line.start_ms, "end_ms": line.end_ms, "text": line.text }))
         .collect();
     let language = transcript.map(|transcript| transcript.language.as_str());
-    let data = json!({ "language": language, "transcript": lines, "progressive": "progressive.mp4" });
+    let data = json!({ "language": language, "transcript": lines, "one_file": one_file });
     let data = serde_json::to_string(&data).map_err(|e| internal(e.to_string()))?;
     // in a script element, `<` of a text could end it
     let data = data.replace('<', "\\u003c");
@@ -56,7 +56,7 @@ mod tests {
             engine: "e".into(),
             segments: vec![line],
         };
-        let page = page(Some(&transcript)).unwrap();
+        let page = page(Some(&transcript), Some("../a.mp4")).unwrap();
         assert!(!page.contains("alert(1)</script>") && page.contains("\\u003c/script>"), "{page}");
         assert!(!page.contains("__DATA__") && !page.contains("__HLS__"));
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use segue_domain::playlist::Rendition;
+use segue_domain::playlist::{Rendition, RenditionKind};
 use segue_domain::{FileKind, OutputMake};
 use segue_media::package::{ProgressiveProof, ProgressiveTrack, write_progressive};
 use segue_ports::{AssembleRequest, AssembledFile, EngineError, NeededOutput, Source};
@@ -15,7 +15,7 @@ use crate::media_plan::{MediaPlan, internal};
 use crate::{errors, source};
 
 /// Name of the file.
-const FILE: &str = "progressive.mp4";
+pub const FILE: &str = "progressive.mp4";
 
 /// A plan without tasks: the file is assembled from the stream alone.
 pub fn plan(request: &OutputRequest<'_>) -> Tasks {
@@ -56,7 +56,10 @@ pub async fn assemble(
     };
     let document = document(&folder, needed).await?;
     let pictures: Vec<&Rendition> = document.stream.renditions.iter().filter(|r| r.is_picture()).collect();
-    let lines = |rendition: &Rendition| rendition.id.trim_end_matches('p').parse::<u32>().unwrap_or(0);
+    let lines = |rendition: &Rendition| match rendition.kind {
+        RenditionKind::Picture { width, height, .. } => width.min(height),
+        _ => 0,
+    };
     let fits = |rendition: &&&Rendition| recipe.height.is_none_or(|height| lines(rendition) <= height);
     let picture = pictures.iter().find(fits).or(pictures.last()).copied();
     let sounds = || document.stream.renditions.iter().filter(|r| r.is_sound());

@@ -9,7 +9,7 @@ use segue_domain::playlist::{
 };
 use segue_domain::recipe::StreamRecipe;
 use segue_domain::transcript::Transcript;
-use segue_domain::{FileKind, Segment, TaskKind, TickRange, Timebase};
+use segue_domain::{FileKind, OutputMake, OutputSpec, Segment, TaskKind, TickRange, Timebase};
 use segue_media::package::{
     Cue, MadePart, RenditionProof, SoundTrack, StreamPlan, check_rendition, whole_file, write_segments,
 };
@@ -18,8 +18,8 @@ use segue_ports::{AssembleRequest, AssembledFile, EngineError, Part};
 use segue_speech::{CueRules, cues};
 use serde::{Deserialize, Serialize};
 
-use super::video::{PictureCuts, needed_transcript};
-use super::{OutputRequest, Tasks, limits, player, source_error, task};
+use super::video::{PictureCuts, lost_pictures, needed_transcript};
+use super::{OutputRequest, Tasks, player, progressive, public_name_of, task};
 use crate::context::EngineContext;
 use crate::files::{borrow, finished};
 use crate::media_plan::{MediaPlan, internal};
@@ -31,6 +31,9 @@ pub const DOCUMENT: &str = "stream.json";
 
 /// Version of the document.
 const DOCUMENT_VERSION: u32 = 1;
+
+/// Longest name of an audio track, characters.
+const LONGEST_NAME: usize = 80;
 
 /// What a stream consists of, as it is published.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,7 +85,6 @@ pub async fn plan(
         }
         None => (StreamPlan::of_sound(facts, recipe), vec![0]),
     };
-    limits::check_tasks(request.segment_us, plan.parts.len())?;
     let anchor = picture.as_ref().map_or(0, |picture| picture.anchor);
     let segments: Vec<Segment> = (0u32..)
         .zip(&frames)
@@ -110,9 +112,20 @@ pub async fn plan(
     let timebase = plan.timebase();
     let mut media = MediaPlan::new(facts.clone(), picture, None);
     media.warnings = request.warnings.to_vec();
+    media.warnings.extend(lost_pictures(&media));
     media.stream = Some(plan);
     media.sounds = sounds;
+    media.one_file = one_file(request);
     Ok(Tasks { media, timebase, segments, tasks, files, reason: None })
+}
+
+/// Path of a progressive file of this stream, relative to the stream's folder; `None` if the recipe has none.
+fn one_file(request: &OutputRequest<'_>) -> Option<String> {
+    let is_of_this = |spec: &&OutputSpec| {
+        matches!(spec.make, OutputMake::Progressive(_)) && spec.needs.contains(request.output)
+    };
+    let (output, spec) = request.recipe.outputs.iter().find(|(_, spec)| is_of_this(spec))?;
+    Some(format!("../{}", public_name_of(output, spec, progressive::FILE)))
 }
 
 /// The audio tracks of the source, the primary one first.
@@ -126,14 +139,12 @@ fn sound_tracks(request: &OutputRequest<'_>) -> Vec<SoundTrack> {
     for (number, stream) in (1..).zip(streams) {
         let language = stream.language.as_deref().filter(|language| *language != "und");
         let language = language.and_then(isolang::Language::from_639_3);
-        let title =
-            stream.tags.get("title").map(|title| title.replace(['"', '\n', '\r'], " ").trim().to_owned());
-        let title = title.filter(|title| !title.is_empty() && !title.starts_with('#'));
+        let title = stream.tags.get("title").and_then(|title| plain(title));
         let name = title.or_else(|| language.map(|language| language.to_name().to_owned()));
-        let mut name = name.unwrap_or_else(|| format!("Audio {number}"));
-        if names.contains(&name) {
-            name = format!("{name} ({number})");
-        }
+        let base = name.unwrap_or_else(|| format!("Audio {number}"));
+        let more = (2..).map(|copy| format!("{base} ({copy})"));
+        let name = std::iter::once(base.clone()).chain(more).find(|name| !names.contains(name));
+        let name = name.unwrap_or(base);
         names.push(name.clone());
         tracks.push(SoundTrack {
             stream: stream.index,
@@ -146,6 +157,14 @@ fn sound_tracks(request: &OutputRequest<'_>) -> Vec<SoundTrack> {
         });
     }
     tracks
+}
+
+/// A name that a playlist can hold, from a tag of the source; `None` if nothing is left of it.
+fn plain(title: &str) -> Option<String> {
+    let title: String =
+        title.chars().map(|c| if c.is_control() || c == '"' { ' ' } else { c }).take(LONGEST_NAME).collect();
+    let title = title.trim().trim_start_matches('#').trim();
+    (!title.is_empty()).then(|| title.to_owned())
 }
 
 /// A published stream.
@@ -166,7 +185,8 @@ pub async fn assemble(
     request: &AssembleRequest,
     notes: &Arc<MediaPlan>,
 ) -> Result<AssembledStream, EngineError> {
-    let transcript = needed_transcript(request).await?;
+    let recipe = request.plan.spec.stream().ok_or_else(|| internal("the output is no stream"))?;
+    let transcript = if recipe.subtitles { needed_transcript(request).await? } else { None };
     let (request, notes) = (request.clone(), Arc::clone(notes));
     let assembled = tokio::task::spawn_blocking(move || Assembly::new(&request, &notes)?.run(transcript));
     assembled.await.map_err(|e| internal(format!("the task that writes the stream failed: {e}")))?
@@ -181,6 +201,8 @@ struct Assembly<'a> {
     request: &'a AssembleRequest,
     recipe: &'a StreamRecipe,
     plan: &'a StreamPlan,
+    /// Path of the stream in one file, relative to the page.
+    one_file: Option<&'a str>,
     /// Parts of each rendition with their paths, in order; then the path of its initialisation segment.
     renditions: Vec<(Vec<(PathBuf, MadePart)>, PathBuf)>,
     files: Vec<AssembledFile>,
@@ -188,8 +210,7 @@ struct Assembly<'a> {
 
 impl<'a> Assembly<'a> {
     fn new(request: &'a AssembleRequest, notes: &'a MediaPlan) -> Result<Assembly<'a>, EngineError> {
-        let recipe =
-            request.plan.spec.stream().ok_or_else(|| internal("a stream of something that is none"))?;
+        let recipe = request.plan.spec.stream().ok_or_else(|| internal("the output is no stream"))?;
         let plan = notes.stream()?;
         let mut found: BTreeMap<String, BTreeMap<u32, (PathBuf, MadePart, PathBuf)>> = BTreeMap::new();
         for part in &request.parts {
@@ -211,7 +232,8 @@ impl<'a> Assembly<'a> {
             let init = init.ok_or_else(|| internal(format!("{id} has no part")))?;
             renditions.push((parts.into_values().map(|(path, made, _)| (path, made)).collect(), init));
         }
-        Ok(Assembly { request, recipe, plan, renditions, files: Vec::new() })
+        let one_file = notes.one_file.as_deref();
+        Ok(Assembly { request, recipe, plan, one_file, renditions, files: Vec::new() })
     }
 
     fn run(mut self, transcript: Option<Transcript>) -> Result<AssembledStream, EngineError> {
@@ -238,9 +260,14 @@ impl<'a> Assembly<'a> {
             stream.renditions.push(rendition);
             proofs.push(proof);
         }
+        let length = |proof: &RenditionProof| {
+            let clock = Timebase { num: 1, den: proof.timescale.max(1) };
+            clock.to_micros(proof.ticks)
+        };
+        let end_us = proofs.iter().map(length).fold(self.plan.timebase().to_micros(self.plan.end), i64::max);
         let cues = transcript.as_ref().map(of_transcript).unwrap_or_default();
         if let Some(transcript) = transcript.as_ref().filter(|_| !cues.is_empty()) {
-            let (rendition, parts) = self.subtitles(&transcript.language, &cues)?;
+            let (rendition, parts) = self.subtitles(&transcript.language, &cues, end_us)?;
             recorded.insert(rendition.id.clone(), parts);
             stream.renditions.push(rendition);
         }
@@ -263,15 +290,10 @@ impl<'a> Assembly<'a> {
         let text = serde_json::to_string(&document).map_err(|e| internal(e.to_string()))? + "\n";
         self.write(DOCUMENT, &text, FileKind::Description, "application/json", "sizes, parts and fragments")?;
         if self.recipe.player {
-            let page = player::page(transcript.as_ref())?;
+            let page = player::page(transcript.as_ref(), self.one_file)?;
             self.write("player.html", &page, FileKind::Player, "text/html", "plays the stream")?;
         }
-        let clock = self.plan.timebase();
-        let proof = StreamProof {
-            duration_us: clock.to_micros(self.plan.end),
-            renditions: proofs,
-            cues: cues.len() as u64,
-        };
+        let proof = StreamProof { duration_us: end_us, renditions: proofs, cues: cues.len() as u64 };
         let notes = self.notes();
         Ok(AssembledStream { files: self.files, proof, notes })
     }
@@ -292,11 +314,13 @@ impl<'a> Assembly<'a> {
         &mut self,
         language: &str,
         cues: &[Cue],
+        end_us: i64,
     ) -> Result<(Rendition, BTreeMap<u32, StreamPart>), EngineError> {
         let (id, clock, made) = ("subtitles", self.plan.timebase(), "subtitles from the transcript");
         let mut bounds: Vec<i64> =
             (0..self.plan.parts.len()).map(|part| clock.to_micros(self.plan.range(part).start)).collect();
-        bounds.push(clock.to_micros(self.plan.end));
+        // sound and words can go on after the last picture
+        bounds.push(cues.iter().map(|cue| cue.end_us).fold(end_us, i64::max));
         if let Some(first) = bounds.first_mut() {
             *first = 0;
         }
@@ -396,7 +420,7 @@ pub const NO_SEGMENTS: Timebase = Timebase::MICROS;
 /// A document that cannot be parsed.
 pub fn read_document(bytes: &[u8]) -> Result<StreamDocument, EngineError> {
     let value: serde_json::Value =
-        serde_json::from_slice(bytes).map_err(|e| source_error(&format!("the stream's document: {e}")))?;
+        serde_json::from_slice(bytes).map_err(|e| internal(format!("the stream's document: {e}")))?;
     let version = value.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
     if version > u64::from(DOCUMENT_VERSION) {
         return Err(EngineError::newer(format!("the stream's document has version {version}")));

@@ -96,10 +96,7 @@ pub async fn plan(
     }
     let mut media = MediaPlan::new(facts.clone(), picture, None);
     media.warnings = request.warnings.to_vec();
-    if let Some(lost) = media.picture.as_ref().and_then(|picture| picture.lost.as_ref()) {
-        let lost = lost.samples;
-        media.warnings.push(format!("the source is cut off: its last {lost} pictures are missing"));
-    }
+    media.warnings.extend(lost_pictures(&media));
     let (timebase, segments) = segments(request, &media)?;
     let files = match &media.picture {
         Some(picture) => cuts.track_file(picture, request)?.into_iter().collect(),
@@ -107,6 +104,12 @@ pub async fn plan(
     };
     let tasks = tasks(request, recipe, &media, timebase, &segments);
     Ok(Tasks { media, timebase, segments, tasks, files, reason: None })
+}
+
+/// The note on a source that is cut off.
+pub fn lost_pictures(media: &MediaPlan) -> Option<String> {
+    let lost = media.picture.as_ref()?.lost.as_ref()?.samples;
+    Some(format!("the source is cut off: its last {lost} pictures are missing"))
 }
 
 /// The video's segments, or segments of equal duration if there is no video.

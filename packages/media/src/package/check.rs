@@ -134,6 +134,10 @@ pub fn check_rendition(
         }
         Some(found)
     } else {
+        let listed: u64 = parts.iter().map(|(_, made)| made.samples).sum();
+        if samples.len() as u64 != listed {
+            return differs(format!("{} audio frames, recorded were {listed}", samples.len()));
+        }
         let step = decoded.first().zip(decoded.get(1)).map(|(a, b)| b - a);
         if let Some(at) = decoded.windows(2).position(|pair| Some(pair[1] - pair[0]) != step) {
             return differs(format!("there is a gap after audio frame {at}"));

@@ -17,6 +17,12 @@ use crate::plan::{OpenIndex, PicturePlan};
 /// Files of a rendition of a stream of two hours, at most. The length of a segment gives way to it.
 const MOST_PARTS: usize = 24;
 
+/// Longest frame of AAC: 1024 samples at 8 kHz.
+const AUDIO_FRAME_US: i64 = 128_000;
+
+/// Largest displayed side of a picture, pixels; an aspect ratio that gives a larger one is ignored.
+const MAX_DISPLAYED: u64 = crate::bounds::MAX_SIDE as u64;
+
 /// Ticks per second of a stream without pictures.
 const SOUND_ONLY_TIMESCALE: u32 = 48_000;
 
@@ -71,7 +77,10 @@ pub(super) fn times_of(samples: &[Sample], shift: i64) -> Vec<i64> {
 pub fn displayed_size(stream: &StreamFacts) -> (u32, u32) {
     let (mut width, height) = (u64::from(stream.width), stream.height);
     if let Some((x, y)) = stream.pixel_aspect {
-        width = (width * u64::from(x) / u64::from(y)).clamp(1, 65_536);
+        let wide = width * u64::from(x) / u64::from(y);
+        if (1..=MAX_DISPLAYED).contains(&wide) && wide * u64::from(height) <= crate::bounds::MAX_PIXELS {
+            width = wide;
+        }
     }
     let width = u32::try_from(width).unwrap_or(u32::MAX);
     if stream.rotation.unwrap_or(0).rem_euclid(180) == 90 { (height, width) } else { (width, height) }
@@ -182,11 +191,17 @@ impl StreamPlan {
         self.with_target()
     }
 
-    /// The tail of a track is up to half as long again as a fragment.
+    /// The tail of a track is up to half as long again as a fragment, and a fragment of sound is up to one audio frame
+    /// longer than that of the pictures.
     fn with_target(mut self) -> StreamPlan {
         let scale = 2 * i64::from(self.timescale.max(1));
         let longest = (3 * self.fragment + scale - 1) / scale;
-        self.target_s = self.target_s.max(u32::try_from(longest).unwrap_or(u32::MAX));
+        let ends = self.starts.iter().skip(1).copied().chain([self.end]);
+        let pictures = self.starts.iter().zip(ends).map(|(start, end)| end - start).max().unwrap_or(0);
+        let frame = self.timebase().from_micros(AUDIO_FRAME_US);
+        let rounded = (2 * (pictures + frame) + scale / 2) / scale;
+        let target = longest.max(rounded);
+        self.target_s = self.target_s.max(u32::try_from(target).unwrap_or(u32::MAX));
         self
     }
 
@@ -215,9 +230,16 @@ impl StreamPlan {
             let scale = i128::from(self.timescale.max(1));
             ((i128::from(tick) * i128::from(timescale) + scale - 1) / scale) as i64
         };
-        let mut starts: Vec<i64> = vec![0];
-        starts.extend(self.starts.iter().skip(1).map(|start| to(*start)).filter(|start| *start < end));
         let length = to(self.fragment).max(1);
+        let mut starts: Vec<i64> = vec![0];
+        // sound that begins long before the pictures
+        let first = to(self.starts.get(1).copied().unwrap_or(0));
+        let mut early = length;
+        while early + length <= first && early < end {
+            starts.push(early);
+            early += length;
+        }
+        starts.extend(self.starts.iter().skip(1).map(|start| to(*start)).filter(|start| *start < end));
         let mut next = starts.last().copied().unwrap_or(0) + length;
         while 2 * (end - next) >= length {
             starts.push(next);
@@ -271,6 +293,18 @@ mod tests {
     }
 
     #[test]
+    fn sound_before_the_first_picture_is_divided_too() {
+        let mut plan = plan(3, 4000);
+        plan.starts = vec![9_500, 14_000, 18_000];
+        plan.end = 22_000;
+        assert_eq!(plan.starts_at(10, 220), [0, 40, 80, 140, 180]);
+        plan.starts = vec![60_000];
+        plan.end = 61_000;
+        let starts = plan.starts_at(10, 610);
+        assert!(starts.windows(2).all(|pair| pair[1] - pair[0] <= 60), "{starts:?}");
+    }
+
+    #[test]
     fn the_displayed_size_is_upright_with_square_pixels() {
         let json = serde_json::json!({
             "index": 0, "track_id": null, "kind": "video", "codec": "h264", "profile": null, "tag": "",
@@ -282,6 +316,8 @@ mod tests {
         assert_eq!(displayed_size(&stream), (720, 576));
         let wide = StreamFacts { pixel_aspect: Some((64, 45)), ..stream.clone() };
         assert_eq!(displayed_size(&wide), (1024, 576));
+        let hostile = StreamFacts { pixel_aspect: Some((100, 1)), ..stream.clone() };
+        assert_eq!(displayed_size(&hostile), (720, 576));
         let upright = StreamFacts { rotation: Some(-90), ..wide };
         assert_eq!(displayed_size(&upright), (576, 1024));
     }

@@ -12,8 +12,12 @@ use crate::bounds::{self, Demuxers};
 use crate::encode::input;
 use crate::error::{MediaError, Result};
 use crate::mp4::{self, Sample, TrackChoice};
+use crate::probe;
 use crate::process::{self, Heard, Limits};
 use crate::tools::Tools;
+
+/// Distance of a track's start from the stream's that rounding to ticks explains.
+const START_US: i64 = 1_000;
 
 /// A rendition to be written.
 #[derive(Debug, Clone)]
@@ -75,11 +79,41 @@ pub async fn write_progressive(
     for file in tracks.iter().flat_map(|track| &track.files) {
         call = call.reading(file);
     }
-    process::run(&call, limits, |_| Heard::Progress).await?;
+    process::run(&call.with_growing_lists(), limits, |_| Heard::Progress).await?;
+    check_starts(tools, plan, tracks, out).await?;
     let (plan, out) = (plan.clone(), out.to_owned());
     let has_picture = tracks.iter().any(|track| track.is_picture);
     let check = tokio::task::spawn_blocking(move || check(&plan, has_picture, &out));
     check.await.map_err(|e| MediaError::internal(format!("the task that reads the file failed: {e}")))?
+}
+
+/// Compares the starts of both tracks with the stream's.
+async fn check_starts(
+    tools: &Tools,
+    plan: &StreamPlan,
+    tracks: &[ProgressiveTrack],
+    out: &Path,
+) -> Result<()> {
+    let facts = probe(tools, out).await?;
+    if facts.streams.len() != tracks.len() {
+        return Err(MediaError::internal(format!(
+            "{} tracks instead of {}",
+            facts.streams.len(),
+            tracks.len()
+        )));
+    }
+    for (stream, track) in facts.streams.iter().zip(tracks) {
+        let expected = if track.is_picture { plan.starts.first().copied().unwrap_or(0) } else { 0 };
+        let expected = if track.is_picture { plan.timebase().to_micros(expected) } else { 0 };
+        let found = stream.timebase.to_micros(stream.start.unwrap_or(0));
+        if (found - expected).abs() > START_US {
+            let what = stream.label();
+            return Err(MediaError::internal(format!(
+                "{what} starts at {found} us instead of {expected} us"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check(plan: &StreamPlan, has_picture: bool, out: &Path) -> Result<ProgressiveProof> {
@@ -96,6 +130,7 @@ fn check(plan: &StreamPlan, has_picture: bool, out: &Path) -> Result<Progressive
     }
     let mut times: Vec<i64> = index.track.samples.iter().map(Sample::pts).collect();
     times.sort_unstable();
+    // what the edit list of the file subtracts; the offset between picture and sound is checked by the caller
     let shift = plan.starts.first().copied().unwrap_or(0) - times.first().copied().unwrap_or(0);
     times.iter_mut().for_each(|time| *time += shift);
     let times_hash = hash_of_times(&times);

@@ -11,7 +11,7 @@ use super::encode::{File, MadePart, file_names, package};
 use super::fragment::PartRequest;
 use super::plan::StreamPlan;
 use super::track::read_track;
-use crate::error::Result;
+use crate::error::{MediaError, Result};
 use crate::facts::{SourceFacts, StreamFacts};
 use crate::mux::seconds;
 use crate::probe::source_input;
@@ -20,6 +20,9 @@ use crate::progress::Progress;
 use crate::sound::{AudioCodec, OTHER_PACKETS};
 use crate::tools::Tools;
 use crate::view::{self, View};
+
+/// Sound that may be missing at the end of a track: containers round their durations, and some count priming.
+const SHORT_US: i64 = 2_000_000;
 
 /// An audio track of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +79,9 @@ pub async fn encode_sound(
     let length = packaged.samples.last().zip(packaged.samples.first()).map_or(0, |(last, first)| {
         last.dts - first.dts + i64::from(packaged.last_duration) - i64::from(packaged.lead)
     });
+    if facts.short_by_bytes.is_none() {
+        check_length(stream, length, packaged.timescale)?;
+    }
     let starts = plan.starts_at(packaged.timescale, length);
     let place =
         PartRequest { range: TickRange { start: 0, end: length.max(1) }, starts: &starts, sequence: 1 };
@@ -95,6 +101,21 @@ pub async fn encode_sound(
     // a missing file counts as removed
     let _ = std::fs::remove_file(&raw);
     made
+}
+
+/// Fails for a track that is shorter than the source states: ffmpeg ends without an error where it cannot decode on.
+fn check_length(stream: &StreamFacts, length: i64, timescale: u32) -> Result<()> {
+    let Some(stated) = stream.duration_us else { return Ok(()) };
+    let made = i128::from(length) * 1_000_000 / i128::from(timescale.max(1));
+    let missing = i128::from(stated) - made;
+    if missing <= i128::from(SHORT_US) {
+        return Ok(());
+    }
+    let (stated, made) = (stated as f64 / 1e6, made as f64 / 1e6);
+    Err(MediaError::source(format!(
+        "{} states {stated:.1} s of sound and {made:.1} s could be decoded",
+        stream.label()
+    )))
 }
 
 /// AAC has up to 5.1 channels in a browser.

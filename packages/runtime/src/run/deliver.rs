@@ -126,7 +126,7 @@ pub async fn deliver(
     let written = passage.join("file");
     std::fs::write(&written, &bytes).map_err(failed)?;
     File::open(&written).and_then(|file| file.sync_all()).map_err(failed)?;
-    sync_folder(dir).map_err(failed)?;
+    sync_folders(&manifest, dir).map_err(failed)?;
     std::fs::rename(&written, dir.join(MANIFEST)).map_err(failed)?;
     sync_folder(dir).map_err(failed)?;
     Ok(manifest)
@@ -142,7 +142,17 @@ pub fn flush(manifest: &Manifest, dir: &Path) -> Result<(), Failure> {
         let flushed = File::open(&path).and_then(|file| file.sync_all());
         flushed.map_err(|error| failure::io(path.display(), &error))?;
     }
-    sync_folder(dir).map_err(|error| failure::io(format!("output folder {}", dir.display()), &error))
+    sync_folders(manifest, dir)
+        .map_err(|error| failure::io(format!("output folder {}", dir.display()), &error))
+}
+
+/// Flushes the names of the delivered files: those of every folder that has one, the output folder last.
+fn sync_folders(manifest: &Manifest, dir: &Path) -> std::io::Result<()> {
+    let parents = manifest.files().filter_map(|file| Path::new(&file.name).parent());
+    let folders: std::collections::BTreeSet<&Path> =
+        parents.flat_map(Path::ancestors).filter(|folder| !folder.as_os_str().is_empty()).collect();
+    folders.into_iter().rev().try_for_each(|folder| sync_folder(&dir.join(folder)))?;
+    sync_folder(dir)
 }
 
 /// Gives `from` the name `to`: a hard link where the file system allows it, else a copy.

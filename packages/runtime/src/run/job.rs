@@ -53,6 +53,7 @@ impl EmbeddedJob {
                     resumed: self.resumed,
                     took: self.started.elapsed(),
                     failed,
+                    state: self.state.clone(),
                 };
                 // the same command tries the outputs that failed again, and only those
                 if keeps_state {
@@ -172,7 +173,11 @@ impl EmbeddedJob {
             return Ok(Ended::Failed(failure, Some(Box::new(record))));
         }
         let (dir, state, fsync) = (self.out.path(), self.out.state(), self.request.fsync);
-        let manifest = deliver(deps, &self.job, dir, &state, fsync).await?;
+        let manifest = match deliver(deps, &self.job, dir, &state, fsync).await {
+            Ok(manifest) => manifest,
+            // the work stays, as where every output was made
+            Err(failure) => return Ok(Ended::Kept(failure)),
+        };
         let made = manifest.outputs.keys().map(OutputId::as_str).collect::<Vec<_>>().join(", ");
         let message = format!(
             "{} holds the other outputs ({made}); the same command tries again what failed",

@@ -65,6 +65,8 @@ pub struct Finished {
     pub took: Duration,
     /// Optional outputs that failed, and why.
     pub failed: Vec<(OutputId, Failure)>,
+    /// Folder of the work, which is kept while an output has failed.
+    pub state: PathBuf,
 }
 
 /// Outcome of a run that did not fail.
@@ -89,8 +91,8 @@ pub enum Outcome {
 ///
 /// # Errors
 /// The kind of failure and one line with cause and remedy. The work of a job without any published output is
-/// removed when it fails; its record stays in `.segue/job.json` where it holds the stderr tail of a program. After a failure of
-/// the environment, and where results cannot be delivered, all work stays in the state folder, and
+/// removed when it fails; its record stays in `.segue/job.json` where it holds the stderr tail of a program. After
+/// a failure of the environment, and where results cannot be delivered, all work stays in the state folder, and
 /// the same request resumes the job.
 pub async fn run_embedded(
     request: RunRequest,
@@ -113,8 +115,11 @@ pub async fn run_embedded(
         None => out.state(),
         Some(folder) => absolute(folder)?.join(job.as_str()),
     };
+    // without the work of an optional output that failed there is nothing to continue
+    let is_claimed = out.is_claimed(&job);
     let is_whole = |manifest: &Manifest| {
-        !out.is_claimed() || request.recipe.outputs.keys().all(|output| manifest.outputs.contains_key(output))
+        let mut outputs = request.recipe.outputs.iter();
+        outputs.all(|(id, spec)| manifest.outputs.contains_key(id) || (!spec.required && !is_claimed))
     };
     // with an output that failed, the work is still there
     if let Found::Published(manifest) = &found
@@ -126,7 +131,7 @@ pub async fn run_embedded(
         }
         return already(job, out, &state, request.state.is_some(), manifest, started);
     }
-    let resumed = found != Found::Nothing;
+    let resumed = is_claimed && found != Found::Nothing;
     let engines = match engines(&request.recipe).await {
         Ok(engines) => engines,
         Err(failure) => {
@@ -159,6 +164,7 @@ fn already(
         resumed: false,
         took: started.elapsed(),
         failed: Vec::new(),
+        state: state.to_owned(),
     };
     Ok(Outcome::Finished(Box::new(finished)))
 }

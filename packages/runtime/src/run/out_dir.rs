@@ -22,7 +22,7 @@ const MARKER: &str = "job.json";
 const MARKER_VERSION: u32 = 1;
 
 /// Names of files that Segue writes to the top of an output folder, whatever the recipe.
-const PUBLIC: [&str; 22] = [
+const PUBLIC: [&str; 23] = [
     "final.mp4",
     "final.mov",
     "final.mkv",
@@ -43,6 +43,7 @@ const PUBLIC: [&str; 22] = [
     "storyboard.vtt",
     "preview.webp",
     "preview.mp4",
+    "progressive.mp4",
     "image.json",
     MANIFEST,
 ];
@@ -194,7 +195,7 @@ impl OutDir {
     /// The first file or folder that has a name of the job's results.
     fn foreign(&self) -> Result<Option<String>, Failure> {
         let fixed = PUBLIC.iter().copied().chain(self.of_outputs.iter().map(String::as_str));
-        if let Some(name) = fixed.into_iter().find(|name| self.dir.join(name).exists()) {
+        if let Some(name) = fixed.into_iter().find(|name| self.dir.join(name).symlink_metadata().is_ok()) {
             return Ok(Some(name.to_owned()));
         }
         let failed = |error: std::io::Error| failure::io(self.dir.display(), &error);
@@ -209,9 +210,9 @@ impl OutDir {
         Ok(None)
     }
 
-    /// Whether the work of an unfinished job is in the folder, or of one of which outputs failed.
-    pub fn is_claimed(&self) -> bool {
-        self.state().join(MARKER).is_file()
+    /// Whether the folder has work of this job: it is unfinished, or outputs of it failed.
+    pub fn is_claimed(&self, job: &JobId) -> bool {
+        self.marker().ok().flatten().is_some_and(|marker| marker.job == *job && marker.record.is_none())
     }
 
     fn marker(&self) -> Result<Option<Marker>, Failure> {
@@ -248,9 +249,14 @@ impl OutDir {
     pub fn withdraw(&self) -> Result<(), Failure> {
         let manifest = std::fs::read(self.dir.join(MANIFEST)).ok();
         let manifest = manifest.and_then(|bytes| Manifest::decode(&bytes).ok());
-        let listed = manifest.iter().flat_map(Manifest::files).map(|file| file.name.as_str());
+        let is_inside = |name: &&str| {
+            Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)))
+        };
+        let listed =
+            manifest.iter().flat_map(Manifest::files).map(|file| file.name.as_str()).filter(is_inside);
+        let certificates = self.of_outputs.iter().map(String::as_str).filter(|name| name.ends_with(".json"));
         // the manifest last: it names the others
-        for path in listed.chain(PUBLIC).map(|name| self.dir.join(name)) {
+        for path in listed.chain(certificates).chain(PUBLIC).map(|name| self.dir.join(name)) {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(failure::io(format!("removing {}", path.display()), &error));
@@ -353,7 +359,10 @@ pub fn read_marker(dir: &Path) -> Result<Marker, Failure> {
 /// Names of the certificates, and of the folders of outputs that are not named like their kind.
 fn of_outputs(recipe: &Recipe) -> Vec<String> {
     let certificates = recipe.outputs.keys().map(|output| format!("{output}.certificate.json"));
-    let named = recipe.outputs.iter().filter(|(output, spec)| output.as_str() != spec.make.kind());
+    let named = recipe
+        .outputs
+        .iter()
+        .filter(|(output, spec)| output.as_str() != spec.make.kind() || spec.stream().is_some());
     certificates.chain(named.map(|(output, _)| output.to_string())).collect()
 }
 
