@@ -114,6 +114,9 @@ pub async fn submit(args: &SubmitArgs, settings: &Settings) -> Result<ExitCode, 
         return follow(&backend, &job.id, args.json).await;
     }
     show(&job, args.json);
+    if matches!(job.state(), JobState::Failed | JobState::Cancelled) {
+        output::note(format_args!("this job has ended already; segue retry {} runs it again", job.id));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

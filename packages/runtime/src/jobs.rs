@@ -5,7 +5,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use segue_domain::{Failure, HolderId, JobId, JobRecord, JobState, Key, Manifest, OutputId, Recipe};
+use segue_domain::{
+    Failure, FaultKind, HolderId, JobId, JobRecord, JobState, Key, Manifest, OutputId, Recipe,
+};
 use segue_pipeline::control;
 pub use segue_pipeline::control::Source;
 use segue_pipeline::{Deps, RoleConfig, new_job};
@@ -114,7 +116,7 @@ impl From<PortError> for Trouble {
 }
 
 /// Submits a job with its source to the backend and returns its state. A repeat is the same
-/// job; one that has ended stays as it is.
+/// job; one that has ended stays as it is. A source that is refused leaves no job behind.
 ///
 /// # Errors
 /// A source that does not exist; an id that another source or other outputs have; errors of the backend.
@@ -127,7 +129,7 @@ pub async fn submit(
     let Place { key, there, file } = place(backend, source, recipe, wanted)?;
     let new = new_job(key.job(), key.to_string(), recipe);
     let bytes = file.as_ref().map(|file| file.bytes);
-    check_repeat(backend, &new, &key, bytes).await?;
+    let is_new = check_repeat(backend, &new, &key, bytes).await?;
     let holder: HolderId = format!("submit-{}", uuid::Uuid::new_v4().simple())
         .parse()
         .map_err(|error| failure::internal(format!("holder: {error}")))?;
@@ -137,22 +139,44 @@ pub async fn submit(
             _ if there => Ok(()),
             (SourceArg::Object { bucket, name }, _) => backend.sources.import(bucket, name, &key).await,
             (_, Some(file)) => {
-                backend.sources.adopt(&key, &file.path).await.map_err(|error| failure::port(&error))
+                backend.sources.adopt(&key, &file.path).await.map_err(|error| match error.kind {
+                    PortErrorKind::Misuse => another_source(&key),
+                    _ => failure::port(&error),
+                })
             }
             (_, None) => Err(failure::internal("a source that is neither a file nor an object")),
         };
         brought.map_err(Trouble)
     };
     let deps = deps(backend);
-    control::submit_with_source(&deps, &config, new, bring).await.map_err(|Trouble(failure)| failure)
+    let submitted = control::submit_with_source(&deps, &config, new, bring).await;
+    let Err(Trouble(failure)) = submitted else { return submitted.map_err(|Trouble(failure)| failure) };
+    // after another error a repeat brings the source
+    if is_new && failure.kind == FaultKind::Usage {
+        control::delete(&deps, key.job(), Source::Keep).await.map_err(|error| failure::role(&error))?;
+    }
+    Err(failure)
+}
+
+/// The backend has a file under the key of a source, of an earlier job or of none.
+fn another_source(key: &Key) -> Failure {
+    failure::usage(format!(
+        "the backend holds another source as {key}; choose another id, or delete it with segue delete {} --with-source",
+        key.job()
+    ))
 }
 
 /// Refuses a submission under the id of a job with another source or other outputs. `bytes` is the size of
-/// the source, where it is known.
-async fn check_repeat(backend: &Backend, new: &NewJob, key: &Key, bytes: Option<u64>) -> Result<(), Failure> {
+/// the source, where it is known. Returns whether there is no such job.
+async fn check_repeat(
+    backend: &Backend,
+    new: &NewJob,
+    key: &Key,
+    bytes: Option<u64>,
+) -> Result<bool, Failure> {
     let deps = deps(backend);
     let found = deps.ledger.job(&new.id).await.map_err(|error| failure::port(&error))?;
-    let Some(found) = found.filter(|found| !found.deleting) else { return Ok(()) };
+    let Some(found) = found.filter(|found| !found.deleting) else { return Ok(true) };
     let other = |what: String| {
         failure::usage(format!("there is a job {} {what}; choose another id, or delete that job", new.id))
     };
@@ -181,7 +205,7 @@ async fn check_repeat(backend: &Backend, new: &NewJob, key: &Key, bytes: Option<
             }
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 fn deps(backend: &Backend) -> Deps {

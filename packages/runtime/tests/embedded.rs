@@ -231,18 +231,23 @@ async fn every_output_is_delivered_but_an_optional_one_that_failed() {
     let failed: Vec<_> =
         done.failed.iter().map(|(output, why)| (output.as_str(), why.cause.as_str())).collect();
     assert_eq!(failed, [("other", "no luck")]);
-    assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json"]);
+    assert_eq!(names(&bench.out()), [".segue", "final.mp4", "manifest.json"]);
+
+    // the same request tries again what failed, and only that
+    let again = finished(bench.run(Copier::default()).await);
+    assert!(again.resumed && again.failed.is_empty(), "{again:?}");
+    assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json", "other"]);
 
     bench.request.out_dir = bench.root.path().join("both");
     assert!(finished(bench.run(Copier::default()).await).failed.is_empty());
     assert_eq!(names(&bench.out()), ["final.mp4", "manifest.json", "other"]);
     assert_eq!(std::fs::read(bench.out().join("other/final.mp4")).unwrap(), SOURCE);
 
-    // a required one fails the job
-    bench.request.out_dir = bench.root.path().join("none");
+    // a required one fails the job, and its folder has the others
+    bench.request.out_dir = bench.root.path().join("one");
     let failure = bench.run(Copier { fails: Some("video"), ..Copier::default() }).await.unwrap_err();
-    assert_eq!(failure.cause, "no luck");
-    assert!(!bench.out().exists(), "something is left of a failed job");
+    assert_eq!(failure.cause, "output video: no luck");
+    assert_eq!(names(&bench.out()), [".segue", "manifest.json", "other"]);
 }
 
 #[tokio::test]

@@ -113,6 +113,16 @@ fn an_id_names_one_source_and_one_recipe() {
     }
     let stored = backend.sandbox.path("jobs/media/input/mine/source.mp4");
     assert_eq!(sha256(&stored), sha256(&fixture(Fixture::Long)), "the source was replaced");
+
+    // the source of a deleted job stays, and is not taken for another one's
+    backend.json(&["delete", "mine"]);
+    let refused = submit(&other, &thumbnail);
+    assert_eq!(refused.code, Some(2), "{refused:#?}");
+    refused.assert_one_line(&["another source", "segue delete mine --with-source"]);
+    let none = backend.segue(&["status", "mine"]);
+    assert_eq!(none.code, Some(2), "a refused submission left a job: {none:#?}");
+    backend.json(&["delete", "mine", "--with-source"]);
+    assert_eq!(submit(&other, &thumbnail).code, Some(0));
 }
 
 #[test]

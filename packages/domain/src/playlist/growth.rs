@@ -70,7 +70,7 @@ impl Available<'_> {
 /// # Errors
 /// Parts that do not continue one another.
 pub fn available(stream: &Stream, recorded: &Recorded) -> Result<Prefix, PlaylistError> {
-    Ok(prefix(&contiguous(stream, recorded)?))
+    Ok(prefix(&contiguous(stream, recorded, PlaylistKind::Event)?))
 }
 
 /// Writes the playlists of what is recorded: `None` until they may be offered. The master playlist and the media
@@ -97,7 +97,7 @@ fn write(
     recorded: &Recorded,
     finished: PlaylistKind,
 ) -> Result<Option<Playlists>, PlaylistError> {
-    let available = contiguous(stream, recorded)?;
+    let available = contiguous(stream, recorded, finished)?;
     let prefix = prefix(&available);
     if !prefix.is_playable() {
         return Ok(None);
@@ -107,7 +107,7 @@ fn write(
     let hls = |name, text| PlaylistFile { name, text, media_type: HLS_MEDIA_TYPE };
     let mut files = Vec::new();
     for Available { rendition, parts, .. } in &available {
-        let (target_s, kind) = of_rendition(stream, rendition, parts, kind);
+        let target_s = target_of(stream, rendition, parts, kind);
         let text = write_media_playlist(rendition, target_s, parts, count, kind)?;
         files.push(hls(rendition.playlist(), text));
         if rendition.is_picture() {
@@ -124,21 +124,16 @@ fn write(
     Ok(Some(Playlists { files, prefix }))
 }
 
-/// Target duration and kind of a rendition's playlist. Subtitles are offered once, when they are whole, with longer
-/// segments: RFC 8216, section 6.2.4, allows another target duration in a `VOD` playlist of subtitles.
-fn of_rendition(
-    stream: &Stream,
-    rendition: &Rendition,
-    parts: &[Part],
-    kind: PlaylistKind,
-) -> (u32, PlaylistKind) {
-    if !rendition.is_subtitles() {
-        return (stream.target_s, kind);
+/// Target duration of a rendition's playlist. Subtitles of a stream that is offered when it is whole have longer
+/// segments: RFC 8216, section 6.2.4, allows them another target duration where the type is `VOD`.
+fn target_of(stream: &Stream, rendition: &Rendition, parts: &[Part], kind: PlaylistKind) -> u32 {
+    if !rendition.is_subtitles() || kind != PlaylistKind::Vod {
+        return stream.target_s;
     }
     let longest = parts.iter().flat_map(|part| &part.fragments).map(|fragment| fragment.ticks).max();
     let scale = i64::from(rendition.timescale.max(1));
     let seconds = (2 * longest.unwrap_or(0) + scale) / (2 * scale);
-    (u32::try_from(seconds).unwrap_or(u32::MAX).max(1), PlaylistKind::Vod)
+    u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
 }
 
 fn prefix(available: &[Available<'_>]) -> Prefix {
@@ -153,7 +148,11 @@ fn prefix(available: &[Available<'_>]) -> Prefix {
 }
 
 /// Each rendition's parts up to the first that is not recorded, checked.
-fn contiguous<'a>(stream: &'a Stream, recorded: &Recorded) -> Result<Vec<Available<'a>>, PlaylistError> {
+fn contiguous<'a>(
+    stream: &'a Stream,
+    recorded: &Recorded,
+    finished: PlaylistKind,
+) -> Result<Vec<Available<'a>>, PlaylistError> {
     stream.check()?;
     let nothing = BTreeMap::new();
     stream
@@ -163,13 +162,12 @@ fn contiguous<'a>(stream: &'a Stream, recorded: &Recorded) -> Result<Vec<Availab
             let found = recorded.get(&rendition.id).unwrap_or(&nothing);
             let parts: Vec<Part> = (0..rendition.parts).map_while(|i| found.get(&i).cloned()).collect();
             for (i, part) in parts.iter().enumerate() {
-                check(stream, rendition, part, i.checked_sub(1).map(|before| &parts[before])).map_err(
-                    |message| PlaylistError::Part {
+                check(stream, rendition, part, i.checked_sub(1).map(|before| &parts[before]), finished)
+                    .map_err(|message| PlaylistError::Part {
                         rendition: rendition.id.clone(),
                         part: i as u32,
                         message,
-                    },
-                )?;
+                    })?;
             }
             let complete = parts.len() == rendition.parts as usize;
             Ok(Available { rendition, parts, complete })
@@ -177,7 +175,13 @@ fn contiguous<'a>(stream: &'a Stream, recorded: &Recorded) -> Result<Vec<Availab
         .collect()
 }
 
-fn check(stream: &Stream, rendition: &Rendition, part: &Part, before: Option<&Part>) -> Result<(), String> {
+fn check(
+    stream: &Stream,
+    rendition: &Rendition,
+    part: &Part,
+    before: Option<&Part>,
+    finished: PlaylistKind,
+) -> Result<(), String> {
     if let Some(before) = before {
         if part.init_hash != before.init_hash {
             return Err("its initialisation segment differs from that of the part before".into());
@@ -192,7 +196,8 @@ fn check(stream: &Stream, rendition: &Rendition, part: &Part, before: Option<&Pa
     let mut at = None;
     for (i, fragment) in part.fragments.iter().enumerate() {
         let limit = (2 * i128::from(stream.target_s) + 1) * i128::from(rendition.timescale);
-        let is_long = !rendition.is_subtitles() && 2 * i128::from(fragment.ticks) >= limit;
+        let may_be_long = rendition.is_subtitles() && finished == PlaylistKind::Vod;
+        let is_long = !may_be_long && 2 * i128::from(fragment.ticks) >= limit;
         if fragment.ticks <= 0 || is_long {
             let target = stream.target_s;
             return Err(format!(

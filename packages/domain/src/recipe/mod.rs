@@ -228,11 +228,13 @@ impl Recipe {
         if !self.outputs.values().any(|spec| spec.required) {
             return Err(invalid("no output is required; at least one has to be"));
         }
+        // names and needs first: what an output requires of its needs depends on them
+        let outputs = self.new_outputs();
+        JobRecord::check_outputs(outputs.iter()).map_err(|e| invalid(e.to_string()))?;
         for (name, spec) in &self.outputs {
             self.check_output(name, spec).map_err(|e| in_output(name, e))?;
         }
-        let outputs = self.new_outputs();
-        JobRecord::check_outputs(outputs.iter()).map_err(|e| invalid(e.to_string()))
+        Ok(())
     }
 
     fn check_output(&self, name: &OutputId, spec: &OutputSpec) -> Result<(), DomainError> {

@@ -60,7 +60,7 @@ async fn a_job_is_given_followed_and_removed_by_commands_alone() {
     refused(&fleet, &["submit", &format!("s3://{input}/none.mp4")], 3, "there is no s3://");
     refused(&fleet, &["submit", "s3://bucket"], 2, "s3://BUCKET/KEY");
 
-    said(&fleet, &["delete", "mine", "--json"]);
+    said(&fleet, &["delete", "mine", "--with-source", "--json"]);
     for prefix in ["input/mine/", "jobs/mine/"] {
         assert!(fleet.backend.store.list(prefix, None, 10).await.unwrap().objects.is_empty(), "{prefix}");
     }

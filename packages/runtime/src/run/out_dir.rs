@@ -165,7 +165,7 @@ impl OutDir {
             if !failed {
                 return Err(failure::usage(format!(
                     "output folder {} holds an unfinished job (recipe {} from {}, or a source that changed since); \
-                     repeat its command to finish it, remove {}/{STATE} to discard it, or choose another --out",
+                     repeat its command to finish it, choose another --out, or discard it: remove {}/{STATE} and any results",
                     dir.display(),
                     marker.recipe,
                     marker.source.display(),
